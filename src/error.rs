@@ -1,0 +1,340 @@
+//! The one error type: opaque, cheap to clone, with a kind to match on.
+
+use std::any::type_name;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What went wrong, wherever it went wrong.
+///
+/// It is cheap to clone, since one failure may be told to many receivers. Match on [`kind`](Self::kind);
+/// the text of `Display` is for people and may change. The cause, if there is one, is in
+/// [`source`](std::error::Error::source) and is not repeated in the text.
+///
+/// # Example
+///
+/// ```
+/// use pusher_channels::{Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::Auth, "the token has expired");
+/// assert_eq!(error.kind(), ErrorKind::Auth);
+/// assert_eq!(error.to_string(), "the token has expired");
+/// ```
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    kind: ErrorKind,
+    /// Empty: the kind's own words.
+    message: String,
+    channel: Option<String>,
+    close_code: Option<u16>,
+    http_status: Option<u16>,
+    retry_after: Option<Duration>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The classes of [`Error`].
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ErrorKind {
+    /// An authorization was refused, or its answer made no sense.
+    Auth,
+    /// The connection or the client is closed.
+    Closed,
+    /// An option, a URL or a setting is wrong.
+    Config,
+    /// An encrypted event could not be decrypted.
+    Decryption,
+    /// The host's name could not be resolved.
+    Dns,
+    /// The WebSocket handshake was refused; [`Error::http_status`] tells how, if the server answered with HTTP.
+    Handshake,
+    /// A fault of this library; please report it.
+    Internal,
+    /// A channel's or an event's name is not allowed.
+    InvalidName,
+    /// The network, or the operating system, failed.
+    Io,
+    /// Something is not the JSON that was expected.
+    Json,
+    /// There is no connection: call `connect()`, or wait for it.
+    NotConnected,
+    /// The channel is not subscribed.
+    NotSubscribed,
+    /// The server sent something that is not the Pusher protocol.
+    Protocol,
+    /// Too much in too little time.
+    RateLimited,
+    /// The server reported an error, or closed the connection with a code.
+    Server,
+    /// A deadline passed.
+    Timeout,
+    /// A message or a name is longer than allowed.
+    TooLarge,
+    /// The TLS handshake failed, for example because the certificate is not trusted.
+    Tls,
+}
+
+impl Error {
+    /// An error of `kind`, told by a message or caused by another error.
+    ///
+    /// It is for authorizers, resolvers and connectors of your own. With a message, `Display` shows
+    /// it; with an error, `Display` shows the kind's words and the error is the
+    /// [`source`](std::error::Error::source).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use pusher_channels::{Error, ErrorKind};
+    /// use std::error::Error as _;
+    ///
+    /// let cause = "12x".parse::<u32>().unwrap_err();
+    /// let error = Error::new(ErrorKind::Config, cause);
+    /// assert!(error.source().is_some());
+    /// ```
+    pub fn new<C: Into<Cause>>(kind: ErrorKind, message_or_source: C) -> Self {
+        // Text converts into the same box as an error does; only its type tells that it is the message.
+        let is_text = matches!(
+            type_name::<C>(),
+            "&str" | "alloc::string::String" | "alloc::borrow::Cow<str>"
+        );
+        let cause = message_or_source.into();
+        if is_text {
+            Self::message(kind, cause.to_string())
+        } else {
+            Self::message(kind, "").caused_by(cause)
+        }
+    }
+
+    pub(crate) fn message(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Arc::new(Inner {
+            kind,
+            message: message.into(),
+            channel: None,
+            close_code: None,
+            http_status: None,
+            retry_after: None,
+            source: None,
+        }))
+    }
+
+    fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    pub(crate) fn caused_by(self, cause: impl Into<Cause>) -> Self {
+        let cause = cause.into();
+        self.edit(|inner| inner.source = Some(Arc::from(cause)))
+    }
+
+    pub(crate) fn on_channel(self, name: &str) -> Self {
+        self.edit(|inner| inner.channel = Some(name.to_owned()))
+    }
+
+    pub(crate) fn with_close_code(self, code: Option<u16>) -> Self {
+        self.edit(|inner| inner.close_code = code)
+    }
+
+    pub(crate) fn with_http_status(self, status: u16) -> Self {
+        self.edit(|inner| inner.http_status = Some(status))
+    }
+
+    /// Its class.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether a deadline passed.
+    pub fn is_timeout(&self) -> bool {
+        self.0.kind == ErrorKind::Timeout
+    }
+
+    /// Whether the same thing may succeed later without a change: the network, a deadline, HTTP
+    /// 408, 429 and 5xx, and close codes other than 4000–4099 and 4300 and above.
+    ///
+    /// See [the protocol's close codes](https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/#error-codes).
+    pub fn is_retryable(&self) -> bool {
+        if let Some(code) = self.0.close_code {
+            return !matches!(code, 4000..=4099 | 4300..=4999);
+        }
+        if let Some(status) = self.0.http_status {
+            return matches!(status, 408 | 429 | 500..=599);
+        }
+        match self.0.kind {
+            ErrorKind::Dns
+            | ErrorKind::Handshake
+            | ErrorKind::Io
+            | ErrorKind::NotConnected
+            | ErrorKind::Protocol
+            | ErrorKind::RateLimited
+            | ErrorKind::Server
+            | ErrorKind::Timeout => true,
+            ErrorKind::Auth
+            | ErrorKind::Closed
+            | ErrorKind::Config
+            | ErrorKind::Decryption
+            | ErrorKind::Internal
+            | ErrorKind::InvalidName
+            | ErrorKind::Json
+            | ErrorKind::NotSubscribed
+            | ErrorKind::TooLarge
+            | ErrorKind::Tls => false,
+        }
+    }
+
+    /// The code of the WebSocket close frame, or of the `pusher:error` frame, that this is about.
+    pub fn close_code(&self) -> Option<u16> {
+        self.0.close_code
+    }
+
+    /// The HTTP status that the server, a proxy or an endpoint answered with.
+    pub fn http_status(&self) -> Option<u16> {
+        self.0.http_status
+    }
+
+    /// The channel that this is about.
+    pub fn channel(&self) -> Option<&str> {
+        self.0.channel.as_deref()
+    }
+}
+
+impl ErrorKind {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Auth => "authorization failed",
+            Self::Closed => "closed",
+            Self::Config => "wrong setting",
+            Self::Decryption => "decryption failed",
+            Self::Dns => "the host's name could not be resolved",
+            Self::Handshake => "the WebSocket handshake failed",
+            Self::Internal => "internal fault",
+            Self::InvalidName => "the name is not allowed",
+            Self::Io => "input or output failed",
+            Self::Json => "unexpected JSON",
+            Self::NotConnected => "not connected",
+            Self::NotSubscribed => "not subscribed",
+            Self::Protocol => "the server does not follow the protocol",
+            Self::RateLimited => "too many in too little time",
+            Self::Server => "the server reported an error",
+            Self::Timeout => "timed out",
+            Self::TooLarge => "too large",
+            Self::Tls => "the TLS handshake failed",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.message.is_empty() {
+            f.write_str(self.0.kind.words())?;
+        } else {
+            f.write_str(&self.0.message)?;
+        }
+        match &self.0.channel {
+            Some(channel) => write!(f, " (channel {channel})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        let mut out = f.debug_struct("Error");
+        out.field("kind", &inner.kind).field("message", &self.to_string());
+        if let Some(code) = inner.close_code {
+            out.field("close_code", &code);
+        }
+        if let Some(status) = inner.http_status {
+            out.field("http_status", &status);
+        }
+        if let Some(source) = &inner.source {
+            out.field("source", source);
+        }
+        out.finish()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0.source {
+            Some(source) => Some(&**source),
+            None => None,
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        let kind = match error.kind() {
+            io::ErrorKind::TimedOut => ErrorKind::Timeout,
+            _ => ErrorKind::Io,
+        };
+        Self::message(kind, "").caused_by(error)
+    }
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        Self::message(ErrorKind::Json, "").caused_by(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+
+    #[test]
+    fn text_is_the_message_and_an_error_is_the_source() {
+        let borrowed = String::from("said");
+        for error in [
+            Error::new(ErrorKind::Auth, "said"),
+            Error::new(ErrorKind::Auth, borrowed.as_str()),
+            Error::new(ErrorKind::Auth, borrowed.clone()),
+            Error::new(ErrorKind::Auth, std::borrow::Cow::Borrowed("said")),
+        ] {
+            assert_eq!(error.to_string(), "said");
+            assert!(error.source().is_none());
+        }
+        let error = Error::new(ErrorKind::Auth, io::Error::other("cause"));
+        assert_eq!(error.to_string(), "authorization failed");
+        assert!(error.source().unwrap().is::<io::Error>());
+    }
+
+    #[test]
+    fn an_io_timeout_is_a_timeout() {
+        let error = Error::from(io::Error::from(io::ErrorKind::TimedOut));
+        assert!(error.is_timeout() && error.is_retryable());
+    }
+
+    #[test]
+    fn retryable_follows_the_close_code_and_the_status_first() {
+        let server = || Error::message(ErrorKind::Server, "");
+        assert!(!server().with_close_code(Some(4001)).is_retryable());
+        assert!(server().with_close_code(Some(4100)).is_retryable());
+        assert!(server().with_close_code(Some(4200)).is_retryable());
+        assert!(!server().with_close_code(Some(4301)).is_retryable());
+        assert!(server().with_http_status(503).is_retryable());
+        assert!(!server().with_http_status(403).is_retryable());
+    }
+
+    #[test]
+    fn it_stays_small_and_shareable() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+        fn shareable<T: Clone + Send + Sync + 'static>() {}
+        shareable::<Error>();
+    }
+}

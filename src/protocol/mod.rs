@@ -1,0 +1,2 @@
+//! The protocol, sans IO.
+mod envelope;

@@ -1,0 +1,1 @@
+//! Bytes: DNS, TCP, TLS, WebSocket.
