@@ -1,2 +1,41 @@
-//! The protocol, sans IO.
+//! The protocol, sans IO: it knows no socket, thread, lock or clock.
+//!
+//! [`Machine`] is driven from outside by four kinds of method:
+//!
+//! 1. getters, which change nothing;
+//! 2. what the user wants (`connect`, `subscribe`, …);
+//! 3. `handle_*`: what came in, from a connection or from the clock;
+//! 4. [`Machine::poll_output`] and [`Machine::deadline`]: what to do next.
+//!
+//! After every call of kind 2 or 3, take the outputs until there are none, then call
+//! [`Machine::handle_timeout`] at the deadline (earlier or more often does no harm). Whatever belongs
+//! to one dial carries its generation; what comes in with an older one is dropped.
+
+mod backoff;
+mod channels;
+mod connection;
 mod envelope;
+mod frame;
+mod inbound;
+mod machine;
+mod name;
+mod output;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+pub(crate) use backoff::Policy;
+pub(crate) use envelope::{Data, Envelope, Text, unescape};
+pub(crate) use machine::{Config, Machine};
+pub(crate) use name::{ChannelKind, check_channel};
+pub(crate) use output::{ChannelNotice, Notice, Output};
+
+/// The time, as told to the core. Both clocks count from an origin of the caller's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Now {
+    /// Never goes back. It may stand still while the machine is suspended.
+    pub(crate) mono: Duration,
+    /// What people call the time. Only jumps of it against `mono` matter.
+    pub(crate) wall: Duration,
+}

@@ -1,0 +1,181 @@
+//! Settings of a client.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::binding::Queue;
+use crate::client::Client;
+use crate::driver::{Dialer, Settings, Shared};
+use crate::protocol::Config;
+use crate::transport::WebSocketConnector;
+use crate::{Connector, Error, ErrorKind, Options, Reconnect, Tls};
+
+/// The settings of a [`Client`], each with a default. Made by [`Client::builder`].
+///
+/// # Example
+///
+/// ```
+/// use pusher_channels::{Client, Options, Queue, Reconnect};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), pusher_channels::Error> {
+/// let client = Client::builder(Options::cluster("eu", "app-key"))
+///     .activity_timeout(Duration::from_secs(20))
+///     .reconnect(Reconnect::default().max(Duration::from_secs(10)))
+///     .queue(Queue::drop_oldest(256))
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a builder does nothing until build() is called"]
+pub struct ClientBuilder {
+    options: Options,
+    activity_timeout: Duration,
+    pong_timeout: Duration,
+    connect_timeout: Duration,
+    subscribe_timeout: Duration,
+    reconnect: Reconnect,
+    queue: Queue,
+    tls: Tls,
+    connector: Option<Arc<dyn Connector>>,
+    max_message_size: usize,
+    stack_size: Option<usize>,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new(options: Options) -> Self {
+        Self {
+            options,
+            activity_timeout: Duration::from_secs(120),
+            pong_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(15),
+            subscribe_timeout: Duration::from_secs(30),
+            reconnect: Reconnect::default(),
+            queue: Queue::default(),
+            tls: Tls::default(),
+            connector: None,
+            max_message_size: 1024 * 1024,
+            stack_size: None,
+        }
+    }
+
+    /// How long the server may be silent before it is sent a ping. Default: 120 s; the smaller of
+    /// this and what the server tells applies.
+    pub fn activity_timeout(mut self, timeout: Duration) -> Self {
+        self.activity_timeout = timeout;
+        self
+    }
+
+    /// How long the server may take to answer a ping before the connection counts as lost. Default: 30 s.
+    ///
+    /// Where there is reason to doubt the connection (see [`Client::network_changed`]), at most 5 s.
+    pub fn pong_timeout(mut self, timeout: Duration) -> Self {
+        self.pong_timeout = timeout;
+        self
+    }
+
+    /// How long one dial may take, from the name's resolution to the server's
+    /// `pusher:connection_established`. Default: 15 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long the server may take to confirm a subscription before it counts as failed. Default: 30 s.
+    pub fn subscribe_timeout(mut self, timeout: Duration) -> Self {
+        self.subscribe_timeout = timeout;
+        self
+    }
+
+    /// When to dial again. Default: for ever, see [`Reconnect`].
+    pub fn reconnect(mut self, reconnect: Reconnect) -> Self {
+        self.reconnect = reconnect;
+        self
+    }
+
+    /// How much a binding keeps for a slow consumer. Default: the newest 4,096 values, see [`Queue`].
+    pub fn queue(mut self, queue: Queue) -> Self {
+        self.queue = queue;
+        self
+    }
+
+    /// How TLS connections are checked. Default: by what the platform trusts.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Opens the connections by a connector of your own. Default: the built-in WebSocket.
+    pub fn connector(mut self, connector: impl Connector + 'static) -> Self {
+        self.connector = Some(Arc::new(connector));
+        self
+    }
+
+    /// The longest message that is taken from the server, in bytes; a longer one ends the
+    /// connection. Default: 1 MiB. Your own connector has to see to it itself.
+    pub fn max_message_size(mut self, bytes: usize) -> Self {
+        self.max_message_size = bytes;
+        self
+    }
+
+    /// The stack of each of the client's threads, in bytes. Default: that of the standard library, 2 MiB
+    /// of address space.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// The client. Nothing runs until [`Client::connect`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if an option or a setting is wrong, for example a certificate that is none.
+    pub fn build(self) -> Result<Client, Error> {
+        self.options.check()?;
+        for (name, timeout) in [
+            ("activity_timeout", self.activity_timeout),
+            ("pong_timeout", self.pong_timeout),
+            ("connect_timeout", self.connect_timeout),
+            ("subscribe_timeout", self.subscribe_timeout),
+        ] {
+            if timeout.is_zero() {
+                let message = format!("{name} is zero: nothing can happen in no time");
+                return Err(Error::message(ErrorKind::Config, message));
+            }
+        }
+        if self.max_message_size == 0 {
+            return Err(Error::message(ErrorKind::Config, "max_message_size is zero"));
+        }
+        let dialer = match self.connector {
+            Some(connector) => Dialer::Custom(connector),
+            None => Dialer::BuiltIn(WebSocketConnector::new(&self.tls, self.max_message_size)?),
+        };
+        Ok(Client::start(Shared::new(Settings {
+            machine: Config {
+                activity_timeout: self.activity_timeout,
+                pong_timeout: self.pong_timeout,
+                connect_timeout: self.connect_timeout,
+                subscribe_timeout: self.subscribe_timeout,
+                policy: self.reconnect.policy(),
+                seed: fastrand::u64(..),
+            },
+            options: self.options,
+            reconnect: self.reconnect,
+            dialer,
+            queue: self.queue,
+            stack_size: self.stack_size,
+        })))
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("options", &self.options)
+            .field("reconnect", &self.reconnect)
+            .field("queue", &self.queue)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
+}

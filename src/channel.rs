@@ -1,0 +1,319 @@
+//! The channels' handles.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::binding::{Binding, Queue};
+use crate::client::{Client, Ended};
+use crate::driver::{Place, Routed};
+use crate::event::ChannelName;
+use crate::{ChannelStatus, Error, ErrorKind, Event, Gap};
+
+/// What all kinds of channel have in common, and what their handles are made of.
+#[derive(Clone)]
+pub(crate) struct ChannelHandle(Arc<Owner>);
+
+/// Counts as one handle, however often it is cloned.
+struct Owner {
+    name: ChannelName,
+    client: Client,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.client.shared().remove_handle(&self.name);
+    }
+}
+
+impl ChannelHandle {
+    pub(crate) fn new(client: &Client, name: &str) -> Self {
+        let name: ChannelName = name.into();
+        client.shared().add_handle(&name);
+        Self(Arc::new(Owner { name, client: client.clone() }))
+    }
+
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    fn subscribe(&self) {
+        self.0.client.shared().act(|machine, now| machine.subscribe(&self.0.name, now));
+    }
+
+    fn unsubscribe(&self) {
+        self.0.client.shared().act(|machine, now| machine.unsubscribe(&self.0.name, now));
+    }
+
+    fn status(&self) -> ChannelStatus {
+        self.0.client.shared().read(|core| core.machine.channel_status(&self.0.name))
+    }
+
+    fn subscription_count(&self) -> Option<u64> {
+        self.0.client.shared().read(|core| core.machine.subscription_count(&self.0.name))
+    }
+
+    fn wait_subscribed(&self, timeout: Duration) -> Result<(), Error> {
+        let name = &*self.0.name;
+        let mut ended = Ended::default();
+        self.0.client.shared().wait(
+            timeout,
+            |core| match core.machine.channel_status(name) {
+                ChannelStatus::Subscribed => Some(Ok(())),
+                ChannelStatus::Failed => core.machine.channel_failure(name).map(Err),
+                ChannelStatus::Idle | ChannelStatus::Unsubscribed => {
+                    let message = "not subscribed; call subscribe() first";
+                    Some(Err(Error::message(ErrorKind::NotSubscribed, message).on_channel(name)))
+                }
+                ChannelStatus::Pending => {
+                    ended.check(core).map(|error| Err(error.on_channel(name)))
+                }
+            },
+            |core| {
+                let state = core.machine.state();
+                let message = format!("not subscribed after {timeout:?}; the connection is {state:?}");
+                Error::message(ErrorKind::Timeout, message).on_channel(name)
+            },
+        )
+    }
+
+    fn bind_event(&self, event: &str, queue: Option<Queue>) -> Binding<Event> {
+        let place = Place::ChannelEvent(self.0.name.clone(), event.into());
+        self.0.client.shared().bind(place, queue)
+    }
+
+    fn bind_here<T: Routed>(&self) -> Binding<T> {
+        self.0.client.shared().bind(Place::Channel(self.0.name.clone()), None)
+    }
+}
+
+/// What every kind of channel can do, for generic code. Each kind has the same methods of its own, so
+/// most programs need not import it.
+pub trait Channel: Send + Sync {
+    /// The full name, with its prefix.
+    fn name(&self) -> &str;
+    /// See [`PublicChannel::subscribe`].
+    fn subscribe(&self);
+    /// See [`PublicChannel::unsubscribe`].
+    fn unsubscribe(&self);
+    /// See [`PublicChannel::wait_subscribed`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn wait_subscribed(&self, timeout: Duration) -> Result<(), Error>;
+    /// See [`PublicChannel::status`].
+    fn status(&self) -> ChannelStatus;
+    /// See [`PublicChannel::is_subscribed`].
+    fn is_subscribed(&self) -> bool;
+    /// See [`PublicChannel::subscription_count`].
+    fn subscription_count(&self) -> Option<u64>;
+    /// See [`PublicChannel::bind`].
+    fn bind(&self, event: &str) -> Binding<Event>;
+    /// See [`PublicChannel::bind_with`].
+    fn bind_with(&self, event: &str, queue: Queue) -> Binding<Event>;
+    /// See [`PublicChannel::bind_all`].
+    fn bind_all(&self) -> Binding<Event>;
+    /// See [`PublicChannel::bind_subscription_succeeded`].
+    fn bind_subscription_succeeded(&self) -> Binding<Event>;
+    /// See [`PublicChannel::bind_subscription_error`].
+    fn bind_subscription_error(&self) -> Binding<Error>;
+    /// See [`PublicChannel::bind_subscription_count`].
+    fn bind_subscription_count(&self) -> Binding<u64>;
+    /// See [`PublicChannel::bind_cache_miss`].
+    fn bind_cache_miss(&self) -> Binding<Event>;
+    /// See [`PublicChannel::bind_resumed`].
+    fn bind_resumed(&self) -> Binding<Gap>;
+}
+
+/// The methods that every kind of channel has, of its own and by [`Channel`].
+macro_rules! channel {
+    ($type:ident) => {
+        impl $type {
+            pub(crate) fn new(handle: ChannelHandle) -> Self {
+                Self(handle)
+            }
+
+            /// The full name, with its prefix.
+            pub fn name(&self) -> &str {
+                self.0.name()
+            }
+
+            /// Wants the channel from now on, across lost connections, until [`unsubscribe`](Self::unsubscribe).
+            ///
+            /// Returns at once, before or after connecting. Calling it again does nothing, unless the
+            /// subscription has failed: then it is tried again. The wish outlives the handle.
+            pub fn subscribe(&self) {
+                self.0.subscribe();
+            }
+
+            /// Wants the channel no more: no event of it is delivered from now on.
+            ///
+            /// Returns at once. Bindings stay, for the next [`subscribe`](Self::subscribe).
+            pub fn unsubscribe(&self) {
+                self.0.unsubscribe();
+            }
+
+            /// Waits until the server has confirmed the subscription.
+            ///
+            /// **Blocking**: for at most `timeout`. It waits through lost connections; it ends early when
+            /// the server refuses or does not answer in time, when the channel is not wanted, in
+            /// [`State::Failed`](crate::State::Failed) and [`State::Disconnected`](crate::State::Disconnected),
+            /// and by `disconnect()` and `close()`.
+            ///
+            /// # Errors
+            ///
+            /// The refusal; [`ErrorKind::NotSubscribed`] if `subscribe()` was not called;
+            /// [`ErrorKind::NotConnected`]; [`ErrorKind::Closed`]; [`ErrorKind::Timeout`]. Each tells the
+            /// [`channel`](Error::channel).
+            pub fn wait_subscribed(&self, timeout: Duration) -> Result<(), Error> {
+                self.0.wait_subscribed(timeout)
+            }
+
+            /// Where the subscription stands. Never blocks.
+            pub fn status(&self) -> ChannelStatus {
+                self.0.status()
+            }
+
+            /// Whether the server has confirmed the subscription on the present connection. Never blocks.
+            pub fn is_subscribed(&self) -> bool {
+                self.0.status() == ChannelStatus::Subscribed
+            }
+
+            /// How many connections are subscribed, if the server has told on the present connection.
+            ///
+            /// Pusher does so if the app has subscription counting enabled; most other servers never do.
+            pub fn subscription_count(&self) -> Option<u64> {
+                self.0.subscription_count()
+            }
+
+            /// Receives the events of this name on this channel, from now on.
+            ///
+            /// Works before and after subscribing. Bind before you subscribe, and nothing is missed. On a
+            /// closed client the binding is disconnected from the start.
+            pub fn bind(&self, event: &str) -> Binding<Event> {
+                self.0.bind_event(event, None)
+            }
+
+            /// As [`bind`](Self::bind), with a queue of its own.
+            pub fn bind_with(&self, event: &str, queue: Queue) -> Binding<Event> {
+                self.0.bind_event(event, Some(queue))
+            }
+
+            /// Receives all events on this channel: user events, and those of the protocol under their
+            /// public names (`pusher:subscription_succeeded`, `pusher:cache_miss` …).
+            pub fn bind_all(&self) -> Binding<Event> {
+                self.0.bind_here()
+            }
+
+            /// Receives every confirmation by the server, the repeated ones after a lost connection included.
+            pub fn bind_subscription_succeeded(&self) -> Binding<Event> {
+                self.0.bind_event("pusher:subscription_succeeded", None)
+            }
+
+            /// Receives why a subscription failed: the server refused it or did not answer in time.
+            ///
+            /// It is tried again with the next connection, or by [`subscribe`](Self::subscribe).
+            pub fn bind_subscription_error(&self) -> Binding<Error> {
+                self.0.bind_here()
+            }
+
+            /// Receives every change of [`subscription_count`](Self::subscription_count).
+            pub fn bind_subscription_count(&self) -> Binding<u64> {
+                self.0.bind_here()
+            }
+
+            /// Receives word from a cache channel that the server has no last event to repeat. If it
+            /// has one, that simply arrives, right after the subscription.
+            ///
+            /// See [cache channels](https://pusher.com/docs/channels/using_channels/cache-channels/).
+            pub fn bind_cache_miss(&self) -> Binding<Event> {
+                self.0.bind_event("pusher:cache_miss", None)
+            }
+
+            /// Receives word when the channel is subscribed again after its connection was lost. Events
+            /// of the meantime are not repeated by the protocol: fetch what you need.
+            pub fn bind_resumed(&self) -> Binding<Gap> {
+                self.0.bind_here()
+            }
+        }
+
+        impl Channel for $type {
+            fn name(&self) -> &str {
+                Self::name(self)
+            }
+            fn subscribe(&self) {
+                Self::subscribe(self);
+            }
+            fn unsubscribe(&self) {
+                Self::unsubscribe(self);
+            }
+            fn wait_subscribed(&self, timeout: Duration) -> Result<(), Error> {
+                Self::wait_subscribed(self, timeout)
+            }
+            fn status(&self) -> ChannelStatus {
+                Self::status(self)
+            }
+            fn is_subscribed(&self) -> bool {
+                Self::is_subscribed(self)
+            }
+            fn subscription_count(&self) -> Option<u64> {
+                Self::subscription_count(self)
+            }
+            fn bind(&self, event: &str) -> Binding<Event> {
+                Self::bind(self, event)
+            }
+            fn bind_with(&self, event: &str, queue: Queue) -> Binding<Event> {
+                Self::bind_with(self, event, queue)
+            }
+            fn bind_all(&self) -> Binding<Event> {
+                Self::bind_all(self)
+            }
+            fn bind_subscription_succeeded(&self) -> Binding<Event> {
+                Self::bind_subscription_succeeded(self)
+            }
+            fn bind_subscription_error(&self) -> Binding<Error> {
+                Self::bind_subscription_error(self)
+            }
+            fn bind_subscription_count(&self) -> Binding<u64> {
+                Self::bind_subscription_count(self)
+            }
+            fn bind_cache_miss(&self) -> Binding<Event> {
+                Self::bind_cache_miss(self)
+            }
+            fn bind_resumed(&self) -> Binding<Gap> {
+                Self::bind_resumed(self)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($type))
+                    .field("name", &self.name())
+                    .field("status", &self.status())
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+/// A public channel, which anybody who knows the app's key may subscribe to.
+///
+/// A handle: cheap to clone, and usable from every thread. See
+/// [public channels](https://pusher.com/docs/channels/using_channels/public-channels/).
+///
+/// # Example
+///
+/// ```no_run
+/// # fn main() -> Result<(), pusher_channels::Error> {
+/// # let client = pusher_channels::Client::new(pusher_channels::Options::cluster("eu", "app-key"))?;
+/// let prices = client.public_channel("cache-prices")?;
+/// let updates = prices.bind("update");
+/// prices.subscribe();
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct PublicChannel(ChannelHandle);
+
+channel!(PublicChannel);

@@ -1,0 +1,277 @@
+//! The client's handle.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::binding::{Binding, Queue};
+use crate::builder::ClientBuilder;
+use crate::channel::{ChannelHandle, PublicChannel};
+use crate::driver::{Core, Place, Shared};
+use crate::protocol::{ChannelKind, check_channel};
+use crate::{Error, ErrorKind, Event, Options, State, StateChange};
+
+/// A client of one app on one server: the connection, and the channels on it.
+///
+/// It is a handle: cheap to clone, and usable from every thread. All methods but `wait_*`, `ping`
+/// and `close` return at once, and may be called from anywhere, a reconnect policy included.
+///
+/// It owns two threads while it is connected or trying to be: `pusher-reader`, which dials and
+/// reads, and `pusher-timer`, which keeps the deadlines. They end when [`close`](Self::close) is
+/// called, or when the last handle (of the client and of its channels) is dropped; dropping waits
+/// for nothing.
+///
+/// # Example
+///
+/// ```no_run
+/// use pusher_channels::{Client, Options};
+///
+/// # fn main() -> Result<(), pusher_channels::Error> {
+/// let client = Client::new(Options::cluster("eu", "app-key"))?;
+/// let chat = client.public_channel("chat")?;
+/// let messages = chat.bind("message");
+/// chat.subscribe();
+/// client.connect();
+/// for event in &messages {
+///     println!("{}", event.data());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client(Arc<Owner>);
+
+/// Ends the client with its last handle.
+struct Owner(Arc<Shared>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.shut_down();
+    }
+}
+
+impl Client {
+    /// A client with default settings. Nothing runs until [`connect`](Self::connect).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if the options are wrong.
+    pub fn new(options: Options) -> Result<Self, Error> {
+        Self::builder(options).build()
+    }
+
+    /// A client with settings of your own.
+    pub fn builder(options: Options) -> ClientBuilder {
+        ClientBuilder::new(options)
+    }
+
+    pub(crate) fn start(shared: Arc<Shared>) -> Self {
+        Self(Arc::new(Owner(shared)))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0.0
+    }
+
+    /// Connects, and stays connected as the [`Reconnect`](crate::Reconnect) policy says.
+    ///
+    /// Returns at once; [`wait_connected`](Self::wait_connected) waits. Does nothing while the client
+    /// is connected or trying to be, and after [`close`](Self::close). Leaves
+    /// [`State::Disconnected`] and [`State::Failed`].
+    pub fn connect(&self) {
+        self.shared().act(|machine, now| machine.connect(now));
+    }
+
+    /// Ends the connection, a dial or a wait for the next dial, and stays away.
+    ///
+    /// Returns at once; everything has ended within a second. Subscriptions stay wanted, for the next
+    /// [`connect`](Self::connect); bindings stay. Every `wait_*` in progress ends with an error.
+    pub fn disconnect(&self) {
+        self.shared().act(|machine, now| machine.disconnect(now));
+    }
+
+    /// Drops the connection, if there is one, and dials now; also out of a wait for the next dial.
+    ///
+    /// Returns at once. In the other states it does what [`connect`](Self::connect) does.
+    pub fn reconnect(&self) {
+        self.shared().act(|machine, now| machine.reconnect(now));
+    }
+
+    /// Tells the client that the network may have changed, or that the machine was suspended: it
+    /// checks the connection with a ping that must be answered within 5 s (or
+    /// [`pong_timeout`](ClientBuilder::pong_timeout) if that is shorter), or dials now if it was waiting to.
+    ///
+    /// Returns at once. A suspension is noticed without it, though only when something wakes the
+    /// client: the next heartbeat, a message, or a call.
+    pub fn network_changed(&self) {
+        self.shared().act(|machine, now| machine.network_changed(now));
+    }
+
+    /// Ends the client for good: disconnects, disconnects every binding, and waits for every thread to end.
+    ///
+    /// **Blocking**: for at most `timeout`; usually milliseconds, up to 250 ms if the server does not
+    /// answer the close frame. A look-up of a host's name that the platform does not finish is left behind,
+    /// and a [`Connector`](crate::Connector) of your own is waited for.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Timeout`] if threads are left, which end by themselves; [`ErrorKind::Config`] when
+    /// called on one of the client's own threads, which cannot wait for itself. The client is closed
+    /// all the same.
+    pub fn close(&self, timeout: Duration) -> Result<(), Error> {
+        self.shared().shut_down();
+        self.shared().join(timeout)
+    }
+
+    /// Waits until the client is connected, and gives the socket id.
+    ///
+    /// **Blocking**: for at most `timeout`. It waits through lost connections and failed dials; it ends
+    /// early in [`State::Failed`] and [`State::Disconnected`], by `disconnect()` and `close()`.
+    ///
+    /// # Errors
+    ///
+    /// The cause of the failure; [`ErrorKind::NotConnected`] after `disconnect()`; [`ErrorKind::Closed`]
+    /// after `close()`; [`ErrorKind::Timeout`].
+    pub fn wait_connected(&self, timeout: Duration) -> Result<String, Error> {
+        let mut ended = Ended::default();
+        self.shared().wait(
+            timeout,
+            |core| match core.machine.socket_id() {
+                Some(socket_id) => Some(Ok(socket_id.to_owned())),
+                None => ended.check(core).map(Err),
+            },
+            |core| {
+                let state = core.machine.state();
+                let hint = match state {
+                    State::Initialized => ": connect() was not called",
+                    _ => "",
+                };
+                let message = format!("not connected after {timeout:?}; the state is {state:?}{hint}");
+                Error::message(ErrorKind::Timeout, message)
+            },
+        )
+    }
+
+    /// Where the connection stands. Never blocks.
+    pub fn state(&self) -> State {
+        self.shared().read(|core| core.machine.state())
+    }
+
+    /// The id that the server has given this connection; `None` unless connected. Never blocks.
+    pub fn socket_id(&self) -> Option<String> {
+        self.shared().read(|core| core.machine.socket_id().map(str::to_owned))
+    }
+
+    /// Asks the server for a sign of life, and gives the time it took.
+    ///
+    /// **Blocking**: for at most `timeout`. If a ping is on its way already, it is that one's time.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotConnected`] if there is no connection, or it is lost meanwhile;
+    /// [`ErrorKind::Timeout`], which does not end the connection: that is up to
+    /// [`pong_timeout`](ClientBuilder::pong_timeout).
+    pub fn ping(&self, timeout: Duration) -> Result<Duration, Error> {
+        let number = self.shared().act(|machine, now| machine.ping(now))?;
+        let socket_id = self.socket_id();
+        self.shared().wait(
+            timeout,
+            |core| match core.machine.answered() {
+                Some((answered, took)) if answered >= number => Some(Ok(took)),
+                _ if core.machine.socket_id() != socket_id.as_deref() => {
+                    let message = "the connection was lost before the server answered the ping";
+                    Some(Err(Error::message(ErrorKind::NotConnected, message)))
+                }
+                _ => None,
+            },
+            |_| {
+                let message = format!("the server did not answer a ping within {timeout:?}");
+                Error::message(ErrorKind::Timeout, message)
+            },
+        )
+    }
+
+    /// A handle to a public channel, of the server's cache variant if its name begins with `cache-`.
+    ///
+    /// The same name gives a handle to the same channel. Nothing is sent until
+    /// [`subscribe`](PublicChannel::subscribe).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidName`] if the name is empty, longer than 164 characters, has a character
+    /// other than letters, digits and `_-=@,.;`, or is that of another kind of channel.
+    pub fn public_channel(&self, name: &str) -> Result<PublicChannel, Error> {
+        check_channel(name, ChannelKind::Public)?;
+        Ok(PublicChannel::new(ChannelHandle::new(self, name)))
+    }
+
+    /// Receives the events of this name on every channel.
+    ///
+    /// On a closed client the binding is disconnected from the start.
+    pub fn bind(&self, event: &str) -> Binding<Event> {
+        self.shared().bind(Place::ClientEvent(event.into()), None)
+    }
+
+    /// As [`bind`](Self::bind), with a queue of its own.
+    pub fn bind_with(&self, event: &str, queue: Queue) -> Binding<Event> {
+        self.shared().bind(Place::ClientEvent(event.into()), Some(queue))
+    }
+
+    /// Receives all events on every channel: user events, and those of the protocol under their
+    /// public names (`pusher:subscription_succeeded`, `pusher:cache_miss`, `pusher:error` …).
+    pub fn bind_all(&self) -> Binding<Event> {
+        self.shared().bind(Place::Client, None)
+    }
+
+    /// Receives every change of the [`State`].
+    pub fn bind_states(&self) -> Binding<StateChange> {
+        self.shared().bind(Place::Client, None)
+    }
+
+    /// Receives the socket id of every new connection.
+    pub fn bind_connected(&self) -> Binding<String> {
+        self.shared().bind(Place::Client, None)
+    }
+
+    /// Receives what goes wrong without ending the connection: errors that the server reports, frames
+    /// that make no sense, subscriptions that fail. Why a connection ended is in
+    /// [`StateChange::cause`].
+    pub fn bind_errors(&self) -> Binding<Error> {
+        self.shared().bind(Place::Client, None)
+    }
+}
+
+/// Whether the user, or the server for good, has ended what a `wait_*` waits for.
+#[derive(Default)]
+pub(crate) struct Ended {
+    /// How often the user had disconnected when the wait began.
+    disconnects: Option<u64>,
+}
+
+impl Ended {
+    pub(crate) fn check(&mut self, core: &Core) -> Option<Error> {
+        let machine = &core.machine;
+        let before = *self.disconnects.get_or_insert(machine.disconnects());
+        if machine.is_closed() {
+            return Some(Error::message(ErrorKind::Closed, "the client is closed"));
+        }
+        match machine.state() {
+            State::Failed => Some(machine.failure().cloned().unwrap_or_else(|| {
+                Error::message(ErrorKind::NotConnected, "the reconnect policy has given up")
+            })),
+            State::Disconnected => {
+                Some(Error::message(ErrorKind::NotConnected, "disconnected; call connect() first"))
+            }
+            _ if machine.disconnects() != before => {
+                Some(Error::message(ErrorKind::NotConnected, "disconnect() was called"))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("state", &self.state()).finish_non_exhaustive()
+    }
+}

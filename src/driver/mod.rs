@@ -1,0 +1,326 @@
+//! The threads, and the only lock around the protocol's [`Machine`].
+//!
+//! Every input goes through [`Shared::act`]: it locks, tells the machine, takes the machine's outputs,
+//! and unlocks. News are then handed to the bindings, and frames, dials and hang-ups are carried out,
+//! both with the lock released and both in the order in which the machine gave them.
+
+mod reader;
+mod routes;
+mod threads;
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use log::Level;
+
+use crate::binding::{Binding, Queue};
+use crate::event::ChannelName;
+use crate::protocol::{Config, Machine, Now, Output};
+use crate::transport::{Interrupt, WebSocketConnector};
+use crate::{Connection, Connector, Error, Options, Reconnect, clock};
+
+pub(crate) use routes::{Place, Routed};
+use routes::{Delivery, Routes};
+use threads::Threads;
+
+/// How many rounds of actions a thread of the user's carries out before the timer thread takes over.
+const USER_ROUNDS: u32 = 4;
+
+/// What opens the connections.
+pub(crate) enum Dialer {
+    BuiltIn(WebSocketConnector),
+    Custom(Arc<dyn Connector>),
+}
+
+/// What the threads need to know and never change.
+pub(crate) struct Settings {
+    pub(crate) machine: Config,
+    pub(crate) options: Options,
+    pub(crate) reconnect: Reconnect,
+    pub(crate) dialer: Dialer,
+    pub(crate) queue: Queue,
+    pub(crate) stack_size: Option<usize>,
+}
+
+/// What the client's handles and threads share.
+pub(crate) struct Shared {
+    core: Mutex<Core>,
+    /// Taken before `core` by whatever may lead to news, and held until they are delivered, so that
+    /// all bindings see all news in one order. Nothing that can wait happens under it.
+    deliveries: Mutex<Vec<Delivery>>,
+    /// Something that a `wait_*` may be waiting for has changed.
+    changed: Condvar,
+    /// The timer thread has something to do earlier than it thought.
+    timer: Condvar,
+    settings: Settings,
+    origin: Instant,
+}
+
+/// What the lock protects.
+pub(crate) struct Core {
+    pub(crate) machine: Machine,
+    routes: Routes,
+    link: Option<Link>,
+    actions: Vec<Action>,
+    /// A thread is carrying out actions; it will take the new ones too.
+    performing: bool,
+    /// Until when the timer thread means to sleep.
+    timer_until: Option<Duration>,
+    threads: Threads,
+}
+
+/// The dial or connection of one generation.
+struct Link {
+    generation: u64,
+    interrupt: Interrupt,
+    connection: Option<Arc<dyn Connection>>,
+}
+
+/// What to do with the lock released. It may run code of the user's.
+enum Action {
+    Dial { generation: u64, deadline: Duration, interrupt: Interrupt },
+    HangUp { link: Link, code: u16 },
+    Send { generation: u64, connection: Arc<dyn Connection>, frame: String },
+    Ask { question: u64, attempt: u32, error: Option<Error> },
+    Log(Level, String),
+}
+
+impl Shared {
+    pub(crate) fn new(settings: Settings) -> Arc<Self> {
+        let core = Core {
+            machine: Machine::new(settings.machine.clone()),
+            routes: Routes::default(),
+            link: None,
+            actions: Vec::new(),
+            performing: false,
+            timer_until: None,
+            threads: Threads::default(),
+        };
+        Arc::new(Self {
+            core: Mutex::new(core),
+            deliveries: Mutex::new(Vec::new()),
+            changed: Condvar::new(),
+            timer: Condvar::new(),
+            settings,
+            origin: clock::now(),
+        })
+    }
+
+    fn now(&self) -> Now {
+        Now { mono: clock::now().saturating_duration_since(self.origin), wall: clock::wall() }
+    }
+
+    fn instant(&self, mono: Duration) -> Option<Instant> {
+        self.origin.checked_add(mono)
+    }
+
+    /// A panic elsewhere leaves nothing half done that matters more than going on.
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the present state.
+    pub(crate) fn read<R>(&self, look: impl FnOnce(&mut Core) -> R) -> R {
+        look(&mut self.lock())
+    }
+
+    /// Gives the machine an input, and sees to all that follows from it.
+    pub(crate) fn act<R>(self: &Arc<Self>, input: impl FnOnce(&mut Machine, Now) -> R) -> R {
+        let mut overflowing = Vec::new();
+        let (result, idle) = {
+            let mut deliveries = self.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
+            let (result, idle) = {
+                let mut core = self.lock();
+                let now = self.now();
+                let result = input(&mut core.machine, now);
+                core.settle(&mut deliveries);
+                self.wake(&mut core);
+                (result, core.actions.is_empty())
+            };
+            overflowing.extend(deliveries.drain(..).filter_map(Delivery::deliver));
+            (result, idle)
+        };
+        for what in overflowing {
+            log::warn!("a binding to {what} is full: values are dropped until its consumer catches up");
+        }
+        if !idle {
+            self.perform(false);
+        }
+        result
+    }
+
+    /// Wakes the waiters and the timer thread, if this input has changed what they wait for.
+    fn wake(&self, core: &mut Core) {
+        if core.machine.take_changed() {
+            self.changed.notify_all();
+        }
+        let earlier = match (core.machine.deadline(), core.timer_until) {
+            (Some(deadline), Some(until)) => deadline < until,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if earlier {
+            self.timer.notify_one();
+        }
+    }
+
+    /// Carries out the actions in order. One thread at a time does so; what is added meanwhile, be it
+    /// by the user's code that runs here, is carried out by that thread too. A thread of the user's
+    /// leaves an endless supply to the timer thread.
+    fn perform(self: &Arc<Self>, for_ever: bool) {
+        let mut rounds = 0;
+        loop {
+            let batch = {
+                let mut core = self.lock();
+                if rounds == 0 && core.performing {
+                    return;
+                }
+                core.performing = !core.actions.is_empty();
+                if !core.performing {
+                    return;
+                }
+                if rounds == USER_ROUNDS && !for_ever {
+                    core.performing = false;
+                    self.timer.notify_one();
+                    return;
+                }
+                std::mem::take(&mut core.actions)
+            };
+            rounds += 1;
+            let _guard = Performing(self);
+            for action in batch {
+                self.carry_out(action);
+            }
+        }
+    }
+
+    fn carry_out(self: &Arc<Self>, action: Action) {
+        match action {
+            Action::Dial { generation, deadline, interrupt } => {
+                self.start_reader(generation, deadline, interrupt);
+            }
+            Action::HangUp { link, code } => {
+                link.interrupt.interrupt();
+                if let Some(connection) = link.connection {
+                    connection.close(code);
+                }
+            }
+            Action::Send { generation, connection, frame } => {
+                reader::trace_frame("out", &frame);
+                if let Err(error) = connection.send(&frame) {
+                    connection.close(1000);
+                    self.act(|machine, now| machine.handle_lost(generation, error, now));
+                }
+            }
+            Action::Ask { question, attempt, error } => self.start_policy(question, attempt, error),
+            Action::Log(level, text) => log::log!(target: "pusher_channels::protocol", level, "{text}"),
+        }
+    }
+
+    /// Waits until `check` has an answer, or for `timeout`.
+    pub(crate) fn wait<T>(
+        &self,
+        timeout: Duration,
+        mut check: impl FnMut(&mut Core) -> Option<Result<T, Error>>,
+        late: impl FnOnce(&mut Core) -> Error,
+    ) -> Result<T, Error> {
+        let deadline = clock::now().checked_add(timeout);
+        let mut core = self.lock();
+        loop {
+            if let Some(answer) = check(&mut core) {
+                return answer;
+            }
+            core = match deadline {
+                // Longer than the clock can count is for ever.
+                None => self.changed.wait(core).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(clock::now());
+                    if left.is_zero() {
+                        return Err(late(&mut core));
+                    }
+                    self.changed
+                        .wait_timeout(core, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+            };
+        }
+    }
+
+    pub(crate) fn bind<T: Routed>(self: &Arc<Self>, place: Place, queue: Option<Queue>) -> Binding<T> {
+        let queue = queue.unwrap_or(self.settings.queue);
+        let shared = Arc::downgrade(self);
+        let mut core = self.lock();
+        core.routes.bind(&place.clone(), queue, move |counter| {
+            if let Some(shared) = shared.upgrade() {
+                let mut core = shared.lock();
+                if let Some(channel) = core.routes.unbind::<T>(&place, counter) {
+                    core.machine.retire(&channel);
+                }
+            }
+        })
+    }
+
+    pub(crate) fn add_handle(&self, channel: &ChannelName) {
+        self.lock().routes.add_handle(channel);
+    }
+
+    pub(crate) fn remove_handle(&self, channel: &ChannelName) {
+        let mut core = self.lock();
+        if let Some(channel) = core.routes.remove_handle(channel) {
+            core.machine.retire(&channel);
+        }
+    }
+
+    /// Ends everything without waiting: the threads end soon, and every binding is disconnected.
+    pub(crate) fn shut_down(self: &Arc<Self>) {
+        self.act(|machine, now| machine.close(now));
+        let mut core = self.lock();
+        core.routes.close();
+        drop(core);
+        self.timer.notify_one();
+    }
+}
+
+/// Lets others carry out actions again if a panic of the user's code ends this thread.
+struct Performing<'a>(&'a Arc<Shared>);
+
+impl Drop for Performing<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lock().performing = false;
+        }
+    }
+}
+
+impl Core {
+    /// Turns the machine's outputs into deliveries and actions, in order.
+    fn settle(&mut self, deliveries: &mut Vec<Delivery>) {
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::Notify(notice) => deliveries.push(self.routes.route(notice)),
+                Output::Dial { generation, deadline } => {
+                    let interrupt = Interrupt::default();
+                    self.link =
+                        Some(Link { generation, interrupt: interrupt.clone(), connection: None });
+                    self.actions.push(Action::Dial { generation, deadline, interrupt });
+                }
+                Output::HangUp { generation, code } => {
+                    if let Some(link) = self.link.take_if(|link| link.generation == generation) {
+                        self.actions.push(Action::HangUp { link, code });
+                    }
+                }
+                Output::Send { generation, frame } => {
+                    let link = self.link.as_ref().filter(|link| link.generation == generation);
+                    if let Some(connection) = link.and_then(|link| link.connection.clone()) {
+                        self.actions.push(Action::Send { generation, connection, frame });
+                    }
+                }
+                Output::Ask { question, attempt, error } => {
+                    self.actions.push(Action::Ask { question, attempt, error });
+                }
+                Output::Log(level, text) => self.actions.push(Action::Log(level, text)),
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The reader thread: one for each dial; it opens the connection and reads it to its end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Dialer, Link, Shared};
+use crate::redact::redact;
+use crate::transport::Interrupt;
+use crate::{Connection, Error, ErrorKind, Event, Message};
+
+const FRAMES: &str = "pusher_channels::frames";
+
+/// One frame in the log, without its secrets.
+pub(super) fn trace_frame(direction: &str, frame: &str) {
+    if log::log_enabled!(target: FRAMES, log::Level::Trace) {
+        log::trace!(target: FRAMES, "{direction} {}", redact(frame));
+    }
+}
+
+impl Shared {
+    pub(super) fn start_reader(
+        self: &Arc<Self>,
+        generation: u64,
+        deadline: Duration,
+        interrupt: Interrupt,
+    ) {
+        let started = self.start_timer().and_then(|()| {
+            self.spawn("pusher-reader", move |shared| {
+                let _report = ReportPanic { shared, generation };
+                let lost = shared.run_reader(generation, deadline, &interrupt);
+                // Dropped with the lock released: the connection may be the user's.
+                drop(shared.take_link(generation));
+                if let Some(error) = lost {
+                    shared.act(|machine, now| machine.handle_lost(generation, error, now));
+                }
+            })
+        });
+        if let Err(error) = started {
+            self.act(|machine, now| machine.handle_lost(generation, error, now));
+        }
+    }
+
+    /// Gives the error that ended it, unless the machine knows already.
+    fn run_reader(
+        self: &Arc<Self>,
+        generation: u64,
+        deadline: Duration,
+        interrupt: &Interrupt,
+    ) -> Option<Error> {
+        let connection = match self.dial(deadline, interrupt) {
+            Ok(connection) => connection,
+            Err(error) => return Some(error),
+        };
+        let wanted = self.act_on_link(generation, &connection);
+        if !wanted {
+            connection.close(1000);
+        }
+        // A connection that is not wanted any more is still read until its closing is done.
+        let mut messages = Vec::new();
+        loop {
+            if let Err(error) = connection.recv_many(&mut messages) {
+                return wanted.then_some(error);
+            }
+            if let Some((code, reason)) = self.handle_messages(generation, &mut messages) {
+                self.act(|machine, now| machine.handle_closed(generation, code, &reason, now));
+                return None;
+            }
+        }
+    }
+
+    /// Makes the connection the one that frames are sent on, if it is still wanted.
+    fn act_on_link(self: &Arc<Self>, generation: u64, connection: &Arc<dyn Connection>) -> bool {
+        self.read(|core| {
+            let link = core.link.as_mut().filter(|link| link.generation == generation);
+            if let Some(link) = link {
+                link.connection = Some(Arc::clone(connection));
+            }
+        });
+        self.act(|machine, now| {
+            machine.handle_opened(generation, now);
+            machine.is_current(generation)
+        })
+    }
+
+    fn take_link(&self, generation: u64) -> Option<Link> {
+        self.read(|core| core.link.take_if(|link| link.generation == generation))
+    }
+
+    fn dial(&self, deadline: Duration, interrupt: &Interrupt) -> Result<Arc<dyn Connection>, Error> {
+        let settings = &self.settings;
+        // The function behind `Options::custom` is the user's.
+        let url = catch_unwind(AssertUnwindSafe(|| settings.options.to_url())).unwrap_or_else(|_| {
+            Err(Error::message(ErrorKind::Config, "the function given to Options::custom panicked"))
+        })?;
+        let deadline = self.instant(deadline).ok_or_else(|| {
+            Error::message(ErrorKind::Config, "connect_timeout is longer than the clock can count")
+        })?;
+        match &settings.dialer {
+            Dialer::BuiltIn(connector) => {
+                Ok(Arc::new(connector.dial(&url, deadline, interrupt)?))
+            }
+            Dialer::Custom(connector) => Ok(Arc::from(connector.connect(&url, deadline)?)),
+        }
+    }
+
+    /// Handles what was received, in one turn of the lock. Gives the peer's close, if it came.
+    fn handle_messages(
+        self: &Arc<Self>,
+        generation: u64,
+        messages: &mut Vec<Message>,
+    ) -> Option<(Option<u16>, String)> {
+        let mut closed = None;
+        let events: Vec<Result<Event, Error>> = messages
+            .drain(..)
+            .filter_map(|message| match message {
+                Message::Text(text) => {
+                    trace_frame("in", &text);
+                    Some(Event::parse(text))
+                }
+                Message::Close(code, reason) => {
+                    closed = Some((code, reason));
+                    None
+                }
+            })
+            .collect();
+        self.act(|machine, now| {
+            for event in events {
+                match event {
+                    Ok(event) => machine.handle_event(generation, event, now),
+                    Err(error) => machine.handle_malformed(generation, error, now),
+                }
+            }
+        });
+        closed
+    }
+}
+
+/// Lets the client go on if the reader panics, in the user's connector or here.
+struct ReportPanic<'a> {
+    shared: &'a Arc<Shared>,
+    generation: u64,
+}
+
+impl Drop for ReportPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let message = "the reader thread panicked; the connection is lost";
+            let error = Error::message(ErrorKind::Internal, message);
+            self.shared.act(|machine, now| machine.handle_lost(self.generation, error, now));
+        }
+    }
+}

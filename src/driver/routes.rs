@@ -1,0 +1,302 @@
+//! Which bindings get what, and handing it to them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::binding::{Binding, Counter, Queue, Sink};
+use crate::event::ChannelName;
+use crate::protocol::{ChannelNotice, Notice};
+use crate::{Error, Event, Gap, StateChange};
+
+/// The sinks of one place. It is copied on change, so that delivery needs no lock.
+#[derive(Debug)]
+pub(crate) struct List<T>(Option<Snapshot<T>>);
+
+type Snapshot<T> = Arc<[Arc<Sink<T>>]>;
+
+/// The bindings to events, of one channel or of the client.
+#[derive(Debug, Default)]
+struct Events {
+    by_name: HashMap<Box<str>, List<Event>>,
+    all: List<Event>,
+}
+
+/// The bindings of one channel.
+#[derive(Debug, Default)]
+struct ChannelRoutes {
+    events: Events,
+    errors: List<Error>,
+    counts: List<u64>,
+    gaps: List<Gap>,
+    /// How many handles of the user's name the channel.
+    handles: usize,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    events: Events,
+    states: List<StateChange>,
+    connected: List<String>,
+    errors: List<Error>,
+    channels: HashMap<ChannelName, ChannelRoutes>,
+    closed: bool,
+}
+
+/// Where a binding of `T` hangs.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// Of the client: its one list of that type, or all events.
+    Client,
+    /// Events of one name, on any channel.
+    ClientEvent(Box<str>),
+    /// Of a channel: its one list of that type, or all events.
+    Channel(ChannelName),
+    ChannelEvent(ChannelName, Box<str>),
+}
+
+/// A type that can be bound to.
+pub(crate) trait Routed: Sized + Send + 'static {
+    /// The list at `place`, made if it is missing. `None` where there is none for this type.
+    fn list<'a>(routes: &'a mut Routes, place: &Place) -> Option<&'a mut List<Self>>;
+}
+
+impl Routed for Event {
+    fn list<'a>(routes: &'a mut Routes, place: &Place) -> Option<&'a mut List<Self>> {
+        Some(match place {
+            Place::Client => &mut routes.events.all,
+            Place::ClientEvent(name) => routes.events.by_name.entry(name.clone()).or_default(),
+            Place::Channel(channel) => &mut routes.channel(channel).events.all,
+            Place::ChannelEvent(channel, name) => {
+                routes.channel(channel).events.by_name.entry(name.clone()).or_default()
+            }
+        })
+    }
+}
+
+impl Routed for Error {
+    fn list<'a>(routes: &'a mut Routes, place: &Place) -> Option<&'a mut List<Self>> {
+        match place {
+            Place::Client => Some(&mut routes.errors),
+            Place::Channel(channel) => Some(&mut routes.channel(channel).errors),
+            Place::ClientEvent(_) | Place::ChannelEvent(..) => None,
+        }
+    }
+}
+
+/// Types that hang in one place of the client only.
+macro_rules! routed_on_client {
+    ($type:ty, $field:ident) => {
+        impl Routed for $type {
+            fn list<'a>(routes: &'a mut Routes, _: &Place) -> Option<&'a mut List<Self>> {
+                Some(&mut routes.$field)
+            }
+        }
+    };
+}
+routed_on_client!(StateChange, states);
+routed_on_client!(String, connected);
+
+/// Types that hang in one place of a channel only.
+macro_rules! routed_on_channel {
+    ($type:ty, $field:ident) => {
+        impl Routed for $type {
+            fn list<'a>(routes: &'a mut Routes, place: &Place) -> Option<&'a mut List<Self>> {
+                match place {
+                    Place::Channel(channel) => Some(&mut routes.channel(channel).$field),
+                    Place::Client | Place::ClientEvent(_) | Place::ChannelEvent(..) => None,
+                }
+            }
+        }
+    };
+}
+routed_on_channel!(u64, counts);
+routed_on_channel!(Gap, gaps);
+
+impl Routes {
+    fn channel(&mut self, name: &ChannelName) -> &mut ChannelRoutes {
+        self.channels.entry(name.clone()).or_default()
+    }
+
+    /// Adds a binding. On a closed client it is disconnected from the start.
+    pub(super) fn bind<T: Routed>(
+        &mut self,
+        place: &Place,
+        queue: Queue,
+        unbind: impl FnOnce(&Arc<Counter>) + Send + Sync + 'static,
+    ) -> Binding<T> {
+        let (binding, sink) = Binding::new(queue, unbind);
+        if !self.closed {
+            if let Some(list) = T::list(self, place) {
+                list.add(sink);
+            }
+        }
+        binding
+    }
+
+    /// Removes a binding. Gives the channel that nobody may be using any more.
+    pub(super) fn unbind<T: Routed>(
+        &mut self,
+        place: &Place,
+        counter: &Arc<Counter>,
+    ) -> Option<ChannelName> {
+        if self.closed {
+            return None;
+        }
+        let left = T::list(self, place)?.remove(counter);
+        match place {
+            Place::Client => None,
+            Place::ClientEvent(name) => {
+                if !left {
+                    self.events.by_name.remove(name);
+                }
+                None
+            }
+            Place::Channel(channel) => self.prune(channel),
+            Place::ChannelEvent(channel, name) => {
+                if !left {
+                    self.channel(channel).events.by_name.remove(name);
+                }
+                self.prune(channel)
+            }
+        }
+    }
+
+    pub(super) fn add_handle(&mut self, channel: &ChannelName) {
+        self.channel(channel).handles += 1;
+    }
+
+    /// A handle is gone. Gives the channel that nobody may be using any more.
+    pub(super) fn remove_handle(&mut self, channel: &ChannelName) -> Option<ChannelName> {
+        let routes = self.channels.get_mut(channel)?;
+        routes.handles = routes.handles.saturating_sub(1);
+        self.prune(channel)
+    }
+
+    fn prune(&mut self, channel: &ChannelName) -> Option<ChannelName> {
+        if self.channels.get(channel)?.is_unused() {
+            self.channels.remove_entry(channel).map(|(name, _)| name)
+        } else {
+            None
+        }
+    }
+
+    /// Disconnects every binding, and every later one.
+    pub(super) fn close(&mut self) {
+        *self = Self { closed: true, ..Self::default() };
+    }
+
+    /// Finds who gets a notice.
+    pub(super) fn route(&self, notice: Notice) -> Delivery {
+        match notice {
+            Notice::State(change) => Delivery::State(change, self.states.snapshot()),
+            Notice::Connected(socket_id) => {
+                Delivery::Connected(socket_id, self.connected.snapshot())
+            }
+            Notice::Error(error) => Delivery::Error(error, self.errors.snapshot()),
+            Notice::Event(event) => {
+                let [named, all] = self.events.matching(&event);
+                let channel = event.channel().and_then(|name| self.channels.get(name));
+                let [channel_named, channel_all] =
+                    channel.map(|routes| routes.events.matching(&event)).unwrap_or_default();
+                Delivery::Event(event, [channel_named, channel_all, named, all])
+            }
+            Notice::Channel(name, notice) => {
+                let routes = self.channels.get(&name);
+                match notice {
+                    ChannelNotice::Failed(error) => {
+                        Delivery::Error(error, routes.and_then(|routes| routes.errors.snapshot()))
+                    }
+                    ChannelNotice::Count(count) => {
+                        Delivery::Count(count, routes.and_then(|routes| routes.counts.snapshot()))
+                    }
+                    ChannelNotice::Resumed(gap) => {
+                        Delivery::Gap(gap, routes.and_then(|routes| routes.gaps.snapshot()))
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Events {
+    fn matching(&self, event: &Event) -> [Option<Snapshot<Event>>; 2] {
+        let named = match self.by_name.is_empty() {
+            true => None,
+            false => self.by_name.get(event.name()).and_then(List::snapshot),
+        };
+        [named, self.all.snapshot()]
+    }
+
+    fn is_empty(&self) -> bool {
+        self.by_name.is_empty() && self.all.0.is_none()
+    }
+}
+
+impl ChannelRoutes {
+    fn is_unused(&self) -> bool {
+        self.handles == 0
+            && self.events.is_empty()
+            && self.errors.0.is_none()
+            && self.counts.0.is_none()
+            && self.gaps.0.is_none()
+    }
+}
+
+impl<T> List<T> {
+    fn add(&mut self, sink: Sink<T>) {
+        let sinks = self.0.iter().flat_map(|sinks| sinks.iter().cloned());
+        self.0 = Some(sinks.chain([Arc::new(sink)]).collect());
+    }
+
+    /// Tells whether any are left.
+    fn remove(&mut self, counter: &Arc<Counter>) -> bool {
+        let sinks = self.0.take().into_iter().flat_map(|sinks| sinks.to_vec());
+        let left: Vec<_> = sinks.filter(|sink| !sink.belongs_to(counter)).collect();
+        self.0 = (!left.is_empty()).then(|| left.into());
+        self.0.is_some()
+    }
+
+    fn snapshot(&self) -> Option<Snapshot<T>> {
+        self.0.clone()
+    }
+}
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+/// News and the bindings that get it.
+pub(super) enum Delivery {
+    State(StateChange, Option<Snapshot<StateChange>>),
+    Connected(String, Option<Snapshot<String>>),
+    Error(Error, Option<Snapshot<Error>>),
+    Event(Event, [Option<Snapshot<Event>>; 4]),
+    Count(u64, Option<Snapshot<u64>>),
+    Gap(Gap, Option<Snapshot<Gap>>),
+}
+
+impl Delivery {
+    /// Queues it everywhere, without waiting. Gives the name of what has begun to overflow, if anything has.
+    pub(super) fn deliver(self) -> Option<String> {
+        fn hand<T: Clone>(value: &T, sinks: Option<Snapshot<T>>) -> bool {
+            let sinks = sinks.iter().flat_map(|sinks| sinks.iter());
+            // Every sink gets it: `any` would stop at the first that overflows.
+            sinks.fold(false, |overflowed, sink| sink.push(value.clone()) | overflowed)
+        }
+        let (overflowed, what) = match self {
+            Self::State(change, sinks) => (hand(&change, sinks), "state changes"),
+            Self::Connected(socket_id, sinks) => (hand(&socket_id, sinks), "connections"),
+            Self::Error(error, sinks) => (hand(&error, sinks), "errors"),
+            Self::Count(count, sinks) => (hand(&count, sinks), "subscription counts"),
+            Self::Gap(gap, sinks) => (hand(&gap, sinks), "gaps"),
+            Self::Event(event, lists) => {
+                let overflowed =
+                    lists.into_iter().fold(false, |overflowed, sinks| hand(&event, sinks) | overflowed);
+                return overflowed.then(|| format!("{:.100}", event.name()));
+            }
+        };
+        overflowed.then(|| what.to_owned())
+    }
+}

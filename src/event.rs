@@ -1,0 +1,180 @@
+//! One event, as received.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use serde::Deserialize;
+
+use crate::protocol::{Data, Envelope, Text, unescape};
+use crate::{Error, ErrorKind};
+
+/// A channel's name, shared between the tables that hold it.
+pub(crate) type ChannelName = Arc<str>;
+
+/// An event that the server sent.
+///
+/// It is cheap to clone: all clones, and the events that other bindings received of the same frame,
+/// share the frame's text. Its data is decoded when it is first asked for, on the thread that asks.
+///
+/// # Example
+///
+/// ```no_run
+/// # fn main() -> Result<(), pusher_channels::Error> {
+/// # let client = pusher_channels::Client::new(pusher_channels::Options::cluster("eu", "app-key"))?;
+/// # let chat = client.public_channel("chat")?;
+/// let messages = chat.bind("message");
+/// for event in &messages {
+///     let message: serde_json::Value = event.json()?;
+///     println!("{} on {:?}: {message}", event.name(), event.channel());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Event(Arc<Inner>);
+
+struct Inner {
+    raw: String,
+    envelope: Envelope,
+    /// The name that the user sees, where it is not the one on the wire.
+    public_name: Option<&'static str>,
+    /// The text of `data`, once somebody has asked for it and it holds escapes.
+    decoded: OnceLock<Box<str>>,
+}
+
+impl Event {
+    /// Finds the fields of a frame.
+    pub(crate) fn parse(raw: String) -> Result<Self, Error> {
+        let envelope = Envelope::parse(&raw).map_err(|malformed| {
+            let message = format!("the server sent a frame that is no event ({} bytes)", raw.len());
+            Error::message(ErrorKind::Protocol, message).caused_by(malformed)
+        })?;
+        Ok(Self(Arc::new(Inner { raw, envelope, public_name: None, decoded: OnceLock::new() })))
+    }
+
+    /// The same event under the name that the user sees. To be called before it is shared.
+    pub(crate) fn renamed(mut self, name: &'static str) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.public_name = Some(name);
+        }
+        self
+    }
+
+    fn text<'a>(&'a self, text: &'a Text) -> &'a str {
+        text.get(&self.0.raw)
+    }
+
+    /// Its name. What the protocol calls `pusher_internal:subscription_succeeded` is
+    /// `pusher:subscription_succeeded` here, and so on.
+    pub fn name(&self) -> &str {
+        match self.0.public_name {
+            Some(name) => name,
+            None => self.text(&self.0.envelope.event),
+        }
+    }
+
+    /// The channel it came on; `None` for the few that belong to the connection.
+    pub fn channel(&self) -> Option<&str> {
+        self.0.envelope.channel.as_ref().map(|channel| self.text(channel))
+    }
+
+    /// The text of its data: a JSON string is unwrapped once, anything else is its JSON text, and
+    /// absent data is `""`.
+    ///
+    /// Servers usually send a string that holds JSON, which [`json`](Self::json) reads. Half of a
+    /// surrogate pair, which JSON allows but UTF-8 does not, becomes U+FFFD.
+    pub fn data(&self) -> &str {
+        let raw = &self.0.raw;
+        match &self.0.envelope.data {
+            Data::Absent => "",
+            Data::Plain(span) | Data::Json(span) => span.get(raw),
+            Data::Escaped(span) => {
+                self.0.decoded.get_or_init(|| unescape(span.get(raw)).into_boxed_str())
+            }
+        }
+    }
+
+    /// Its data, read as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Json`] if the data is no JSON or not of that shape.
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
+        serde_json::from_str(self.data()).map_err(|error| {
+            let message = format!("the data of {} is not the JSON that was asked for", self.name());
+            let error = Error::message(ErrorKind::Json, message).caused_by(error);
+            match self.channel() {
+                Some(channel) => error.on_channel(channel),
+                None => error,
+            }
+        })
+    }
+
+    /// Who sent it: servers tell it of client events on presence channels.
+    pub fn user_id(&self) -> Option<&str> {
+        self.0.envelope.user_id.as_ref().map(|id| self.text(id))
+    }
+
+    /// The whole frame as it came.
+    pub fn raw(&self) -> &str {
+        &self.0.raw
+    }
+}
+
+impl fmt::Debug for Event {
+    /// Without the data, which may be private.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("name", &self.name())
+            .field("channel", &self.channel())
+            .field("user_id", &self.user_id())
+            .field("raw_len", &self.0.raw.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(raw: &str) -> Event {
+        Event::parse(raw.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn data_in_every_shape() {
+        for (data, text) in [
+            (r#""{\"a\":1}""#, r#"{"a":1}"#),
+            (r#""plain""#, "plain"),
+            (r#""""#, ""),
+            (r#"{"a": [1]}"#, r#"{"a": [1]}"#),
+            ("[1,2]", "[1,2]"),
+            ("17.50", "17.50"),
+            ("null", "null"),
+            ("true", "true"),
+            (r#""\u00e9\ud83d\ude00 \ud83d""#, "é😀 \u{fffd}"),
+        ] {
+            let event = event(&format!(r#"{{"event":"e","data":{data}}}"#));
+            assert_eq!(event.data(), text);
+            assert_eq!(event.clone().data().as_ptr(), event.data().as_ptr(), "decoded once");
+        }
+        assert_eq!(event(r#"{"event":"e"}"#).data(), "");
+    }
+
+    #[test]
+    fn json_reads_what_the_string_holds() {
+        let event = event(r#"{"event":"e","channel":"c","data":"{\"a\":[1,2]}"}"#);
+        let value: serde_json::Value = event.json().unwrap();
+        assert_eq!(value["a"][1], 2);
+        let error = event.json::<u8>().unwrap_err();
+        assert_eq!((error.kind(), error.channel()), (ErrorKind::Json, Some("c")));
+    }
+
+    #[test]
+    fn neither_debug_nor_an_error_shows_data() {
+        let event = event(r#"{"event":"e","data":"canary"}"#);
+        assert!(!format!("{event:?}").contains("canary"));
+        let error = Event::parse(r#"{"event":7,"data":"canary"}"#.into()).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("canary"));
+    }
+}

@@ -1,0 +1,109 @@
+//! The frames of the protocol: what goes out, and what is inside the data of what comes in.
+//!
+//! See [the protocol's events](https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/#events).
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::{Error, ErrorKind, Event};
+
+pub(super) const PING: &str = r#"{"event":"pusher:ping","data":{}}"#;
+pub(super) const PONG: &str = r#"{"event":"pusher:pong","data":{}}"#;
+
+/// Servers differ in whether `data` may be a string here: an object is understood by all.
+pub(super) fn subscribe(channel: &str) -> String {
+    json!({"event": "pusher:subscribe", "data": {"channel": channel}}).to_string()
+}
+
+pub(super) fn unsubscribe(channel: &str) -> String {
+    json!({"event": "pusher:unsubscribe", "data": {"channel": channel}}).to_string()
+}
+
+/// The `data` of a protocol event, whether the server sent an object or a string that holds one.
+pub(super) fn data(event: &Event) -> Value {
+    serde_json::from_str(event.data()).unwrap_or(Value::Null)
+}
+
+pub(super) struct Established {
+    pub(super) socket_id: String,
+    /// Missing on some servers, and taken as missing when it is zero or no whole number of seconds.
+    pub(super) activity_timeout: Option<Duration>,
+}
+
+impl Established {
+    pub(super) fn parse(event: &Event) -> Result<Self, Error> {
+        let data = data(event);
+        let socket_id = data.get("socket_id").and_then(Value::as_str).unwrap_or_default();
+        if socket_id.is_empty() {
+            return Err(Error::message(
+                ErrorKind::Protocol,
+                "pusher:connection_established came without a socket_id: is this a Pusher-compatible server?",
+            ));
+        }
+        let seconds = data.get("activity_timeout").and_then(Value::as_u64);
+        Ok(Self {
+            socket_id: socket_id.to_owned(),
+            activity_timeout: seconds.filter(|&seconds| seconds > 0).map(Duration::from_secs),
+        })
+    }
+}
+
+/// A refusal that the server reports: `pusher:error`, or an error about one subscription.
+pub(super) struct Refusal {
+    pub(super) code: Option<u16>,
+    pub(super) channel: Option<String>,
+    message: String,
+}
+
+impl Refusal {
+    pub(super) fn parse(event: &Event) -> Self {
+        let data = data(event);
+        let text = |key: &str| data.get(key).and_then(Value::as_str);
+        let number = |key: &str| data.get(key).and_then(Value::as_u64).and_then(|n| n.try_into().ok());
+        let channel = event.channel().or_else(|| text("channel"));
+        Self {
+            // soketi-rs and others put the protocol's code into `status`.
+            code: number("code").or_else(|| number("status")),
+            channel: channel.filter(|name| !name.is_empty()).map(str::to_owned),
+            message: text("message").or_else(|| text("error")).unwrap_or_default().to_owned(),
+        }
+    }
+
+    pub(super) fn error(&self, what: &str) -> Error {
+        let mut message = what.to_owned();
+        if let Some(code) = self.code {
+            message.push_str(&format!(" ({code})"));
+        }
+        if !self.message.is_empty() {
+            message.push_str(": ");
+            message.extend(self.message.chars().take(500));
+        }
+        let error = match self.code {
+            Some(status @ 400..=599) => {
+                Error::message(ErrorKind::Auth, message).with_http_status(status)
+            }
+            code => Error::message(ErrorKind::Server, message).with_close_code(code),
+        };
+        match &self.channel {
+            Some(channel) => error.on_channel(channel),
+            None => error,
+        }
+    }
+}
+
+/// What is left of a close code and its reason for people to read.
+pub(super) fn close_error(code: Option<u16>, reason: &str) -> Error {
+    let message = match (code, reason.trim()) {
+        (None, _) => "the connection ended without a close frame".to_owned(),
+        (Some(code), "") => format!("the server closed the connection ({code})"),
+        (Some(code), reason) => format!("the server closed the connection ({code}): {reason}"),
+    };
+    let hint = match code {
+        Some(4001) => "; check the app key, the cluster and the host",
+        Some(4003) => "; the app is disabled",
+        Some(4004) => "; the app is over its connection quota",
+        _ => "",
+    };
+    Error::message(ErrorKind::Server, message + hint).with_close_code(code)
+}

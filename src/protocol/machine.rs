@@ -1,0 +1,491 @@
+//! The state machine of one client.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use log::Level;
+
+use super::backoff::{self, CloseClass, Policy};
+use super::channels::Channels;
+use super::connection::{Due, Live, Phase};
+use super::frame::{self, Established};
+use super::{ChannelNotice, Notice, Now, Output};
+use crate::{ChannelStatus, Error, ErrorKind, Gap, State, StateChange};
+
+/// A jump of the wall clock by more than this against the monotonic one: the machine was suspended.
+const SUSPEND_JUMP: Duration = Duration::from_secs(5);
+
+/// A dial reports its own time-out, which says more; this much later it is given up all the same.
+const DIAL_GRACE: Duration = Duration::from_millis(250);
+
+/// Close code of a connection that the client ends.
+const NORMAL_CLOSE: u16 = 1000;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) activity_timeout: Duration,
+    pub(crate) pong_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) subscribe_timeout: Duration,
+    pub(crate) policy: Policy,
+    /// What the jitter starts from.
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(super) config: Config,
+    state: State,
+    pub(super) phase: Phase,
+    /// Counts the dials; the present one is current in `Opening` and `Live` only.
+    generation: u64,
+    pub(super) channels: Channels,
+    attempts: u32,
+    questions: u64,
+    pings: u64,
+    answered: Option<(u64, Duration)>,
+    /// Why the state is `Failed`.
+    failure: Option<Error>,
+    /// How often the user has ended the connection.
+    disconnects: u64,
+    closed: bool,
+    last_seen: Option<Now>,
+    changed: bool,
+    random: fastrand::Rng,
+    outputs: VecDeque<Output>,
+}
+
+impl Machine {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            random: fastrand::Rng::with_seed(config.seed),
+            config,
+            state: State::Initialized,
+            phase: Phase::Idle,
+            generation: 0,
+            channels: Channels::default(),
+            attempts: 0,
+            questions: 0,
+            pings: 0,
+            answered: None,
+            failure: None,
+            disconnects: 0,
+            closed: false,
+            last_seen: None,
+            changed: false,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    // ---- getters
+
+    pub(crate) fn state(&self) -> State {
+        self.state
+    }
+
+    pub(crate) fn socket_id(&self) -> Option<&str> {
+        match &self.phase {
+            Phase::Live(live) => Some(&live.socket_id),
+            Phase::Idle | Phase::Opening { .. } | Phase::Waiting { .. } | Phase::Asking { .. } => None,
+        }
+    }
+
+    pub(crate) fn failure(&self) -> Option<&Error> {
+        self.failure.as_ref()
+    }
+
+    pub(crate) fn disconnects(&self) -> u64 {
+        self.disconnects
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// The last ping that was answered, and how long that took.
+    pub(crate) fn answered(&self) -> Option<(u64, Duration)> {
+        self.answered
+    }
+
+    pub(crate) fn channel_status(&self, name: &str) -> ChannelStatus {
+        self.channels.status(name)
+    }
+
+    pub(crate) fn channel_failure(&self, name: &str) -> Option<Error> {
+        self.channels.failure(name)
+    }
+
+    pub(crate) fn subscription_count(&self, name: &str) -> Option<u64> {
+        self.channels.count(name)
+    }
+
+    /// Whether this generation's dial or connection still counts.
+    pub(crate) fn is_current(&self, generation: u64) -> bool {
+        generation == self.generation && matches!(self.phase, Phase::Opening { .. } | Phase::Live(_))
+    }
+
+    // ---- what the user wants
+
+    pub(crate) fn connect(&mut self, now: Now) {
+        self.observe(now);
+        if matches!(self.phase, Phase::Idle) && !self.closed {
+            self.attempts = 0;
+            self.dial(now);
+            self.set_state(State::Connecting, None, None);
+        }
+    }
+
+    pub(crate) fn disconnect(&mut self, now: Now) {
+        self.observe(now);
+        self.disconnects += 1;
+        self.changed = true;
+        self.hang_up(now);
+        self.phase = Phase::Idle;
+        self.failure = None;
+        if self.state != State::Disconnected {
+            self.set_state(State::Disconnected, None, None);
+        }
+    }
+
+    pub(crate) fn reconnect(&mut self, now: Now) {
+        self.observe(now);
+        if self.closed {
+            return;
+        }
+        if matches!(self.phase, Phase::Idle) {
+            return self.connect(now);
+        }
+        self.hang_up(now);
+        self.attempts = 0;
+        self.dial(now);
+        self.set_state(State::Reconnecting, None, Some(Duration::ZERO));
+    }
+
+    /// Ends everything, for good.
+    pub(crate) fn close(&mut self, now: Now) {
+        if !self.closed {
+            self.disconnect(now);
+            self.closed = true;
+        }
+    }
+
+    /// Finds out now whether the connection still stands, or dials now if it waits to.
+    pub(crate) fn network_changed(&mut self, now: Now) {
+        self.observe(now);
+        self.check_connection(now);
+    }
+
+    /// Sends a ping, or joins the one that is on its way. [`Self::answered`] tells of its number.
+    pub(crate) fn ping(&mut self, now: Now) -> Result<u64, Error> {
+        self.observe(now);
+        let Phase::Live(live) = &mut self.phase else {
+            return Err(Error::message(ErrorKind::NotConnected, "not connected: nobody to ping"));
+        };
+        if let Some(number) = live.pending_ping() {
+            return Ok(number);
+        }
+        self.pings += 1;
+        live.pinged(self.pings, now);
+        self.send(frame::PING.to_owned(), now);
+        Ok(self.pings)
+    }
+
+    pub(crate) fn subscribe(&mut self, name: &str, now: Now) {
+        self.observe(now);
+        if self.closed {
+            return;
+        }
+        self.changed = true;
+        if self.channels.want(name) && matches!(self.phase, Phase::Live(_)) {
+            self.send_subscribe(name, now);
+        }
+    }
+
+    pub(crate) fn unsubscribe(&mut self, name: &str, now: Now) {
+        self.observe(now);
+        self.changed = true;
+        if self.channels.unwant(name) && matches!(self.phase, Phase::Live(_)) {
+            self.send(frame::unsubscribe(name), now);
+        }
+    }
+
+    /// The last handle and binding of the channel are gone: forgets it, unless it is subscribed to.
+    pub(crate) fn retire(&mut self, name: &str) {
+        self.channels.retire(name);
+    }
+
+    // ---- what came in
+
+    /// The connection is open; what is missing is the server's greeting.
+    pub(crate) fn handle_opened(&mut self, generation: u64, now: Now) {
+        self.observe(now);
+        if let (true, Phase::Opening { opened, .. }) =
+            (generation == self.generation, &mut self.phase)
+        {
+            *opened = true;
+        }
+    }
+
+    /// The dial has failed, or the connection broke.
+    pub(crate) fn handle_lost(&mut self, generation: u64, error: Error, now: Now) {
+        self.observe(now);
+        if self.is_current(generation) {
+            self.lose(error, now);
+        }
+    }
+
+    /// The server has closed the connection.
+    pub(crate) fn handle_closed(
+        &mut self,
+        generation: u64,
+        code: Option<u16>,
+        reason: &str,
+        now: Now,
+    ) {
+        self.handle_lost(generation, frame::close_error(code, reason), now);
+    }
+
+    /// The user's reconnect policy has answered.
+    pub(crate) fn handle_decision(&mut self, question: u64, wait: Option<Duration>, now: Now) {
+        self.observe(now);
+        if !matches!(self.phase, Phase::Asking { question: asked } if asked == question) {
+            return;
+        }
+        let cause = self.failure.take();
+        self.settle(wait, cause, now);
+    }
+
+    /// The deadline has come; earlier calls do nothing.
+    pub(crate) fn handle_timeout(&mut self, now: Now) {
+        self.observe(now);
+        match &self.phase {
+            Phase::Opening { opened, deadline } if *deadline <= now.mono => {
+                let step = if *opened { "pusher:connection_established" } else { "the connection" };
+                let limit = self.config.connect_timeout;
+                let message = format!("timed out waiting for {step} (connect_timeout is {limit:?})");
+                self.abandon(Error::message(ErrorKind::Timeout, message), now);
+            }
+            Phase::Live(live) => match live.due(now) {
+                Due::Nothing => {}
+                // Only `ping` can fail to send one, and it has just been asked whether it is connected.
+                Due::Ping => drop(self.ping(now)),
+                Due::Dead => {
+                    let error = live.pong_missing();
+                    self.abandon(error, now);
+                }
+            },
+            Phase::Waiting { until } if *until <= now.mono => self.dial(now),
+            Phase::Idle | Phase::Opening { .. } | Phase::Waiting { .. } | Phase::Asking { .. } => {}
+        }
+        while let Some(name) = self.channels.overdue(now.mono) {
+            let limit = self.config.subscribe_timeout;
+            let message =
+                format!("the server did not answer the subscription (subscribe_timeout is {limit:?})");
+            self.fail_channel(&name, Error::message(ErrorKind::Timeout, message));
+        }
+    }
+
+    // ---- what to do next
+
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is to be called.
+    pub(crate) fn deadline(&mut self) -> Option<Duration> {
+        let connection = match &self.phase {
+            Phase::Idle | Phase::Asking { .. } => None,
+            Phase::Opening { deadline, .. } => Some(*deadline),
+            Phase::Live(live) => Some(live.deadline()),
+            Phase::Waiting { until } => Some(*until),
+        };
+        [connection, self.channels.deadline()].into_iter().flatten().min()
+    }
+
+    /// Whether anything that somebody may be waiting for has changed since this was last asked.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    // ---- inside
+
+    /// Every input passes here first: a jump of the clocks shows that the machine was asleep.
+    pub(super) fn observe(&mut self, now: Now) {
+        let Some(last) = self.last_seen.replace(now) else {
+            return;
+        };
+        let by_wall = now.wall.saturating_sub(last.wall);
+        let by_mono = now.mono.saturating_sub(last.mono);
+        if by_wall.saturating_sub(by_mono) > SUSPEND_JUMP {
+            self.log(Level::Debug, || "the wall clock jumped: checking the connection".into());
+            self.check_connection(now);
+        }
+    }
+
+    fn check_connection(&mut self, now: Now) {
+        match &mut self.phase {
+            Phase::Live(_) => {
+                drop(self.ping(now));
+                if let Phase::Live(live) = &mut self.phase {
+                    live.doubt(now);
+                }
+            }
+            Phase::Waiting { until } => *until = now.mono,
+            Phase::Idle | Phase::Opening { .. } | Phase::Asking { .. } => {}
+        }
+    }
+
+    fn dial(&mut self, now: Now) {
+        self.generation += 1;
+        let deadline = now.mono.saturating_add(self.config.connect_timeout);
+        let given_up = deadline.saturating_add(DIAL_GRACE);
+        self.phase = Phase::Opening { opened: false, deadline: given_up };
+        self.outputs.push_back(Output::Dial { generation: self.generation, deadline });
+    }
+
+    pub(super) fn establish(&mut self, established: Established, now: Now) {
+        let configured = self.config.activity_timeout;
+        let activity = established.activity_timeout.map_or(configured, |told| told.min(configured));
+        let socket_id = established.socket_id;
+        let live = Live::new(socket_id.clone(), activity, self.config.pong_timeout, now);
+        self.phase = Phase::Live(live);
+        self.set_state(State::Connected, None, None);
+        self.notify(Notice::Connected(socket_id));
+        for name in self.channels.wanted() {
+            self.send_subscribe(&name, now);
+        }
+    }
+
+    fn send_subscribe(&mut self, name: &str, now: Now) {
+        let deadline = now.mono.saturating_add(self.config.subscribe_timeout);
+        self.channels.sent(name, deadline);
+        self.send(frame::subscribe(name), now);
+    }
+
+    pub(super) fn send(&mut self, frame: String, now: Now) {
+        if let Phase::Live(live) = &mut self.phase {
+            live.sent(now);
+        }
+        self.outputs.push_back(Output::Send { generation: self.generation, frame });
+    }
+
+    pub(super) fn ponged(&mut self, now: Now) {
+        if let Phase::Live(live) = &mut self.phase {
+            if let Some(answer) = live.ponged(now) {
+                self.answered = Some(answer);
+                self.changed = true;
+            }
+        }
+    }
+
+    pub(super) fn confirm_channel(&mut self, name: &str, now: Now) -> bool {
+        let Some(confirmed) = self.channels.confirm(name) else {
+            return false;
+        };
+        self.changed = true;
+        if let Some(lost_at) = confirmed.lost_at {
+            let gap = Gap::new(now.mono.saturating_sub(lost_at));
+            self.notify(Notice::Channel(name.into(), ChannelNotice::Resumed(gap)));
+        }
+        true
+    }
+
+    pub(super) fn fail_channel(&mut self, name: &str, error: Error) {
+        let error = error.on_channel(name);
+        if let Some(name) = self.channels.fail(name, &error) {
+            self.changed = true;
+            self.log(Level::Warn, || format!("subscription failed: {error}"));
+            self.notify(Notice::Channel(name, ChannelNotice::Failed(error.clone())));
+            self.notify(Notice::Error(error));
+        }
+    }
+
+    /// Ends the present connection from this side, and goes on as if it were lost.
+    pub(super) fn abandon(&mut self, error: Error, now: Now) {
+        self.outputs.push_back(Output::HangUp { generation: self.generation, code: NORMAL_CLOSE });
+        self.lose(error, now);
+    }
+
+    /// Ends the dial or connection, if there is one, because the user wants it.
+    fn hang_up(&mut self, now: Now) {
+        if self.is_current(self.generation) {
+            self.outputs
+                .push_back(Output::HangUp { generation: self.generation, code: NORMAL_CLOSE });
+        }
+        self.forget_connection(now);
+    }
+
+    fn forget_connection(&mut self, now: Now) {
+        let last_sign = match &self.phase {
+            Phase::Live(live) => live.last_received,
+            Phase::Idle | Phase::Opening { .. } | Phase::Waiting { .. } | Phase::Asking { .. } => now.mono,
+        };
+        self.channels.connection_lost(last_sign);
+    }
+
+    /// The dial has failed or the connection is gone: what next?
+    fn lose(&mut self, error: Error, now: Now) {
+        let (error, was_stable) = match &mut self.phase {
+            Phase::Live(live) => (live.explain(error, now), live.was_stable(now)),
+            Phase::Idle | Phase::Opening { .. } | Phase::Waiting { .. } | Phase::Asking { .. } => (error, false),
+        };
+        self.forget_connection(now);
+        if was_stable {
+            self.attempts = 0;
+        }
+        self.attempts = self.attempts.saturating_add(1);
+        if let Policy::Ask = self.config.policy {
+            self.questions += 1;
+            let (question, attempt) = (self.questions, self.attempts);
+            self.phase = Phase::Asking { question };
+            self.failure = Some(error.clone());
+            self.set_state(State::Reconnecting, Some(error.clone()), None);
+            return self.outputs.push_back(Output::Ask { question, attempt, error: Some(error) });
+        }
+        let class = CloseClass::of(error.close_code());
+        let random = self.random.f64();
+        let wait = backoff::wait(&self.config.policy, class, self.attempts, was_stable, random);
+        self.settle(wait, Some(error), now);
+    }
+
+    fn settle(&mut self, wait: Option<Duration>, cause: Option<Error>, now: Now) {
+        match wait {
+            Some(wait) => {
+                self.phase = Phase::Waiting { until: now.mono.saturating_add(wait) };
+                self.set_state(State::Reconnecting, cause, Some(wait));
+            }
+            None => {
+                self.phase = Phase::Idle;
+                self.failure = cause.clone();
+                self.set_state(State::Failed, cause, None);
+            }
+        }
+    }
+
+    fn set_state(&mut self, current: State, cause: Option<Error>, retry_in: Option<Duration>) {
+        let previous = std::mem::replace(&mut self.state, current);
+        self.changed = true;
+        if !matches!(current, State::Failed | State::Reconnecting) {
+            self.failure = None;
+        }
+        let attempt = self.attempts;
+        let level = if cause.is_some() { Level::Warn } else { Level::Debug };
+        self.log(level, || {
+            let cause = cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
+            let retry = retry_in.map(|wait| format!(", dialling in {wait:?}")).unwrap_or_default();
+            format!("{previous:?} -> {current:?}{cause}{retry}")
+        });
+        let change = StateChange { previous, current, cause, retry_in, attempt };
+        self.notify(Notice::State(change));
+    }
+
+    pub(super) fn notify(&mut self, notice: Notice) {
+        self.outputs.push_back(Output::Notify(notice));
+    }
+
+    pub(super) fn log(&mut self, level: Level, text: impl FnOnce() -> String) {
+        if level <= log::max_level() {
+            self.outputs.push_back(Output::Log(level, text()));
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The rules for channel names.
+//!
+//! See [Pusher's naming conventions](https://pusher.com/docs/channels/using_channels/channels/#channel-naming-conventions).
+
+use crate::{Error, ErrorKind};
+
+/// The longest channel name that Pusher takes.
+const MAX_LEN: usize = 164;
+
+/// What a channel's prefix makes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChannelKind {
+    Public,
+    Private,
+    PrivateEncrypted,
+    Presence,
+}
+
+impl ChannelKind {
+    fn of(name: &str) -> Self {
+        if name.starts_with("private-encrypted-") {
+            Self::PrivateEncrypted
+        } else if name.starts_with("private-") {
+            Self::Private
+        } else if name.starts_with("presence-") {
+            Self::Presence
+        } else {
+            Self::Public
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Public => "a public channel",
+            Self::Private => "a private channel (private-…)",
+            Self::PrivateEncrypted => "an encrypted channel (private-encrypted-…)",
+            Self::Presence => "a presence channel (presence-…)",
+        }
+    }
+}
+
+/// Checks that `name` may be sent to a server and is of the `wanted` kind.
+pub(crate) fn check_channel(name: &str, wanted: ChannelKind) -> Result<(), Error> {
+    let wrong = |message: String| Err(Error::message(ErrorKind::InvalidName, message));
+    if name.is_empty() {
+        return wrong("a channel's name must not be empty".into());
+    }
+    if name.len() > MAX_LEN {
+        return wrong(format!(
+            "a channel's name has at most {MAX_LEN} characters, this has {}",
+            name.len()
+        ));
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-=@,.;".contains(c);
+    if let Some(bad) = name.chars().find(|&c| !allowed(c)) {
+        return wrong(format!(
+            "{bad:?} is not allowed in a channel's name: use letters, digits and _ - = @ , . ;"
+        ));
+    }
+    let kind = ChannelKind::of(name);
+    if kind != wanted {
+        let (is, not) = (kind.words(), wanted.words());
+        return wrong(format!("{name} is the name of {is}, not of {not}"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_names() {
+        let check = |name: &str| check_channel(name, ChannelKind::Public).map_err(|e| e.kind());
+        for good in ["a", "cache-a", "Az09_-=@,.;", "privat-x", &"x".repeat(164)] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        let long = "x".repeat(165);
+        for bad in ["", "a b", "ä", "#server", "a/b", "private-a", "presence-cache-a", &long] {
+            assert_eq!(check(bad), Err(ErrorKind::InvalidName), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_prefix_tells_the_kind() {
+        for (name, kind) in [
+            ("room", ChannelKind::Public),
+            ("cache-room", ChannelKind::Public),
+            ("private-room", ChannelKind::Private),
+            ("private-cache-room", ChannelKind::Private),
+            ("private-encrypted-room", ChannelKind::PrivateEncrypted),
+            ("private-encrypted-cache-room", ChannelKind::PrivateEncrypted),
+            ("presence-room", ChannelKind::Presence),
+            ("presence-cache-room", ChannelKind::Presence),
+        ] {
+            assert_eq!(ChannelKind::of(name), kind);
+        }
+    }
+}

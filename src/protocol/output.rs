@@ -1,0 +1,44 @@
+//! What the machine asks of its driver.
+
+use std::time::Duration;
+
+use log::Level;
+
+use crate::event::ChannelName;
+use crate::{Error, Event, Gap, StateChange};
+
+/// One thing to do, in the order in which it is given.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// Open a connection, and report with this generation. Give up at the deadline.
+    Dial { generation: u64, deadline: Duration },
+    /// End the dial or the connection of this generation. Nothing more is expected of it.
+    HangUp { generation: u64, code: u16 },
+    /// Send a frame on the connection of this generation.
+    Send { generation: u64, frame: String },
+    /// Ask the user's reconnect policy, and answer with [`super::Machine::handle_decision`].
+    Ask { question: u64, attempt: u32, error: Option<Error> },
+    /// Tell the user.
+    Notify(Notice),
+    /// Write to the log, once no lock is held.
+    Log(Level, String),
+}
+
+/// News for the user's bindings.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    State(StateChange),
+    Connected(String),
+    Error(Error),
+    /// An event, for the bindings of its channel and of the client.
+    Event(Event),
+    Channel(ChannelName, ChannelNotice),
+}
+
+/// News of one channel that are not events.
+#[derive(Debug)]
+pub(crate) enum ChannelNotice {
+    Failed(Error),
+    Count(u64),
+    Resumed(Gap),
+}
