@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::{Error, ErrorKind};
-
 /// How TLS connections are checked. The default trusts what the platform trusts.
 ///
 /// # Example
@@ -25,6 +23,10 @@ pub struct Tls {
     accept_invalid_certs: bool,
 }
 
+#[cfg_attr(
+    not(any(feature = "native-tls", feature = "rustls")),
+    expect(dead_code, reason = "without TLS nothing reads the certificates")
+)]
 #[derive(Clone)]
 pub(crate) enum Root {
     Pem(Vec<u8>),
@@ -48,6 +50,17 @@ impl Tls {
     pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
         self.accept_invalid_certs = accept;
         self
+    }
+}
+
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+impl Tls {
+    pub(crate) fn roots(&self) -> &[Root] {
+        &self.roots
+    }
+
+    pub(crate) fn accepts_invalid_certs(&self) -> bool {
+        self.accept_invalid_certs
     }
 }
 

@@ -1,1 +1,164 @@
 //! Bytes: DNS, TCP, TLS, WebSocket.
+//!
+//! TLS and WebSocket run over [`memory`]; only [`wait::Line`] and [`WebSocket`] touch the socket. Every
+//! step of a dial waits in [`wait::Dial`], so that each one has the deadline and can be interrupted.
+
+mod dns;
+mod handshake;
+mod memory;
+mod session;
+mod tcp;
+mod tls;
+mod wait;
+mod websocket;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use mio::Waker;
+use tungstenite::http::Uri;
+
+use crate::{Connection, Connector, Error, ErrorKind, Tls};
+
+#[cfg(feature = "testing")]
+pub(crate) use handshake::accept;
+pub(crate) use websocket::WebSocket;
+
+/// Ends a dial from any thread: sets a flag and wakes whatever wait is under way.
+#[derive(Clone, Default)]
+pub(crate) struct Interrupt(Arc<Interruption>);
+
+#[derive(Default)]
+struct Interruption {
+    interrupted: AtomicBool,
+    /// Weak, so that it keeps no wait alive that is over.
+    waker: Mutex<Weak<Waker>>,
+}
+
+impl Interrupt {
+    pub(crate) fn interrupt(&self) {
+        // The flag first: a dial that begins to be watched after it looks at the flag.
+        self.0.interrupted.store(true, Ordering::SeqCst);
+        let waker = lock(&self.0.waker).upgrade();
+        if let Some(Err(error)) = waker.map(|waker| waker.wake()) {
+            log::debug!("a dial could not be woken: {error}");
+        }
+    }
+
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.0.interrupted.load(Ordering::SeqCst)
+    }
+
+    fn watch(&self, waker: &Arc<Waker>) {
+        *lock(&self.0.waker) = Arc::downgrade(waker);
+    }
+}
+
+/// Opens WebSockets.
+pub(crate) struct WebSocketConnector {
+    tls: tls::TlsConnector,
+    resolver: dns::Resolver,
+    max_message_size: usize,
+}
+
+impl WebSocketConnector {
+    /// Fails if a certificate of `tls` cannot be read.
+    pub(crate) fn new(tls: &Tls, max_message_size: usize) -> Result<Self, Error> {
+        let tls = tls::TlsConnector::new(tls)?;
+        Ok(Self {
+            tls,
+            resolver: dns::Resolver::default(),
+            max_message_size,
+        })
+    }
+
+    #[cfg(test)]
+    fn with_lookup(mut self, lookup: dns::Lookup) -> Self {
+        self.resolver = dns::Resolver::with(lookup);
+        self
+    }
+
+    /// Opens a connection to `url`, by `deadline` and unless interrupted.
+    ///
+    /// A lookup of the host's name that is given up may go on in the background until the system answers.
+    pub(crate) fn dial(
+        &self,
+        url: &str,
+        deadline: Instant,
+        interrupt: &Interrupt,
+    ) -> Result<WebSocket, Error> {
+        let target = Target::parse(url)?;
+        let host = target.host.as_str();
+        if target.tls {
+            self.tls.prepare()?;
+        }
+        let mut dial = wait::Dial::new(deadline, interrupt)?;
+        let addresses = self.resolver.resolve(&mut dial, host, target.port)?;
+        let socket = tcp::connect(&mut dial, host, &addresses)?;
+        let mut line = wait::Line::new(dial, socket);
+        let stream = if target.tls {
+            line.dial.begin(format!("TLS handshake with {host}"))?;
+            self.tls.handshake(&mut line, host)?
+        } else {
+            tls::Stream::Plain(memory::Memory::default())
+        };
+        line.dial
+            .begin(format!("WebSocket handshake with {host}"))?;
+        let websocket = handshake::request(&mut line, stream, target.uri, self.max_message_size)?;
+        Ok(WebSocket::new(line, websocket))
+    }
+}
+
+impl Connector for WebSocketConnector {
+    fn connect(&self, url: &str, deadline: Instant) -> Result<Box<dyn Connection>, Error> {
+        Ok(Box::new(self.dial(url, deadline, &Interrupt::default())?))
+    }
+}
+
+/// Where a URL leads.
+struct Target {
+    uri: Uri,
+    /// Without the brackets of an IPv6 address.
+    host: String,
+    port: u16,
+    tls: bool,
+}
+
+impl Target {
+    fn parse(url: &str) -> Result<Self, Error> {
+        let wrong = |why| Error::message(ErrorKind::Config, format!("the URL {why}"));
+        let uri: Uri = url
+            .parse()
+            .map_err(|error| wrong("is not valid").caused_by(error))?;
+        let tls = match uri.scheme_str() {
+            Some("ws") => false,
+            Some("wss") => true,
+            _ => return Err(wrong("begins neither with ws:// nor with wss://")),
+        };
+        let host = uri.host().unwrap_or_default();
+        let host = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
+        if host.is_empty() {
+            return Err(wrong("names no host"));
+        }
+        let host = host.to_owned();
+        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        Ok(Self {
+            uri,
+            host,
+            port,
+            tls,
+        })
+    }
+}
+
+/// What the locks here guard stays right when a thread panics, so a poisoned one is as good as any.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

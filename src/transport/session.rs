@@ -1,0 +1,172 @@
+//! WebSocket over memory: raw bytes in and messages out, and the other way round.
+
+use std::collections::VecDeque;
+use std::io::Write;
+
+use tungstenite::Message as Frame;
+use tungstenite::error::{CapacityError, ProtocolError};
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
+
+use super::handshake::Codec;
+use super::memory::{Chunk, Memory, would_block};
+use crate::{Error, ErrorKind, Message};
+
+/// What is to be sent.
+pub(super) enum Outgoing {
+    Text(String),
+    Close(u16, String),
+}
+
+pub(super) struct Session {
+    codec: Codec,
+    /// Taken from the queue, to be encoded.
+    pub(super) batch: VecDeque<Outgoing>,
+    /// Why nothing can be sent any more.
+    broken: Option<Error>,
+}
+
+impl Session {
+    pub(super) fn new(codec: Codec) -> Self {
+        Self {
+            codec,
+            batch: VecDeque::new(),
+            broken: None,
+        }
+    }
+
+    /// Takes in what was read from the socket.
+    pub(super) fn feed(&mut self, chunk: &mut Chunk) {
+        self.memory().feed(chunk);
+    }
+
+    /// Nothing more can be read from the socket.
+    pub(super) fn end(&mut self) {
+        self.memory().end();
+    }
+
+    /// Decodes all there is; an error is the end of the connection.
+    pub(super) fn decode(&mut self, ready: &mut VecDeque<Message>) -> Result<(), Error> {
+        loop {
+            match self.codec.read() {
+                Ok(Frame::Text(text)) => ready.push_back(Message::Text(text.as_str().to_owned())),
+                Ok(Frame::Close(frame)) => {
+                    let (code, reason) = match frame {
+                        Some(frame) => (Some(frame.code.into()), frame.reason.as_str().to_owned()),
+                        None => (None, String::new()),
+                    };
+                    ready.push_back(Message::Close(code, reason));
+                    // Encodes the reply. A server is told with an error that this was the last.
+                    let _ = self.codec.flush();
+                    return Err(closed_by_peer());
+                }
+                Ok(Frame::Binary(_)) => log::debug!("a binary message was ignored"),
+                // The answer to a ping is encoded by the next read.
+                Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_)) => {}
+                Err(tungstenite::Error::Io(error)) if would_block(&error) => return Ok(()),
+                Err(error) => return Err(self.ended(error, ready)),
+            }
+        }
+    }
+
+    /// Encodes the batch, and writes to the socket what it takes without waiting.
+    pub(super) fn send(&mut self, socket: impl Write) {
+        if let Err(error) = self.encode() {
+            self.give_up("the message could not be encrypted", error);
+        }
+        if let Err(error) = self.memory().write_to(socket) {
+            self.give_up("sending to the peer failed", error);
+        }
+    }
+
+    /// How many bytes are encoded but not sent.
+    pub(super) fn unsent(&mut self) -> usize {
+        self.memory().unsent()
+    }
+
+    pub(super) fn broken(&self) -> Option<Error> {
+        self.broken.clone()
+    }
+
+    fn memory(&mut self) -> &mut Memory {
+        self.codec.get_mut().memory()
+    }
+
+    fn encode(&mut self) -> std::io::Result<()> {
+        while let Some(outgoing) = self.batch.pop_front() {
+            let result = match outgoing {
+                Outgoing::Text(text) => self.codec.write(Frame::text(text)),
+                Outgoing::Close(code, reason) => self.close(code.into(), reason),
+            };
+            // After a close frame nothing is sent, which is an error too, but no news.
+            if let Err(tungstenite::Error::Io(error)) = result {
+                return Err(error);
+            }
+        }
+        match self.codec.flush() {
+            Err(tungstenite::Error::Io(error)) if !would_block(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn close(&mut self, code: CloseCode, reason: String) -> tungstenite::Result<()> {
+        self.codec.close(Some(CloseFrame {
+            code,
+            reason: reason.into(),
+        }))
+    }
+
+    fn give_up(&mut self, message: &str, error: std::io::Error) {
+        self.batch.clear();
+        self.memory().discard();
+        if self.broken.is_none() {
+            self.broken = Some(Error::message(ErrorKind::Io, message).caused_by(error));
+        }
+    }
+
+    fn ended(&mut self, error: tungstenite::Error, ready: &mut VecDeque<Message>) -> Error {
+        use tungstenite::Error as Fault;
+        let ended = self.memory().is_ended();
+        let (code, told) = match error {
+            Fault::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
+                let message = format!(
+                    "the peer sent a message of {size} bytes, but the limit is {max_size} bytes; \
+                     raise max_message_size if that is right"
+                );
+                (
+                    CloseCode::Size,
+                    Error::message(ErrorKind::TooLarge, message),
+                )
+            }
+            Fault::ConnectionClosed | Fault::AlreadyClosed => return closed_by_peer(),
+            Fault::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return cut(ready),
+            // TLS takes a bare end of the connection for an error.
+            Fault::Io(_) if ended => return cut(ready),
+            Fault::Io(error) => {
+                return Error::message(ErrorKind::Io, "the TLS connection broke").caused_by(error);
+            }
+            Fault::Utf8(_) => (CloseCode::Invalid, wrong("sent text that is not UTF-8")),
+            error => (
+                CloseCode::Protocol,
+                wrong("broke the WebSocket protocol").caused_by(error),
+            ),
+        };
+        // If it cannot be told, the connection ends all the same.
+        let _ = self.close(code, String::new());
+        told
+    }
+}
+
+fn wrong(what: &str) -> Error {
+    Error::message(ErrorKind::Protocol, format!("the peer {what}"))
+}
+
+/// The connection ended without a close frame.
+fn cut(ready: &mut VecDeque<Message>) -> Error {
+    ready.push_back(Message::Close(None, String::new()));
+    closed_by_peer()
+}
+
+pub(super) fn closed_by_peer() -> Error {
+    Error::message(ErrorKind::Closed, "the peer closed the connection")
+}

@@ -1,0 +1,417 @@
+//! An open connection: what comes in, how it ends.
+
+use std::io;
+use std::net::Shutdown;
+
+use socket2::SockRef;
+use tungstenite::protocol::CloseFrame;
+use tungstenite::{Message as Frame, protocol::frame::coding::CloseCode};
+
+use super::super::accept;
+use super::*;
+use crate::ErrorKind;
+
+/// Keeps the connection open until the client ends it.
+fn linger(server: &mut Server) {
+    while server.read().is_ok() {}
+}
+
+#[test]
+fn messages_go_both_ways() {
+    let (address, peer) = peer(|mut server| {
+        let got = server.read().unwrap();
+        server.send(got.clone()).unwrap();
+        server.send("a\u{e9}\u{1f600}".into()).unwrap();
+        linger(&mut server);
+        got
+    });
+    let socket = open(address);
+    socket.send("to the server").unwrap();
+    assert_eq!(recv(&socket).unwrap(), text("to the server"));
+    assert_eq!(recv(&socket).unwrap(), text("a\u{e9}\u{1f600}"));
+    drop(socket);
+    assert_eq!(
+        peer.recv_timeout(LONG).unwrap(),
+        Frame::text("to the server")
+    );
+}
+
+#[test]
+fn what_comes_with_the_handshake_is_not_lost() {
+    let (address, _peer) = raw_peer(|mut stream| {
+        let head = read_head(&mut stream);
+        let key = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "))
+            .unwrap();
+        let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+        let mut bytes = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        )
+        .into_bytes();
+        bytes.extend(frame(1, b"first"));
+        bytes.extend(frame(1, b"second"));
+        stream.write_all(&bytes).unwrap();
+        let _ = stream.read(&mut [0]);
+    });
+    let socket = open(address);
+    assert_eq!(recv(&socket).unwrap(), text("first"));
+    assert_eq!(recv(&socket).unwrap(), text("second"));
+}
+
+#[test]
+fn half_a_frame_waits_for_the_rest() {
+    let (go, gone) = mpsc::channel::<()>();
+    let (address, _peer) = peer(move |mut server| {
+        let bytes = frame(1, b"in two halves");
+        let stream = server.get_mut();
+        stream.write_all(&frame(1, b"before")).unwrap();
+        stream.write_all(&bytes[..6]).unwrap();
+        gone.recv_timeout(LONG).unwrap();
+        stream.write_all(&bytes[6..]).unwrap();
+        linger(&mut server);
+    });
+    let socket = open(address);
+    let messages = drain(&socket);
+    assert_eq!(
+        messages.recv_timeout(LONG).unwrap().unwrap(),
+        text("before")
+    );
+    assert!(messages.try_recv().is_err());
+    go.send(()).unwrap();
+    assert_eq!(
+        messages.recv_timeout(LONG).unwrap().unwrap(),
+        text("in two halves")
+    );
+}
+
+#[test]
+fn what_is_there_is_taken_in_one_go_and_binary_is_ignored() {
+    let (address, _peer) = peer(|mut server| {
+        let bytes = [
+            frame(1, b"1"),
+            frame(2, b"binary"),
+            frame(1, b"2"),
+            frame(1, b"3"),
+        ]
+        .concat();
+        server.get_mut().write_all(&bytes).unwrap();
+        linger(&mut server);
+    });
+    let socket = open(address);
+    let messages = within(LONG, move || {
+        let mut messages = Vec::new();
+        while messages.len() < 3 {
+            socket.recv_many(&mut messages).unwrap();
+        }
+        messages
+    });
+    assert_eq!(messages, [text("1"), text("2"), text("3")]);
+}
+
+#[test]
+fn a_ping_is_answered_while_the_client_only_receives() {
+    let (address, peer) = peer(|mut server| {
+        server.send(Frame::Ping("are you there".into())).unwrap();
+        server.read().unwrap()
+    });
+    let socket = open(address);
+    let _messages = drain(&socket);
+    assert_eq!(
+        peer.recv_timeout(LONG).unwrap(),
+        Frame::Pong("are you there".into())
+    );
+}
+
+#[test]
+fn a_close_by_the_peer_is_told_after_the_messages_before_it_and_answered() {
+    let (address, peer) = peer(|mut server| {
+        server.send("last words".into()).unwrap();
+        let code = CloseCode::from(4001);
+        server
+            .close(Some(CloseFrame {
+                code,
+                reason: "unknown app".into(),
+            }))
+            .unwrap();
+        let reply = server.read().unwrap();
+        (reply, server)
+    });
+    let socket = open(address);
+    assert_eq!(recv(&socket).unwrap(), text("last words"));
+    assert_eq!(
+        recv(&socket).unwrap(),
+        Message::Close(Some(4001), "unknown app".to_owned())
+    );
+    let (reply, _server) = peer.recv_timeout(LONG).unwrap();
+    assert!(matches!(reply, Frame::Close(Some(frame)) if u16::from(frame.code) == 4001));
+    assert_eq!(recv(&socket).unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(recv(&socket).unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(
+        socket.send("too late").unwrap_err().kind(),
+        ErrorKind::Closed
+    );
+}
+
+#[test]
+fn an_end_without_a_close_frame_is_a_close_without_a_code() {
+    let (address, _peer) = peer(|mut server| {
+        server.send("last words".into()).unwrap();
+        server
+            .get_mut()
+            .write_all(&frame(1, b"torn apart")[..5])
+            .unwrap();
+    });
+    let socket = open(address);
+    assert_eq!(recv(&socket).unwrap(), text("last words"));
+    assert_eq!(recv(&socket).unwrap(), Message::Close(None, String::new()));
+    assert_eq!(recv(&socket).unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn a_reset_is_an_error_of_the_network() {
+    let (go, gone) = mpsc::channel::<()>();
+    let (address, _peer) = peer(move |server| {
+        gone.recv_timeout(LONG).unwrap();
+        SockRef::from(server.get_ref())
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+    });
+    let socket = open(address);
+    go.send(()).unwrap();
+    let error = recv(&socket).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    let cause = std::error::Error::source(&error)
+        .unwrap()
+        .downcast_ref::<io::Error>()
+        .unwrap();
+    assert_eq!(cause.kind(), io::ErrorKind::ConnectionReset);
+    assert_eq!(recv(&socket).unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(socket.send("too late").unwrap_err().kind(), ErrorKind::Io);
+}
+
+#[test]
+fn a_message_over_the_limit_ends_the_connection_with_1009() {
+    for whole in [true, false] {
+        let (address, peer) = peer(move |mut server| {
+            server.send("small".into()).unwrap();
+            let size = u64::try_from(LIMIT).unwrap() + 1;
+            let mut head = vec![0x81, 127];
+            head.extend(size.to_be_bytes());
+            if whole {
+                head.resize(head.len() + LIMIT + 1, b'x');
+            }
+            let _ = server.get_mut().write_all(&head);
+            loop {
+                match server.read() {
+                    Ok(Frame::Close(frame)) => return frame.map(|frame| u16::from(frame.code)),
+                    Ok(_) => {}
+                    // The rest of the message was not read, so that a reset may outrun the frame.
+                    Err(_) if whole => return Some(1009),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+        let socket = open(address);
+        assert_eq!(recv(&socket).unwrap(), text("small"));
+        let error = recv(&socket).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+        assert!(
+            error
+                .to_string()
+                .contains("1048577 bytes, but the limit is 1048576"),
+            "{error}"
+        );
+        drop(socket);
+        assert_eq!(peer.recv_timeout(LONG).unwrap(), Some(1009));
+    }
+}
+
+#[test]
+fn a_message_at_the_limit_and_one_in_fragments_arrive() {
+    let (address, _peer) = peer(|mut server| {
+        server.send("x".repeat(LIMIT).into()).unwrap();
+        let mut begin = frame(1, b"in ");
+        begin[0] &= 0x7f;
+        let bytes = [begin, frame(9, b"ping between"), frame(0, b"pieces")].concat();
+        server.get_mut().write_all(&bytes).unwrap();
+        linger(&mut server);
+    });
+    let socket = open(address);
+    assert_eq!(recv(&socket).unwrap(), text(&"x".repeat(LIMIT)));
+    assert_eq!(recv(&socket).unwrap(), text("in pieces"));
+}
+
+#[test]
+fn what_is_not_websocket_is_an_error_of_the_protocol() {
+    for (bytes, code) in [
+        (frame(1, b"\xff\xfe"), 1007),
+        (frame(3, b"reserved"), 1002),
+        (vec![0x81, 0x80, 0, 0, 0, 0], 1002),
+    ] {
+        let (address, peer) = peer(move |mut server| {
+            server.get_mut().write_all(&bytes).unwrap();
+            match server.read().unwrap() {
+                Frame::Close(frame) => frame.map(|frame| u16::from(frame.code)),
+                other => panic!("{other}"),
+            }
+        });
+        let error = recv(&open(address)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+        assert_eq!(peer.recv_timeout(LONG).unwrap(), Some(code));
+    }
+}
+
+#[test]
+fn close_wakes_recv_and_tells_the_peer() {
+    let (address, peer) = peer(|mut server| server.read().unwrap());
+    let socket = open(address);
+    let messages = drain(&socket);
+    socket.close(1000);
+    socket.close(1001);
+    let error = messages
+        .recv_timeout(Duration::from_secs(1))
+        .unwrap()
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed);
+    assert_eq!(
+        error.to_string(),
+        "the connection was closed from this side"
+    );
+    let frame = peer.recv_timeout(LONG).unwrap();
+    assert!(matches!(frame, Frame::Close(Some(frame)) if frame.code == CloseCode::Normal));
+    assert_eq!(
+        socket.send("too late").unwrap_err().kind(),
+        ErrorKind::Closed
+    );
+    assert_eq!(recv(&socket).unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn close_does_not_wait_for_a_peer_that_ignores_it_or_keeps_sending() {
+    let (address, _peer) = peer(|mut server| {
+        while server
+            .get_mut()
+            .write_all(&frame(1, b"and another thing"))
+            .is_ok()
+        {}
+    });
+    let socket = open(address);
+    assert_eq!(recv(&socket).unwrap(), text("and another thing"));
+    let started = clock::now();
+    socket.close(1000);
+    assert_eq!(recv(&socket).unwrap_err().kind(), ErrorKind::Closed);
+    assert!(clock::now() - started < Duration::from_secs(1));
+}
+
+#[test]
+fn dropping_it_drops_the_tcp_connection() {
+    let (address, peer) = peer(|mut server| server.read().is_err());
+    drop(open(address));
+    assert!(peer.recv_timeout(LONG).unwrap());
+}
+
+/// A pair of our own, and the path that the server saw.
+fn pair() -> (Arc<WebSocket>, Arc<WebSocket>, String) {
+    let (address, server) = raw_peer(|stream| {
+        let mut seen = String::new();
+        let inspect = |path: &str| {
+            seen = path.to_owned();
+            Ok(())
+        };
+        let server = accept(stream, soon(), &Interrupt::default(), inspect).unwrap();
+        (Arc::new(server), seen)
+    });
+    let client = open(address);
+    let (server, seen) = server.recv_timeout(LONG).unwrap();
+    (client, server, seen)
+}
+
+#[test]
+fn a_server_of_our_own_talks_to_a_client_of_our_own() {
+    let (client, server, seen) = pair();
+    assert_eq!(seen, "/app/key?protocol=7");
+    client.send("ping").unwrap();
+    assert_eq!(recv(&server).unwrap(), text("ping"));
+    server.send("pong").unwrap();
+    assert_eq!(recv(&client).unwrap(), text("pong"));
+    let ending = drain(&server);
+    server.close_with(4200, &"\u{e9}".repeat(100));
+    assert_eq!(
+        recv(&client).unwrap(),
+        Message::Close(Some(4200), "\u{e9}".repeat(61))
+    );
+    assert_eq!(
+        ending.recv_timeout(LONG).unwrap().unwrap_err().kind(),
+        ErrorKind::Closed
+    );
+}
+
+#[test]
+fn a_server_of_our_own_sees_a_client_close() {
+    let (client, server, _) = pair();
+    client.close(1000);
+    assert_eq!(
+        recv(&server).unwrap(),
+        Message::Close(Some(1000), String::new())
+    );
+    assert_eq!(recv(&client).unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn abort_ends_both_sides_without_a_close_frame() {
+    let (client, server, _) = pair();
+    let ending = drain(&server);
+    server.abort();
+    assert_eq!(recv(&client).unwrap(), Message::Close(None, String::new()));
+    let error = ending
+        .recv_timeout(Duration::from_secs(1))
+        .unwrap()
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn a_server_of_our_own_refuses_by_http() {
+    let (address, server) = raw_peer(|stream| {
+        accept(stream, soon(), &Interrupt::default(), |_| Err(503))
+            .map(|_| ())
+            .unwrap_err()
+    });
+    let error = dial(&connector(), &format!("ws://{address}"))
+        .map(|_| ())
+        .unwrap_err();
+    assert_eq!(error.http_status(), Some(503));
+    assert_eq!(server.recv_timeout(LONG).unwrap().http_status(), Some(503));
+}
+
+#[test]
+fn a_server_of_our_own_refuses_what_is_no_websocket() {
+    for request in [
+        "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        "POST / HTTP/1.1\r\n\r\n",
+        "\u{1}\r\n\r\n",
+    ] {
+        let (address, server) = raw_peer(|stream| {
+            accept(stream, soon(), &Interrupt::default(), |_| Ok(()))
+                .map(|_| ())
+                .unwrap_err()
+        });
+        let mut client = TcpStream::connect_timeout(&address, LONG).unwrap();
+        client.write_all(request.as_bytes()).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert!(read_head(&mut client).starts_with("HTTP/1.1 400 Bad Request\r\n"));
+        assert_eq!(server.recv_timeout(LONG).unwrap().http_status(), Some(400));
+    }
+}
+
+#[test]
+fn a_server_of_our_own_does_not_wait_for_ever() {
+    let (listener, address) = listen();
+    let _client = TcpStream::connect_timeout(&address, LONG).unwrap();
+    let (stream, _) = listener.accept().unwrap();
+    let deadline = clock::now() + Duration::from_millis(100);
+    let result = accept(stream, deadline, &Interrupt::default(), |_| Ok(()));
+    assert!(result.map(|_| ()).unwrap_err().is_timeout());
+}

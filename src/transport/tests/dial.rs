@@ -1,0 +1,415 @@
+//! Deadlines, interruption and refusals, step by step.
+
+use std::error::Error as _;
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Mutex;
+
+use socket2::{Domain, Socket, Type};
+
+use super::*;
+use crate::ErrorKind;
+
+const SHORT: Duration = Duration::from_millis(200);
+
+/// Interrupts a dial as soon as `ready` tells that it is in the step in question.
+fn interrupted(connector: WebSocketConnector, url: String, ready: &mpsc::Receiver<()>) -> Error {
+    let interrupt = Interrupt::default();
+    let dialing = interrupt.clone();
+    let result = spawn(move || connector.dial(&url, soon(), &dialing).map(|_| ()));
+    ready.recv_timeout(LONG).unwrap();
+    interrupt.interrupt();
+    let error = result
+        .recv_timeout(Duration::from_secs(1))
+        .unwrap()
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed);
+    assert!(
+        error.to_string().ends_with("interrupted by disconnect"),
+        "{error}"
+    );
+    error
+}
+
+fn timed_out(connector: &WebSocketConnector, url: &str, step: &str) {
+    let deadline = clock::now() + SHORT;
+    let error = connector
+        .dial(url, deadline, &Interrupt::default())
+        .map(|_| ())
+        .unwrap_err();
+    assert!(error.is_timeout(), "{error:?}");
+    assert!(error.to_string().starts_with(step), "{error}");
+    assert!(clock::now() < deadline + Duration::from_secs(1));
+}
+
+/// A connector whose lookups tell that they have begun, and end when the sender is dropped.
+fn stalled_lookup() -> (WebSocketConnector, mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let (started, ready) = mpsc::channel();
+    let (release, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let connector = connector().with_lookup(Arc::new(move |_, _| {
+        let _ = started.send(());
+        let _ = held.lock().unwrap().recv();
+        Err(io::ErrorKind::NotFound.into())
+    }));
+    (connector, ready, release)
+}
+
+/// A connector whose lookups say when they answer.
+fn announcing(address: SocketAddr) -> (WebSocketConnector, mpsc::Receiver<()>) {
+    let (started, ready) = mpsc::channel();
+    let connector = connector().with_lookup(Arc::new(move |_, _| {
+        let _ = started.send(());
+        Ok(vec![address])
+    }));
+    (connector, ready)
+}
+
+/// An address of this machine that does not answer: the queue of its listener is full.
+#[cfg(target_os = "linux")]
+fn black_hole() -> (SocketAddr, Socket, Vec<TcpStream>) {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener
+        .bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into())
+        .unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let mut queued = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, SHORT) {
+        queued.push(stream);
+    }
+    (address, listener, queued)
+}
+
+#[test]
+fn a_stalled_lookup_times_out_and_can_be_interrupted() {
+    let (connector, ready, _release) = stalled_lookup();
+    timed_out(
+        &connector,
+        "ws://slow.test/",
+        "resolving slow.test timed out",
+    );
+    ready.recv_timeout(LONG).unwrap();
+    let error = interrupted(connector, "ws://slow.test/".to_owned(), &ready);
+    assert!(error.to_string().starts_with("resolving slow.test"));
+}
+
+#[test]
+fn an_interrupt_before_the_dial_ends_it_at_once() {
+    let interrupt = Interrupt::default();
+    interrupt.interrupt();
+    let (connector, _ready, _release) = stalled_lookup();
+    let error = connector
+        .dial("ws://slow.test", soon(), &interrupt)
+        .map(|_| ())
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn no_more_than_four_lookups_linger() {
+    let (connector, ready, release) = stalled_lookup();
+    for _ in 0..4 {
+        timed_out(
+            &connector,
+            "ws://slow.test/",
+            "resolving slow.test timed out",
+        );
+        ready.recv_timeout(LONG).unwrap();
+    }
+    let error = dial(&connector, "ws://slow.test/").map(|_| ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Dns);
+    assert!(error.to_string().contains("4 earlier lookups"), "{error}");
+
+    // Once they have ended, names can be looked up again.
+    drop(release);
+    let end = soon();
+    loop {
+        let error = dial(&connector, "ws://slow.test/").map(|_| ()).unwrap_err();
+        if error.to_string() == "resolving slow.test failed" {
+            assert!(error.source().unwrap().is::<io::Error>());
+            break;
+        }
+        assert!(clock::now() < end, "{error}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_tcp_connection_that_is_not_answered_times_out_and_can_be_interrupted() {
+    let (address, _listener, _queued) = black_hole();
+    timed_out(
+        &connector(),
+        &format!("ws://{address}"),
+        &format!("connecting to {address} timed"),
+    );
+    let (connector, ready) = announcing(address);
+    let error = interrupted(connector, "ws://silent.test/".to_owned(), &ready);
+    // The interrupt may come just before the step begins, and is found then.
+    assert!(error.to_string().contains("silent.test"), "{error}");
+}
+
+#[test]
+fn a_silent_peer_times_out_in_the_websocket_handshake() {
+    let (_listener, address) = listen();
+    let step = "WebSocket handshake with 127.0.0.1 timed out";
+    timed_out(&connector(), &format!("ws://{address}"), step);
+}
+
+#[test]
+fn a_peer_that_drips_cannot_put_the_deadline_off() {
+    let (address, _peer) = raw_peer(|mut stream| {
+        read_head(&mut stream);
+        let _ = stream.set_nodelay(true);
+        while stream.write_all(b"H").is_ok() {}
+    });
+    let deadline = clock::now() + SHORT;
+    let url = format!("ws://{address}");
+    let error = connector()
+        .dial(&url, deadline, &Interrupt::default())
+        .map(|_| ())
+        .unwrap_err();
+    // Either the clock or the codec's own limit puts an end to it.
+    assert!(
+        matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Handshake),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn the_websocket_handshake_can_be_interrupted() {
+    let (reached, ready) = mpsc::channel();
+    let (address, _peer) = raw_peer(move |mut stream| {
+        read_head(&mut stream);
+        reached.send(()).unwrap();
+        let _ = stream.read(&mut [0]);
+    });
+    let error = interrupted(connector(), format!("ws://{address}"), &ready);
+    assert!(
+        error
+            .to_string()
+            .starts_with("WebSocket handshake with 127.0.0.1")
+    );
+}
+
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[test]
+fn the_tls_handshake_times_out_and_can_be_interrupted() {
+    let (_listener, silent) = listen();
+    let step = "TLS handshake with 127.0.0.1 timed out";
+    let accepting =
+        || WebSocketConnector::new(&Tls::default().danger_accept_invalid_certs(true), 1).unwrap();
+    timed_out(&accepting(), &format!("wss://{silent}"), step);
+
+    let (reached, ready) = mpsc::channel();
+    let (address, _peer) = raw_peer(move |mut stream| {
+        stream.read_exact(&mut [0; 32]).unwrap();
+        reached.send(()).unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let error = interrupted(accepting(), format!("wss://{address}"), &ready);
+    assert!(
+        error
+            .to_string()
+            .starts_with("TLS handshake with 127.0.0.1")
+    );
+}
+
+#[cfg(not(any(feature = "native-tls", feature = "rustls")))]
+#[test]
+fn without_tls_the_error_names_the_features() {
+    let error = dial(&connector(), "wss://localhost/")
+        .map(|_| ())
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("`native-tls` or `rustls`"));
+}
+
+#[test]
+fn a_refusal_by_http_is_told_with_its_status() {
+    for (head, status, hint) in [
+        ("HTTP/1.1 401 Unauthorized", 401, "check host, path and key"),
+        ("HTTP/1.1 404 Not Found", 404, "check host, path and key"),
+        (
+            "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1",
+            503,
+            "check host, path and key",
+        ),
+        (
+            "HTTP/1.1 301 Moved Permanently\r\nLocation: wss://other.test/",
+            301,
+            "redirects are not followed: connect to wss://other.test/",
+        ),
+    ] {
+        let (address, _peer) = raw_peer(move |mut stream| answer(&mut stream, head));
+        let error = dial(&connector(), &format!("ws://{address}"))
+            .map(|_| ())
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Handshake);
+        assert_eq!(error.http_status(), Some(status));
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("HTTP {status}; {hint}")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_wrong_answer_to_the_handshake_is_an_error() {
+    for head in [
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        "HTTP/1.1 101 Switching Protocols",
+        "220 mail.test ESMTP",
+    ] {
+        let (address, _peer) = raw_peer(move |mut stream| answer(&mut stream, head));
+        let error = dial(&connector(), &format!("ws://{address}"))
+            .map(|_| ())
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Handshake);
+        assert_eq!(
+            error.to_string(),
+            "WebSocket handshake with 127.0.0.1 failed"
+        );
+        assert!(error.source().is_some());
+    }
+}
+
+#[test]
+fn a_peer_that_hangs_up_during_the_handshake_is_named() {
+    let (address, _peer) = raw_peer(|mut stream| drop(read_head(&mut stream)));
+    let error = dial(&connector(), &format!("ws://{address}"))
+        .map(|_| ())
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(
+        error
+            .to_string()
+            .ends_with("the peer closed the connection"),
+        "{error}"
+    );
+}
+
+#[test]
+fn urls_that_lead_nowhere_are_a_wrong_setting() {
+    for url in [
+        "http://h/",
+        "h/app",
+        "ws:///app",
+        "ws://",
+        "",
+        "ws://a b/",
+        "ws://[]/",
+    ] {
+        let error = dial(&connector(), url).map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{url}: {error}");
+    }
+}
+
+#[test]
+fn the_request_names_host_path_and_query() {
+    let (address, heads) = raw_peer(|mut stream| read_head(&mut stream));
+    let connector = resolving_to(vec![address]);
+    let url = format!(
+        "ws://host.test:{}/app/key?protocol=7&a=b%20c",
+        address.port()
+    );
+    let _ = dial(&connector, &url);
+    let head = heads.recv_timeout(LONG).unwrap();
+    assert!(
+        head.starts_with("GET /app/key?protocol=7&a=b%20c HTTP/1.1\r\n"),
+        "{head}"
+    );
+    assert!(
+        head.contains(&format!("Host: host.test:{}\r\n", address.port())),
+        "{head}"
+    );
+}
+
+/// An address that refuses: it was free a moment ago.
+fn refusing() -> SocketAddr {
+    listen().1
+}
+
+#[test]
+fn the_next_address_is_tried_when_one_refuses() {
+    let (address, _peer) = peer(|mut server| server.send("hello".into()).unwrap());
+    let connector = resolving_to(vec![refusing(), "[::1]:1".parse().unwrap(), address]);
+    let socket = Arc::new(dial(&connector, "ws://two.test/").unwrap());
+    assert_eq!(recv(&socket).unwrap(), text("hello"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_next_address_is_tried_when_one_is_silent() {
+    let (silent, _listener, _queued) = black_hole();
+    let (address, _peer) = peer(|mut server| server.send("hello".into()).unwrap());
+    let started = clock::now();
+    let connector = resolving_to(vec![silent, silent, address]);
+    let socket = Arc::new(dial(&connector, "ws://two.test/").unwrap());
+    assert_eq!(recv(&socket).unwrap(), text("hello"));
+    assert!(
+        clock::now() - started >= Duration::from_millis(500),
+        "two head starts"
+    );
+}
+
+#[test]
+fn when_every_address_refuses_the_error_counts_them() {
+    let both = resolving_to(vec![refusing(), refusing()]);
+    let error = dial(&both, "ws://two.test:81/").map(|_| ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(
+        error.to_string().contains("none of its 2 addresses"),
+        "{error}"
+    );
+    let cause = error.source().unwrap().downcast_ref::<io::Error>().unwrap();
+    assert_eq!(cause.kind(), io::ErrorKind::ConnectionRefused);
+
+    let error = dial(&connector(), &format!("ws://{}", refusing()))
+        .map(|_| ())
+        .unwrap_err();
+    assert!(
+        error.to_string().starts_with("connecting to 127.0.0.1:"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_name_without_an_address_is_an_error() {
+    let error = dial(&resolving_to(Vec::new()), "ws://none.test/")
+        .map(|_| ())
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Dns);
+}
+
+#[test]
+fn names_are_resolved_by_the_system() {
+    let (address, _peer) = peer(|mut server| server.send("hello".into()).unwrap());
+    let url = format!("ws://localhost:{}/", address.port());
+    assert_eq!(
+        recv(&Arc::new(dial(&connector(), &url).unwrap())).unwrap(),
+        text("hello")
+    );
+}
+
+#[test]
+fn an_ipv6_literal_is_dialed_without_a_lookup() {
+    let listener = match TcpListener::bind("[::1]:0") {
+        Ok(listener) => listener,
+        Err(error) => return eprintln!("NOT TESTED: this machine has no ::1 ({error})"),
+    };
+    let address = listener.local_addr().unwrap();
+    let _peer = spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        tungstenite::accept(stream)
+            .unwrap()
+            .send("hello".into())
+            .unwrap();
+    });
+    let connector = connector().with_lookup(Arc::new(|_, _| Err(io::ErrorKind::NotFound.into())));
+    let socket = dial(&connector, &format!("ws://[::1]:{}/", address.port())).unwrap();
+    assert_eq!(recv(&Arc::new(socket)).unwrap(), text("hello"));
+}

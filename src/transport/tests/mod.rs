@@ -1,0 +1,144 @@
+//! The transport against scripted peers on loopback.
+
+mod connection;
+mod dial;
+mod pressure;
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+mod tls;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Interrupt, WebSocket, WebSocketConnector};
+use crate::{Connection, Error, Message, Tls, clock};
+
+/// No test waits longer for anything.
+const LONG: Duration = Duration::from_secs(10);
+const LIMIT: usize = 1024 * 1024;
+
+type Server = tungstenite::WebSocket<TcpStream>;
+
+/// Runs it on a thread of its own; the receiver gets the result, or an error if it panicked.
+fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> mpsc::Receiver<T> {
+    let (done, result) = mpsc::channel();
+    thread::Builder::new()
+        .spawn(move || {
+            let _ = done.send(work());
+        })
+        .unwrap();
+    result
+}
+
+fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> T {
+    spawn(work)
+        .recv_timeout(limit)
+        .expect("it should have been done by now")
+}
+
+fn soon() -> Instant {
+    clock::now() + LONG
+}
+
+fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// A peer that takes one TCP connection.
+fn raw_peer<T: Send + 'static>(
+    script: impl FnOnce(TcpStream) -> T + Send + 'static,
+) -> (SocketAddr, mpsc::Receiver<T>) {
+    let (listener, address) = listen();
+    let result = spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        stream.set_write_timeout(Some(LONG)).unwrap();
+        script(stream)
+    });
+    (address, result)
+}
+
+/// A peer that takes one WebSocket.
+fn peer<T: Send + 'static>(
+    script: impl FnOnce(Server) -> T + Send + 'static,
+) -> (SocketAddr, mpsc::Receiver<T>) {
+    raw_peer(|stream| script(tungstenite::accept(stream).unwrap()))
+}
+
+fn read_head(stream: &mut impl Read) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// A frame of a server, by hand.
+fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x80 | opcode];
+    match payload.len() {
+        length @ 0..126 => frame.push(u8::try_from(length).unwrap()),
+        length => {
+            frame.push(127);
+            frame.extend(u64::try_from(length).unwrap().to_be_bytes());
+        }
+    }
+    frame.extend(payload);
+    frame
+}
+
+fn connector() -> WebSocketConnector {
+    WebSocketConnector::new(&Tls::default(), LIMIT).unwrap()
+}
+
+/// Every name has these addresses.
+fn resolving_to(addresses: Vec<SocketAddr>) -> WebSocketConnector {
+    connector().with_lookup(Arc::new(move |_, _| Ok(addresses.clone())))
+}
+
+fn dial(connector: &WebSocketConnector, url: &str) -> Result<WebSocket, Error> {
+    connector.dial(url, soon(), &Interrupt::default())
+}
+
+fn open(address: SocketAddr) -> Arc<WebSocket> {
+    Arc::new(dial(&connector(), &format!("ws://{address}/app/key?protocol=7")).unwrap())
+}
+
+/// One `recv` that cannot hang the test.
+fn recv(socket: &Arc<WebSocket>) -> Result<Message, Error> {
+    let socket = Arc::clone(socket);
+    within(LONG, move || socket.recv())
+}
+
+/// Receives on a thread until the end.
+fn drain(socket: &Arc<WebSocket>) -> mpsc::Receiver<Result<Message, Error>> {
+    let socket = Arc::clone(socket);
+    let (to, messages) = mpsc::channel();
+    spawn(move || {
+        loop {
+            let result = socket.recv();
+            let over = !matches!(&result, Ok(Message::Text(_)));
+            if to.send(result).is_err() || over {
+                return;
+            }
+        }
+    });
+    messages
+}
+
+fn text(text: &str) -> Message {
+    Message::Text(text.to_owned())
+}
+
+fn answer(stream: &mut TcpStream, head: &str) {
+    read_head(stream);
+    stream
+        .write_all(format!("{head}\r\n\r\n").as_bytes())
+        .unwrap();
+}

@@ -1,0 +1,128 @@
+//! Many senders, peers that do not read, and what a connection costs when nothing happens.
+
+use std::collections::HashMap;
+
+use super::*;
+use crate::ErrorKind;
+
+#[test]
+fn the_order_of_each_sender_is_kept() {
+    const SENDERS: usize = 4;
+    const EACH: usize = 500;
+    let (address, peer) = peer(|mut server| {
+        let mut next: HashMap<String, usize> = HashMap::new();
+        for _ in 0..SENDERS * EACH {
+            let message = server.read().unwrap().into_text().unwrap();
+            let (sender, number) = message.as_str().split_once(' ').unwrap();
+            let expected = next.entry(sender.to_owned()).or_default();
+            assert_eq!(number.parse(), Ok(*expected));
+            *expected += 1;
+            server.send("noise".into()).unwrap();
+        }
+        next.len()
+    });
+    let socket = open(address);
+    let _messages = drain(&socket);
+    for sender in 0..SENDERS {
+        let socket = Arc::clone(&socket);
+        spawn(move || {
+            for number in 0..EACH {
+                socket.send(&format!("{sender} {number}")).unwrap();
+            }
+        });
+    }
+    assert_eq!(peer.recv_timeout(LONG).unwrap(), SENDERS);
+}
+
+#[test]
+fn a_peer_that_does_not_read_costs_an_error_but_no_wait_and_gets_everything_later() {
+    let (go, gone) = mpsc::channel::<usize>();
+    let (address, peer) = peer(move |mut server| {
+        let count = gone.recv_timeout(LONG).unwrap();
+        for number in 0..count {
+            let message = server.read().unwrap().into_text().unwrap();
+            assert!(message.starts_with(&format!("{number} ")));
+        }
+        server.send("all of it".into()).unwrap();
+        let _ = server.read();
+    });
+    let socket = open(address);
+    let messages = drain(&socket);
+    let mut count = 0;
+    let error = loop {
+        let started = clock::now();
+        let result = socket.send(&format!("{count} {}", "x".repeat(64 * 1024)));
+        assert!(clock::now() - started < Duration::from_secs(1));
+        match result {
+            Ok(()) => count += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert!(
+        error.to_string().starts_with("the peer does not read"),
+        "{error}"
+    );
+    assert!(count > 60, "{count}");
+    go.send(count).unwrap();
+    assert_eq!(
+        messages.recv_timeout(LONG).unwrap().unwrap(),
+        text("all of it")
+    );
+    socket.send("there is room again").unwrap();
+    drop(socket);
+    drop(messages);
+    drop(peer);
+}
+
+#[test]
+fn pings_that_cannot_be_answered_end_the_connection() {
+    let (address, peer) = peer(|mut server| {
+        let pings = frame(9, &[b'x'; 125]).repeat(512);
+        while server.get_mut().write_all(&pings).is_ok() {}
+    });
+    let socket = open(address);
+    let error = recv(&socket).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    drop(socket);
+    peer.recv_timeout(LONG).unwrap();
+}
+
+/// How often the calling thread has waited so far.
+#[cfg(target_os = "linux")]
+fn waits_of(thread: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/self/task/{thread}/status")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("voluntary_ctxt_switches"))
+        .unwrap();
+    line.split_whitespace().last().unwrap().parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_idle_connection_does_not_wake_up() {
+    let (address, _peer) = peer(|mut server| {
+        server.send("hello".into()).unwrap();
+        let _ = server.read();
+    });
+    let socket = open(address);
+    let (tell, told) = mpsc::channel();
+    let reader = Arc::clone(&socket);
+    let result = spawn(move || {
+        assert_eq!(reader.recv().unwrap(), text("hello"));
+        let link = std::fs::read_link("/proc/thread-self").unwrap();
+        tell.send(link.file_name().unwrap().to_str().unwrap().to_owned())
+            .unwrap();
+        reader.recv()
+    });
+    let thread = told.recv_timeout(LONG).unwrap();
+    // Time has to pass here: it is what is measured.
+    let pass = |time| assert!(result.recv_timeout(time).is_err());
+    pass(Duration::from_millis(200));
+    let before = waits_of(&thread);
+    pass(Duration::from_millis(500));
+    assert_eq!(waits_of(&thread), before);
+    socket.close(1000);
+    assert!(result.recv_timeout(LONG).unwrap().is_err());
+}

@@ -1,0 +1,204 @@
+//! TLS, with whichever library the features choose, against a rustls server.
+
+use std::error::Error as _;
+
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use super::*;
+use crate::ErrorKind;
+
+type Secure = StreamOwned<ServerConnection, TcpStream>;
+
+/// A certificate for localhost, in PEM and DER, and a server that has it.
+struct Site {
+    pem: String,
+    der: Vec<u8>,
+    config: Arc<ServerConfig>,
+}
+
+fn site(names: &[&str]) -> Site {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(names).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    Site {
+        pem: cert.pem(),
+        der: cert.der().to_vec(),
+        config: Arc::new(config),
+    }
+}
+
+fn secure_peer<T: Send + 'static>(
+    site: &Site,
+    script: impl FnOnce(Result<tungstenite::WebSocket<Secure>, ()>) -> T + Send + 'static,
+) -> (SocketAddr, mpsc::Receiver<T>) {
+    let config = Arc::clone(&site.config);
+    raw_peer(|stream| {
+        let connection = ServerConnection::new(config).unwrap();
+        script(tungstenite::accept(StreamOwned::new(connection, stream)).map_err(drop))
+    })
+}
+
+/// A server that says hello and echoes one message.
+fn echo(site: &Site) -> SocketAddr {
+    secure_peer(site, |server| {
+        let Ok(mut server) = server else { return };
+        server.send("hello".into()).unwrap();
+        let message = server.read().unwrap();
+        server.send(message).unwrap();
+        let _ = server.read();
+    })
+    .0
+}
+
+fn talks(tls: &Tls, url: &str, address: SocketAddr) {
+    let connector = WebSocketConnector::new(tls, LIMIT)
+        .unwrap()
+        .with_lookup(Arc::new(move |_, _| Ok(vec![address])));
+    let socket = Arc::new(dial(&connector, url).unwrap());
+    assert_eq!(recv(&socket).unwrap(), text("hello"));
+    let long = "x".repeat(100_000);
+    socket.send(&long).unwrap();
+    assert_eq!(recv(&socket).unwrap(), text(&long));
+}
+
+#[test]
+fn a_trusted_certificate_is_accepted_for_a_name_and_for_an_address() {
+    let site = site(&["localhost", "127.0.0.1"]);
+    let by_pem = Tls::default().root_certificate_pem(site.pem.as_bytes());
+    let by_der = Tls::default().root_certificate_der(&site.der);
+    for tls in [by_pem, by_der] {
+        let address = echo(&site);
+        talks(&tls, "wss://localhost/app", address);
+        let address = echo(&site);
+        talks(&tls, &format!("wss://{address}"), address);
+    }
+}
+
+#[test]
+fn an_untrusted_certificate_is_refused_with_the_cause() {
+    let site = site(&["127.0.0.1"]);
+    let (address, _peer) = secure_peer(&site, |server| server.is_err());
+    let error = dial(&connector(), &format!("wss://{address}"))
+        .map(|_| ())
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
+    assert_eq!(error.to_string(), "TLS handshake with 127.0.0.1 failed");
+    assert!(
+        error.source().unwrap().to_string().contains("certificate"),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_certificate_for_another_host_is_refused() {
+    let site = site(&["other.test"]);
+    let tls = Tls::default().root_certificate_pem(site.pem.as_bytes());
+    let connector = WebSocketConnector::new(&tls, LIMIT).unwrap();
+    let (address, _peer) = secure_peer(&site, |server| server.is_err());
+    let error = dial(&connector, &format!("wss://{address}"))
+        .map(|_| ())
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
+}
+
+#[test]
+fn danger_accepts_what_nobody_signed_for_any_host() {
+    let site = site(&["other.test"]);
+    let tls = Tls::default().danger_accept_invalid_certs(true);
+    let address = echo(&site);
+    talks(&tls, &format!("wss://{address}"), address);
+}
+
+#[test]
+fn a_wrong_certificate_is_told_before_anything_is_dialed() {
+    let good = site(&["localhost"]);
+    for tls in [
+        Tls::default().root_certificate_pem(b"no certificate"),
+        Tls::default().root_certificate_pem(b""),
+        Tls::default().root_certificate_der(b"\x30\x03nope"),
+        Tls::default().root_certificate_der(good.pem.as_bytes()),
+    ] {
+        let error = WebSocketConnector::new(&tls, LIMIT)
+            .map(|_| ())
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_speak_tls_or_hangs_up_is_an_error() {
+    let (address, _peer) = raw_peer(|mut stream| {
+        stream
+            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            .unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let error = dial(&connector(), &format!("wss://{address}"))
+        .map(|_| ())
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
+
+    let (address, _peer) = raw_peer(|mut stream| {
+        // All of it, since an unread rest would turn the end into a reset.
+        let mut head = [0; 5];
+        stream.read_exact(&mut head).unwrap();
+        let length = u16::from_be_bytes([head[3], head[4]]);
+        stream
+            .read_exact(&mut vec![0; usize::from(length)])
+            .unwrap();
+    });
+    let error = dial(&connector(), &format!("wss://{address}"))
+        .map(|_| ())
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
+    assert!(
+        error
+            .to_string()
+            .ends_with("the peer closed the connection"),
+        "{error}"
+    );
+}
+
+#[test]
+fn messages_in_one_record_arrive_without_another_packet() {
+    let site = site(&["127.0.0.1"]);
+    let (address, _peer) = secure_peer(&site, |server| {
+        let mut server = server.unwrap();
+        let bytes = [frame(1, b"1"), frame(1, b"2"), frame(1, b"3")].concat();
+        server.get_mut().write_all(&bytes).unwrap();
+        server.get_mut().flush().unwrap();
+        let _ = server.read();
+    });
+    let tls = Tls::default().root_certificate_pem(site.pem.as_bytes());
+    let connector = WebSocketConnector::new(&tls, LIMIT).unwrap();
+    let socket = dial(&connector, &format!("wss://{address}")).unwrap();
+    let messages = within(LONG, move || {
+        let mut messages = Vec::new();
+        socket.recv_many(&mut messages).unwrap();
+        messages
+    });
+    assert_eq!(messages, [text("1"), text("2"), text("3")]);
+}
+
+#[test]
+fn an_end_without_a_farewell_is_a_close_without_a_code() {
+    let site = site(&["127.0.0.1"]);
+    let (address, _peer) = secure_peer(&site, |server| {
+        let mut server = server.unwrap();
+        server.send("last words".into()).unwrap();
+    });
+    let tls = Tls::default().danger_accept_invalid_certs(true);
+    let connector = WebSocketConnector::new(&tls, LIMIT).unwrap();
+    let socket = Arc::new(dial(&connector, &format!("wss://{address}")).unwrap());
+    assert_eq!(recv(&socket).unwrap(), text("last words"));
+    assert_eq!(recv(&socket).unwrap(), Message::Close(None, String::new()));
+}

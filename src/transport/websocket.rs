@@ -1,0 +1,302 @@
+//! An open WebSocket: one reader, many senders, and neither waits for the other.
+//!
+//! The reader reads raw bytes without holding a lock, then takes the session's lock to decode them.
+//! A sender queues its message and sends it itself if the session is free; if not, it wakes the reader,
+//! who sends what is queued on every round.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
+use std::time::{Duration, Instant};
+
+use mio::Waker;
+use mio::net::TcpStream;
+
+use super::handshake::Codec;
+use super::lock;
+use super::memory::{Chunk, is_interrupted, would_block};
+use super::session::{Outgoing, Session};
+use super::wait::{Line, Wait};
+use crate::{Connection, Error, ErrorKind, Message, clock};
+
+/// So much may wait to be sent.
+const MAX_UNSENT: usize = 4 * 1024 * 1024;
+
+/// So much more may wait because the peer asks for it, with pings.
+const MAX_REPLIES: usize = 256 * 1024;
+
+/// What a message takes beside its text: the string, the frame's header, a TLS record.
+const OVERHEAD: usize = 64;
+
+/// How long the peer has to confirm a close.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// An open WebSocket. Dropping it drops the TCP connection.
+pub(crate) struct WebSocket {
+    socket: TcpStream,
+    waker: Arc<Waker>,
+    /// Only `recv` and `recv_many` lock it, and hold it while they wait.
+    reader: Mutex<Reader>,
+    /// Never held while waiting.
+    session: Mutex<Session>,
+    queue: Mutex<Queue>,
+    /// Once this side closes: until when the peer may confirm.
+    closing: OnceLock<Instant>,
+}
+
+struct Reader {
+    wait: Wait,
+    chunk: Chunk,
+    ready: VecDeque<Message>,
+    /// What to tell when `ready` is empty.
+    end: Option<Error>,
+}
+
+#[derive(Default)]
+struct Queue {
+    frames: VecDeque<Outgoing>,
+    /// What the frames take, by count.
+    queued: usize,
+    /// What the session has not sent yet.
+    encoded: usize,
+    /// Why nothing more is taken.
+    end: Option<Error>,
+}
+
+impl Queue {
+    fn push(&mut self, text: &str) -> Result<(), Error> {
+        if let Some(end) = &self.end {
+            return Err(end.clone());
+        }
+        let size = text.len().saturating_add(OVERHEAD);
+        let unsent = self.queued + self.encoded;
+        if unsent.saturating_add(size) > MAX_UNSENT {
+            let message = format!(
+                "the peer does not read: {unsent} bytes wait to be sent, and with this message of {} \
+                 bytes they would be more than {MAX_UNSENT}",
+                text.len()
+            );
+            return Err(Error::message(ErrorKind::TooLarge, message));
+        }
+        self.queued += size;
+        self.frames.push_back(Outgoing::Text(text.to_owned()));
+        Ok(())
+    }
+}
+
+impl WebSocket {
+    /// A connection whose handshakes are done.
+    pub(super) fn new(line: Line, codec: Codec) -> Self {
+        let (wait, socket) = line.into_parts();
+        let mut session = Session::new(codec);
+        let mut ready = VecDeque::new();
+        // What came together with the end of the handshake is not announced again.
+        let end = session.decode(&mut ready).err();
+        session.send(&socket);
+        let queue = Queue {
+            end: end.clone(),
+            ..Queue::default()
+        };
+        Self {
+            socket,
+            waker: Arc::clone(wait.waker()),
+            reader: Mutex::new(Reader {
+                wait,
+                chunk: Chunk::default(),
+                ready,
+                end,
+            }),
+            session: Mutex::new(session),
+            queue: Mutex::new(queue),
+            closing: OnceLock::new(),
+        }
+    }
+
+    /// Makes `ready` hold something, or tells the end.
+    fn fill(&self, reader: &mut Reader) -> Result<(), Error> {
+        loop {
+            if let Some(deadline) = self.closing.get() {
+                reader.ready.clear();
+                if reader.end.is_some() || clock::now() >= *deadline {
+                    reader.end = Some(closed_here());
+                    return Err(closed_here());
+                }
+            }
+            if !reader.ready.is_empty() {
+                return Ok(());
+            }
+            if let Some(end) = reader.end.take() {
+                reader.end = Some(Error::message(
+                    ErrorKind::Closed,
+                    "the connection has ended",
+                ));
+                return Err(end);
+            }
+            self.advance(reader);
+        }
+    }
+
+    /// One round: reads once, decodes all of it, sends what can be sent, and waits if nothing came.
+    fn advance(&self, reader: &mut Reader) {
+        let read = reader.chunk.fill(&mut &self.socket);
+        let mut session = lock(&self.session);
+        let result = match &read {
+            Ok(0) => {
+                session.end();
+                session.decode(&mut reader.ready)
+            }
+            Ok(_) => {
+                session.feed(&mut reader.chunk);
+                session.decode(&mut reader.ready)
+            }
+            Err(error) if would_block(error) || is_interrupted(error) => Ok(()),
+            Err(_) => Err(Error::message(
+                ErrorKind::Io,
+                "reading from the peer failed",
+            )),
+        };
+        self.send_queued(&mut session);
+        let unsent = session.unsent();
+        let broken = session.broken();
+        drop(session);
+
+        let idle = matches!(&read, Err(error) if would_block(error));
+        reader.end = match (result, read, broken) {
+            (Err(end), Err(cause), _) => Some(end.caused_by(cause)),
+            (Err(end), Ok(_), _) => Some(end),
+            // What the peer had sent before it went is still read.
+            (Ok(()), _, Some(broken)) if idle => Some(broken),
+            _ if unsent > MAX_UNSENT + MAX_REPLIES => Some(Error::message(
+                ErrorKind::TooLarge,
+                "the peer does not read: its pings cannot be answered",
+            )),
+            _ if idle => self.wait(&mut reader.wait).err(),
+            _ => None,
+        };
+        if let Some(end) = &reader.end {
+            lock(&self.queue).end.get_or_insert_with(|| end.clone());
+        }
+    }
+
+    fn wait(&self, wait: &mut Wait) -> Result<(), Error> {
+        wait.until(self.closing.get().copied()).map_err(|error| {
+            Error::message(ErrorKind::Io, "waiting for the peer failed").caused_by(error)
+        })
+    }
+
+    /// Sends what is queued, as far as the system takes it without waiting.
+    fn send_queued(&self, session: &mut Session) {
+        {
+            let mut queue = lock(&self.queue);
+            mem::swap(&mut queue.frames, &mut session.batch);
+            queue.encoded += mem::take(&mut queue.queued);
+        }
+        session.send(&self.socket);
+        lock(&self.queue).encoded = session.unsent();
+    }
+
+    /// Sends what is queued, or has the reader do it. Never waits.
+    fn push_out(&self) -> Result<(), Error> {
+        let Some(mut session) = try_lock(&self.session) else {
+            // Whoever holds it may have looked at the queue already.
+            self.wake();
+            return Ok(());
+        };
+        self.send_queued(&mut session);
+        let broken = session.broken();
+        drop(session);
+        match broken {
+            None => Ok(()),
+            Some(error) => {
+                self.wake();
+                Err(error)
+            }
+        }
+    }
+
+    fn wake(&self) {
+        if let Err(error) = self.waker.wake() {
+            log::debug!("the reader could not be woken: {error}");
+        }
+    }
+
+    fn start_close(&self, code: u16, reason: &str) {
+        if self.closing.set(clock::now() + CLOSE_TIMEOUT).is_err() {
+            return;
+        }
+        {
+            let mut queue = lock(&self.queue);
+            queue.end.get_or_insert_with(closed_here);
+            queue
+                .frames
+                .push_back(Outgoing::Close(code, reason.to_owned()));
+        }
+        if let Err(error) = self.push_out() {
+            log::debug!("the close could not be sent: {error}");
+        }
+        // Even if it was sent: the reader does not know yet that there is a deadline.
+        self.wake();
+    }
+}
+
+#[cfg(feature = "testing")]
+impl WebSocket {
+    /// As `close`, with a reason, which is cut after 123 bytes.
+    pub(crate) fn close_with(&self, code: u16, reason: &str) {
+        let mut end = reason.len().min(123);
+        while !reason.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.start_close(code, reason.get(..end).unwrap_or_default());
+    }
+
+    /// Ends the TCP connection without a close frame.
+    pub(crate) fn abort(&self) {
+        // If it is closing already, the end of the connection is what wakes the reader.
+        let _ = self.closing.set(clock::now());
+        lock(&self.queue).end.get_or_insert_with(closed_here);
+        if let Err(error) = self.socket.shutdown(std::net::Shutdown::Both) {
+            log::debug!("the connection was gone already: {error}");
+        }
+        self.wake();
+    }
+}
+
+impl Connection for WebSocket {
+    fn recv(&self) -> Result<Message, Error> {
+        let mut reader = lock(&self.reader);
+        self.fill(&mut reader)?;
+        reader.ready.pop_front().ok_or_else(closed_here)
+    }
+
+    fn recv_many(&self, messages: &mut Vec<Message>) -> Result<(), Error> {
+        let mut reader = lock(&self.reader);
+        self.fill(&mut reader)?;
+        messages.extend(reader.ready.drain(..));
+        Ok(())
+    }
+
+    fn send(&self, text: &str) -> Result<(), Error> {
+        lock(&self.queue).push(text)?;
+        self.push_out()
+    }
+
+    fn close(&self, code: u16) {
+        self.start_close(code, "");
+    }
+}
+
+fn closed_here() -> Error {
+    Error::message(
+        ErrorKind::Closed,
+        "the connection was closed from this side",
+    )
+}
+
+fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
