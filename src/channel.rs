@@ -71,7 +71,8 @@ impl ChannelHandle {
             },
             |core| {
                 let state = core.machine.state();
-                let message = format!("not subscribed after {timeout:?}; the connection is {state:?}");
+                let message =
+                    format!("not subscribed after {timeout:?}; the connection is {state:?}");
                 Error::message(ErrorKind::Timeout, message).on_channel(name)
             },
         )

@@ -146,7 +146,8 @@ impl Client {
                     State::Initialized => ": connect() was not called",
                     _ => "",
                 };
-                let message = format!("not connected after {timeout:?}; the state is {state:?}{hint}");
+                let message =
+                    format!("not connected after {timeout:?}; the state is {state:?}{hint}");
                 Error::message(ErrorKind::Timeout, message)
             },
         )

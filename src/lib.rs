@@ -17,6 +17,8 @@ mod protocol;
 mod reconnect;
 mod redact;
 mod state;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tls;
 mod transport;
 

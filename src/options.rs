@@ -48,7 +48,10 @@ enum Target {
 /// What the client tells the server about itself, in the URL's query.
 ///
 /// Default: `pusher-channels-rust`, this crate's version, protocol 7.
-#[expect(clippy::exhaustive_structs, reason = "users write it as a literal; the protocol has no more fields")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "users write it as a literal; the protocol has no more fields"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
     /// The client's name.
@@ -153,8 +156,12 @@ impl Options {
         match &self.target {
             Target::Cluster { cluster, key } => {
                 let domain = self.domain.as_deref().unwrap_or("pusher.com");
-                if cluster.is_empty() || !cluster.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
-                    return Err(wrong(format!("{cluster:?} is no cluster: it looks like \"eu\" or \"mt1\"")));
+                if cluster.is_empty()
+                    || !cluster.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+                {
+                    return Err(wrong(format!(
+                        "{cluster:?} is no cluster: it looks like \"eu\" or \"mt1\""
+                    )));
                 }
                 self.build(&format!("ws-{cluster}.{domain}"), key)
             }
@@ -171,7 +178,9 @@ impl Options {
     pub(crate) fn check(&self) -> Result<(), Error> {
         match &self.target {
             Target::Custom(_) => self.check_setters(),
-            Target::Cluster { .. } | Target::Host { .. } | Target::Url(_) => self.to_url().map(drop),
+            Target::Cluster { .. } | Target::Host { .. } | Target::Url(_) => {
+                self.to_url().map(drop)
+            }
         }
     }
 
@@ -193,9 +202,9 @@ impl Options {
             Target::Custom(_) => ("custom", &["metadata"]),
         };
         match set.iter().find(|(name, is_set)| *is_set && !allowed.contains(name)) {
-            Some((name, _)) => {
-                Err(wrong(format!("Options::{target} and .{name}() do not go together: remove one")))
-            }
+            Some((name, _)) => Err(wrong(format!(
+                "Options::{target} and .{name}() do not go together: remove one"
+            ))),
             None => Ok(()),
         }
     }
@@ -264,11 +273,14 @@ fn check_host(host: &str) -> Result<String, Error> {
 /// The last word on every URL, from whichever source.
 fn check_url(url: &str) -> Result<String, Error> {
     // The key stands in the URL, so a message shows no more of it than what is wrong.
-    let uri: Uri = url.parse().map_err(|error| wrong("the URL is wrong".into()).caused_by(Box::new(error)))?;
+    let uri: Uri =
+        url.parse().map_err(|error| wrong("the URL is wrong".into()).caused_by(Box::new(error)))?;
     match uri.scheme_str() {
         Some("ws" | "wss") => {}
         Some(scheme) => {
-            return Err(wrong(format!("the URL begins with {scheme}://, not with ws:// or wss://")));
+            return Err(wrong(format!(
+                "the URL begins with {scheme}://, not with ws:// or wss://"
+            )));
         }
         None => return Err(wrong("the URL does not begin with ws:// or wss://".into())),
     }
@@ -350,7 +362,9 @@ mod tests {
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(
             url,
-            format!("wss://ws-eu.pusher.com:443/app/key?client=pusher-channels-rust&version={version}&protocol=7")
+            format!(
+                "wss://ws-eu.pusher.com:443/app/key?client=pusher-channels-rust&version={version}&protocol=7"
+            )
         );
     }
 

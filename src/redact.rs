@@ -47,7 +47,8 @@ mod tests {
         let frame = r#"{"event":"pusher:subscribe","data":{"channel":"c","auth":"canary1","channel_data":"canary2"}}"#;
         let shown = redact(frame);
         assert!(shown.contains("pusher:subscribe") && !shown.contains("canary"), "{shown}");
-        let nested = r#"{"event":"pusher:signin_success","data":"{\"user_data\":\"canary\",\"x\":1}"}"#;
+        let nested =
+            r#"{"event":"pusher:signin_success","data":"{\"user_data\":\"canary\",\"x\":1}"}"#;
         let shown = redact(nested);
         assert!(shown.contains('x') && !shown.contains("canary"), "{shown}");
         assert!(!redact("{\"auth\":\"canary\"").contains("canary"));

@@ -19,8 +19,8 @@ use crate::protocol::{Config, Machine, Now, Output};
 use crate::transport::{Interrupt, WebSocketConnector};
 use crate::{Connection, Connector, Error, Options, Reconnect, clock};
 
-pub(crate) use routes::{Place, Routed};
 use routes::{Delivery, Routes};
+pub(crate) use routes::{Place, Routed};
 use threads::Threads;
 
 /// How many rounds of actions a thread of the user's carries out before the timer thread takes over.
@@ -141,7 +141,9 @@ impl Shared {
             (result, idle)
         };
         for what in overflowing {
-            log::warn!("a binding to {what} is full: values are dropped until its consumer catches up");
+            log::warn!(
+                "a binding to {what} is full: values are dropped until its consumer catches up"
+            );
         }
         if !idle {
             self.perform(false);
@@ -213,7 +215,9 @@ impl Shared {
                 }
             }
             Action::Ask { question, attempt, error } => self.start_policy(question, attempt, error),
-            Action::Log(level, text) => log::log!(target: "pusher_channels::protocol", level, "{text}"),
+            Action::Log(level, text) => {
+                log::log!(target: "pusher_channels::protocol", level, "{text}")
+            }
         }
     }
 
@@ -238,16 +242,17 @@ impl Shared {
                     if left.is_zero() {
                         return Err(late(&mut core));
                     }
-                    self.changed
-                        .wait_timeout(core, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
+                    self.changed.wait_timeout(core, left).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         }
     }
 
-    pub(crate) fn bind<T: Routed>(self: &Arc<Self>, place: Place, queue: Option<Queue>) -> Binding<T> {
+    pub(crate) fn bind<T: Routed>(
+        self: &Arc<Self>,
+        place: Place,
+        queue: Option<Queue>,
+    ) -> Binding<T> {
         let queue = queue.unwrap_or(self.settings.queue);
         let shared = Arc::downgrade(self);
         let mut core = self.lock();

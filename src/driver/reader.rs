@@ -87,19 +87,25 @@ impl Shared {
         self.read(|core| core.link.take_if(|link| link.generation == generation))
     }
 
-    fn dial(&self, deadline: Duration, interrupt: &Interrupt) -> Result<Arc<dyn Connection>, Error> {
+    fn dial(
+        &self,
+        deadline: Duration,
+        interrupt: &Interrupt,
+    ) -> Result<Arc<dyn Connection>, Error> {
         let settings = &self.settings;
         // The function behind `Options::custom` is the user's.
-        let url = catch_unwind(AssertUnwindSafe(|| settings.options.to_url())).unwrap_or_else(|_| {
-            Err(Error::message(ErrorKind::Config, "the function given to Options::custom panicked"))
-        })?;
+        let url =
+            catch_unwind(AssertUnwindSafe(|| settings.options.to_url())).unwrap_or_else(|_| {
+                Err(Error::message(
+                    ErrorKind::Config,
+                    "the function given to Options::custom panicked",
+                ))
+            })?;
         let deadline = self.instant(deadline).ok_or_else(|| {
             Error::message(ErrorKind::Config, "connect_timeout is longer than the clock can count")
         })?;
         match &settings.dialer {
-            Dialer::BuiltIn(connector) => {
-                Ok(Arc::new(connector.dial(&url, deadline, interrupt)?))
-            }
+            Dialer::BuiltIn(connector) => Ok(Arc::new(connector.dial(&url, deadline, interrupt)?)),
             Dialer::Custom(connector) => Ok(Arc::from(connector.connect(&url, deadline)?)),
         }
     }

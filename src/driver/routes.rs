@@ -292,8 +292,9 @@ impl Delivery {
             Self::Count(count, sinks) => (hand(&count, sinks), "subscription counts"),
             Self::Gap(gap, sinks) => (hand(&gap, sinks), "gaps"),
             Self::Event(event, lists) => {
-                let overflowed =
-                    lists.into_iter().fold(false, |overflowed, sinks| hand(&event, sinks) | overflowed);
+                let overflowed = lists
+                    .into_iter()
+                    .fold(false, |overflowed, sinks| hand(&event, sinks) | overflowed);
                 return overflowed.then(|| format!("{:.100}", event.name()));
             }
         };

@@ -94,10 +94,11 @@ impl Shared {
         };
         let attempt = Attempt::new(number, error);
         let started = self.spawn("pusher-policy", move |shared| {
-            let decision = catch_unwind(AssertUnwindSafe(|| decide(&attempt))).unwrap_or_else(|_| {
-                log::error!("the reconnect policy panicked; waiting as the default does");
-                shared.default_wait(number)
-            });
+            let decision =
+                catch_unwind(AssertUnwindSafe(|| decide(&attempt))).unwrap_or_else(|_| {
+                    log::error!("the reconnect policy panicked; waiting as the default does");
+                    shared.default_wait(number)
+                });
             shared.act(|machine, now| machine.handle_decision(question, decision, now));
         });
         if let Err(error) = started {

@@ -172,9 +172,9 @@ impl Channels {
     }
 
     fn is_due(&self, name: &str, at: Duration) -> bool {
-        self.table
-            .get(name)
-            .is_some_and(|channel| matches!(channel.status, Status::Sent(deadline) if deadline == at))
+        self.table.get(name).is_some_and(
+            |channel| matches!(channel.status, Status::Sent(deadline) if deadline == at),
+        )
     }
 
     /// Whether the user may see events of this channel: one that was unsubscribed is silent at once,

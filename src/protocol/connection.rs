@@ -20,12 +20,19 @@ pub(super) enum Phase {
     /// Nothing is under way.
     Idle,
     /// Dialling, and then waiting for the server's `pusher:connection_established`.
-    Opening { opened: bool, deadline: Duration },
+    Opening {
+        opened: bool,
+        deadline: Duration,
+    },
     Live(Live),
     /// Waiting to dial again.
-    Waiting { until: Duration },
+    Waiting {
+        until: Duration,
+    },
     /// Waiting for the user's policy.
-    Asking { question: u64 },
+    Asking {
+        question: u64,
+    },
 }
 
 /// An established connection.

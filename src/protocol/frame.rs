@@ -60,7 +60,8 @@ impl Refusal {
     pub(super) fn parse(event: &Event) -> Self {
         let data = data(event);
         let text = |key: &str| data.get(key).and_then(Value::as_str);
-        let number = |key: &str| data.get(key).and_then(Value::as_u64).and_then(|n| n.try_into().ok());
+        let number =
+            |key: &str| data.get(key).and_then(Value::as_u64).and_then(|n| n.try_into().ok());
         let channel = event.channel().or_else(|| text("channel"));
         Self {
             // soketi-rs and others put the protocol's code into `status`.

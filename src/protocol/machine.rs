@@ -86,7 +86,9 @@ impl Machine {
     pub(crate) fn socket_id(&self) -> Option<&str> {
         match &self.phase {
             Phase::Live(live) => Some(&live.socket_id),
-            Phase::Idle | Phase::Opening { .. } | Phase::Waiting { .. } | Phase::Asking { .. } => None,
+            Phase::Idle | Phase::Opening { .. } | Phase::Waiting { .. } | Phase::Asking { .. } => {
+                None
+            }
         }
     }
 
@@ -121,7 +123,8 @@ impl Machine {
 
     /// Whether this generation's dial or connection still counts.
     pub(crate) fn is_current(&self, generation: u64) -> bool {
-        generation == self.generation && matches!(self.phase, Phase::Opening { .. } | Phase::Live(_))
+        generation == self.generation
+            && matches!(self.phase, Phase::Opening { .. } | Phase::Live(_))
     }
 
     // ---- what the user wants
@@ -262,7 +265,8 @@ impl Machine {
             Phase::Opening { opened, deadline } if *deadline <= now.mono => {
                 let step = if *opened { "pusher:connection_established" } else { "the connection" };
                 let limit = self.config.connect_timeout;
-                let message = format!("timed out waiting for {step} (connect_timeout is {limit:?})");
+                let message =
+                    format!("timed out waiting for {step} (connect_timeout is {limit:?})");
                 self.abandon(Error::message(ErrorKind::Timeout, message), now);
             }
             Phase::Live(live) => match live.due(now) {
@@ -279,8 +283,9 @@ impl Machine {
         }
         while let Some(name) = self.channels.overdue(now.mono) {
             let limit = self.config.subscribe_timeout;
-            let message =
-                format!("the server did not answer the subscription (subscribe_timeout is {limit:?})");
+            let message = format!(
+                "the server did not answer the subscription (subscribe_timeout is {limit:?})"
+            );
             self.fail_channel(&name, Error::message(ErrorKind::Timeout, message));
         }
     }
@@ -418,7 +423,9 @@ impl Machine {
     fn forget_connection(&mut self, now: Now) {
         let last_sign = match &self.phase {
             Phase::Live(live) => live.last_received,
-            Phase::Idle | Phase::Opening { .. } | Phase::Waiting { .. } | Phase::Asking { .. } => now.mono,
+            Phase::Idle | Phase::Opening { .. } | Phase::Waiting { .. } | Phase::Asking { .. } => {
+                now.mono
+            }
         };
         self.channels.connection_lost(last_sign);
     }
@@ -427,7 +434,9 @@ impl Machine {
     fn lose(&mut self, error: Error, now: Now) {
         let (error, was_stable) = match &mut self.phase {
             Phase::Live(live) => (live.explain(error, now), live.was_stable(now)),
-            Phase::Idle | Phase::Opening { .. } | Phase::Waiting { .. } | Phase::Asking { .. } => (error, false),
+            Phase::Idle | Phase::Opening { .. } | Phase::Waiting { .. } | Phase::Asking { .. } => {
+                (error, false)
+            }
         };
         self.forget_connection(now);
         if was_stable {

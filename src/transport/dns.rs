@@ -26,18 +26,13 @@ pub(super) struct Resolver {
 
 impl Default for Resolver {
     fn default() -> Self {
-        Self::with(Arc::new(|host, port| {
-            Ok((host, port).to_socket_addrs()?.collect())
-        }))
+        Self::with(Arc::new(|host, port| Ok((host, port).to_socket_addrs()?.collect())))
     }
 }
 
 impl Resolver {
     pub(super) fn with(lookup: Lookup) -> Self {
-        Self {
-            lookup,
-            running: Arc::default(),
-        }
+        Self { lookup, running: Arc::default() }
     }
 
     /// `host` is a name, or a literal address without brackets.
@@ -61,10 +56,7 @@ impl Resolver {
         };
         let addresses = result.map_err(|error| dial.failed(ErrorKind::Dns).caused_by(error))?;
         if addresses.is_empty() {
-            return Err(Error::message(
-                ErrorKind::Dns,
-                format!("{host} has no address"),
-            ));
+            return Err(Error::message(ErrorKind::Dns, format!("{host} has no address")));
         }
         Ok(addresses)
     }
@@ -107,9 +99,7 @@ struct Running(Arc<AtomicUsize>);
 impl Running {
     fn count(running: &Arc<AtomicUsize>) -> Option<Self> {
         let more = |running| (running < MAX_LOOKUPS).then_some(running + 1);
-        running
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
-            .ok()?;
+        running.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         Some(Self(Arc::clone(running)))
     }
 }

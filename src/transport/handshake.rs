@@ -53,14 +53,9 @@ fn refused(line: &Line, error: tungstenite::Error, encrypted: bool) -> Error {
 
 fn answered<B>(response: &Response<B>) -> Error {
     let status = response.status();
-    let answer = format!(
-        "the server answered the WebSocket handshake with HTTP {}",
-        status.as_u16()
-    );
-    let location = response
-        .headers()
-        .get(header::LOCATION)
-        .and_then(|value| value.to_str().ok());
+    let answer =
+        format!("the server answered the WebSocket handshake with HTTP {}", status.as_u16());
+    let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
     let message = match location {
         Some(location) if status.is_redirection() => {
             format!("{answer}; redirects are not followed: connect to {location} if that is right")
@@ -136,10 +131,7 @@ mod server {
                 _ => return Err(refuse(line, memory, 400)),
             }
         };
-        let path = request
-            .uri()
-            .path_and_query()
-            .map_or("/", |path| path.as_str());
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         let response = match inspect(path) {
             Ok(()) => create_response(&request).map_err(|_| 400),
             Err(status) => Err(status),
@@ -151,20 +143,13 @@ mod server {
                     .map_err(|error| line.refused(ErrorKind::Handshake).caused_by(error))?;
                 let rest = head.split_off(length);
                 let config = Some(config(MAX_MESSAGE));
-                Ok(Codec::from_partially_read(
-                    Stream::Plain(memory),
-                    rest,
-                    Role::Server,
-                    config,
-                ))
+                Ok(Codec::from_partially_read(Stream::Plain(memory), rest, Role::Server, config))
             }
         }
     }
 
     fn refuse(line: &Line, mut memory: Memory, status: u16) -> Error {
-        let reason = StatusCode::from_u16(status)
-            .ok()
-            .and_then(|status| status.canonical_reason());
+        let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
         let reason = reason.unwrap_or("Refused");
         let answer =
             format!("HTTP/1.1 {status} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");

@@ -17,11 +17,7 @@ pub(super) struct Chunk {
 
 impl Default for Chunk {
     fn default() -> Self {
-        Self {
-            bytes: vec![0; CHUNK],
-            start: 0,
-            end: 0,
-        }
+        Self { bytes: vec![0; CHUNK], start: 0, end: 0 }
     }
 }
 

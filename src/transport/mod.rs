@@ -69,11 +69,7 @@ impl WebSocketConnector {
     /// Fails if a certificate of `tls` cannot be read.
     pub(crate) fn new(tls: &Tls, max_message_size: usize) -> Result<Self, Error> {
         let tls = tls::TlsConnector::new(tls)?;
-        Ok(Self {
-            tls,
-            resolver: dns::Resolver::default(),
-            max_message_size,
-        })
+        Ok(Self { tls, resolver: dns::Resolver::default(), max_message_size })
     }
 
     #[cfg(test)]
@@ -106,8 +102,7 @@ impl WebSocketConnector {
         } else {
             tls::Stream::Plain(memory::Memory::default())
         };
-        line.dial
-            .begin(format!("WebSocket handshake with {host}"))?;
+        line.dial.begin(format!("WebSocket handshake with {host}"))?;
         let websocket = handshake::request(&mut line, stream, target.uri, self.max_message_size)?;
         Ok(WebSocket::new(line, websocket))
     }
@@ -131,30 +126,20 @@ struct Target {
 impl Target {
     fn parse(url: &str) -> Result<Self, Error> {
         let wrong = |why| Error::message(ErrorKind::Config, format!("the URL {why}"));
-        let uri: Uri = url
-            .parse()
-            .map_err(|error| wrong("is not valid").caused_by(error))?;
+        let uri: Uri = url.parse().map_err(|error| wrong("is not valid").caused_by(error))?;
         let tls = match uri.scheme_str() {
             Some("ws") => false,
             Some("wss") => true,
             _ => return Err(wrong("begins neither with ws:// nor with wss://")),
         };
         let host = uri.host().unwrap_or_default();
-        let host = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(host);
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         if host.is_empty() {
             return Err(wrong("names no host"));
         }
         let host = host.to_owned();
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        Ok(Self {
-            uri,
-            host,
-            port,
-            tls,
-        })
+        Ok(Self { uri, host, port, tls })
     }
 }
 

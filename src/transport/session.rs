@@ -28,11 +28,7 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(codec: Codec) -> Self {
-        Self {
-            codec,
-            batch: VecDeque::new(),
-            broken: None,
-        }
+        Self { codec, batch: VecDeque::new(), broken: None }
     }
 
     /// Takes in what was read from the socket.
@@ -110,10 +106,7 @@ impl Session {
     }
 
     fn close(&mut self, code: CloseCode, reason: String) -> tungstenite::Result<()> {
-        self.codec.close(Some(CloseFrame {
-            code,
-            reason: reason.into(),
-        }))
+        self.codec.close(Some(CloseFrame { code, reason: reason.into() }))
     }
 
     fn give_up(&mut self, message: &str, error: std::io::Error) {
@@ -133,10 +126,7 @@ impl Session {
                     "the peer sent a message of {size} bytes, but the limit is {max_size} bytes; \
                      raise max_message_size if that is right"
                 );
-                (
-                    CloseCode::Size,
-                    Error::message(ErrorKind::TooLarge, message),
-                )
+                (CloseCode::Size, Error::message(ErrorKind::TooLarge, message))
             }
             Fault::ConnectionClosed | Fault::AlreadyClosed => return closed_by_peer(),
             Fault::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return cut(ready),
@@ -146,10 +136,7 @@ impl Session {
                 return Error::message(ErrorKind::Io, "the TLS connection broke").caused_by(error);
             }
             Fault::Utf8(_) => (CloseCode::Invalid, wrong("sent text that is not UTF-8")),
-            error => (
-                CloseCode::Protocol,
-                wrong("broke the WebSocket protocol").caused_by(error),
-            ),
+            error => (CloseCode::Protocol, wrong("broke the WebSocket protocol").caused_by(error)),
         };
         // If it cannot be told, the connection ends all the same.
         let _ = self.close(code, String::new());

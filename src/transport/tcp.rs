@@ -87,11 +87,7 @@ impl Race {
 
     fn winner(&mut self, dial: &Dial) -> Option<TcpStream> {
         for (token, socket) in std::mem::take(&mut self.running) {
-            let result = if dial.wait.is_ready(token) {
-                outcome(&socket)
-            } else {
-                Ok(false)
-            };
+            let result = if dial.wait.is_ready(token) { outcome(&socket) } else { Ok(false) };
             match result {
                 Ok(true) => return Some(socket),
                 Ok(false) => self.running.push((token, socket)),
@@ -105,9 +101,7 @@ impl Race {
     }
 
     fn lost(self, dial: &Dial) -> Error {
-        let error = self
-            .last_error
-            .unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into());
+        let error = self.last_error.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into());
         let tried = match self.started {
             1 => String::new(),
             tried => format!(": none of its {tried} addresses can be reached"),
@@ -131,10 +125,8 @@ fn outcome(socket: &TcpStream) -> io::Result<bool> {
 /// Alternates between the two families, beginning with that of the first address.
 fn alternate(addresses: &[SocketAddr]) -> VecDeque<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (first, second): (Vec<_>, Vec<_>) = addresses
-        .iter()
-        .copied()
-        .partition(|address| address.is_ipv6() == first_is_v6);
+    let (first, second): (Vec<_>, Vec<_>) =
+        addresses.iter().copied().partition(|address| address.is_ipv6() == first_is_v6);
     let longest = first.len().max(second.len());
     (0..longest)
         .flat_map(|index| [first.get(index).copied(), second.get(index).copied()])
@@ -146,12 +138,7 @@ fn alternate(addresses: &[SocketAddr]) -> VecDeque<SocketAddr> {
 fn tune(socket: &TcpStream) {
     let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE_TIME);
     // Not every system can set it.
-    #[cfg(any(
-        windows,
-        target_vendor = "apple",
-        target_os = "android",
-        target_os = "linux"
-    ))]
+    #[cfg(any(windows, target_vendor = "apple", target_os = "android", target_os = "linux"))]
     let keep_alive = keep_alive.with_interval(Duration::from_secs(15));
     if let Err(error) = socket.set_nodelay(true) {
         log::debug!("TCP_NODELAY could not be set: {error}");
@@ -172,13 +159,7 @@ mod tests {
                 .iter()
                 .map(|address| address.parse().unwrap())
                 .collect();
-        let turns: Vec<_> = alternate(&addresses)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        assert_eq!(
-            turns,
-            ["[::1]:1", "1.0.0.1:1", "[::2]:1", "1.0.0.2:1", "[::3]:1"]
-        );
+        let turns: Vec<_> = alternate(&addresses).iter().map(ToString::to_string).collect();
+        assert_eq!(turns, ["[::1]:1", "1.0.0.1:1", "[::2]:1", "1.0.0.2:1", "[::3]:1"]);
     }
 }

@@ -26,11 +26,7 @@ impl Wait {
     pub(super) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        Ok(Self {
-            poll,
-            events: Events::with_capacity(16),
-            waker,
-        })
+        Ok(Self { poll, events: Events::with_capacity(16), waker })
     }
 
     pub(super) fn waker(&self) -> &Arc<Waker> {
@@ -38,9 +34,7 @@ impl Wait {
     }
 
     pub(super) fn register(&self, socket: &mut TcpStream, token: Token) -> io::Result<()> {
-        self.poll
-            .registry()
-            .register(socket, token, Interest::READABLE | Interest::WRITABLE)
+        self.poll.registry().register(socket, token, Interest::READABLE | Interest::WRITABLE)
     }
 
     /// Waits until a socket is ready, the waker was used, or `until` has passed.
@@ -71,19 +65,11 @@ pub(super) struct Dial {
 impl Dial {
     pub(super) fn new(deadline: Instant, interrupt: &Interrupt) -> Result<Self, Error> {
         let wait = Wait::new().map_err(|error| {
-            Error::message(
-                ErrorKind::Io,
-                "the system gives no means to wait on a socket",
-            )
-            .caused_by(error)
+            Error::message(ErrorKind::Io, "the system gives no means to wait on a socket")
+                .caused_by(error)
         })?;
         interrupt.watch(wait.waker());
-        Ok(Self {
-            wait,
-            deadline,
-            interrupt: interrupt.clone(),
-            step: String::new(),
-        })
+        Ok(Self { wait, deadline, interrupt: interrupt.clone(), step: String::new() })
     }
 
     /// Begins a step; its name is what the errors tell.
@@ -109,10 +95,7 @@ impl Dial {
             return Err(Error::message(ErrorKind::Closed, message));
         }
         if clock::now() >= self.deadline {
-            return Err(Error::message(
-                ErrorKind::Timeout,
-                format!("{} timed out", self.step),
-            ));
+            return Err(Error::message(ErrorKind::Timeout, format!("{} timed out", self.step)));
         }
         Ok(())
     }
@@ -141,12 +124,7 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn new(dial: Dial, socket: TcpStream) -> Self {
-        Self {
-            dial,
-            socket,
-            chunk: Chunk::default(),
-            eof: false,
-        }
+        Self { dial, socket, chunk: Chunk::default(), eof: false }
     }
 
     /// Sends what is in `memory`, then waits for something to come in or for the peer to close.
@@ -173,9 +151,7 @@ impl Line {
 
     /// Sends what the system takes of it without waiting.
     pub(super) fn send(&self, memory: &mut Memory) -> Result<(), Error> {
-        memory
-            .write_to(&self.socket)
-            .map_err(|error| self.dial.broken("", error))
+        memory.write_to(&self.socket).map_err(|error| self.dial.broken("", error))
     }
 
     /// The error of a handshake that failed in a library: if the peer has hung up, that is the news.

@@ -93,19 +93,11 @@ impl WebSocket {
         // What came together with the end of the handshake is not announced again.
         let end = session.decode(&mut ready).err();
         session.send(&socket);
-        let queue = Queue {
-            end: end.clone(),
-            ..Queue::default()
-        };
+        let queue = Queue { end: end.clone(), ..Queue::default() };
         Self {
             socket,
             waker: Arc::clone(wait.waker()),
-            reader: Mutex::new(Reader {
-                wait,
-                chunk: Chunk::default(),
-                ready,
-                end,
-            }),
+            reader: Mutex::new(Reader { wait, chunk: Chunk::default(), ready, end }),
             session: Mutex::new(session),
             queue: Mutex::new(queue),
             closing: OnceLock::new(),
@@ -126,10 +118,7 @@ impl WebSocket {
                 return Ok(());
             }
             if let Some(end) = reader.end.take() {
-                reader.end = Some(Error::message(
-                    ErrorKind::Closed,
-                    "the connection has ended",
-                ));
+                reader.end = Some(Error::message(ErrorKind::Closed, "the connection has ended"));
                 return Err(end);
             }
             self.advance(reader);
@@ -150,10 +139,7 @@ impl WebSocket {
                 session.decode(&mut reader.ready)
             }
             Err(error) if would_block(error) || is_interrupted(error) => Ok(()),
-            Err(_) => Err(Error::message(
-                ErrorKind::Io,
-                "reading from the peer failed",
-            )),
+            Err(_) => Err(Error::message(ErrorKind::Io, "reading from the peer failed")),
         };
         self.send_queued(&mut session);
         let unsent = session.unsent();
@@ -227,9 +213,7 @@ impl WebSocket {
         {
             let mut queue = lock(&self.queue);
             queue.end.get_or_insert_with(closed_here);
-            queue
-                .frames
-                .push_back(Outgoing::Close(code, reason.to_owned()));
+            queue.frames.push_back(Outgoing::Close(code, reason.to_owned()));
         }
         if let Err(error) = self.push_out() {
             log::debug!("the close could not be sent: {error}");
@@ -287,10 +271,7 @@ impl Connection for WebSocket {
 }
 
 fn closed_here() -> Error {
-    Error::message(
-        ErrorKind::Closed,
-        "the connection was closed from this side",
-    )
+    Error::message(ErrorKind::Closed, "the connection was closed from this side")
 }
 
 fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {

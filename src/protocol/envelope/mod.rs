@@ -86,12 +86,8 @@ fn slow(raw: &str) -> Result<Envelope, Malformed> {
     Ok(Envelope {
         event: fields.event.and_then(text).ok_or(Malformed::NoEvent)?,
         channel: fields.channel.and_then(text),
-        data: fields
-            .data
-            .map_or(Data::Absent, |value| Data::of(raw, value.get())),
-        user_id: fields
-            .user_id
-            .and_then(|value| Text::of_id(raw, value.get())),
+        data: fields.data.map_or(Data::Absent, |value| Data::of(raw, value.get())),
+        user_id: fields.user_id.and_then(|value| Text::of_id(raw, value.get())),
     })
 }
 
@@ -138,16 +134,12 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 
 impl Span {
     pub(crate) fn get(self, raw: &str) -> &str {
-        raw.get(self.start as usize..self.end as usize)
-            .unwrap_or_default()
+        raw.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 
     fn new(start: usize, end: usize) -> Self {
         // `parse` has seen that they fit.
-        Self {
-            start: start as u32,
-            end: end as u32,
-        }
+        Self { start: start as u32, end: end as u32 }
     }
 
     /// Where `part`, a slice of `raw`, is in it.

@@ -14,10 +14,7 @@ const WORDS: usize = 4;
 /// The envelope of a frame, or `None` if anything about it is unusual: a value that is not a string,
 /// escapes in a key or a name, or a fault.
 pub(super) fn fast(raw: &str) -> Option<Envelope> {
-    let mut scanner = Scanner {
-        bytes: raw.as_bytes(),
-        at: 0,
-    };
+    let mut scanner = Scanner { bytes: raw.as_bytes(), at: 0 };
     let (mut event, mut channel, mut user_id) = (None, None, None);
     let mut data = Data::Absent;
     scanner.expect(b'{')?;
@@ -45,12 +42,7 @@ pub(super) fn fast(raw: &str) -> Option<Envelope> {
     if scanner.token().is_some() {
         return None;
     }
-    Some(Envelope {
-        event: event?,
-        channel,
-        data,
-        user_id,
-    })
+    Some(Envelope { event: event?, channel, data, user_id })
 }
 
 struct Scanner<'a> {
@@ -102,10 +94,7 @@ impl Scanner<'_> {
             None => self.long(start, &mut escaped)?,
         };
         self.at = end + 1;
-        Some(Found {
-            span: Span::new(start, end),
-            escaped,
-        })
+        Some(Found { span: Span::new(start, end), escaped })
     }
 
     /// The end of a string of few bytes without escapes, as keys and names are.
@@ -239,13 +228,8 @@ mod tests {
 
     /// Compares the first string of `raw` with what serde_json finds.
     fn agree(raw: &str) {
-        let mut scanner = Scanner {
-            bytes: raw.as_bytes(),
-            at: 0,
-        };
-        let found = scanner
-            .string()
-            .map(|found| (found.span.get(raw), found.escaped, scanner.at));
+        let mut scanner = Scanner { bytes: raw.as_bytes(), at: 0 };
+        let found = scanner.string().map(|found| (found.span.get(raw), found.escaped, scanner.at));
         let mut values = serde_json::Deserializer::from_str(raw).into_iter::<&RawValue>();
         let expected = values.next().and_then(Result::ok).map(|value| {
             let content = super::super::quoted(value.get()).unwrap();
@@ -258,11 +242,8 @@ mod tests {
     fn any_byte_anywhere() {
         for byte in 0..0x80_u8 {
             for before in (0..80).map(|count| "a".repeat(count)) {
-                for after in [
-                    "\"",
-                    "b\"",
-                    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\"  ",
-                ] {
+                for after in ["\"", "b\"", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\"  "]
+                {
                     agree(&format!("\"{before}{}{after}", byte as char));
                     agree(&format!("\"{before}\\{}{after}", byte as char));
                 }

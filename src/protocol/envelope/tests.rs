@@ -21,15 +21,9 @@ fn seen(raw: &str) -> Option<Seen> {
     };
     Some(Seen {
         event: envelope.event.get(raw).to_owned(),
-        channel: envelope
-            .channel
-            .as_ref()
-            .map(|text| text.get(raw).to_owned()),
+        channel: envelope.channel.as_ref().map(|text| text.get(raw).to_owned()),
         data: (data.0, data.1.to_owned()),
-        user_id: envelope
-            .user_id
-            .as_ref()
-            .map(|text| text.get(raw).to_owned()),
+        user_id: envelope.user_id.as_ref().map(|text| text.get(raw).to_owned()),
     })
 }
 
@@ -61,27 +55,9 @@ fn agree(raw: &str) -> bool {
 #[test]
 fn frames_of_servers() {
     let none = ("absent", "");
-    expect(
-        r#"{"event":"pusher:ping"}"#,
-        "pusher:ping",
-        None,
-        none,
-        None,
-    );
-    expect(
-        r#"{"event":"pusher:pong","data":"{}"}"#,
-        "pusher:pong",
-        None,
-        ("plain", "{}"),
-        None,
-    );
-    expect(
-        r#"{"event":"pusher:pong","data":{}}"#,
-        "pusher:pong",
-        None,
-        ("json", "{}"),
-        None,
-    );
+    expect(r#"{"event":"pusher:ping"}"#, "pusher:ping", None, none, None);
+    expect(r#"{"event":"pusher:pong","data":"{}"}"#, "pusher:pong", None, ("plain", "{}"), None);
+    expect(r#"{"event":"pusher:pong","data":{}}"#, "pusher:pong", None, ("json", "{}"), None);
     expect(
         r#"{"event":"order","channel":"private-o","data":"{\"id\":3}"}"#,
         "order",
@@ -125,20 +101,8 @@ fn data_of_all_shapes() {
         ("true", "json", "true"),
         (r#"["\udfff"]"#, "json", r#"["\udfff"]"#),
     ] {
-        expect(
-            &format!(r#"{{"event":"e","data":{json}}}"#),
-            "e",
-            None,
-            (kind, text),
-            None,
-        );
-        expect(
-            &format!(r#"{{"data":{json},"event":"e"}}"#),
-            "e",
-            None,
-            (kind, text),
-            None,
-        );
+        expect(&format!(r#"{{"event":"e","data":{json}}}"#), "e", None, (kind, text), None);
+        expect(&format!(r#"{{"data":{json},"event":"e"}}"#), "e", None, (kind, text), None);
     }
 }
 
@@ -166,27 +130,9 @@ fn the_last_of_equal_keys_counts() {
     let absent = ("absent", "");
     expect(r#"{"event":"a","event":"b"}"#, "b", None, absent, None);
     expect(r#"{"event":1,"event":"b"}"#, "b", None, absent, None);
-    expect(
-        r#"{"event":"b","channel":"c","channel":null}"#,
-        "b",
-        None,
-        absent,
-        None,
-    );
-    expect(
-        r#"{"event":"b","data":"\n","data":"x"}"#,
-        "b",
-        None,
-        ("plain", "x"),
-        None,
-    );
-    expect(
-        r#"{"event":"b","data":"x","data":null}"#,
-        "b",
-        None,
-        ("json", "null"),
-        None,
-    );
+    expect(r#"{"event":"b","channel":"c","channel":null}"#, "b", None, absent, None);
+    expect(r#"{"event":"b","data":"\n","data":"x"}"#, "b", None, ("plain", "x"), None);
+    expect(r#"{"event":"b","data":"x","data":null}"#, "b", None, ("json", "null"), None);
     expect(r#"{"event":"a","\u0065vent":"b"}"#, "b", None, absent, None);
     assert_eq!(seen(r#"{"event":"a","event":1}"#), None);
 }
@@ -200,11 +146,7 @@ fn odd_channels_and_user_ids() {
         (r#""\ud83d!""#, Some("\u{fffd}!"), Some("\u{fffd}!")),
         ("12", None, Some("12")),
         ("-1.0", None, Some("-1.0")),
-        (
-            "12345678901234567890123",
-            None,
-            Some("12345678901234567890123"),
-        ),
+        ("12345678901234567890123", None, Some("12345678901234567890123")),
         ("null", None, None),
         ("true", None, None),
         ("{}", None, None),
@@ -222,13 +164,7 @@ fn names_with_escapes_and_long_names() {
     expect(r#"{"event":"\udc00x"}"#, "\u{fffd}x", None, absent, None);
     expect(r#"{"\ud800":1,"event":"e"}"#, "e", None, absent, None);
     let long = "ñ".repeat(500_000);
-    expect(
-        &format!(r#"{{"event":"{long}"}}"#),
-        &long,
-        None,
-        absent,
-        None,
-    );
+    expect(&format!(r#"{{"event":"{long}"}}"#), &long, None, absent, None);
 }
 
 #[test]
@@ -251,18 +187,9 @@ fn faults_are_told_without_the_payload() {
         (r#"{"event":"secret"} {"#, "the frame is not JSON"),
         (r#"{"event":"secret",}"#, "the frame is not JSON"),
         (r#"{"event":"secret"#, "the frame is not JSON"),
-        (
-            "{\"event\":\"e\",\"data\":\"secret\n\"}",
-            "the frame is not JSON",
-        ),
-        (
-            r#"{"event":"e","data":"secret\x"}"#,
-            "the frame is not JSON",
-        ),
-        (
-            r#"{"event":"e","data":"secret\u12g4"}"#,
-            "the frame is not JSON",
-        ),
+        ("{\"event\":\"e\",\"data\":\"secret\n\"}", "the frame is not JSON"),
+        (r#"{"event":"e","data":"secret\x"}"#, "the frame is not JSON"),
+        (r#"{"event":"e","data":"secret\u12g4"}"#, "the frame is not JSON"),
         (r#"{"event":"e","data":["\x"]}"#, "the frame is not JSON"),
         (r#"{event:"e"}"#, "the frame is not JSON"),
         ("null", "the frame is not a JSON object"),
@@ -272,10 +199,7 @@ fn faults_are_told_without_the_payload() {
         (&nested, "the frame is not a JSON object"),
         ("{}", "the frame has no event name"),
         (r#"{"event":17}"#, "the frame has no event name"),
-        (
-            r#"{"event":null,"data":"secret"}"#,
-            "the frame has no event name",
-        ),
+        (r#"{"event":null,"data":"secret"}"#, "the frame has no event name"),
     ] {
         let error = Envelope::parse(raw).unwrap_err();
         assert_eq!(error.to_string(), message, "{raw:.40}");
@@ -288,13 +212,7 @@ fn faults_are_told_without_the_payload() {
 #[test]
 fn deep_nesting_does_not_recurse() {
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
-    expect(
-        &format!(r#"{{"event":"e","data":{deep}}}"#),
-        "e",
-        None,
-        ("json", &deep),
-        None,
-    );
+    expect(&format!(r#"{{"event":"e","data":{deep}}}"#), "e", None, ("json", &deep), None);
     assert!(serde_json::from_str::<serde_json::Value>(&deep).is_err());
     let open = format!(r#"{{"event":"e","data":{}"#, r#"{"a":["#.repeat(10_000));
     assert_eq!(seen(&open), None);
@@ -302,9 +220,7 @@ fn deep_nesting_does_not_recurse() {
 
 #[test]
 fn all_lengths_around_the_blocks() {
-    for escape in [
-        "\\\"", "\\\\", "\\n", "\\/", "\\u00e9", "\\x", "\"", "\n", "é", "\\\\\\\"",
-    ] {
+    for escape in ["\\\"", "\\\\", "\\n", "\\/", "\\u00e9", "\\x", "\"", "\n", "é", "\\\\\\\""] {
         for before in 0..110 {
             for after in [0, 1, 2, 15, 16, 31, 32, 33, 64, 70] {
                 let content = format!("{}{escape}{}", "a".repeat(before), "b".repeat(after));
@@ -317,9 +233,7 @@ fn all_lengths_around_the_blocks() {
 
 /// JSON text of a string, every UTF-16 unit as `\u`.
 fn all_escaped(text: &str) -> String {
-    text.encode_utf16()
-        .map(|unit| format!("\\u{unit:04X}"))
-        .collect()
+    text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect()
 }
 
 fn content(json: &str) -> &str {
@@ -361,33 +275,19 @@ fn frame() -> impl Strategy<Value = String> {
         8 => string_content().prop_map(|content| format!("\"{content}\"")),
         1 => prop::sample::select(vec!["null", "1", "{}", "[\"\\\"\"]"]).prop_map(str::to_owned),
     ];
-    let keys = vec![
-        "event",
-        "channel",
-        "user_id",
-        "data",
-        "data",
-        "x",
-        "\\u0065vent",
-    ];
+    let keys = vec!["event", "channel", "user_id", "data", "data", "x", "\\u0065vent"];
     let member = (prop::sample::select(keys), space.clone(), value)
         .prop_map(|(key, space, value)| format!("\"{key}\"{space}:{space}{value}"));
     (name, prop::collection::vec(member, 0..6), space).prop_map(|(name, members, space)| {
         let mut all = vec![format!("\"event\":\"{name}\"")];
         all.extend(members);
-        format!(
-            "{space}{{{}{space}}}{space}",
-            all.join(&format!("{space},{space}"))
-        )
+        format!("{space}{{{}{space}}}{space}", all.join(&format!("{space},{space}")))
     })
 }
 
 fn mutated() -> impl Strategy<Value = String> {
-    let bytes = prop_oneof![
-        prop::sample::select(br#""\{}:, nu"#.to_vec()),
-        0_u8..0x20,
-        any::<u8>()
-    ];
+    let bytes =
+        prop_oneof![prop::sample::select(br#""\{}:, nu"#.to_vec()), 0_u8..0x20, any::<u8>()];
     let edits = prop::collection::vec((any::<prop::sample::Index>(), 0..3, bytes), 0..4);
     (frame(), edits).prop_map(|(frame, edits)| {
         let mut frame = frame.into_bytes();

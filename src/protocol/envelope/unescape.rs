@@ -70,10 +70,9 @@ fn unicode<'a>(rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
     let (decoded, tail) = match code_unit(rest) {
         Some((high @ 0xd800..0xdc00, tail)) => {
             match tail.strip_prefix(b"\\u").and_then(code_unit) {
-                Some((low @ 0xdc00..0xe000, tail)) => (
-                    char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00)),
-                    tail,
-                ),
+                Some((low @ 0xdc00..0xe000, tail)) => {
+                    (char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00)), tail)
+                }
                 _ => (None, tail),
             }
         }
@@ -90,10 +89,5 @@ fn code_unit(rest: &[u8]) -> Option<(u32, &[u8])> {
     let (digits, tail) = rest.split_first_chunk::<4>()?;
     // A letter has bit 6 set, and its low bits count from 1.
     let digit = |byte: u8| u32::from((byte & 0x0f) + 9 * (byte >> 6));
-    Some((
-        digits
-            .iter()
-            .fold(0, |unit, &byte| (unit << 4) + digit(byte)),
-        tail,
-    ))
+    Some((digits.iter().fold(0, |unit, &byte| (unit << 4) + digit(byte)), tail))
 }

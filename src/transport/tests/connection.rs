@@ -30,20 +30,14 @@ fn messages_go_both_ways() {
     assert_eq!(recv(&socket).unwrap(), text("to the server"));
     assert_eq!(recv(&socket).unwrap(), text("a\u{e9}\u{1f600}"));
     drop(socket);
-    assert_eq!(
-        peer.recv_timeout(LONG).unwrap(),
-        Frame::text("to the server")
-    );
+    assert_eq!(peer.recv_timeout(LONG).unwrap(), Frame::text("to the server"));
 }
 
 #[test]
 fn what_comes_with_the_handshake_is_not_lost() {
     let (address, _peer) = raw_peer(|mut stream| {
         let head = read_head(&mut stream);
-        let key = head
-            .lines()
-            .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "))
-            .unwrap();
+        let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
         let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
         let mut bytes = format!(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -74,28 +68,16 @@ fn half_a_frame_waits_for_the_rest() {
     });
     let socket = open(address);
     let messages = drain(&socket);
-    assert_eq!(
-        messages.recv_timeout(LONG).unwrap().unwrap(),
-        text("before")
-    );
+    assert_eq!(messages.recv_timeout(LONG).unwrap().unwrap(), text("before"));
     assert!(messages.try_recv().is_err());
     go.send(()).unwrap();
-    assert_eq!(
-        messages.recv_timeout(LONG).unwrap().unwrap(),
-        text("in two halves")
-    );
+    assert_eq!(messages.recv_timeout(LONG).unwrap().unwrap(), text("in two halves"));
 }
 
 #[test]
 fn what_is_there_is_taken_in_one_go_and_binary_is_ignored() {
     let (address, _peer) = peer(|mut server| {
-        let bytes = [
-            frame(1, b"1"),
-            frame(2, b"binary"),
-            frame(1, b"2"),
-            frame(1, b"3"),
-        ]
-        .concat();
+        let bytes = [frame(1, b"1"), frame(2, b"binary"), frame(1, b"2"), frame(1, b"3")].concat();
         server.get_mut().write_all(&bytes).unwrap();
         linger(&mut server);
     });
@@ -118,10 +100,7 @@ fn a_ping_is_answered_while_the_client_only_receives() {
     });
     let socket = open(address);
     let _messages = drain(&socket);
-    assert_eq!(
-        peer.recv_timeout(LONG).unwrap(),
-        Frame::Pong("are you there".into())
-    );
+    assert_eq!(peer.recv_timeout(LONG).unwrap(), Frame::Pong("are you there".into()));
 }
 
 #[test]
@@ -129,39 +108,25 @@ fn a_close_by_the_peer_is_told_after_the_messages_before_it_and_answered() {
     let (address, peer) = peer(|mut server| {
         server.send("last words".into()).unwrap();
         let code = CloseCode::from(4001);
-        server
-            .close(Some(CloseFrame {
-                code,
-                reason: "unknown app".into(),
-            }))
-            .unwrap();
+        server.close(Some(CloseFrame { code, reason: "unknown app".into() })).unwrap();
         let reply = server.read().unwrap();
         (reply, server)
     });
     let socket = open(address);
     assert_eq!(recv(&socket).unwrap(), text("last words"));
-    assert_eq!(
-        recv(&socket).unwrap(),
-        Message::Close(Some(4001), "unknown app".to_owned())
-    );
+    assert_eq!(recv(&socket).unwrap(), Message::Close(Some(4001), "unknown app".to_owned()));
     let (reply, _server) = peer.recv_timeout(LONG).unwrap();
     assert!(matches!(reply, Frame::Close(Some(frame)) if u16::from(frame.code) == 4001));
     assert_eq!(recv(&socket).unwrap_err().kind(), ErrorKind::Closed);
     assert_eq!(recv(&socket).unwrap_err().kind(), ErrorKind::Closed);
-    assert_eq!(
-        socket.send("too late").unwrap_err().kind(),
-        ErrorKind::Closed
-    );
+    assert_eq!(socket.send("too late").unwrap_err().kind(), ErrorKind::Closed);
 }
 
 #[test]
 fn an_end_without_a_close_frame_is_a_close_without_a_code() {
     let (address, _peer) = peer(|mut server| {
         server.send("last words".into()).unwrap();
-        server
-            .get_mut()
-            .write_all(&frame(1, b"torn apart")[..5])
-            .unwrap();
+        server.get_mut().write_all(&frame(1, b"torn apart")[..5]).unwrap();
     });
     let socket = open(address);
     assert_eq!(recv(&socket).unwrap(), text("last words"));
@@ -174,18 +139,13 @@ fn a_reset_is_an_error_of_the_network() {
     let (go, gone) = mpsc::channel::<()>();
     let (address, _peer) = peer(move |server| {
         gone.recv_timeout(LONG).unwrap();
-        SockRef::from(server.get_ref())
-            .set_linger(Some(Duration::ZERO))
-            .unwrap();
+        SockRef::from(server.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
     });
     let socket = open(address);
     go.send(()).unwrap();
     let error = recv(&socket).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
-    let cause = std::error::Error::source(&error)
-        .unwrap()
-        .downcast_ref::<io::Error>()
-        .unwrap();
+    let cause = std::error::Error::source(&error).unwrap().downcast_ref::<io::Error>().unwrap();
     assert_eq!(cause.kind(), io::ErrorKind::ConnectionReset);
     assert_eq!(recv(&socket).unwrap_err().kind(), ErrorKind::Closed);
     assert_eq!(socket.send("too late").unwrap_err().kind(), ErrorKind::Io);
@@ -217,12 +177,7 @@ fn a_message_over_the_limit_ends_the_connection_with_1009() {
         assert_eq!(recv(&socket).unwrap(), text("small"));
         let error = recv(&socket).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooLarge);
-        assert!(
-            error
-                .to_string()
-                .contains("1048577 bytes, but the limit is 1048576"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("1048577 bytes, but the limit is 1048576"), "{error}");
         drop(socket);
         assert_eq!(peer.recv_timeout(LONG).unwrap(), Some(1009));
     }
@@ -270,33 +225,23 @@ fn close_wakes_recv_and_tells_the_peer() {
     let messages = drain(&socket);
     socket.close(1000);
     socket.close(1001);
-    let error = messages
-        .recv_timeout(Duration::from_secs(1))
-        .unwrap()
-        .unwrap_err();
+    let error = messages.recv_timeout(Duration::from_secs(1)).unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
-    assert_eq!(
-        error.to_string(),
-        "the connection was closed from this side"
-    );
+    assert_eq!(error.to_string(), "the connection was closed from this side");
     let frame = peer.recv_timeout(LONG).unwrap();
     assert!(matches!(frame, Frame::Close(Some(frame)) if frame.code == CloseCode::Normal));
-    assert_eq!(
-        socket.send("too late").unwrap_err().kind(),
-        ErrorKind::Closed
-    );
+    assert_eq!(socket.send("too late").unwrap_err().kind(), ErrorKind::Closed);
     assert_eq!(recv(&socket).unwrap_err().kind(), ErrorKind::Closed);
 }
 
 #[test]
 fn close_does_not_wait_for_a_peer_that_ignores_it_or_keeps_sending() {
-    let (address, _peer) = peer(|mut server| {
-        while server
-            .get_mut()
-            .write_all(&frame(1, b"and another thing"))
-            .is_ok()
-        {}
-    });
+    let (address, _peer) =
+        peer(
+            |mut server| {
+                while server.get_mut().write_all(&frame(1, b"and another thing")).is_ok() {}
+            },
+        );
     let socket = open(address);
     assert_eq!(recv(&socket).unwrap(), text("and another thing"));
     let started = clock::now();
@@ -338,24 +283,15 @@ fn a_server_of_our_own_talks_to_a_client_of_our_own() {
     assert_eq!(recv(&client).unwrap(), text("pong"));
     let ending = drain(&server);
     server.close_with(4200, &"\u{e9}".repeat(100));
-    assert_eq!(
-        recv(&client).unwrap(),
-        Message::Close(Some(4200), "\u{e9}".repeat(61))
-    );
-    assert_eq!(
-        ending.recv_timeout(LONG).unwrap().unwrap_err().kind(),
-        ErrorKind::Closed
-    );
+    assert_eq!(recv(&client).unwrap(), Message::Close(Some(4200), "\u{e9}".repeat(61)));
+    assert_eq!(ending.recv_timeout(LONG).unwrap().unwrap_err().kind(), ErrorKind::Closed);
 }
 
 #[test]
 fn a_server_of_our_own_sees_a_client_close() {
     let (client, server, _) = pair();
     client.close(1000);
-    assert_eq!(
-        recv(&server).unwrap(),
-        Message::Close(Some(1000), String::new())
-    );
+    assert_eq!(recv(&server).unwrap(), Message::Close(Some(1000), String::new()));
     assert_eq!(recv(&client).unwrap_err().kind(), ErrorKind::Closed);
 }
 
@@ -365,38 +301,26 @@ fn abort_ends_both_sides_without_a_close_frame() {
     let ending = drain(&server);
     server.abort();
     assert_eq!(recv(&client).unwrap(), Message::Close(None, String::new()));
-    let error = ending
-        .recv_timeout(Duration::from_secs(1))
-        .unwrap()
-        .unwrap_err();
+    let error = ending.recv_timeout(Duration::from_secs(1)).unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
 }
 
 #[test]
 fn a_server_of_our_own_refuses_by_http() {
     let (address, server) = raw_peer(|stream| {
-        accept(stream, soon(), &Interrupt::default(), |_| Err(503))
-            .map(|_| ())
-            .unwrap_err()
+        accept(stream, soon(), &Interrupt::default(), |_| Err(503)).map(|_| ()).unwrap_err()
     });
-    let error = dial(&connector(), &format!("ws://{address}"))
-        .map(|_| ())
-        .unwrap_err();
+    let error = dial(&connector(), &format!("ws://{address}")).map(|_| ()).unwrap_err();
     assert_eq!(error.http_status(), Some(503));
     assert_eq!(server.recv_timeout(LONG).unwrap().http_status(), Some(503));
 }
 
 #[test]
 fn a_server_of_our_own_refuses_what_is_no_websocket() {
-    for request in [
-        "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
-        "POST / HTTP/1.1\r\n\r\n",
-        "\u{1}\r\n\r\n",
-    ] {
+    for request in ["GET / HTTP/1.1\r\nHost: h\r\n\r\n", "POST / HTTP/1.1\r\n\r\n", "\u{1}\r\n\r\n"]
+    {
         let (address, server) = raw_peer(|stream| {
-            accept(stream, soon(), &Interrupt::default(), |_| Ok(()))
-                .map(|_| ())
-                .unwrap_err()
+            accept(stream, soon(), &Interrupt::default(), |_| Ok(())).map(|_| ()).unwrap_err()
         });
         let mut client = TcpStream::connect_timeout(&address, LONG).unwrap();
         client.write_all(request.as_bytes()).unwrap();

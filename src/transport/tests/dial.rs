@@ -19,24 +19,15 @@ fn interrupted(connector: WebSocketConnector, url: String, ready: &mpsc::Receive
     let result = spawn(move || connector.dial(&url, soon(), &dialing).map(|_| ()));
     ready.recv_timeout(LONG).unwrap();
     interrupt.interrupt();
-    let error = result
-        .recv_timeout(Duration::from_secs(1))
-        .unwrap()
-        .unwrap_err();
+    let error = result.recv_timeout(Duration::from_secs(1)).unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
-    assert!(
-        error.to_string().ends_with("interrupted by disconnect"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("interrupted by disconnect"), "{error}");
     error
 }
 
 fn timed_out(connector: &WebSocketConnector, url: &str, step: &str) {
     let deadline = clock::now() + SHORT;
-    let error = connector
-        .dial(url, deadline, &Interrupt::default())
-        .map(|_| ())
-        .unwrap_err();
+    let error = connector.dial(url, deadline, &Interrupt::default()).map(|_| ()).unwrap_err();
     assert!(error.is_timeout(), "{error:?}");
     assert!(error.to_string().starts_with(step), "{error}");
     assert!(clock::now() < deadline + Duration::from_secs(1));
@@ -69,9 +60,7 @@ fn announcing(address: SocketAddr) -> (WebSocketConnector, mpsc::Receiver<()>) {
 #[cfg(target_os = "linux")]
 fn black_hole() -> (SocketAddr, Socket, Vec<TcpStream>) {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    listener
-        .bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into())
-        .unwrap();
+    listener.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
     listener.listen(0).unwrap();
     let address = listener.local_addr().unwrap().as_socket().unwrap();
     let mut queued = Vec::new();
@@ -84,11 +73,7 @@ fn black_hole() -> (SocketAddr, Socket, Vec<TcpStream>) {
 #[test]
 fn a_stalled_lookup_times_out_and_can_be_interrupted() {
     let (connector, ready, _release) = stalled_lookup();
-    timed_out(
-        &connector,
-        "ws://slow.test/",
-        "resolving slow.test timed out",
-    );
+    timed_out(&connector, "ws://slow.test/", "resolving slow.test timed out");
     ready.recv_timeout(LONG).unwrap();
     let error = interrupted(connector, "ws://slow.test/".to_owned(), &ready);
     assert!(error.to_string().starts_with("resolving slow.test"));
@@ -99,10 +84,7 @@ fn an_interrupt_before_the_dial_ends_it_at_once() {
     let interrupt = Interrupt::default();
     interrupt.interrupt();
     let (connector, _ready, _release) = stalled_lookup();
-    let error = connector
-        .dial("ws://slow.test", soon(), &interrupt)
-        .map(|_| ())
-        .unwrap_err();
+    let error = connector.dial("ws://slow.test", soon(), &interrupt).map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
 }
 
@@ -110,11 +92,7 @@ fn an_interrupt_before_the_dial_ends_it_at_once() {
 fn no_more_than_four_lookups_linger() {
     let (connector, ready, release) = stalled_lookup();
     for _ in 0..4 {
-        timed_out(
-            &connector,
-            "ws://slow.test/",
-            "resolving slow.test timed out",
-        );
+        timed_out(&connector, "ws://slow.test/", "resolving slow.test timed out");
         ready.recv_timeout(LONG).unwrap();
     }
     let error = dial(&connector, "ws://slow.test/").map(|_| ()).unwrap_err();
@@ -138,11 +116,7 @@ fn no_more_than_four_lookups_linger() {
 #[test]
 fn a_tcp_connection_that_is_not_answered_times_out_and_can_be_interrupted() {
     let (address, _listener, _queued) = black_hole();
-    timed_out(
-        &connector(),
-        &format!("ws://{address}"),
-        &format!("connecting to {address} timed"),
-    );
+    timed_out(&connector(), &format!("ws://{address}"), &format!("connecting to {address} timed"));
     let (connector, ready) = announcing(address);
     let error = interrupted(connector, "ws://silent.test/".to_owned(), &ready);
     // The interrupt may come just before the step begins, and is found then.
@@ -165,15 +139,9 @@ fn a_peer_that_drips_cannot_put_the_deadline_off() {
     });
     let deadline = clock::now() + SHORT;
     let url = format!("ws://{address}");
-    let error = connector()
-        .dial(&url, deadline, &Interrupt::default())
-        .map(|_| ())
-        .unwrap_err();
+    let error = connector().dial(&url, deadline, &Interrupt::default()).map(|_| ()).unwrap_err();
     // Either the clock or the codec's own limit puts an end to it.
-    assert!(
-        matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Handshake),
-        "{error:?}"
-    );
+    assert!(matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Handshake), "{error:?}");
 }
 
 #[test]
@@ -185,11 +153,7 @@ fn the_websocket_handshake_can_be_interrupted() {
         let _ = stream.read(&mut [0]);
     });
     let error = interrupted(connector(), format!("ws://{address}"), &ready);
-    assert!(
-        error
-            .to_string()
-            .starts_with("WebSocket handshake with 127.0.0.1")
-    );
+    assert!(error.to_string().starts_with("WebSocket handshake with 127.0.0.1"));
 }
 
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
@@ -208,19 +172,13 @@ fn the_tls_handshake_times_out_and_can_be_interrupted() {
         let _ = stream.read_to_end(&mut Vec::new());
     });
     let error = interrupted(accepting(), format!("wss://{address}"), &ready);
-    assert!(
-        error
-            .to_string()
-            .starts_with("TLS handshake with 127.0.0.1")
-    );
+    assert!(error.to_string().starts_with("TLS handshake with 127.0.0.1"));
 }
 
 #[cfg(not(any(feature = "native-tls", feature = "rustls")))]
 #[test]
 fn without_tls_the_error_names_the_features() {
-    let error = dial(&connector(), "wss://localhost/")
-        .map(|_| ())
-        .unwrap_err();
+    let error = dial(&connector(), "wss://localhost/").map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("`native-tls` or `rustls`"));
 }
@@ -230,11 +188,7 @@ fn a_refusal_by_http_is_told_with_its_status() {
     for (head, status, hint) in [
         ("HTTP/1.1 401 Unauthorized", 401, "check host, path and key"),
         ("HTTP/1.1 404 Not Found", 404, "check host, path and key"),
-        (
-            "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1",
-            503,
-            "check host, path and key",
-        ),
+        ("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1", 503, "check host, path and key"),
         (
             "HTTP/1.1 301 Moved Permanently\r\nLocation: wss://other.test/",
             301,
@@ -242,17 +196,10 @@ fn a_refusal_by_http_is_told_with_its_status() {
         ),
     ] {
         let (address, _peer) = raw_peer(move |mut stream| answer(&mut stream, head));
-        let error = dial(&connector(), &format!("ws://{address}"))
-            .map(|_| ())
-            .unwrap_err();
+        let error = dial(&connector(), &format!("ws://{address}")).map(|_| ()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Handshake);
         assert_eq!(error.http_status(), Some(status));
-        assert!(
-            error
-                .to_string()
-                .contains(&format!("HTTP {status}; {hint}")),
-            "{error}"
-        );
+        assert!(error.to_string().contains(&format!("HTTP {status}; {hint}")), "{error}");
     }
 }
 
@@ -265,14 +212,9 @@ fn a_wrong_answer_to_the_handshake_is_an_error() {
         "220 mail.test ESMTP",
     ] {
         let (address, _peer) = raw_peer(move |mut stream| answer(&mut stream, head));
-        let error = dial(&connector(), &format!("ws://{address}"))
-            .map(|_| ())
-            .unwrap_err();
+        let error = dial(&connector(), &format!("ws://{address}")).map(|_| ()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Handshake);
-        assert_eq!(
-            error.to_string(),
-            "WebSocket handshake with 127.0.0.1 failed"
-        );
+        assert_eq!(error.to_string(), "WebSocket handshake with 127.0.0.1 failed");
         assert!(error.source().is_some());
     }
 }
@@ -280,29 +222,14 @@ fn a_wrong_answer_to_the_handshake_is_an_error() {
 #[test]
 fn a_peer_that_hangs_up_during_the_handshake_is_named() {
     let (address, _peer) = raw_peer(|mut stream| drop(read_head(&mut stream)));
-    let error = dial(&connector(), &format!("ws://{address}"))
-        .map(|_| ())
-        .unwrap_err();
+    let error = dial(&connector(), &format!("ws://{address}")).map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
-    assert!(
-        error
-            .to_string()
-            .ends_with("the peer closed the connection"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("the peer closed the connection"), "{error}");
 }
 
 #[test]
 fn urls_that_lead_nowhere_are_a_wrong_setting() {
-    for url in [
-        "http://h/",
-        "h/app",
-        "ws:///app",
-        "ws://",
-        "",
-        "ws://a b/",
-        "ws://[]/",
-    ] {
+    for url in ["http://h/", "h/app", "ws:///app", "ws://", "", "ws://a b/", "ws://[]/"] {
         let error = dial(&connector(), url).map(|_| ()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{url}: {error}");
     }
@@ -312,20 +239,11 @@ fn urls_that_lead_nowhere_are_a_wrong_setting() {
 fn the_request_names_host_path_and_query() {
     let (address, heads) = raw_peer(|mut stream| read_head(&mut stream));
     let connector = resolving_to(vec![address]);
-    let url = format!(
-        "ws://host.test:{}/app/key?protocol=7&a=b%20c",
-        address.port()
-    );
+    let url = format!("ws://host.test:{}/app/key?protocol=7&a=b%20c", address.port());
     let _ = dial(&connector, &url);
     let head = heads.recv_timeout(LONG).unwrap();
-    assert!(
-        head.starts_with("GET /app/key?protocol=7&a=b%20c HTTP/1.1\r\n"),
-        "{head}"
-    );
-    assert!(
-        head.contains(&format!("Host: host.test:{}\r\n", address.port())),
-        "{head}"
-    );
+    assert!(head.starts_with("GET /app/key?protocol=7&a=b%20c HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains(&format!("Host: host.test:{}\r\n", address.port())), "{head}");
 }
 
 /// An address that refuses: it was free a moment ago.
@@ -350,10 +268,7 @@ fn the_next_address_is_tried_when_one_is_silent() {
     let connector = resolving_to(vec![silent, silent, address]);
     let socket = Arc::new(dial(&connector, "ws://two.test/").unwrap());
     assert_eq!(recv(&socket).unwrap(), text("hello"));
-    assert!(
-        clock::now() - started >= Duration::from_millis(500),
-        "two head starts"
-    );
+    assert!(clock::now() - started >= Duration::from_millis(500), "two head starts");
 }
 
 #[test]
@@ -361,27 +276,17 @@ fn when_every_address_refuses_the_error_counts_them() {
     let both = resolving_to(vec![refusing(), refusing()]);
     let error = dial(&both, "ws://two.test:81/").map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
-    assert!(
-        error.to_string().contains("none of its 2 addresses"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("none of its 2 addresses"), "{error}");
     let cause = error.source().unwrap().downcast_ref::<io::Error>().unwrap();
     assert_eq!(cause.kind(), io::ErrorKind::ConnectionRefused);
 
-    let error = dial(&connector(), &format!("ws://{}", refusing()))
-        .map(|_| ())
-        .unwrap_err();
-    assert!(
-        error.to_string().starts_with("connecting to 127.0.0.1:"),
-        "{error}"
-    );
+    let error = dial(&connector(), &format!("ws://{}", refusing())).map(|_| ()).unwrap_err();
+    assert!(error.to_string().starts_with("connecting to 127.0.0.1:"), "{error}");
 }
 
 #[test]
 fn a_name_without_an_address_is_an_error() {
-    let error = dial(&resolving_to(Vec::new()), "ws://none.test/")
-        .map(|_| ())
-        .unwrap_err();
+    let error = dial(&resolving_to(Vec::new()), "ws://none.test/").map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Dns);
 }
 
@@ -389,10 +294,7 @@ fn a_name_without_an_address_is_an_error() {
 fn names_are_resolved_by_the_system() {
     let (address, _peer) = peer(|mut server| server.send("hello".into()).unwrap());
     let url = format!("ws://localhost:{}/", address.port());
-    assert_eq!(
-        recv(&Arc::new(dial(&connector(), &url).unwrap())).unwrap(),
-        text("hello")
-    );
+    assert_eq!(recv(&Arc::new(dial(&connector(), &url).unwrap())).unwrap(), text("hello"));
 }
 
 #[test]
@@ -404,10 +306,7 @@ fn an_ipv6_literal_is_dialed_without_a_lookup() {
     let address = listener.local_addr().unwrap();
     let _peer = spawn(move || {
         let (stream, _) = listener.accept().unwrap();
-        tungstenite::accept(stream)
-            .unwrap()
-            .send("hello".into())
-            .unwrap();
+        tungstenite::accept(stream).unwrap().send("hello".into()).unwrap();
     });
     let connector = connector().with_lookup(Arc::new(|_, _| Err(io::ErrorKind::NotFound.into())));
     let socket = dial(&connector, &format!("ws://[::1]:{}/", address.port())).unwrap();

@@ -33,9 +33,7 @@ fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> mpsc::
 }
 
 fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> T {
-    spawn(work)
-        .recv_timeout(limit)
-        .expect("it should have been done by now")
+    spawn(work).recv_timeout(limit).expect("it should have been done by now")
 }
 
 fn soon() -> Instant {
@@ -138,7 +136,5 @@ fn text(text: &str) -> Message {
 
 fn answer(stream: &mut TcpStream, head: &str) {
     read_head(stream);
-    stream
-        .write_all(format!("{head}\r\n\r\n").as_bytes())
-        .unwrap();
+    stream.write_all(format!("{head}\r\n\r\n").as_bytes()).unwrap();
 }

@@ -59,16 +59,10 @@ fn a_peer_that_does_not_read_costs_an_error_but_no_wait_and_gets_everything_late
         }
     };
     assert_eq!(error.kind(), ErrorKind::TooLarge);
-    assert!(
-        error.to_string().starts_with("the peer does not read"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("the peer does not read"), "{error}");
     assert!(count > 60, "{count}");
     go.send(count).unwrap();
-    assert_eq!(
-        messages.recv_timeout(LONG).unwrap().unwrap(),
-        text("all of it")
-    );
+    assert_eq!(messages.recv_timeout(LONG).unwrap().unwrap(), text("all of it"));
     socket.send("there is room again").unwrap();
     drop(socket);
     drop(messages);
@@ -92,10 +86,7 @@ fn pings_that_cannot_be_answered_end_the_connection() {
 #[cfg(target_os = "linux")]
 fn waits_of(thread: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/self/task/{thread}/status")).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("voluntary_ctxt_switches"))
-        .unwrap();
+    let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).unwrap();
     line.split_whitespace().last().unwrap().parse().unwrap()
 }
 
@@ -112,8 +103,7 @@ fn an_idle_connection_does_not_wake_up() {
     let result = spawn(move || {
         assert_eq!(reader.recv().unwrap(), text("hello"));
         let link = std::fs::read_link("/proc/thread-self").unwrap();
-        tell.send(link.file_name().unwrap().to_str().unwrap().to_owned())
-            .unwrap();
+        tell.send(link.file_name().unwrap().to_str().unwrap().to_owned()).unwrap();
         reader.recv()
     });
     let thread = told.recv_timeout(LONG).unwrap();

@@ -29,11 +29,7 @@ fn site(names: &[&str]) -> Site {
         .with_no_client_auth()
         .with_single_cert(vec![cert.der().clone()], key)
         .unwrap();
-    Site {
-        pem: cert.pem(),
-        der: cert.der().to_vec(),
-        config: Arc::new(config),
-    }
+    Site { pem: cert.pem(), der: cert.der().to_vec(), config: Arc::new(config) }
 }
 
 fn secure_peer<T: Send + 'static>(
@@ -87,15 +83,10 @@ fn a_trusted_certificate_is_accepted_for_a_name_and_for_an_address() {
 fn an_untrusted_certificate_is_refused_with_the_cause() {
     let site = site(&["127.0.0.1"]);
     let (address, _peer) = secure_peer(&site, |server| server.is_err());
-    let error = dial(&connector(), &format!("wss://{address}"))
-        .map(|_| ())
-        .unwrap_err();
+    let error = dial(&connector(), &format!("wss://{address}")).map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
     assert_eq!(error.to_string(), "TLS handshake with 127.0.0.1 failed");
-    assert!(
-        error.source().unwrap().to_string().contains("certificate"),
-        "{error:?}"
-    );
+    assert!(error.source().unwrap().to_string().contains("certificate"), "{error:?}");
 }
 
 #[test]
@@ -104,9 +95,7 @@ fn a_certificate_for_another_host_is_refused() {
     let tls = Tls::default().root_certificate_pem(site.pem.as_bytes());
     let connector = WebSocketConnector::new(&tls, LIMIT).unwrap();
     let (address, _peer) = secure_peer(&site, |server| server.is_err());
-    let error = dial(&connector, &format!("wss://{address}"))
-        .map(|_| ())
-        .unwrap_err();
+    let error = dial(&connector, &format!("wss://{address}")).map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
 }
 
@@ -127,9 +116,7 @@ fn a_wrong_certificate_is_told_before_anything_is_dialed() {
         Tls::default().root_certificate_der(b"\x30\x03nope"),
         Tls::default().root_certificate_der(good.pem.as_bytes()),
     ] {
-        let error = WebSocketConnector::new(&tls, LIMIT)
-            .map(|_| ())
-            .unwrap_err();
+        let error = WebSocketConnector::new(&tls, LIMIT).map(|_| ()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
     }
 }
@@ -137,14 +124,10 @@ fn a_wrong_certificate_is_told_before_anything_is_dialed() {
 #[test]
 fn a_peer_that_does_not_speak_tls_or_hangs_up_is_an_error() {
     let (address, _peer) = raw_peer(|mut stream| {
-        stream
-            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         let _ = stream.read_to_end(&mut Vec::new());
     });
-    let error = dial(&connector(), &format!("wss://{address}"))
-        .map(|_| ())
-        .unwrap_err();
+    let error = dial(&connector(), &format!("wss://{address}")).map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
 
     let (address, _peer) = raw_peer(|mut stream| {
@@ -152,20 +135,11 @@ fn a_peer_that_does_not_speak_tls_or_hangs_up_is_an_error() {
         let mut head = [0; 5];
         stream.read_exact(&mut head).unwrap();
         let length = u16::from_be_bytes([head[3], head[4]]);
-        stream
-            .read_exact(&mut vec![0; usize::from(length)])
-            .unwrap();
+        stream.read_exact(&mut vec![0; usize::from(length)]).unwrap();
     });
-    let error = dial(&connector(), &format!("wss://{address}"))
-        .map(|_| ())
-        .unwrap_err();
+    let error = dial(&connector(), &format!("wss://{address}")).map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
-    assert!(
-        error
-            .to_string()
-            .ends_with("the peer closed the connection"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("the peer closed the connection"), "{error}");
 }
 
 #[test]

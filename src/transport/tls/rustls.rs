@@ -129,15 +129,9 @@ fn read(root: &Root) -> Result<Vec<CertificateDer<'static>>, Error> {
     };
     let mut store = RootCertStore::empty();
     for certificate in &certificates {
-        store
-            .add(certificate.clone())
-            .map_err(|error| wrong_certificate().caused_by(error))?;
+        store.add(certificate.clone()).map_err(|error| wrong_certificate().caused_by(error))?;
     }
-    if certificates.is_empty() {
-        Err(wrong_certificate())
-    } else {
-        Ok(certificates)
-    }
+    if certificates.is_empty() { Err(wrong_certificate()) } else { Ok(certificates) }
 }
 
 fn failed(line: &Line, error: io::Error) -> Error {

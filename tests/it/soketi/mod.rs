@@ -38,9 +38,7 @@ fn a_wrongly_signed_publish_is_noticed() {
         return;
     };
     let body = r#"{"name":"headline","channel":"news","data":"{}"}"#;
-    let (status, reply) = soketi
-        .post_signed_with("not the secret", "/events", body)
-        .unwrap();
+    let (status, reply) = soketi.post_signed_with("not the secret", "/events", body).unwrap();
     assert!(!support::accepted(status, &reply), "{status} {reply}");
 }
 

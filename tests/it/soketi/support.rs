@@ -66,13 +66,7 @@ impl Soketi {
         let config = config(ports.base, tls.is_some().then_some(&files.0));
         fs::write(files.0.join("config.json"), config.to_string()).unwrap();
         fs::write(files.0.join("preload.cjs"), PRELOAD).unwrap();
-        let mut soketi = Self {
-            process: None,
-            program,
-            files,
-            ports,
-            tls,
-        };
+        let mut soketi = Self { process: None, program, files, ports, tls };
         soketi.launch();
         Some(soketi)
     }
@@ -100,10 +94,7 @@ impl Soketi {
 
     /// Publishes an event to a channel, by the server's HTTP API. Panics unless the server accepts it.
     pub(crate) fn publish(&self, channel: &str, event: &str, data: &str) {
-        self.post(
-            "/events",
-            &json!({ "name": event, "channel": channel, "data": data }),
-        );
+        self.post("/events", &json!({ "name": event, "channel": channel, "data": data }));
     }
 
     /// Closes all connections of a signed-in user, by the server's HTTP API.
@@ -120,11 +111,7 @@ impl Soketi {
         let kill = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
         assert!(kill.success(), "kill -TERM {pid}: {kill}");
         let stopped = wait_until(STOP_LIMIT, || process.child.try_wait().unwrap().is_some());
-        assert!(
-            stopped,
-            "soketi ignored SIGTERM for {STOP_LIMIT:?}:\n{}",
-            self.log()
-        );
+        assert!(stopped, "soketi ignored SIGTERM for {STOP_LIMIT:?}:\n{}", self.log());
     }
 
     /// Starts it anew on the same port, after killing it if it still runs.
@@ -156,23 +143,13 @@ impl Soketi {
             .spawn()
             .expect("node starts");
         let stdin = child.stdin.take();
-        self.process = Some(Process {
-            child,
-            _stdin: stdin,
-        });
+        self.process = Some(Process { child, _stdin: stdin });
         let mut ended = None;
         let ready = wait_until(START_LIMIT, || {
-            ended = self
-                .process
-                .as_mut()
-                .and_then(|process| process.child.try_wait().unwrap());
+            ended = self.process.as_mut().and_then(|process| process.child.try_wait().unwrap());
             ended.is_some() || self.is_ready()
         });
-        assert!(
-            ready && ended.is_none(),
-            "soketi did not start (exit {ended:?}):\n{}",
-            self.log(),
-        );
+        assert!(ready && ended.is_none(), "soketi did not start (exit {ended:?}):\n{}", self.log(),);
     }
 
     fn post(&self, path: &str, body: &Value) {
@@ -199,11 +176,7 @@ impl Soketi {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
         mac.update(format!("POST\n{path}\n{query}").as_bytes());
         let signature = hex(&mac.finalize().into_bytes());
-        self.request(
-            "POST",
-            &format!("{path}?{query}&auth_signature={signature}"),
-            body,
-        )
+        self.request("POST", &format!("{path}?{query}&auth_signature={signature}"), body)
     }
 
     fn request(&self, method: &str, target: &str, body: &str) -> io::Result<(u16, String)> {
@@ -249,10 +222,7 @@ fn exchange(mut stream: impl Read + Write, request: &str) -> io::Result<(u16, St
             n => reply.extend_from_slice(&part[..n]),
         }
     };
-    Ok((
-        status,
-        String::from_utf8_lossy(&reply[body..body + length]).into_owned(),
-    ))
+    Ok((status, String::from_utf8_lossy(&reply[body..body + length]).into_owned()))
 }
 
 /// The status, the body's offset and its length, once all of it is there.
@@ -260,9 +230,7 @@ fn whole_reply(reply: &[u8]) -> Option<(u16, usize, usize)> {
     let body = reply.windows(4).position(|w| w == b"\r\n\r\n")? + 4;
     let head = String::from_utf8_lossy(&reply[..body]).to_ascii_lowercase();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length:"));
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
     let length = length.map_or(0, |length| length.trim().parse().unwrap());
     (reply.len() >= body + length).then_some((status, body, length))
 }
@@ -276,15 +244,8 @@ fn installed() -> Option<PathBuf> {
     if program.is_file() {
         return Some(program);
     }
-    assert!(
-        named.is_none(),
-        "{WHERE} names {}, which holds no soketi; {HOW}",
-        folder.display()
-    );
-    assert!(
-        std::env::var_os(REQUIRE).is_none(),
-        "{REQUIRE} is set, but soketi is missing; {HOW}"
-    );
+    assert!(named.is_none(), "{WHERE} names {}, which holds no soketi; {HOW}", folder.display());
+    assert!(std::env::var_os(REQUIRE).is_none(), "{REQUIRE} is set, but soketi is missing; {HOW}");
     let test = thread::current().name().unwrap_or("a test").to_owned();
     let message = format!(
         "\n*** soketi is not installed: {test} did NOT run ***\n    {HOW};\n    or name its folder in {WHERE}\n"
@@ -361,9 +322,7 @@ impl Tls {
     /// A new authority and a certificate of its making, written to `cert.pem` and `key.pem`.
     fn write_to(folder: &Path) -> Self {
         let mut authority = CertificateParams::default();
-        authority
-            .distinguished_name
-            .push(DnType::CommonName, "pusher-channels test authority");
+        authority.distinguished_name.push(DnType::CommonName, "pusher-channels test authority");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let authority =
@@ -372,9 +331,7 @@ impl Tls {
         let key = KeyPair::generate().unwrap();
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let mut server = CertificateParams::new(names).unwrap();
-        server
-            .distinguished_name
-            .push(DnType::CommonName, "localhost");
+        server.distinguished_name.push(DnType::CommonName, "localhost");
         server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         server.use_authority_key_identifier_extension = true;
@@ -384,9 +341,7 @@ impl Tls {
 
         let ca_pem = authority.pem();
         let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap())
-            .unwrap();
+        roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
         // Named, for when a feature adds a second provider and rustls cannot choose.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let client = ClientConfig::builder_with_provider(provider)
@@ -394,10 +349,7 @@ impl Tls {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Self {
-            ca_pem,
-            client: Arc::new(client),
-        }
+        Self { ca_pem, client: Arc::new(client) }
     }
 }
 
@@ -471,15 +423,9 @@ fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the server checks against the real time"
-)]
+#[expect(clippy::disallowed_methods, reason = "the server checks against the real time")]
 fn unix_seconds() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs()
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,0 +1,1 @@
+//! An in-process Pusher-compatible server for tests.
