@@ -4,7 +4,6 @@ use std::any::type_name;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -34,7 +33,6 @@ struct Inner {
     channel: Option<String>,
     close_code: Option<u16>,
     http_status: Option<u16>,
-    retry_after: Option<Duration>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -118,7 +116,6 @@ impl Error {
             channel: None,
             close_code: None,
             http_status: None,
-            retry_after: None,
             source: None,
         }))
     }
