@@ -253,8 +253,7 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
         let mut out = f.debug_struct("Error");
-        out.field("kind", &inner.kind)
-            .field("message", &self.to_string());
+        out.field("kind", &inner.kind).field("message", &self.to_string());
         if let Some(code) = inner.close_code {
             out.field("close_code", &code);
         }
