@@ -302,9 +302,6 @@ mod tests {
         let session = lock(&socket.session);
         socket.send("later").unwrap();
         drop(session);
-        assert_eq!(
-            peer.recv_timeout(LONG).unwrap().into_text().unwrap(),
-            "later"
-        );
+        assert_eq!(peer.recv_timeout(LONG).unwrap().into_text().unwrap(), "later");
     }
 }

@@ -268,7 +268,8 @@ fn a_message_over_the_limit_ends_the_connection_with_an_error_and_1009() {
     assert_eq!(linger(socket), Some(1009));
     let cause = states.recv_timeout(SOON).unwrap().cause.unwrap();
     check(&cause, ErrorKind::TooLarge, "max_message_size");
-    greet(&mut accept(&listener));
+    let mut again = accept(&listener);
+    greet(&mut again);
     client.wait_connected(SOON).unwrap();
 }
 
@@ -304,6 +305,7 @@ fn a_far_side_that_goes_silent_is_pinged_and_then_given_up() {
         }
     };
     check(&cause, ErrorKind::Timeout, "ping");
-    greet(&mut accept(&listener));
+    let mut again = accept(&listener);
+    greet(&mut again);
     client.wait_connected(SOON).unwrap();
 }

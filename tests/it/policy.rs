@@ -1,5 +1,6 @@
 //! Code of the user's that the client runs, and what it may do there.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -87,11 +88,8 @@ fn a_policy_sees_the_attempt_and_the_error_and_may_give_up() {
 
 #[test]
 fn a_policy_that_panics_leaves_the_decision_to_the_default() {
-    let (client, _) = {
-        let policy = Reconnect::with(|_| panic!("on purpose"));
-        let client = Client::builder(refusing()).reconnect(policy).build().unwrap();
-        (client, ())
-    };
+    let policy = Reconnect::with(|_| panic!("on purpose"));
+    let client = Client::builder(refusing()).reconnect(policy).build().unwrap();
     let states = client.bind_states();
     client.connect();
     let change = loop {
@@ -108,12 +106,11 @@ fn a_policy_that_panics_leaves_the_decision_to_the_default() {
 fn a_resolver_is_asked_for_every_dial_and_may_fail() {
     let (listener, _) = listen();
     let port = listener.local_addr().unwrap().port();
-    let calls = Arc::new(Mutex::new(0));
+    let calls = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&calls);
     let options = Options::custom(move |metadata| {
         assert_eq!(metadata.protocol, 7);
-        *count.lock().unwrap() += 1;
-        match *count.lock().unwrap() {
+        match count.fetch_add(1, Ordering::Relaxed) + 1 {
             1 => "no URL".to_owned(),
             2 => panic!("on purpose"),
             _ => format!("ws://127.0.0.1:{port}/app/key"),
@@ -133,5 +130,5 @@ fn a_resolver_is_asked_for_every_dial_and_may_fail() {
     let causes: Vec<_> =
         states.try_iter().filter_map(|change| change.cause).map(|cause| cause.kind()).collect();
     assert_eq!(causes, [ErrorKind::Config, ErrorKind::Config]);
-    assert_eq!(*calls.lock().unwrap(), 3);
+    assert_eq!(calls.load(Ordering::Relaxed), 3);
 }

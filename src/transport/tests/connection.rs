@@ -262,10 +262,7 @@ fn close_wakes_recv_when_the_peer_is_silent() {
     // Nothing but the time tells that the reader has begun to wait.
     assert!(messages.recv_timeout(Duration::from_millis(100)).is_err());
     socket.close(1000);
-    let error = messages
-        .recv_timeout(Duration::from_secs(1))
-        .unwrap()
-        .unwrap_err();
+    let error = messages.recv_timeout(Duration::from_secs(1)).unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
     drop(end);
 }
