@@ -72,7 +72,7 @@ fn in_websocket() -> Stuck {
 fn in_greeting() -> Stuck {
     stuck(false, |listener| {
         let socket = accept(&listener);
-        Box::new(move || drop(linger(socket)))
+        Box::new(move || _ = linger(socket))
     })
 }
 
