@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use pusher_channels::crossbeam_channel::{Receiver, Sender, unbounded};
 use pusher_channels::{Client, Connection, Connector, Error, ErrorKind, Message, Options, State};
 
-use crate::support::SOON;
+use crate::support::{SOON, now};
 
 /// The far side of a connection in memory.
 struct Far {
@@ -25,7 +25,7 @@ struct MemoryConnector(Sender<Far>);
 impl Connector for MemoryConnector {
     fn connect(&self, url: &str, deadline: Instant) -> Result<Box<dyn Connection>, Error> {
         assert!(url.starts_with("ws://memory/"), "{url}");
-        assert!(deadline > Instant::now());
+        assert!(deadline > now());
         let (to_client, received) = unbounded();
         let (sent, from_client) = unbounded();
         let incoming = Mutex::new(Some(to_client.clone()));
@@ -46,7 +46,8 @@ impl Connection for InMemory {
     }
 
     fn close(&self, code: u16) {
-        if let Some(sender) = self.incoming.lock().unwrap().take() {
+        let sender = self.incoming.lock().unwrap().take();
+        if let Some(sender) = sender {
             let _ = sender.send(Message::Close(Some(code), String::new()));
         }
     }

@@ -3,11 +3,11 @@
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pusher_channels::{Client, Options, Reconnect, State};
 
-use crate::support::{SOON, accept, greet, linger, listen, options, spawn};
+use crate::support::{SOON, accept, greet, linger, listen, now, options, spawn};
 
 const AT_ONCE: Duration = Duration::from_secs(1);
 
@@ -136,9 +136,9 @@ fn in_tcp() -> Stuck {
     let client = client(options(address));
     client.connect();
     let asking = format!(":{:04X} 02 ", address.port());
-    let deadline = Instant::now() + SOON;
+    let deadline = now() + SOON;
     while !std::fs::read_to_string("/proc/net/tcp").unwrap().contains(&asking) {
-        assert!(Instant::now() < deadline, "no connection is waiting");
+        assert!(now() < deadline, "no connection is waiting");
         std::thread::yield_now();
     }
     Stuck { client, ended: None, _keep: Box::new((socket, first)) }
@@ -168,7 +168,7 @@ fn check_ended(phase: &str, ended: Option<&mpsc::Receiver<()>>) {
 fn disconnect_takes_effect_at_once_in_every_phase() {
     every_phase(|phase, stuck| {
         let states = stuck.client.bind_states();
-        let start = Instant::now();
+        let start = now();
         stuck.client.disconnect();
         assert_eq!(stuck.client.state(), State::Disconnected, "{phase}");
         check_ended(phase, stuck.ended.as_ref());
@@ -195,7 +195,7 @@ fn close_ends_every_thread_at_once_in_every_phase() {
 fn drop_ends_it_at_once_in_every_phase() {
     every_phase(|phase, stuck| {
         let events = stuck.client.bind_all();
-        let start = Instant::now();
+        let start = now();
         drop(stuck.client);
         assert!(start.elapsed() < AT_ONCE / 4, "{phase}: drop has waited");
         let left = events.recv_timeout(AT_ONCE).unwrap_err();

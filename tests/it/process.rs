@@ -5,9 +5,9 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::support::{SOON, accept, greet, hear, linger, listen, quick, spawn};
+use crate::support::{SOON, accept, greet, hear, linger, listen, now, quick, spawn};
 
 const CHILD: &str = "PUSHER_CHANNELS_TEST_CHILD";
 
@@ -41,10 +41,10 @@ fn descriptors() -> usize {
 
 /// Waits until the process is back to what it was.
 fn settles(threads_before: usize, descriptors_before: usize) {
-    let deadline = Instant::now() + SOON;
+    let deadline = now() + SOON;
     while threads().len() > threads_before || descriptors() > descriptors_before {
         let (threads, descriptors) = (threads(), descriptors());
-        assert!(Instant::now() < deadline, "{threads:?}, {descriptors} > {descriptors_before}");
+        assert!(now() < deadline, "{threads:?}, {descriptors} > {descriptors_before}");
         std::thread::yield_now();
     }
 }
@@ -99,7 +99,7 @@ fn sleeps() -> Vec<(String, u64)> {
 /// Waits until the threads have come to rest, then watches them for a while.
 fn idles(wait: Duration) {
     let (_keep, nothing) = std::sync::mpsc::channel::<()>();
-    let deadline = Instant::now() + SOON;
+    let deadline = now() + SOON;
     let mut before = sleeps();
     loop {
         // The time is what is measured here, not a hope for something to happen.
@@ -110,7 +110,7 @@ fn idles(wait: Duration) {
             assert_eq!(names, ["pusher-reader", "pusher-timer"]);
             return;
         }
-        assert!(Instant::now() < deadline, "it does not rest: {before:?}, then {after:?}");
+        assert!(now() < deadline, "it does not rest: {before:?}, then {after:?}");
         before = after;
     }
 }

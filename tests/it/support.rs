@@ -3,13 +3,18 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pusher_channels::{Client, ClientBuilder, Options, Reconnect};
 use tungstenite::{Message, WebSocket};
 
 /// No test waits longer than this for something that is to happen.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+#[expect(clippy::disallowed_methods, reason = "the tests have no part in the library's clock")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
 
 /// A listener on a free port of this machine, and the way to it.
 pub(crate) fn listen() -> (TcpListener, Options) {
