@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::mem;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use super::frames;
@@ -54,26 +54,24 @@ impl Shared {
     /// Waits until `check`, which is called without the lock, says yes.
     pub(super) fn wait(&self, timeout: Duration, mut check: impl FnMut() -> bool) -> bool {
         let deadline = clock::now().checked_add(timeout);
+        let left = || match deadline {
+            Some(deadline) => deadline.saturating_duration_since(clock::now()),
+            // Longer than the clock can count is for ever.
+            None => Duration::MAX,
+        };
         loop {
             let seen = self.read(|state| state.changes);
             if check() {
                 return true;
             }
-            let mut state = lock(&self.state);
-            while state.changes == seen {
-                state = match deadline {
-                    // Longer than the clock can count is for ever.
-                    None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                    Some(deadline) => {
-                        let left = deadline.saturating_duration_since(clock::now());
-                        if left.is_zero() {
-                            return false;
-                        }
-                        let waited = self.changed.wait_timeout(state, left);
-                        waited.unwrap_or_else(PoisonError::into_inner).0
-                    }
-                };
+            // Also if the check itself changes something, for ever anew.
+            if left().is_zero() {
+                return false;
             }
+            let state = lock(&self.state);
+            let waited =
+                self.changed.wait_timeout_while(state, left(), |state| state.changes == seen);
+            drop(waited);
         }
     }
 }

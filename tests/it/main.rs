@@ -2,5 +2,6 @@
 
 #![cfg(test)]
 
+mod server;
 #[cfg(unix)]
 mod soketi;
