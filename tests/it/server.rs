@@ -1,5 +1,7 @@
 //! The in-process server, mostly as the real client sees it.
 
+mod raw;
+
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -9,7 +11,9 @@ use pusher_channels::{
     State, StateChange,
 };
 use serde_json::{Value, json};
-use tungstenite::{Message, WebSocket};
+use tungstenite::Message;
+
+use raw::Raw;
 
 /// Far more than anything here takes.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -47,49 +51,6 @@ fn until(states: &Binding<StateChange>, state: State) -> StateChange {
         if change.current == state {
             return change;
         }
-    }
-}
-
-/// A client that says what it is told to, and reads only when asked.
-struct Raw(WebSocket<TcpStream>);
-
-impl Raw {
-    fn connect(server: &Server) -> Self {
-        Self::connect_to(server, &server.url())
-    }
-
-    fn connect_to(server: &Server, url: &str) -> Self {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()));
-        let stream = TcpStream::connect_timeout(&address, LIMIT).unwrap();
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
-        Self(tungstenite::client(url, stream).unwrap().0)
-    }
-
-    fn greeted(server: &Server) -> Self {
-        let mut raw = Self::connect(server);
-        assert_eq!(raw.read()["event"], "pusher:connection_established");
-        raw
-    }
-
-    fn say(&mut self, frame: &str) {
-        self.0.send(Message::text(frame)).unwrap();
-    }
-
-    fn subscribe(&mut self, channel: &str) {
-        self.say(&json!({"event": "pusher:subscribe", "data": {"channel": channel}}).to_string());
-    }
-
-    fn read_text(&mut self) -> String {
-        self.0.read().unwrap().into_text().unwrap().as_str().to_owned()
-    }
-
-    fn read(&mut self) -> Value {
-        serde_json::from_str(&self.read_text()).unwrap()
-    }
-
-    fn ask(&mut self, frame: &str) -> Value {
-        self.say(frame);
-        self.read()
     }
 }
 
