@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use pusher_channels::testing::{ChannelRefusal, CloseStyle, DataStyle, Server, Settings};
 use pusher_channels::{
-    Binding, ChannelStatus, Client, ClientBuilder, Error, ErrorKind, PublicChannel, Reconnect,
-    State, StateChange,
+    Binding, ChannelStatus, Client, ClientBuilder, Error, ErrorKind, PublicChannel, Queue,
+    Reconnect, State, StateChange,
 };
 use serde_json::{Value, json};
 use tungstenite::Message;
@@ -110,14 +110,18 @@ fn text_is_sent_as_it_is_and_all_else_as_json() {
 
 #[test]
 fn publishing_from_many_threads_gives_every_client_the_same_order() {
+    const EACH: u32 = 500;
     let server = Server::start().unwrap();
     let clients: Vec<Client> = (0..3).map(|_| connected(&server)).collect();
-    let bindings: Vec<_> = clients.iter().map(|client| subscribed(client, "c").bind("e")).collect();
+    let bindings: Vec<_> = clients
+        .iter()
+        .map(|client| subscribed(client, "c").bind_with("e", Queue::unbounded()))
+        .collect();
     std::thread::scope(|scope| {
-        for thread in 0..4 {
+        for thread in 0..8 {
             let server = &server;
             scope.spawn(move || {
-                for number in 0..200 {
+                for number in 0..EACH {
                     assert_eq!(server.publish("c", "e", &(thread, number)), 3);
                 }
             });
@@ -125,12 +129,12 @@ fn publishing_from_many_threads_gives_every_client_the_same_order() {
     });
     let received: Vec<Vec<(u32, u32)>> = bindings
         .iter()
-        .map(|binding| (0..800).map(|_| next(binding).json().unwrap()).collect())
+        .map(|binding| (0..8 * EACH).map(|_| next(binding).json().unwrap()).collect())
         .collect();
     assert!(received.iter().all(|order| *order == received[0]));
-    for thread in 0..4 {
+    for thread in 0..8 {
         let own = received[0].iter().filter(|(from, _)| *from == thread);
-        assert!(own.map(|(_, number)| *number).eq(0..200));
+        assert!(own.map(|(_, number)| *number).eq(0..EACH));
     }
 }
 
@@ -551,6 +555,12 @@ fn threads(prefix: &str) -> usize {
     names.filter(|name| name.as_ref().is_ok_and(|name| name.starts_with(prefix))).count()
 }
 
+#[cfg(target_os = "linux")]
+#[expect(clippy::disallowed_methods, reason = "the server keeps real time")]
+fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
 /// In a process of its own, since the other tests have servers too.
 #[cfg(target_os = "linux")]
 #[test]
@@ -574,7 +584,9 @@ fn dropping_a_server_ends_its_threads() {
     let _last = connected(&server);
     assert_eq!(threads("testing-"), 9);
     let states = clients[0].bind_states();
+    let start = now();
     drop(server);
+    assert!(now().duration_since(start) < LIMIT / 2, "somebody was waited for");
     until(&states, State::Reconnecting);
     // A thread that was joined may be listed a moment longer.
     let mut rounds = 0..1_000_000;
