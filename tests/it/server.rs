@@ -1,15 +1,19 @@
 //! The in-process server, mostly as the real client sees it.
 
+mod raw;
+
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use pusher_channels::testing::{ChannelRefusal, CloseStyle, DataStyle, Server, Settings};
 use pusher_channels::{
-    Binding, ChannelStatus, Client, ClientBuilder, Error, ErrorKind, PublicChannel, Reconnect,
-    State, StateChange,
+    Binding, ChannelStatus, Client, ClientBuilder, Error, ErrorKind, PublicChannel, Queue,
+    Reconnect, State, StateChange,
 };
 use serde_json::{Value, json};
-use tungstenite::{Message, WebSocket};
+use tungstenite::Message;
+
+use raw::Raw;
 
 /// Far more than anything here takes.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -47,49 +51,6 @@ fn until(states: &Binding<StateChange>, state: State) -> StateChange {
         if change.current == state {
             return change;
         }
-    }
-}
-
-/// A client that says what it is told to, and reads only when asked.
-struct Raw(WebSocket<TcpStream>);
-
-impl Raw {
-    fn connect(server: &Server) -> Self {
-        Self::connect_to(server, &server.url())
-    }
-
-    fn connect_to(server: &Server, url: &str) -> Self {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()));
-        let stream = TcpStream::connect_timeout(&address, LIMIT).unwrap();
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
-        Self(tungstenite::client(url, stream).unwrap().0)
-    }
-
-    fn greeted(server: &Server) -> Self {
-        let mut raw = Self::connect(server);
-        assert_eq!(raw.read()["event"], "pusher:connection_established");
-        raw
-    }
-
-    fn say(&mut self, frame: &str) {
-        self.0.send(Message::text(frame)).unwrap();
-    }
-
-    fn subscribe(&mut self, channel: &str) {
-        self.say(&json!({"event": "pusher:subscribe", "data": {"channel": channel}}).to_string());
-    }
-
-    fn read_text(&mut self) -> String {
-        self.0.read().unwrap().into_text().unwrap().as_str().to_owned()
-    }
-
-    fn read(&mut self) -> Value {
-        serde_json::from_str(&self.read_text()).unwrap()
-    }
-
-    fn ask(&mut self, frame: &str) -> Value {
-        self.say(frame);
-        self.read()
     }
 }
 
@@ -149,14 +110,18 @@ fn text_is_sent_as_it_is_and_all_else_as_json() {
 
 #[test]
 fn publishing_from_many_threads_gives_every_client_the_same_order() {
+    const EACH: u32 = 500;
     let server = Server::start().unwrap();
     let clients: Vec<Client> = (0..3).map(|_| connected(&server)).collect();
-    let bindings: Vec<_> = clients.iter().map(|client| subscribed(client, "c").bind("e")).collect();
+    let bindings: Vec<_> = clients
+        .iter()
+        .map(|client| subscribed(client, "c").bind_with("e", Queue::unbounded()))
+        .collect();
     std::thread::scope(|scope| {
-        for thread in 0..4 {
+        for thread in 0..8 {
             let server = &server;
             scope.spawn(move || {
-                for number in 0..200 {
+                for number in 0..EACH {
                     assert_eq!(server.publish("c", "e", &(thread, number)), 3);
                 }
             });
@@ -164,12 +129,12 @@ fn publishing_from_many_threads_gives_every_client_the_same_order() {
     });
     let received: Vec<Vec<(u32, u32)>> = bindings
         .iter()
-        .map(|binding| (0..800).map(|_| next(binding).json().unwrap()).collect())
+        .map(|binding| (0..8 * EACH).map(|_| next(binding).json().unwrap()).collect())
         .collect();
     assert!(received.iter().all(|order| *order == received[0]));
-    for thread in 0..4 {
+    for thread in 0..8 {
         let own = received[0].iter().filter(|(from, _)| *from == thread);
-        assert!(own.map(|(_, number)| *number).eq(0..200));
+        assert!(own.map(|(_, number)| *number).eq(0..EACH));
     }
 }
 
@@ -590,6 +555,12 @@ fn threads(prefix: &str) -> usize {
     names.filter(|name| name.as_ref().is_ok_and(|name| name.starts_with(prefix))).count()
 }
 
+#[cfg(target_os = "linux")]
+#[expect(clippy::disallowed_methods, reason = "the server keeps real time")]
+fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
 /// In a process of its own, since the other tests have servers too.
 #[cfg(target_os = "linux")]
 #[test]
@@ -613,7 +584,9 @@ fn dropping_a_server_ends_its_threads() {
     let _last = connected(&server);
     assert_eq!(threads("testing-"), 9);
     let states = clients[0].bind_states();
+    let start = now();
     drop(server);
+    assert!(now().duration_since(start) < LIMIT / 2, "somebody was waited for");
     until(&states, State::Reconnecting);
     // A thread that was joined may be listed a moment longer.
     let mut rounds = 0..1_000_000;
