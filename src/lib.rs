@@ -75,6 +75,7 @@
 // Examples and benchmarks of this package print; the library does not.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
+mod auth;
 mod binding;
 mod builder;
 mod channel;
@@ -89,6 +90,7 @@ pub mod prelude;
 mod protocol;
 mod reconnect;
 mod redact;
+mod secret;
 mod state;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -97,6 +99,7 @@ mod transport;
 
 pub use crossbeam_channel;
 
+pub use auth::{Auth, AuthRequest, Authorizer, HttpAuthorizer, SecretAuthorizer};
 pub use binding::{Binding, Queue};
 pub use builder::ClientBuilder;
 pub use channel::{Channel, PublicChannel};

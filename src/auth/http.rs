@@ -1,0 +1,5 @@
+//! An HTTP endpoint that authorizes.
+
+/// An HTTP endpoint that authorizes.
+#[derive(Debug)]
+pub struct HttpAuthorizer {}
