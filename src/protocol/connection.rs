@@ -153,7 +153,9 @@ impl Live {
         // A time-out is what this side has found: the server has not ended anything.
         let explained = coded || error.is_timeout();
         match self.last_error.take() {
-            Some((at, told)) if !explained && now.mono.saturating_sub(at) <= ERROR_EXPLAINS_FOR => told,
+            Some((at, told)) if !explained && now.mono.saturating_sub(at) <= ERROR_EXPLAINS_FOR => {
+                told
+            }
             _ => error,
         }
     }
