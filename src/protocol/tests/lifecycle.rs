@@ -74,105 +74,45 @@ fn row(name: &str, expected: &str, input: impl Fn(&mut Sim)) {
 
 /// For each input, by stage: the state after it and its outputs (letters as in `News::order`).
 #[test]
+#[rustfmt::skip]
 fn every_input_in_every_state_does_what_the_table_says() {
+    let data = |data: &'static str| move |sim: &mut Sim| sim.server("pusher:error", None, data);
+    let event = |name: &'static str| move |sim: &mut Sim| sim.server(name, Some("room"), "");
     //                init   dial   open   live   wait   again  ask    disc   failed closed
-    row(
-        "connect",
-        "Cg:Ds  -      -      -      -      -      -      Cg:Ds  Cg:Ds  -",
-        Sim::connect,
-    );
-    row(
-        "disconnect",
-        "Di:s   Di:Hs  Di:Hs  Di:Hs  Di:s   Di:Hs  Di:s   -      Di:s   -",
-        Sim::disconnect,
-    );
-    row(
-        "reconnect",
-        "Cg:Ds  Re:HDs Re:HDs Re:HDs Re:Ds  Re:HDs Re:Ds  Cg:Ds  Cg:Ds  -",
-        Sim::reconnect,
-    );
-    row("close", "Di:s   Di:Hs  Di:Hs  Di:Hs  Di:s   Di:Hs  Di:s   -      Di:s   -", Sim::close);
-    row(
-        "network",
-        "-      -      -      Cd:S   -      -      -      -      -      -",
-        Sim::network_changed,
-    );
-    row("subscribe", "-      -      -      Cd:S   -      -      -      -      -      -", |sim| {
-        sim.subscribe("more")
-    });
-    row("again", "-      -      -      -      -      -      -      -      -      -", |sim| {
-        sim.subscribe("room")
-    });
-    row("unsub", "-      -      -      Cd:S   -      -      -      -      -      -", |sim| {
-        sim.unsubscribe("room")
-    });
-    row("unsub no", "-      -      -      -      -      -      -      -      -      -", |sim| {
-        sim.unsubscribe("more")
-    });
-    row("retire", "-      -      -      -      -      -      -      -      -      -", |sim| {
-        sim.retire("room")
-    });
-    row("ping", "-      -      -      Cd:S   -      -      -      -      -      -", |sim| {
-        drop(sim.ping())
-    });
-    row("opened", "-      -      -      -      -      -      -      -      -      -", Sim::opened);
-    row(
-        "greeting",
-        "-      Cd:scS Cd:scS Cd:v   -      Cd:scS -      -      -      -",
-        Sim::established,
-    );
-    row("no greet", "-      Re:eHs Re:eHs Cd:v   -      Re:eHs -      -      -      -", |sim| {
-        sim.established_with("{}")
-    });
-    row("user event", "-      -      -      Cd:v   -      -      -      -      -      -", |sim| {
-        sim.server("e", Some("room"), "")
-    });
-    row("malformed", "-      Cg:e   Cg:e   Cd:e   -      Re:e   -      -      -      -", |sim| {
-        sim.frame("{")
-    });
-    row("ping in", "-      -      -      Cd:S   -      -      -      -      -      -", |sim| {
-        sim.server("pusher:ping", None, "")
-    });
-    row("pong in", "-      -      -      -      -      -      -      -      -      -", |sim| {
-        sim.server("pusher:pong", None, "")
-    });
-    row("confirmed", "-      -      -      Cd:v   -      -      -      -      -      -", |sim| {
-        sim.confirm("room")
-    });
-    row("error 4001", "-      Fa:eHs Fa:eHs Cd:ev  -      Fa:eHs -      -      -      -", |sim| {
-        sim.server("pusher:error", None, r#"{"code":4001}"#)
-    });
-    row("error 4100", "-      Re:eHs Re:eHs Cd:ev  -      Re:eHs -      -      -      -", |sim| {
-        sim.server("pusher:error", None, r#"{"code":4100}"#)
-    });
-    row("error null", "-      Re:eHs Re:eHs Cd:ev  -      Re:eHs -      -      -      -", |sim| {
-        sim.server("pusher:error", None, r#"{"code":null}"#)
-    });
-    row("decide", "-      -      -      -      -      -      Re:s   -      -      -", |sim| {
-        sim.decide(1, Some(secs(1)))
-    });
-    row("decide no", "-      -      -      -      -      -      Fa:s   -      -      -", |sim| {
-        sim.decide(1, None)
-    });
-    row("stale", "-      -      -      -      -      -      -      -      -      -", |sim| {
-        sim.decide(2, Some(secs(1)))
-    });
-    row("stale no", "-      -      -      -      -      -      -      -      -      -", |sim| {
-        sim.decide(0, None)
-    });
-    row("early", "-      -      -      -      -      -      -      -      -      -", Sim::timeout);
-    row("too early", "-      -      -      -      -      -      -      -      -      -", |sim| {
-        late(sim, -1)
-    });
-    row("on time", "-      Re:Hs  Re:Hs  Cd:S   Re:D   Re:Hs  -      -      -      -", |sim| {
-        late(sim, 0)
-    });
-    row("late", "-      Re:Hs  Re:Hs  Cd:S   Re:D   Re:Hs  -      -      -      -", |sim| {
-        late(sim, 1)
-    });
-    row("very late", "-      Re:Hs  Re:Hs  Cd:S   Re:D   Re:Hs  -      -      -      -", |sim| {
-        late(sim, 100_000_000)
-    });
+    row("connect",   "Cg:Ds  -      -      -      -      -      -      Cg:Ds  Cg:Ds  -", Sim::connect);
+    row("disconnect","Di:s   Di:Hs  Di:Hs  Di:Hs  Di:s   Di:Hs  Di:s   -      Di:s   -", Sim::disconnect);
+    row("reconnect", "Cg:Ds  Re:HDs Re:HDs Re:HDs Re:Ds  Re:HDs Re:Ds  Cg:Ds  Cg:Ds  -", Sim::reconnect);
+    row("close",     "Di:s   Di:Hs  Di:Hs  Di:Hs  Di:s   Di:Hs  Di:s   -      Di:s   -", Sim::close);
+    row("network",   "-      -      -      Cd:S   -      -      -      -      -      -", Sim::network_changed);
+    row("subscribe", "-      -      -      Cd:S   -      -      -      -      -      -", |sim| sim.subscribe("more"));
+    row("again",     "-      -      -      -      -      -      -      -      -      -", |sim| sim.subscribe("room"));
+    row("unsub",     "-      -      -      Cd:S   -      -      -      -      -      -", |sim| sim.unsubscribe("room"));
+    row("unsub no",  "-      -      -      -      -      -      -      -      -      -", |sim| sim.unsubscribe("more"));
+    row("retire",    "-      -      -      -      -      -      -      -      -      -", |sim| sim.retire("room"));
+    row("ping",      "-      -      -      Cd:S   -      -      -      -      -      -", |sim| drop(sim.ping()));
+    row("opened",    "-      -      -      -      -      -      -      -      -      -", Sim::opened);
+    row("greeting",  "-      Cd:scS Cd:scS Cd:v   -      Cd:scS -      -      -      -", Sim::established);
+    row("no greet",  "-      Re:eHs Re:eHs Cd:v   -      Re:eHs -      -      -      -", |sim| sim.established_with("{}"));
+    row("user event","-      -      -      Cd:v   -      -      -      -      -      -", event("e"));
+    row("malformed", "-      Cg:e   Cg:e   Cd:e   -      Re:e   -      -      -      -", |sim| sim.frame("{"));
+    row("ping in",   "-      -      -      Cd:S   -      -      -      -      -      -", event("pusher:ping"));
+    row("pong in",   "-      -      -      -      -      -      -      -      -      -", event("pusher:pong"));
+    row("confirmed", "-      -      -      Cd:v   -      -      -      -      -      -", |sim| sim.confirm("room"));
+    row("refused",   "-      -      -      Cd:fev -      -      -      -      -      -", event("pusher:subscription_error"));
+    row("no member", "-      -      -      -      -      -      -      -      -      -", event("pusher_internal:member_added"));
+    row("cache miss","-      -      -      Cd:v   -      -      -      -      -      -", event("pusher:cache_miss"));
+    row("error 4001","-      Fa:eHs Fa:eHs Cd:ev  -      Fa:eHs -      -      -      -", data(r#"{"code":4001}"#));
+    row("error 4100","-      Re:eHs Re:eHs Cd:ev  -      Re:eHs -      -      -      -", data(r#"{"code":4100}"#));
+    row("error null","-      Re:eHs Re:eHs Cd:ev  -      Re:eHs -      -      -      -", data(r#"{"code":null}"#));
+    row("decide",    "-      -      -      -      -      -      Re:s   -      -      -", |sim| sim.decide(1, Some(secs(1))));
+    row("decide no", "-      -      -      -      -      -      Fa:s   -      -      -", |sim| sim.decide(1, None));
+    row("stale",     "-      -      -      -      -      -      -      -      -      -", |sim| sim.decide(2, Some(secs(1))));
+    row("stale no",  "-      -      -      -      -      -      -      -      -      -", |sim| sim.decide(0, None));
+    row("early",     "-      -      -      -      -      -      -      -      -      -", Sim::timeout);
+    row("too early", "-      -      -      -      -      -      -      -      -      -", |sim| late(sim, -1));
+    row("on time",   "-      Re:Hs  Re:Hs  Cd:S   Re:D   Re:Hs  -      -      -      -", |sim| late(sim, 0));
+    row("late",      "-      Re:Hs  Re:Hs  Cd:S   Re:D   Re:Hs  -      -      -      -", |sim| late(sim, 1));
+    row("very late", "-      Re:Hs  Re:Hs  Cd:S   Re:D   Re:Hs  -      -      -      -", |sim| late(sim, 100_000_000));
 }
 
 /// Calls `handle_timeout` so many milliseconds after the deadline, once.

@@ -270,15 +270,13 @@ impl Sim {
 
     pub(super) fn closed_with(&mut self, code: Option<u16>, reason: &str) {
         let generation = self.generation;
-        self.open = false;
-        self.input(|machine, now| machine.handle_closed(generation, code, reason, now));
+        self.ending(|machine, now| machine.handle_closed(generation, code, reason, now));
     }
 
     pub(super) fn lost(&mut self) {
         let error = Error::new(ErrorKind::Io, "connection reset");
         let generation = self.generation;
-        self.open = false;
-        self.input(|machine, now| machine.handle_lost(generation, error, now));
+        self.ending(|machine, now| machine.handle_lost(generation, error, now));
     }
 
     /// As `lost`, but of a connection that is not the present one.
@@ -379,6 +377,20 @@ impl Sim {
     // ---- what must always hold
 
     fn input(&mut self, input: impl FnOnce(&mut Machine, Now)) {
+        self.drain(input);
+        self.check();
+    }
+
+    /// An input that tells that the connection is gone. What the clocks call for comes before it.
+    fn ending(&mut self, input: impl FnOnce(&mut Machine, Now)) {
+        let hangups = self.news.hangups.len();
+        self.drain(input);
+        assert_eq!(self.news.hangups.len(), hangups, "hung up what is gone");
+        self.open = false;
+        self.check();
+    }
+
+    fn drain(&mut self, input: impl FnOnce(&mut Machine, Now)) {
         input(&mut self.machine, self.now);
         let mut connected = false;
         let mut subscribed = Vec::new();
@@ -392,7 +404,6 @@ impl Sim {
         if connected {
             assert_eq!(subscribed, self.wanted, "exactly what is wanted, in order");
         }
-        self.check();
     }
 
     fn note(&mut self, output: Output) {
@@ -428,7 +439,7 @@ impl Sim {
                 'S'
             }
             Output::Ask { question, attempt, error } => {
-                assert!(self.asks && !self.open && question > self.questions);
+                assert!(self.asks && question > self.questions);
                 self.questions = question;
                 news.asks.push((question, attempt, error));
                 'Q'
