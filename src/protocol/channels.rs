@@ -74,7 +74,12 @@ impl Channels {
         channel.count = None;
         channel.lost_at = None;
         let status = std::mem::replace(&mut channel.status, Status::Idle);
-        matches!(status, Status::Sent(_) | Status::Subscribed)
+        match status {
+            Status::Idle => false,
+            Status::Sent(_) | Status::Subscribed => true,
+            // No answer is no refusal: the server may have it all the same.
+            Status::Failed(error) => error.is_timeout(),
+        }
     }
 
     /// Forgets the channel, unless it is wanted.

@@ -150,8 +150,12 @@ impl Live {
     /// Why the connection really ended, where an error frame told it shortly before.
     pub(super) fn explain(&mut self, error: Error, now: Now) -> Error {
         let coded = error.close_code().is_some_and(|code| code >= 4000);
+        // A time-out is what this side has found: the server has not ended anything.
+        let explained = coded || error.is_timeout();
         match self.last_error.take() {
-            Some((at, told)) if !coded && now.mono.saturating_sub(at) <= ERROR_EXPLAINS_FOR => told,
+            Some((at, told)) if !explained && now.mono.saturating_sub(at) <= ERROR_EXPLAINS_FOR => {
+                told
+            }
             _ => error,
         }
     }
