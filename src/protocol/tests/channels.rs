@@ -22,7 +22,7 @@ fn what_is_wanted_before_connecting_is_subscribed_in_the_order_of_asking() {
     sim.established();
     let news = sim.expect("scSSS");
     assert_eq!(news.sent(), ["subscribe b", "subscribe c", "subscribe d"]);
-    assert_eq!(news.sends[0], r#"{"data":{"channel":"b"},"event":"pusher:subscribe"}"#);
+    assert_eq!(news.sends[0], r#"{"event":"pusher:subscribe","data":{"channel":"b"}}"#);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn unsubscribing_twice_sends_once() {
     sim.unsubscribe("room");
     sim.unsubscribe("room");
     let news = sim.expect("S");
-    assert_eq!(news.sends, [r#"{"data":{"channel":"room"},"event":"pusher:unsubscribe"}"#]);
+    assert_eq!(news.sends, [r#"{"event":"pusher:unsubscribe","data":{"channel":"room"}}"#]);
     assert_eq!(sim.status("room"), ChannelStatus::Unsubscribed);
 }
 
