@@ -1,0 +1,102 @@
+//! What servers tell about the members of a presence channel, in all their ways of telling it.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::members::{Member, Members};
+
+type Fields = BTreeMap<String, Box<RawValue>>;
+
+/// An object's fields, each as its text; none if it is no object (an empty one may come as `[]`).
+fn fields(text: &str) -> Fields {
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+/// An id is a string, or a number on some servers.
+fn id(value: &Value) -> Option<String> {
+    match value {
+        Value::String(id) if !id.is_empty() => Some(id.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// The user that this client is on the channel, by what the authorizer answered.
+pub(super) fn own_id(channel_data: &str) -> Option<String> {
+    let data: Value = serde_json::from_str(channel_data).ok()?;
+    id(data.get("user_id")?)
+}
+
+/// The members by `{"presence":{"ids":[…],"hash":{…},"count":…}}`: the ids may be missing, or the
+/// infos of some.
+pub(super) fn members(data: &str, me: Option<&str>) -> Members {
+    let data = fields(data);
+    let presence = data.get("presence").map(|presence| fields(presence.get())).unwrap_or_default();
+    let hash = presence.get("hash").map(|hash| fields(hash.get())).unwrap_or_default();
+    let ids: Vec<Value> =
+        presence.get("ids").and_then(|ids| serde_json::from_str(ids.get()).ok()).unwrap_or_default();
+    let listed = ids.iter().filter_map(id).filter(|id| !hash.contains_key(id));
+    let listed: Vec<Member> = listed.map(|id| Member::new(&id, "null")).collect();
+    let known = hash.iter().map(|(id, info)| Member::new(id, info.get()));
+    Members::of(listed.into_iter().chain(known), me)
+}
+
+/// The member by `{"user_id":…,"user_info":…}`.
+pub(super) fn member(data: &str) -> Option<Member> {
+    let data = fields(data);
+    let id = id(&serde_json::from_str(data.get("user_id")?.get()).ok()?)?;
+    let info = data.get("user_info").map_or("null", |info| info.get());
+    Some(Member::new(&id, info))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(data: &str) -> Vec<(String, String)> {
+        let members = members(data, None);
+        members.iter().map(|member| (member.id().into(), member.info().into())).collect()
+    }
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|&(id, info)| (id.into(), info.into())).collect()
+    }
+
+    #[test]
+    fn members_in_every_shape() {
+        let full = r#"{"presence":{"ids":["7","9"],"hash":{"7":{"name":"A"},"9":null},"count":2}}"#;
+        assert_eq!(listed(full), pairs(&[("7", r#"{"name":"A"}"#), ("9", "null")]));
+        let no_ids = r#"{"presence":{"hash":{"a":1},"count":1}}"#;
+        assert_eq!(listed(no_ids), pairs(&[("a", "1")]));
+        let numbers = r#"{"presence":{"ids":[7,null,"8",1.5,{}],"hash":{"7":{}},"count":1}}"#;
+        assert_eq!(listed(numbers), pairs(&[("1.5", "null"), ("7", "{}"), ("8", "null")]));
+        let array = r#"{"presence":{"ids":["7"],"hash":[],"count":0}}"#;
+        assert_eq!(listed(array), pairs(&[("7", "null")]));
+        for odd in ["", "{}", "null", "[]", r#"{"presence":null}"#, r#"{"presence":{"hash":7}}"#] {
+            assert!(listed(odd).is_empty(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn me_is_one_of_them() {
+        let data = r#"{"presence":{"ids":["7"],"hash":{"7":{"n":1}}}}"#;
+        let me = own_id(r#"{"user_id":7,"user_info":{"n":1}}"#);
+        assert_eq!(members(data, me.as_deref()).me().unwrap().info(), r#"{"n":1}"#);
+        assert!(members(data, Some("8")).me().is_none());
+        assert_eq!(own_id("{}"), None);
+        assert_eq!(own_id(r#"{"user_id":null}"#), None);
+    }
+
+    #[test]
+    fn one_member_in_every_shape() {
+        let told = |data: &str| member(data).map(|m| (m.id().to_owned(), m.info().to_owned()));
+        let pair = |id: &str, info: &str| Some((id.to_owned(), info.to_owned()));
+        assert_eq!(told(r#"{"user_id":"7","user_info":{"a":1}}"#), pair("7", r#"{"a":1}"#));
+        assert_eq!(told(r#"{"user_id":7}"#), pair("7", "null"));
+        for odd in ["", "{}", "null", r#"{"user_id":null}"#, r#"{"user_id":{}}"#] {
+            assert_eq!(told(odd), None, "{odd}");
+        }
+    }
+}
