@@ -91,6 +91,18 @@ fn unsubscribing_what_is_pending_is_final_whatever_comes_late() {
 }
 
 #[test]
+fn a_late_confirmation_does_not_stand_in_for_a_new_subscription() {
+    let mut sim = Sim::connected();
+    sim.subscribe("room");
+    sim.unsubscribe("room");
+    sim.confirm("room");
+    sim.take();
+    sim.subscribe("room");
+    assert_eq!(sim.expect("S").sent(), ["subscribe room"]);
+    assert_eq!(sim.status("room"), ChannelStatus::Pending);
+}
+
+#[test]
 fn unsubscribing_while_offline_sends_nothing_later() {
     type Offline = fn(&mut Sim);
     let ways: [Offline; 3] = [Sim::lost, Sim::disconnect, Sim::reconnect];
