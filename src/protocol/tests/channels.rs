@@ -284,6 +284,19 @@ fn a_gap_is_measured_from_the_last_sign_of_life_to_the_new_confirmation() {
 }
 
 #[test]
+fn a_gap_includes_the_time_that_the_machine_slept() {
+    let mut sim = Sim::subscribed(&["room"]);
+    sim.skip(secs(1));
+    sim.suspend(secs(3600));
+    sim.lost();
+    sim.reconnect();
+    sim.established();
+    sim.take();
+    sim.confirm("room");
+    assert_eq!(sim.expect("rv").resumed[0].1.length(), secs(3601));
+}
+
+#[test]
 fn a_gap_goes_back_to_the_connection_that_had_the_channel() {
     let mut sim = Sim::subscribed(&["room"]);
     for _ in 0..3 {
