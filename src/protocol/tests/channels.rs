@@ -91,6 +91,18 @@ fn unsubscribing_what_is_pending_is_final_whatever_comes_late() {
 }
 
 #[test]
+fn a_late_confirmation_does_not_stand_in_for_a_new_subscription() {
+    let mut sim = Sim::connected();
+    sim.subscribe("room");
+    sim.unsubscribe("room");
+    sim.confirm("room");
+    sim.take();
+    sim.subscribe("room");
+    assert_eq!(sim.expect("S").sent(), ["subscribe room"]);
+    assert_eq!(sim.status("room"), ChannelStatus::Pending);
+}
+
+#[test]
 fn unsubscribing_while_offline_sends_nothing_later() {
     type Offline = fn(&mut Sim);
     let ways: [Offline; 3] = [Sim::lost, Sim::disconnect, Sim::reconnect];
@@ -269,6 +281,19 @@ fn a_gap_is_measured_from_the_last_sign_of_life_to_the_new_confirmation() {
     assert_eq!(sim.expect("rv").resumed[0].1.length(), secs(14));
     sim.confirm("quiet");
     sim.expect("v");
+}
+
+#[test]
+fn a_gap_includes_the_time_that_the_machine_slept() {
+    let mut sim = Sim::subscribed(&["room"]);
+    sim.skip(secs(1));
+    sim.suspend(secs(3600));
+    sim.lost();
+    sim.reconnect();
+    sim.established();
+    sim.take();
+    sim.confirm("room");
+    assert_eq!(sim.expect("rv").resumed[0].1.length(), secs(3601));
 }
 
 #[test]

@@ -82,11 +82,17 @@ fn any_frame_keeps_the_connection_while_a_pong_is_missing() {
     ] {
         let mut sim = Sim::connected();
         sim.advance(ACTIVITY);
-        for _ in 0..5 {
+        for _ in 0..3 {
             sim.advance(PONG - MS);
             sim.frame(frame);
             assert_eq!(sim.state(), State::Connected, "{frame}");
         }
+        sim.take();
+        // The pong is lost for good: the next silence is answered with another ping.
+        sim.advance(ACTIVITY - MS);
+        assert!(sim.take().sends.is_empty(), "{frame}");
+        sim.advance(MS);
+        assert_eq!(sim.take().sent(), ["ping"], "{frame}");
         sim.advance(PONG - MS);
         assert_eq!(sim.state(), State::Connected, "{frame}");
         sim.advance(MS);
