@@ -1,29 +1,56 @@
 //! The channels: what the user wants, apart from what the server has confirmed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::Now;
+use super::name::ChannelKind;
+#[cfg(feature = "encrypted")]
+use super::sealed::Sealed;
 use crate::event::ChannelName;
+use crate::members::Members;
 use crate::{ChannelStatus, Error};
 
 #[derive(Debug)]
-struct Channel {
+pub(super) struct Channel {
     /// What the user wants, whatever has become of it.
     wanted: bool,
-    status: Status,
+    pub(super) kind: ChannelKind,
+    pub(super) status: Status,
     /// Subscriptions are repeated in the order in which they were first asked for.
     order: u64,
     count: Option<u64>,
     /// When the last connection that had it subscribed gave its last sign of life.
     lost_at: Option<Now>,
+    /// On presence channels: who is there, and who of them this client is.
+    pub(super) members: Members,
+    pub(super) me: Option<String>,
+    #[cfg(feature = "encrypted")]
+    pub(super) sealed: Sealed,
+    /// The key of the encrypted channel is asked for again.
+    #[cfg(feature = "encrypted")]
+    pub(super) refresh: Option<Question>,
+}
+
+/// A question to the channel's authorizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Question {
+    pub(super) ticket: u64,
+    pub(super) attempt: u32,
+    /// When the answer is due; the question may wait a while before it is asked.
+    pub(super) deadline: Option<Duration>,
 }
 
 /// What the present connection has made of it.
 #[derive(Debug)]
-enum Status {
-    /// Nothing was sent on it.
+pub(super) enum Status {
+    /// Nothing was done on it.
     Idle,
+    Authorizing(Question),
+    /// The authorizer is to be asked again at that time, as this attempt.
+    Postponed { until: Duration, attempt: u32 },
+    /// The authorizer leaves it to the signed-in user, who is awaited until then.
+    AwaitingUser(Duration),
     /// The subscribe frame is out; the answer is due at the deadline.
     Sent(Duration),
     Subscribed,
@@ -39,44 +66,88 @@ pub(super) struct Confirmed {
 #[derive(Debug, Default)]
 pub(super) struct Channels {
     table: HashMap<ChannelName, Channel>,
-    /// The answers that are due. All wait equally long, so the first is the earliest.
-    due: VecDeque<(Duration, ChannelName)>,
+    /// When something is due, as of when that was noted: what is so no longer is passed over.
+    due: BTreeSet<(Duration, ChannelName)>,
     next_order: u64,
 }
 
+impl Channel {
+    fn new(name: &str) -> Self {
+        Self {
+            wanted: false,
+            kind: ChannelKind::of(name),
+            status: Status::Idle,
+            order: 0,
+            count: None,
+            lost_at: None,
+            members: Members::default(),
+            me: None,
+            #[cfg(feature = "encrypted")]
+            sealed: Sealed::default(),
+            #[cfg(feature = "encrypted")]
+            refresh: None,
+        }
+    }
+
+    /// Nothing of the present connection counts any more.
+    fn reset(&mut self) -> Status {
+        self.count = None;
+        self.members = Members::default();
+        #[cfg(feature = "encrypted")]
+        {
+            self.sealed.reset();
+            self.refresh = None;
+        }
+        std::mem::replace(&mut self.status, Status::Idle)
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        let status = match &self.status {
+            Status::Authorizing(question) => question.deadline,
+            Status::Postponed { until: at, .. } | Status::AwaitingUser(at) | Status::Sent(at) => {
+                Some(*at)
+            }
+            Status::Idle | Status::Subscribed | Status::Failed(_) => None,
+        };
+        #[cfg(feature = "encrypted")]
+        let status = {
+            let refresh = self.refresh.and_then(|question| question.deadline);
+            [status, refresh, self.sealed.deadline()].into_iter().flatten().min()
+        };
+        status
+    }
+}
+
 impl Channels {
-    /// Wants the channel from now on. Tells whether a subscribe frame is called for.
+    /// Wants the channel from now on. Tells whether something is to be done for it.
     pub(super) fn want(&mut self, name: &str) -> bool {
         let order = self.next_order;
         self.next_order += 1;
-        let channel = self.table.entry(name.into()).or_insert_with(|| Channel {
-            wanted: false,
-            status: Status::Idle,
-            order,
-            count: None,
-            lost_at: None,
-        });
+        let channel = self.table.entry(name.into()).or_insert_with(|| Channel::new(name));
         if !channel.wanted {
             channel.wanted = true;
             channel.order = order;
         }
-        matches!(channel.status, Status::Idle | Status::Failed(_))
+        matches!(channel.status, Status::Idle | Status::Postponed { .. } | Status::Failed(_))
     }
 
     /// Wants the channel no more. Tells whether an unsubscribe frame is called for.
     pub(super) fn unwant(&mut self, name: &str) -> bool {
-        let Some(channel) = self.table.get_mut(name) else {
+        let Some(channel) = self.get_mut(name) else {
             return false;
         };
-        if !channel.wanted {
-            return false;
-        }
         channel.wanted = false;
-        channel.count = None;
         channel.lost_at = None;
-        let status = std::mem::replace(&mut channel.status, Status::Idle);
-        match status {
-            Status::Idle => false,
+        // What waits to be decrypted is not wanted either.
+        #[cfg(feature = "encrypted")]
+        {
+            channel.sealed = Sealed::default();
+        }
+        match channel.reset() {
+            Status::Idle
+            | Status::Authorizing(_)
+            | Status::Postponed { .. }
+            | Status::AwaitingUser(_) => false,
             Status::Sent(_) | Status::Subscribed => true,
             // No answer is no refusal: the server may have it all the same.
             Status::Failed(error) => error.is_timeout(),
@@ -102,91 +173,113 @@ impl Channels {
         wanted.into_iter().map(|(_, name)| name).collect()
     }
 
-    /// Notes that the subscribe frame is out.
-    pub(super) fn sent(&mut self, name: &str, deadline: Duration) {
-        if let Some((name, channel)) = get_mut(&mut self.table, name) {
-            channel.status = Status::Sent(deadline);
-            self.due.push_back((deadline, name));
+    /// A channel that is wanted.
+    pub(super) fn get(&self, name: &str) -> Option<&Channel> {
+        self.table.get(name).filter(|channel| channel.wanted)
+    }
+
+    /// A channel that is wanted. [`Self::set`] changes its status.
+    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Channel> {
+        self.table.get_mut(name).filter(|channel| channel.wanted)
+    }
+
+    /// The name as it is shared.
+    pub(super) fn name(&self, name: &str) -> Option<ChannelName> {
+        self.table.get_key_value(name).map(|(name, _)| name.clone())
+    }
+
+    pub(super) fn set(&mut self, name: &str, status: Status) {
+        if let Some(channel) = self.get_mut(name) {
+            channel.status = status;
+            self.note_deadline(name);
+        }
+    }
+
+    /// To be called when something of the channel has got another deadline.
+    pub(super) fn note_deadline(&mut self, name: &str) {
+        if let Some((name, channel)) = self.table.get_key_value(name) {
+            if let Some(deadline) = channel.deadline() {
+                self.due.insert((deadline, name.clone()));
+            }
         }
     }
 
     /// The server confirms. `None`: the channel is not wanted, or was confirmed already.
     pub(super) fn confirm(&mut self, name: &str) -> Option<Confirmed> {
-        let channel = self.table.get_mut(name)?;
-        if !channel.wanted || matches!(channel.status, Status::Subscribed) {
+        let channel = self.get_mut(name)?;
+        if matches!(channel.status, Status::Subscribed) {
             return None;
         }
         channel.status = Status::Subscribed;
         Some(Confirmed { lost_at: channel.lost_at.take() })
     }
 
-    /// The server refuses, or has not answered. `None`: nothing was asked of it.
+    /// It is refused, or not answered. `None`: nothing was asked.
     pub(super) fn fail(&mut self, name: &str, error: &Error) -> Option<ChannelName> {
-        let (name, channel) = get_mut(&mut self.table, name)?;
-        if !channel.wanted || matches!(channel.status, Status::Idle) {
+        let channel = self.get_mut(name)?;
+        if matches!(channel.status, Status::Idle) {
             return None;
         }
+        channel.members = Members::default();
         channel.status = Status::Failed(error.clone());
-        Some(name)
+        self.name(name)
+    }
+
+    /// The channels about which an answer of the server's is due.
+    pub(super) fn pending(&self) -> impl Iterator<Item = (&ChannelName, &Channel)> {
+        self.table.iter().filter(|(_, channel)| matches!(channel.status, Status::Sent(_)))
     }
 
     /// Whether an answer about the channel is due.
     pub(super) fn is_pending(&self, name: &str) -> bool {
-        self.table.get(name).is_some_and(|channel| matches!(channel.status, Status::Sent(_)))
+        self.get(name).is_some_and(|channel| matches!(channel.status, Status::Sent(_)))
     }
 
     /// Keeps the count that the server tells.
     pub(super) fn set_count(&mut self, name: &str, count: u64) -> Option<ChannelName> {
-        let (name, channel) = get_mut(&mut self.table, name)?;
-        if !channel.wanted {
-            return None;
-        }
-        channel.count = Some(count);
-        Some(name)
+        self.get_mut(name)?.count = Some(count);
+        self.name(name)
     }
 
     /// The connection is gone; `last_sign` is when it was last heard of.
     pub(super) fn connection_lost(&mut self, last_sign: Now) {
         self.due.clear();
         for channel in self.table.values_mut() {
-            if matches!(channel.status, Status::Subscribed) {
+            if let Status::Subscribed = channel.reset() {
                 channel.lost_at = Some(last_sign);
             }
-            channel.status = Status::Idle;
-            channel.count = None;
         }
     }
 
-    /// When the first answer that is still missing is due.
+    /// When the first thing is due.
     pub(super) fn deadline(&mut self) -> Option<Duration> {
-        while let Some((deadline, name)) = self.due.front() {
-            if self.is_due(name, *deadline) {
+        while let Some((deadline, name)) = self.due.first() {
+            let is_so = |channel: &Channel| channel.deadline() == Some(*deadline);
+            if self.get(name).is_some_and(is_so) {
                 return Some(*deadline);
             }
-            self.due.pop_front();
+            self.due.pop_first();
         }
         None
     }
 
-    /// A channel whose answer has not come in time.
+    /// A channel of which something is due. What is not seen to is not told again.
     pub(super) fn overdue(&mut self, now: Duration) -> Option<ChannelName> {
         let deadline = self.deadline()?;
         if deadline > now {
             return None;
         }
-        self.due.pop_front().map(|(_, name)| name)
-    }
-
-    fn is_due(&self, name: &str, at: Duration) -> bool {
-        self.table.get(name).is_some_and(
-            |channel| matches!(channel.status, Status::Sent(deadline) if deadline == at),
-        )
+        self.due.pop_first().map(|(_, name)| name)
     }
 
     /// Whether the user may see events of this channel: one that was unsubscribed is silent at once,
     /// one that is not known here is the server's own affair.
     pub(super) fn is_audible(&self, name: &str) -> bool {
-        self.table.get(name).is_none_or(|channel| channel.wanted)
+        match self.table.get(name) {
+            Some(channel) => channel.wanted,
+            // Nothing that is to be encrypted is shown as it came.
+            None => ChannelKind::of(name) != ChannelKind::PrivateEncrypted,
+        }
     }
 
     pub(super) fn status(&self, name: &str) -> ChannelStatus {
@@ -195,9 +288,13 @@ impl Channels {
         };
         match &channel.status {
             _ if !channel.wanted => ChannelStatus::Unsubscribed,
-            Status::Idle | Status::Sent(_) => ChannelStatus::Pending,
             Status::Subscribed => ChannelStatus::Subscribed,
             Status::Failed(_) => ChannelStatus::Failed,
+            Status::Idle
+            | Status::Authorizing(_)
+            | Status::Postponed { .. }
+            | Status::AwaitingUser(_)
+            | Status::Sent(_) => ChannelStatus::Pending,
         }
     }
 
@@ -205,20 +302,15 @@ impl Channels {
     pub(super) fn failure(&self, name: &str) -> Option<Error> {
         match &self.table.get(name)?.status {
             Status::Failed(error) => Some(error.clone()),
-            Status::Idle | Status::Sent(_) | Status::Subscribed => None,
+            _ => None,
         }
     }
 
     pub(super) fn count(&self, name: &str) -> Option<u64> {
         self.table.get(name)?.count
     }
-}
 
-fn get_mut<'a>(
-    table: &'a mut HashMap<ChannelName, Channel>,
-    name: &str,
-) -> Option<(ChannelName, &'a mut Channel)> {
-    let name = table.get_key_value(name)?.0.clone();
-    let channel = table.get_mut(&name)?;
-    Some((name, channel))
+    pub(super) fn members(&self, name: &str) -> Members {
+        self.table.get(name).map(|channel| channel.members.clone()).unwrap_or_default()
+    }
 }

@@ -6,22 +6,32 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{Error, ErrorKind, Event};
+use crate::{Auth, Error, ErrorKind, Event};
 
 pub(super) const PING: &str = r#"{"event":"pusher:ping","data":{}}"#;
 pub(super) const PONG: &str = r#"{"event":"pusher:pong","data":{}}"#;
 
 /// Servers differ in whether `data` may be a string here: an object is understood by all.
-pub(super) fn subscribe(channel: &str) -> String {
-    about("pusher:subscribe", channel)
+pub(super) fn subscribe(channel: &str, auth: Option<&Auth>) -> String {
+    let mut data = format!(r#""channel":{}"#, Value::from(channel));
+    if let Some(auth) = auth {
+        data.push_str(&format!(r#","auth":{}"#, Value::from(auth.auth.as_str())));
+        // On a private channel too it is part of what was signed. The shared secret stays here.
+        if let Some(channel_data) = &auth.channel_data {
+            data.push_str(&format!(r#","channel_data":{}"#, Value::from(channel_data.as_str())));
+        }
+    }
+    format!(r#"{{"event":"pusher:subscribe","data":{{{data}}}}}"#)
 }
 
 pub(super) fn unsubscribe(channel: &str) -> String {
-    about("pusher:unsubscribe", channel)
+    format!(r#"{{"event":"pusher:unsubscribe","data":{{"channel":{}}}}}"#, Value::from(channel))
 }
 
-fn about(event: &str, channel: &str) -> String {
-    format!(r#"{{"event":"{event}","data":{{"channel":{}}}}}"#, Value::from(channel))
+/// Servers forward the data as it is sent, and one of them takes nothing but JSON that is no string.
+pub(super) fn client_event(channel: &str, event: &str, data: &str) -> String {
+    let (channel, event) = (Value::from(channel), Value::from(event));
+    format!(r#"{{"event":{event},"channel":{channel},"data":{data}}}"#)
 }
 
 /// The `data` of a protocol event, whether the server sent an object or a string that holds one.
@@ -57,7 +67,7 @@ impl Established {
 pub(super) struct Refusal {
     pub(super) code: Option<u16>,
     pub(super) channel: Option<String>,
-    message: String,
+    pub(super) message: String,
 }
 
 impl Refusal {

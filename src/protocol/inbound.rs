@@ -2,7 +2,10 @@
 
 use log::Level;
 
+use super::channels::{Channel, Status};
 use super::connection::Phase;
+use super::name::ChannelKind;
+use super::presence;
 use super::frame::{self, Established, Refusal};
 use super::{ChannelNotice, Machine, Notice, Now};
 use crate::{Error, Event};
@@ -18,10 +21,10 @@ impl Machine {
             Phase::Opening { .. } => self.handle_greeting(&event, now),
             Phase::Live(live) => {
                 live.received(now);
-                if event.name().starts_with("pusher") {
+                if is_of_the_protocol(event.name()) {
                     self.handle_protocol_event(event, now);
                 } else {
-                    self.deliver(event);
+                    self.handle_user_event(event, now);
                 }
             }
             Phase::Idle | Phase::Waiting { .. } | Phase::Asking { .. } => {}
@@ -73,6 +76,8 @@ impl Machine {
             }
             "pusher_internal:subscription_succeeded" => self.handle_confirmation(event, now),
             "pusher_internal:subscription_count" => self.handle_count(event),
+            "pusher_internal:member_added" => self.handle_member_added(event),
+            "pusher_internal:member_removed" => self.handle_member_removed(event),
             name if name.starts_with("pusher_internal:") => {
                 let text = format!("ignored {name:.60}");
                 self.log(Level::Debug, || text);
@@ -87,11 +92,12 @@ impl Machine {
         let refusal = Refusal::parse(&event);
         let error = refusal.error("the server reported an error");
         self.log(Level::Warn, || error.to_string());
-        match &refusal.channel {
-            Some(name) if self.channels.is_pending(name) => self.fail_channel(name, error),
-            channel => {
+        match self.channel_meant(&refusal) {
+            Some(name) => self.fail_channel(&name, error),
+            None => {
                 // From 4300 on the frame is about one request and never announces a close.
                 let may_end_it = matches!(refusal.code, Some(4000..=4299));
+                let channel = &refusal.channel;
                 if let (Phase::Live(live), None, true) = (&mut self.phase, channel, may_end_it) {
                     live.remember_error(error.clone(), now);
                 }
@@ -115,6 +121,11 @@ impl Machine {
         if let Some(name) = event.channel() {
             // Resumed is told before the events that follow; a repeated confirmation is told as it is.
             self.confirm_channel(name, now);
+            if let Some(channel) = self.channels.get_mut(name) {
+                if channel.kind == ChannelKind::Presence {
+                    channel.members = presence::members(event.data(), channel.me.as_deref());
+                }
+            }
             self.deliver(event.renamed("pusher:subscription_succeeded"));
         }
     }
@@ -131,9 +142,61 @@ impl Machine {
         }
     }
 
+    /// Some servers repeat it for every connection of a user: only the first one is news.
+    fn handle_member_added(&mut self, event: Event) {
+        let (Some(name), Some(member)) = (event.channel(), presence::member(event.data())) else {
+            return;
+        };
+        let Some(channel) = self.subscribed_presence(name) else {
+            return;
+        };
+        if channel.members.insert(member.clone()) {
+            self.notify(Notice::Channel(name.into(), ChannelNotice::MemberAdded(member)));
+            self.deliver(event.renamed("pusher:member_added"));
+        }
+    }
+
+    fn handle_member_removed(&mut self, event: Event) {
+        let (Some(name), Some(member)) = (event.channel(), presence::member(event.data())) else {
+            return;
+        };
+        let Some(channel) = self.subscribed_presence(name) else {
+            return;
+        };
+        // What was known of the member says more than the frame.
+        if let Some(member) = channel.members.remove(member.id()) {
+            self.notify(Notice::Channel(name.into(), ChannelNotice::MemberRemoved(member)));
+            self.deliver(event.renamed("pusher:member_removed"));
+        }
+    }
+
+    fn subscribed_presence(&mut self, name: &str) -> Option<&mut Channel> {
+        self.channels.get_mut(name).filter(|channel| {
+            channel.kind == ChannelKind::Presence && matches!(channel.status, Status::Subscribed)
+        })
+    }
+
+    fn handle_user_event(&mut self, event: Event, now: Now) {
+        #[cfg(feature = "encrypted")]
+        if let Some(name) = event.channel() {
+            if self.channels.get(name).is_some_and(|it| it.kind == ChannelKind::PrivateEncrypted) {
+                let name = name.to_owned();
+                return self.deliver_sealed(&name, event, now);
+            }
+        }
+        #[cfg(not(feature = "encrypted"))]
+        let _ = now;
+        self.deliver(event);
+    }
+
     fn deliver(&mut self, event: Event) {
         if event.channel().is_none_or(|name| self.channels.is_audible(name)) {
             self.notify(Notice::Event(event));
         }
     }
+}
+
+/// Such events are never encrypted, and their names are not free for users.
+fn is_of_the_protocol(name: &str) -> bool {
+    name.starts_with("pusher:") || name.starts_with("pusher_internal:")
 }

@@ -7,10 +7,11 @@ use log::Level;
 
 use super::backoff::{self, CloseClass, Policy};
 use super::channels::Channels;
+use super::client_events::Bucket;
 use super::connection::{Due, Live, Phase};
 use super::frame::{self, Established};
 use super::{ChannelNotice, Notice, Now, Output};
-use crate::{ChannelStatus, Error, ErrorKind, Gap, State, StateChange};
+use crate::{ChannelStatus, Error, ErrorKind, Gap, Members, State, StateChange};
 
 /// A jump of the wall clock by more than this against the monotonic one: the machine was suspended.
 const SUSPEND_JUMP: Duration = Duration::from_secs(5);
@@ -28,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) connect_timeout: Duration,
     pub(crate) subscribe_timeout: Duration,
     pub(crate) policy: Policy,
+    /// How many client events a second the user may send.
+    pub(crate) client_event_limit: Option<u32>,
     /// What the jitter starts from.
     pub(crate) seed: u64,
 }
@@ -42,6 +45,11 @@ pub(crate) struct Machine {
     pub(super) channels: Channels,
     attempts: u32,
     questions: u64,
+    /// Counts the questions to authorizers.
+    pub(super) tickets: u64,
+    pub(super) bucket: Option<Bucket>,
+    /// A client event was sent on the present connection.
+    pub(super) triggered: bool,
     pings: u64,
     answered: Option<(u64, Duration)>,
     /// Why the state is `Failed`.
@@ -51,7 +59,7 @@ pub(crate) struct Machine {
     closed: bool,
     last_seen: Option<Now>,
     changed: bool,
-    random: fastrand::Rng,
+    pub(super) random: fastrand::Rng,
     outputs: VecDeque<Output>,
 }
 
@@ -59,13 +67,15 @@ impl Machine {
     pub(crate) fn new(config: Config) -> Self {
         Self {
             random: fastrand::Rng::with_seed(config.seed),
-            config,
             state: State::Initialized,
             phase: Phase::Idle,
             generation: 0,
             channels: Channels::default(),
             attempts: 0,
             questions: 0,
+            tickets: 0,
+            bucket: config.client_event_limit.map(Bucket::new),
+            triggered: false,
             pings: 0,
             answered: None,
             failure: None,
@@ -73,6 +83,7 @@ impl Machine {
             closed: false,
             last_seen: None,
             changed: false,
+            config,
             outputs: VecDeque::new(),
         }
     }
@@ -119,6 +130,10 @@ impl Machine {
 
     pub(crate) fn subscription_count(&self, name: &str) -> Option<u64> {
         self.channels.count(name)
+    }
+
+    pub(crate) fn members(&self, name: &str) -> Members {
+        self.channels.members(name)
     }
 
     /// Whether this generation's dial or connection still counts.
@@ -200,7 +215,7 @@ impl Machine {
         }
         self.changed = true;
         if self.channels.want(name) && matches!(self.phase, Phase::Live(_)) {
-            self.send_subscribe(name, now);
+            self.join(name, now);
         }
     }
 
@@ -282,11 +297,7 @@ impl Machine {
             Phase::Idle | Phase::Opening { .. } | Phase::Waiting { .. } | Phase::Asking { .. } => {}
         }
         while let Some(name) = self.channels.overdue(now.mono) {
-            let limit = self.config.subscribe_timeout;
-            let message = format!(
-                "the server did not answer the subscription (subscribe_timeout is {limit:?})"
-            );
-            self.fail_channel(&name, Error::message(ErrorKind::Timeout, message));
+            self.handle_channel_deadline(&name, now);
         }
     }
 
@@ -356,15 +367,10 @@ impl Machine {
         self.phase = Phase::Live(live);
         self.set_state(State::Connected, None, None);
         self.notify(Notice::Connected(socket_id));
+        self.triggered = false;
         for name in self.channels.wanted() {
-            self.send_subscribe(&name, now);
+            self.join(&name, now);
         }
-    }
-
-    fn send_subscribe(&mut self, name: &str, now: Now) {
-        let deadline = now.mono.saturating_add(self.config.subscribe_timeout);
-        self.channels.sent(name, deadline);
-        self.send(frame::subscribe(name), now);
     }
 
     pub(super) fn send(&mut self, frame: String, now: Now) {
@@ -397,11 +403,9 @@ impl Machine {
 
     pub(super) fn fail_channel(&mut self, name: &str, error: Error) {
         let error = error.on_channel(name);
-        if let Some(name) = self.channels.fail(name, &error) {
+        if self.channels.fail(name, &error).is_some() {
             self.changed = true;
-            self.log(Level::Warn, || format!("subscription failed: {error}"));
-            self.notify(Notice::Channel(name, ChannelNotice::Failed(error.clone())));
-            self.notify(Notice::Error(error));
+            self.tell_failure(name, error);
         }
     }
 
@@ -428,6 +432,10 @@ impl Machine {
             }
         };
         self.channels.connection_lost(last_sign);
+        #[cfg(feature = "encrypted")]
+        for name in self.channels.wanted() {
+            self.unseal(&name);
+        }
     }
 
     /// The dial has failed or the connection is gone: what next?
@@ -486,6 +494,10 @@ impl Machine {
         });
         let change = StateChange { previous, current, cause, retry_in, attempt };
         self.notify(Notice::State(change));
+    }
+
+    pub(super) fn push(&mut self, output: Output) {
+        self.outputs.push_back(output);
     }
 
     pub(super) fn notify(&mut self, notice: Notice) {

@@ -11,8 +11,10 @@
 //! [`Machine::handle_timeout`] at the deadline (earlier or more often does no harm). Whatever belongs
 //! to one dial carries its generation; what comes in with an older one is dropped.
 
+mod authorization;
 mod backoff;
 mod channels;
+mod client_events;
 mod connection;
 mod envelope;
 mod frame;
@@ -20,6 +22,7 @@ mod inbound;
 mod machine;
 mod name;
 mod output;
+mod presence;
 #[cfg(test)]
 mod tests;
 

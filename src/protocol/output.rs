@@ -5,7 +5,7 @@ use std::time::Duration;
 use log::Level;
 
 use crate::event::ChannelName;
-use crate::{Error, Event, Gap, StateChange};
+use crate::{Error, Event, Gap, Member, StateChange};
 
 /// One thing to do, in the order in which it is given.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) enum Output {
     Send { generation: u64, frame: String },
     /// Ask the user's reconnect policy, and answer with [`super::Machine::handle_decision`].
     Ask { question: u64, attempt: u32, error: Option<Error> },
+    /// Ask the channel's authorizer, and answer with [`super::Machine::handle_authorization`].
+    Authorize { ticket: u64, channel: ChannelName, socket_id: String, attempt: u32 },
     /// Tell the user.
     Notify(Notice),
     /// Write to the log, once no lock is held.
@@ -41,4 +43,8 @@ pub(crate) enum ChannelNotice {
     Failed(Error),
     Count(u64),
     Resumed(Gap),
+    MemberAdded(Member),
+    MemberRemoved(Member),
+    #[cfg(feature = "encrypted")]
+    Undecryptable(Error),
 }

@@ -1,0 +1,323 @@
+//! Joining the channels that need an authorization, and what servers say about it.
+//!
+//! Every question has a ticket. One that is not current any more, because the connection is gone or
+//! the channel is not wanted, is answered in vain.
+
+use std::time::Duration;
+
+use log::Level;
+
+use super::backoff::Policy;
+use super::channels::{Question, Status};
+use super::connection::Phase;
+use super::frame::{self, Refusal};
+use super::name::ChannelKind;
+use super::{ChannelNotice, Machine, Notice, Now, Output, presence};
+use crate::{Auth, Error, ErrorKind};
+
+/// How long after a failed authorization the next one is tried.
+const RETRY: Policy = Policy::Backoff {
+    initial: Duration::from_secs(1),
+    max: Duration::from_secs(30),
+    max_attempts: None,
+};
+
+/// The longest wait that an endpoint may ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+
+impl Machine {
+    /// Does what is next for a channel that is wanted and not subscribed.
+    pub(super) fn join(&mut self, name: &str, now: Now) {
+        match self.channels.get(name).map(|channel| channel.kind) {
+            None => {}
+            Some(ChannelKind::Public) => self.send_subscribe(name, None, now),
+            Some(ChannelKind::Private | ChannelKind::PrivateEncrypted | ChannelKind::Presence) => {
+                self.ask(name, 1);
+            }
+        }
+    }
+
+    pub(super) fn send_subscribe(&mut self, name: &str, auth: Option<&Auth>, now: Now) {
+        let deadline = now.mono.saturating_add(self.config.subscribe_timeout);
+        self.channels.set(name, Status::Sent(deadline));
+        self.send(frame::subscribe(name, auth), now);
+    }
+
+    fn ask(&mut self, name: &str, attempt: u32) {
+        if let Some(question) = self.question(name, attempt) {
+            self.channels.set(name, Status::Authorizing(question));
+        }
+    }
+
+    fn question(&mut self, name: &str, attempt: u32) -> Option<Question> {
+        let Phase::Live(live) = &self.phase else {
+            return None;
+        };
+        let socket_id = live.socket_id.clone();
+        let channel = self.channels.name(name)?;
+        self.tickets += 1;
+        let ticket = self.tickets;
+        self.push(Output::Authorize { ticket, channel, socket_id, attempt });
+        Some(Question { ticket, attempt, deadline: None })
+    }
+
+    /// The authorizer of a channel was replaced: a subscription that failed is tried again.
+    pub(crate) fn authorizer_changed(&mut self, name: &str, now: Now) {
+        self.observe(now);
+        let failed = |status: &Status| matches!(status, Status::Failed(_) | Status::Postponed { .. });
+        if matches!(self.phase, Phase::Live(_))
+            && self.channels.get(name).is_some_and(|channel| failed(&channel.status))
+        {
+            self.join(name, now);
+        }
+    }
+
+    /// The authorizer is about to be asked; from now on its time counts. Tells whether the answer is
+    /// still of use.
+    pub(crate) fn begin_authorization(&mut self, name: &str, ticket: u64, now: Now) -> bool {
+        let deadline = Some(now.mono.saturating_add(self.config.subscribe_timeout));
+        let Some(channel) = self.channels.get_mut(name) else {
+            return false;
+        };
+        let current = match &mut channel.status {
+            Status::Authorizing(question) if question.ticket == ticket => Some(question),
+            _ => {
+                #[cfg(feature = "encrypted")]
+                let refresh = channel.refresh.as_mut().filter(|question| question.ticket == ticket);
+                #[cfg(not(feature = "encrypted"))]
+                let refresh = None;
+                refresh
+            }
+        };
+        let Some(question) = current else {
+            return false;
+        };
+        question.deadline = deadline;
+        self.channels.note_deadline(name);
+        true
+    }
+
+    /// The authorizer has answered.
+    pub(crate) fn handle_authorization(
+        &mut self,
+        name: &str,
+        ticket: u64,
+        answer: Result<Auth, Error>,
+        now: Now,
+    ) {
+        self.observe(now);
+        let Some(channel) = self.channels.get(name) else {
+            return;
+        };
+        match &channel.status {
+            Status::Authorizing(question) if question.ticket == ticket => {
+                let attempt = question.attempt;
+                match answer.and_then(|auth| self.use_authorization(name, &auth, now)) {
+                    Ok(()) => {}
+                    Err(error) => self.authorization_failed(name, attempt, error, now),
+                }
+            }
+            _ => self.handle_refresh(name, ticket, answer, now),
+        }
+    }
+
+    fn use_authorization(&mut self, name: &str, auth: &Auth, now: Now) -> Result<(), Error> {
+        let Some(channel) = self.channels.get_mut(name) else {
+            return Ok(());
+        };
+        match channel.kind {
+            ChannelKind::Public | ChannelKind::Private => {}
+            ChannelKind::Presence => {
+                let Some(channel_data) = &auth.channel_data else {
+                    let deadline = now.mono.saturating_add(self.config.subscribe_timeout);
+                    self.channels.set(name, Status::AwaitingUser(deadline));
+                    return Ok(());
+                };
+                channel.me = presence::own_id(channel_data);
+                if channel.me.is_none() {
+                    let message = "the authorizer's channel_data is no JSON with a user_id";
+                    return Err(Error::message(ErrorKind::Auth, message));
+                }
+            }
+            #[cfg(not(feature = "encrypted"))]
+            ChannelKind::PrivateEncrypted => {}
+            #[cfg(feature = "encrypted")]
+            ChannelKind::PrivateEncrypted => {
+                channel.sealed.set_key(key(auth)?, now.mono);
+            }
+        }
+        self.send_subscribe(name, Some(auth), now);
+        Ok(())
+    }
+
+    /// What may pass is tried again; what will not waits for the user.
+    fn authorization_failed(&mut self, name: &str, attempt: u32, error: Error, now: Now) {
+        if !error.is_retryable() {
+            return self.fail_channel(name, error);
+        }
+        let wait = RETRY.plain_wait(attempt, self.random.f64()).unwrap_or_default();
+        let asked_for = error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER);
+        let until = now.mono.saturating_add(wait.max(asked_for));
+        let attempt = attempt.saturating_add(1);
+        self.channels.set(name, Status::Postponed { until, attempt });
+        self.tell_failure(name, error.on_channel(name));
+    }
+
+    pub(super) fn tell_failure(&mut self, name: &str, error: Error) {
+        if let Some(name) = self.channels.name(name) {
+            self.log(Level::Warn, || format!("subscription failed: {error}"));
+            self.notify(Notice::Channel(name, ChannelNotice::Failed(error.clone())));
+            self.notify(Notice::Error(error));
+        }
+    }
+
+    /// Something of a channel is due.
+    pub(super) fn handle_channel_deadline(&mut self, name: &str, now: Now) {
+        let limit = self.config.subscribe_timeout;
+        let late = |what: &str| {
+            let message = format!("{what} (subscribe_timeout is {limit:?})");
+            Error::message(ErrorKind::Timeout, message)
+        };
+        let Some(channel) = self.channels.get(name) else {
+            return;
+        };
+        match &channel.status {
+            Status::Sent(at) if *at <= now.mono => {
+                self.fail_channel(name, late("the server did not answer the subscription"));
+            }
+            Status::Authorizing(Question { deadline: Some(at), .. }) if *at <= now.mono => {
+                self.fail_channel(name, late("the authorizer did not answer"));
+            }
+            Status::AwaitingUser(at) if *at <= now.mono => {
+                let message = "the authorizer gave no channel_data, and no user is signed in";
+                self.fail_channel(name, Error::message(ErrorKind::Auth, message));
+            }
+            Status::Postponed { until, attempt } if *until <= now.mono => {
+                let attempt = *attempt;
+                self.ask(name, attempt);
+            }
+            _ => self.handle_sealed_deadline(name, now),
+        }
+        self.channels.note_deadline(name);
+    }
+
+    /// A refusal that names no channel is about one only where nothing else can be meant.
+    pub(super) fn channel_meant(&self, refusal: &Refusal) -> Option<String> {
+        if let Some(name) = &refusal.channel {
+            return self.channels.is_pending(name).then(|| name.clone());
+        }
+        let Phase::Live(live) = &self.phase else {
+            return None;
+        };
+        // Pusher quotes what should have been signed. A name may be the beginning of another.
+        let named = self.channels.pending().map(|(name, _)| name);
+        let quoted = |name: &str| refusal.message.contains(&format!("{}:{name}", live.socket_id));
+        if let Some(name) = named.filter(|name| quoted(name)).max_by_key(|name| name.len()) {
+            return Some(name.to_string());
+        }
+        // Reverb and sockudo refuse any authorization with just this code; so do they other requests,
+        // none of which has been made.
+        let mut pending = self.channels.pending();
+        match (refusal.code, pending.next(), pending.next()) {
+            (Some(4009), Some((name, channel)), None)
+                if channel.kind != ChannelKind::Public && !self.triggered =>
+            {
+                Some(name.to_string())
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(feature = "encrypted")]
+mod encrypted {
+    use super::{Auth, ChannelNotice, Error, ErrorKind, Machine, Notice, Now};
+    use crate::Event;
+    use crate::protocol::crypto::Key;
+    use crate::protocol::sealed::Verdict;
+
+    pub(super) fn key(auth: &Auth) -> Result<Key, Error> {
+        let secret = auth.shared_secret.as_ref().ok_or_else(|| {
+            let message = "the authorizer gave no shared_secret, which an encrypted channel needs";
+            Error::message(ErrorKind::Auth, message)
+        })?;
+        Key::parse(secret.expose())
+    }
+
+    impl Machine {
+        /// The answer to a question for a new key. The channel is subscribed already.
+        pub(super) fn handle_refresh(
+            &mut self,
+            name: &str,
+            ticket: u64,
+            answer: Result<Auth, Error>,
+            now: Now,
+        ) {
+            let Some(channel) = self.channels.get_mut(name) else {
+                return;
+            };
+            if channel.refresh.take_if(|question| question.ticket == ticket).is_none() {
+                return;
+            }
+            match answer.and_then(|auth| key(&auth)) {
+                Ok(key) => channel.sealed.set_key(key, now.mono),
+                Err(error) => channel.sealed.refresh_failed(&error, now.mono),
+            }
+            self.unseal(name);
+        }
+
+        pub(super) fn handle_sealed_deadline(&mut self, name: &str, now: Now) {
+            let Some(channel) = self.channels.get_mut(name) else {
+                return;
+            };
+            let is_due = |at: Option<std::time::Duration>| at.is_some_and(|at| at <= now.mono);
+            if channel.refresh.take_if(|question| is_due(question.deadline)).is_some() {
+                let error = Error::message(ErrorKind::Timeout, "the authorizer did not answer");
+                channel.sealed.refresh_failed(&error, now.mono);
+            }
+            channel.sealed.handle_timeout(now.mono);
+            self.unseal(name);
+        }
+
+        /// An event of an encrypted channel: nothing of it is shown before it is decrypted.
+        pub(in crate::protocol) fn deliver_sealed(&mut self, name: &str, event: Event, now: Now) {
+            if let Some(channel) = self.channels.get_mut(name) {
+                channel.sealed.receive(event, now.mono);
+                self.unseal(name);
+            }
+        }
+
+        /// Takes out what the channel has decided.
+        pub(in crate::protocol) fn unseal(&mut self, name: &str) {
+            while let Some(verdict) =
+                self.channels.get_mut(name).and_then(|channel| channel.sealed.poll())
+            {
+                match verdict {
+                    Verdict::Deliver(event) => self.notify(Notice::Event(event)),
+                    Verdict::Failed(error) => {
+                        let error = error.on_channel(name);
+                        let notice = ChannelNotice::Undecryptable(error.clone());
+                        self.notify(Notice::Channel(name.into(), notice));
+                        self.notify(Notice::Error(error));
+                    }
+                    Verdict::Refresh => {
+                        let question = self.question(name, 1);
+                        if let Some(channel) = self.channels.get_mut(name) {
+                            channel.refresh = question;
+                        }
+                    }
+                }
+            }
+            self.channels.note_deadline(name);
+        }
+    }
+}
+#[cfg(feature = "encrypted")]
+use encrypted::key;
+
+#[cfg(not(feature = "encrypted"))]
+impl Machine {
+    fn handle_refresh(&mut self, _: &str, _: u64, _: Result<Auth, Error>, _: Now) {}
+
+    fn handle_sealed_deadline(&mut self, _: &str, _: Now) {}
+}
