@@ -14,12 +14,18 @@
 mod backoff;
 mod channels;
 mod connection;
+#[cfg(feature = "encrypted")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the machine does not use it yet"))]
+mod crypto;
 mod envelope;
 mod frame;
 mod inbound;
 mod machine;
 mod name;
 mod output;
+#[cfg(feature = "encrypted")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the machine does not use it yet"))]
+mod sealed;
 #[cfg(test)]
 mod tests;
 
