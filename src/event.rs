@@ -33,12 +33,13 @@ pub(crate) type ChannelName = Arc<str>;
 #[derive(Clone)]
 pub struct Event(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     raw: String,
     envelope: Envelope,
     /// The name that the user sees, where it is not the one on the wire.
     public_name: Option<&'static str>,
-    /// The text of `data`, once somebody has asked for it and it holds escapes.
+    /// The text of `data`: once somebody has asked for it and it holds escapes, or once decrypted.
     decoded: OnceLock<Box<str>>,
 }
 
@@ -57,6 +58,14 @@ impl Event {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.public_name = Some(name);
         }
+        self
+    }
+
+    /// The same event with this as its data, instead of the ciphertext that it came with.
+    #[cfg(feature = "encrypted")]
+    pub(crate) fn decrypted(mut self, text: String) -> Self {
+        let text = json_string(&text).unwrap_or(text);
+        Arc::make_mut(&mut self.0).decoded = OnceLock::from(text.into_boxed_str());
         self
     }
 
@@ -79,11 +88,14 @@ impl Event {
     }
 
     /// The text of its data: a JSON string is unwrapped once, anything else is its JSON text, and
-    /// absent data is `""`.
+    /// absent data is `""`. On an encrypted channel it is what was decrypted, by the same rule.
     ///
     /// Servers usually send a string that holds JSON, which [`json`](Self::json) reads. Half of a
     /// surrogate pair, which JSON allows but UTF-8 does not, becomes U+FFFD.
     pub fn data(&self) -> &str {
+        if let Some(text) = self.0.decoded.get() {
+            return text;
+        }
         let raw = &self.0.raw;
         match &self.0.envelope.data {
             Data::Absent => "",
@@ -119,6 +131,19 @@ impl Event {
     pub fn raw(&self) -> &str {
         &self.0.raw
     }
+}
+
+/// What a JSON string holds; `None` for any other text.
+#[cfg(feature = "encrypted")]
+fn json_string(text: &str) -> Option<String> {
+    // Most texts are objects, which need not be read here.
+    if !text.trim_start().starts_with('"') {
+        return None;
+    }
+    // Not read as a `String`, which refuses halves of surrogate pairs.
+    let json: &serde_json::value::RawValue = serde_json::from_str(text).ok()?;
+    let content = json.get().strip_prefix('"')?.strip_suffix('"')?;
+    Some(unescape(content))
 }
 
 impl fmt::Debug for Event {
@@ -159,6 +184,31 @@ mod tests {
             assert_eq!(event.clone().data().as_ptr(), event.data().as_ptr(), "decoded once");
         }
         assert_eq!(event(r#"{"event":"e"}"#).data(), "");
+    }
+
+    #[cfg(feature = "encrypted")]
+    #[test]
+    fn decrypted_text_takes_the_place_of_data_only() {
+        let raw = r#"{"event":"e","channel":"c","user_id":"u","data":"{\"nonce\":\"\"}"}"#;
+        let sealed = event(raw);
+        assert_eq!(sealed.data(), r#"{"nonce":""}"#, "decoded before, as when it is opened");
+        for (text, data) in [
+            (r#"{"a": [1]}"#, r#"{"a": [1]}"#),
+            (r#""hello \"you\" \ud83d""#, "hello \"you\" \u{fffd}"),
+            (" \"a\"\n", "a"),
+            (r#""\"twice\"""#, r#""twice""#),
+            ("no JSON", "no JSON"),
+            (r#""no JSON"#, r#""no JSON"#),
+            (r#""a" "b""#, r#""a" "b""#),
+            ("17.50", "17.50"),
+            ("", ""),
+        ] {
+            let opened = sealed.clone().decrypted(text.to_owned());
+            assert_eq!(opened.data(), data);
+            assert_eq!((opened.name(), opened.channel()), ("e", Some("c")));
+            assert_eq!((opened.user_id(), opened.raw()), (Some("u"), raw));
+        }
+        assert_eq!(sealed.data(), r#"{"nonce":""}"#, "clones of it stay as they were");
     }
 
     #[test]

@@ -16,6 +16,8 @@ mod backoff;
 mod channels;
 mod client_events;
 mod connection;
+#[cfg(feature = "encrypted")]
+mod crypto;
 mod envelope;
 mod frame;
 mod inbound;
@@ -23,6 +25,8 @@ mod machine;
 mod name;
 mod output;
 mod presence;
+#[cfg(feature = "encrypted")]
+mod sealed;
 #[cfg(test)]
 mod tests;
 

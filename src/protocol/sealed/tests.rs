@@ -1,0 +1,304 @@
+use std::error::Error as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use proptest::prelude::*;
+
+use super::*;
+
+const START: Duration = Duration::from_secs(1_000);
+
+fn secs(seconds: u64) -> Duration {
+    START + Duration::from_secs(seconds)
+}
+
+fn key(number: u8) -> Key {
+    Key::parse(&STANDARD.encode([number; 32])).unwrap()
+}
+
+/// An event named `e{id}` with this as its data, in the way that servers send it.
+fn event(id: usize, data: &str) -> Event {
+    let frame = serde_json::json!({
+        "event": format!("e{id}"), "channel": "private-encrypted-c", "data": data,
+    });
+    Event::parse(frame.to_string()).unwrap()
+}
+
+fn text(id: usize) -> String {
+    format!(r#"{{"secret":{id}}}"#)
+}
+
+/// An event with the text of its id, under the key of this number.
+fn under(number: u8, id: usize) -> Event {
+    event(id, &key(number).seal([9; 24], &text(id)))
+}
+
+fn malformed(id: usize) -> Event {
+    event(id, &text(id))
+}
+
+/// What came out, as short words: `ok 1`, `failed 2` and `refresh`.
+fn outcome(sealed: &mut Sealed) -> Vec<String> {
+    std::iter::from_fn(|| sealed.poll()).map(|verdict| describe(&verdict)).collect()
+}
+
+fn describe(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Deliver(event) => {
+            let id: usize = event.name()[1..].parse().unwrap();
+            assert_eq!(event.data(), text(id), "it is this event's, decrypted");
+            assert!(event.raw().contains("ciphertext"), "it came encrypted");
+            format!("ok {id}")
+        }
+        Verdict::Failed(error) => {
+            assert_eq!(error.kind(), ErrorKind::Decryption);
+            assert_eq!(error.channel(), Some("private-encrypted-c"));
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("secret") && !shown.contains("ciphertext"), "{shown}");
+            let words = error.to_string();
+            let id = words.strip_prefix("the event e").unwrap().split(' ').next().unwrap();
+            format!("failed {id}")
+        }
+        Verdict::Refresh => "refresh".into(),
+    }
+}
+
+/// With key 1, since `START`.
+fn ready() -> Sealed {
+    let mut sealed = Sealed::default();
+    sealed.set_key(key(1), START);
+    sealed
+}
+
+#[test]
+fn what_opens_is_delivered_at_once() {
+    let mut sealed = ready();
+    sealed.receive(under(1, 0), START);
+    sealed.receive(malformed(1), START);
+    sealed.receive(under(1, 2), START);
+    assert_eq!(outcome(&mut sealed), ["ok 0", "failed 1", "ok 2"]);
+    assert_eq!(sealed.deadline(), None);
+}
+
+#[test]
+fn without_a_key_nothing_is_held() {
+    let mut sealed = Sealed::default();
+    sealed.receive(under(1, 0), START);
+    sealed.receive(malformed(1), START);
+    assert_eq!(outcome(&mut sealed), ["failed 0", "failed 1"]);
+}
+
+#[test]
+fn a_new_key_keeps_the_order() {
+    let mut sealed = ready();
+    sealed.receive(under(1, 0), START);
+    sealed.receive(under(2, 1), START);
+    assert_eq!(outcome(&mut sealed), ["ok 0", "refresh"]);
+    // One that was under way under the old key, plaintext, and a third key that never comes.
+    sealed.receive(under(1, 2), START);
+    sealed.receive(malformed(3), START);
+    sealed.receive(under(3, 4), START);
+    sealed.receive(under(2, 5), START);
+    assert_eq!(outcome(&mut sealed), [""; 0]);
+    sealed.set_key(key(2), START);
+    assert_eq!(outcome(&mut sealed), ["ok 1", "ok 2", "failed 3", "failed 4", "ok 5"]);
+    sealed.receive(under(2, 6), START);
+    assert_eq!(outcome(&mut sealed), ["ok 6"]);
+}
+
+#[test]
+fn text_that_is_not_utf8_fails_without_a_refresh() {
+    let mut sealed = ready();
+    sealed.receive(event(0, &key(1).seal([9; 24], [0xff])), START);
+    assert_eq!(outcome(&mut sealed), ["failed 0"]);
+}
+
+#[test]
+fn a_failed_refresh_fails_what_waits_and_keeps_the_key() {
+    let mut sealed = ready();
+    sealed.receive(under(2, 0), START);
+    sealed.receive(under(1, 1), START);
+    assert_eq!(outcome(&mut sealed), ["refresh"]);
+    sealed.refresh_failed(&Error::message(ErrorKind::Auth, "refused"), START);
+    let Some(Verdict::Failed(error)) = sealed.poll() else { panic!("it fails") };
+    assert_eq!(error.source().unwrap().to_string(), "refused");
+    assert_eq!(outcome(&mut sealed), ["ok 1"]);
+    sealed.receive(under(1, 2), START);
+    assert_eq!(outcome(&mut sealed), ["ok 2"]);
+}
+
+#[test]
+fn refreshes_keep_their_distance() {
+    let mut sealed = ready();
+    sealed.receive(under(2, 0), secs(1));
+    assert_eq!(outcome(&mut sealed), ["refresh"], "the first key was no refresh");
+    sealed.set_key(key(3), secs(2));
+    assert_eq!(outcome(&mut sealed), ["failed 0"], "a second failure is final");
+
+    sealed.receive(under(2, 1), secs(3));
+    sealed.receive(under(3, 2), secs(4));
+    assert_eq!(sealed.deadline(), Some(secs(7)));
+    sealed.handle_timeout(secs(6));
+    assert_eq!(outcome(&mut sealed), [""; 0]);
+    // Nobody asked yet, so this answers nothing.
+    sealed.refresh_failed(&Error::message(ErrorKind::Auth, "late"), secs(6));
+    assert_eq!(outcome(&mut sealed), [""; 0]);
+    sealed.handle_timeout(secs(7));
+    sealed.handle_timeout(secs(8));
+    assert_eq!(outcome(&mut sealed), ["refresh"]);
+    assert_eq!(sealed.deadline(), None);
+    sealed.set_key(key(2), secs(8));
+    assert_eq!(outcome(&mut sealed), ["ok 1", "ok 2"]);
+
+    sealed.receive(under(1, 3), secs(60));
+    assert_eq!(outcome(&mut sealed), ["refresh"]);
+}
+
+#[test]
+fn a_lost_connection_fails_what_waits_and_drops_the_key() {
+    let mut sealed = ready();
+    sealed.receive(under(2, 0), START);
+    sealed.receive(under(1, 1), START);
+    sealed.receive(under(2, 2), START);
+    sealed.reset();
+    assert_eq!(outcome(&mut sealed), ["refresh", "failed 0", "ok 1", "failed 2"]);
+    assert!(sealed.key.is_none() && sealed.deadline().is_none());
+    sealed.refresh_failed(&Error::message(ErrorKind::Closed, ""), START);
+    assert_eq!(outcome(&mut sealed), [""; 0]);
+    sealed.set_key(key(2), START);
+    sealed.receive(under(2, 3), START);
+    assert_eq!(outcome(&mut sealed), ["ok 3"]);
+}
+
+#[test]
+fn a_storm_asks_once_and_holds_a_bounded_number() {
+    let mut sealed = ready();
+    for id in 0..1_000 {
+        sealed.receive(under(2, id), START);
+        assert!(sealed.held.len() <= MAX_HELD);
+    }
+    let mut expected = vec!["refresh".to_owned()];
+    expected.extend((0..1_000 - MAX_HELD).map(|id| format!("failed {id}")));
+    assert_eq!(outcome(&mut sealed), expected);
+    sealed.set_key(key(2), START);
+    let expected: Vec<_> = (1_000 - MAX_HELD..1_000).map(|id| format!("ok {id}")).collect();
+    assert_eq!(outcome(&mut sealed), expected);
+    assert_eq!((sealed.held.len(), sealed.held_bytes), (0, 0));
+}
+
+#[test]
+fn what_waits_behind_the_one_given_up_need_not_wait() {
+    let mut sealed = ready();
+    sealed.receive(under(2, 0), START);
+    for id in 1..=MAX_HELD {
+        sealed.receive(under(1, id), START);
+    }
+    let mut expected = vec!["refresh".to_owned(), "failed 0".to_owned()];
+    expected.extend((1..=MAX_HELD).map(|id| format!("ok {id}")));
+    assert_eq!(outcome(&mut sealed), expected);
+    assert_eq!((sealed.held.len(), sealed.held_bytes), (0, 0));
+}
+
+#[test]
+fn long_frames_are_bounded_by_their_bytes() {
+    let mut sealed = ready();
+    let long = key(2).seal([9; 24], &"x".repeat(MAX_HELD_BYTES / 3));
+    for id in 0..100 {
+        sealed.receive(event(id, &long), START);
+        assert!(sealed.held_bytes <= MAX_HELD_BYTES);
+        assert_eq!(sealed.held_bytes, sealed.held.iter().map(Held::size).sum::<usize>());
+    }
+    assert_eq!(outcome(&mut sealed).len(), 1 + 98);
+    // One that is too long all by itself.
+    let huge = key(2).seal([9; 24], &"x".repeat(MAX_HELD_BYTES));
+    sealed.receive(event(100, &huge), START);
+    assert_eq!(outcome(&mut sealed), ["failed 98", "failed 99", "failed 100"]);
+    assert_eq!((sealed.held.len(), sealed.held_bytes), (0, 0));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Under the key of this number; plaintext for 0.
+    Event(u8),
+    Answer(u8),
+    Refuse,
+    Wait(u64),
+    Reset,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => (0..4_u8).prop_map(Step::Event),
+        2 => (1..4_u8).prop_map(Step::Answer),
+        1 => Just(Step::Refuse),
+        3 => (1..4_000_u64).prop_map(Step::Wait),
+        1 => Just(Step::Reset),
+    ]
+}
+
+proptest! {
+    /// Whatever happens: each event comes out once, in order, and decrypted if it was under the key
+    /// of its time; plaintext never does; and refreshes keep their distance.
+    #[test]
+    fn each_event_comes_out_once_and_in_order(steps in prop::collection::vec(step(), 1..400)) {
+        let mut sealed = ready();
+        let (mut now, mut present) = (START, Some(1));
+        let (mut asked, mut answered) = (false, None::<Duration>);
+        let mut sent = Vec::new();
+        let mut done = 0;
+        for step in steps.into_iter().chain([Step::Reset]) {
+            match step {
+                Step::Event(0) => {
+                    sealed.receive(malformed(sent.len()), now);
+                    sent.push(Some(false));
+                }
+                Step::Event(number) => {
+                    sealed.receive(under(number, sent.len()), now);
+                    // One under another key may or may not be opened later.
+                    sent.push(match present {
+                        None => Some(false),
+                        Some(present) if present == number => Some(true),
+                        Some(_) => None,
+                    });
+                }
+                // A connection begins with a key, and then it is answered when it asks.
+                Step::Answer(number) if asked || present.is_none() => {
+                    sealed.set_key(key(number), now);
+                    answered = if asked { Some(now) } else { answered };
+                    (asked, present) = (false, Some(number));
+                }
+                Step::Refuse if asked => {
+                    sealed.refresh_failed(&Error::message(ErrorKind::Auth, "no"), now);
+                    (asked, answered) = (false, Some(now));
+                }
+                Step::Answer(_) | Step::Refuse => {}
+                Step::Wait(millis) => {
+                    now += Duration::from_millis(millis);
+                    sealed.handle_timeout(now);
+                }
+                Step::Reset => {
+                    sealed.reset();
+                    (asked, present) = (false, None);
+                }
+            }
+            while let Some(verdict) = sealed.poll() {
+                let words = describe(&verdict);
+                if words == "refresh" {
+                    prop_assert!(!asked, "one at a time");
+                    prop_assert!(answered.is_none_or(|at| now >= at + REFRESH_INTERVAL));
+                    // A reset forgets what was asked on the connection before.
+                    asked = present.is_some();
+                    continue;
+                }
+                let opened = words == format!("ok {done}");
+                prop_assert!(opened || words == format!("failed {done}"), "{words}, not {done}");
+                prop_assert!(sent[done].is_none_or(|expected| expected == opened));
+                done += 1;
+            }
+            // Nothing waits without a reason.
+            prop_assert!(done == sent.len() || asked || sealed.deadline().is_some());
+            prop_assert!(sealed.held.len() == sent.len() - done && sealed.held.len() <= MAX_HELD);
+        }
+        prop_assert_eq!(done, sent.len());
+    }
+}
