@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::binding::Queue;
 use crate::client::Client;
-use crate::driver::{Dialer, Settings, Shared};
+use crate::driver::{ChannelAuthorizer, Dialer, Settings, Shared};
 use crate::protocol::Config;
 use crate::transport::WebSocketConnector;
-use crate::{Connector, Error, ErrorKind, Options, Reconnect, Tls};
+use crate::{Authorizer, Connector, Error, ErrorKind, Options, Reconnect, Tls};
 
 /// The settings of a [`Client`], each with a default. Made by [`Client::builder`].
 ///
@@ -41,6 +41,10 @@ pub struct ClientBuilder {
     connector: Option<Arc<dyn Connector>>,
     max_message_size: usize,
     stack_size: Option<usize>,
+    authorizer: Option<Arc<dyn Authorizer>>,
+    max_authorizations: usize,
+    client_event_limit: Option<u32>,
+    check_names: bool,
 }
 
 impl ClientBuilder {
@@ -57,7 +61,40 @@ impl ClientBuilder {
             connector: None,
             max_message_size: 1024 * 1024,
             stack_size: None,
+            authorizer: None,
+            max_authorizations: 4,
+            client_event_limit: Some(10),
+            check_names: true,
         }
+    }
+
+    /// Who answers for the channels that need an authorization and have no authorizer of their own.
+    /// Default: none, and such channels fail.
+    pub fn authorizer(mut self, authorizer: impl Authorizer + 'static) -> Self {
+        self.authorizer = Some(Arc::new(authorizer));
+        self
+    }
+
+    /// How many authorizations are asked for at the same time, each on a thread of its own that ends
+    /// when there is nothing to ask. Default: 4. A limit of 0 counts as 1.
+    pub fn max_authorizations(mut self, limit: usize) -> Self {
+        self.max_authorizations = limit;
+        self
+    }
+
+    /// How many client events a second [`trigger`](crate::PrivateChannel::trigger) sends on this
+    /// connection, and as many in a burst. `None`: no limit. Default: 10, which is what Pusher takes.
+    pub fn client_event_limit(mut self, per_second: Option<u32>) -> Self {
+        self.client_event_limit = per_second;
+        self
+    }
+
+    /// Whether a channel's name must follow Pusher's rules: at most 164 characters, all of them
+    /// letters, digits or `_-=@,.;`. Default: `true`. Turn it off for servers with other limits; the
+    /// prefix must fit the kind of channel all the same.
+    pub fn check_channel_names(mut self, check: bool) -> Self {
+        self.check_names = check;
+        self
     }
 
     /// How long the server may be silent before it is sent a ping. Default: 120 s; the smaller of
@@ -82,7 +119,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How long the server may take to confirm a subscription before it counts as failed. Default: 30 s.
+    /// How long the server may take to confirm a subscription before it counts as failed, and an
+    /// authorizer to answer. Default: 30 s each.
     pub fn subscribe_timeout(mut self, timeout: Duration) -> Self {
         self.subscribe_timeout = timeout;
         self
@@ -158,6 +196,7 @@ impl ClientBuilder {
                 connect_timeout: self.connect_timeout,
                 subscribe_timeout: self.subscribe_timeout,
                 policy: self.reconnect.policy(),
+                client_event_limit: self.client_event_limit,
                 seed: fastrand::u64(..),
             },
             options: self.options,
@@ -165,6 +204,10 @@ impl ClientBuilder {
             dialer,
             queue: self.queue,
             stack_size: self.stack_size,
+            authorizer: self.authorizer.map(|it| ChannelAuthorizer::new(it, &self.tls)),
+            max_authorizations: self.max_authorizations,
+            tls: self.tls,
+            check_names: self.check_names,
         })))
     }
 }

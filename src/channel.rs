@@ -4,11 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::binding::{Binding, Queue};
 use crate::client::{Client, Ended};
 use crate::driver::{Place, Routed};
 use crate::event::ChannelName;
-use crate::{ChannelStatus, Error, ErrorKind, Event, Gap};
+use crate::{Authorizer, ChannelStatus, Error, ErrorKind, Event, Gap, Member, Members};
 
 /// What all kinds of channel have in common, and what their handles are made of.
 #[derive(Clone)]
@@ -78,9 +80,26 @@ impl ChannelHandle {
         )
     }
 
+    pub(crate) fn set_authorizer(&self, authorizer: Arc<dyn Authorizer>) {
+        self.0.client.shared().set_authorizer(&self.0.name, authorizer);
+    }
+
+    fn trigger(&self, event: &str, data: &(impl Serialize + ?Sized)) -> Result<(), Error> {
+        let data = serde_json::to_string(data).map_err(|error| {
+            let message = "the data of the client event cannot be written as JSON";
+            Error::message(ErrorKind::Json, message).caused_by(error).on_channel(self.name())
+        })?;
+        let name = &self.0.name;
+        self.0.client.shared().act(|machine, now| machine.trigger(name, event, &data, now))
+    }
+
     fn bind_event(&self, event: &str, queue: Option<Queue>) -> Binding<Event> {
         let place = Place::ChannelEvent(self.0.name.clone(), event.into());
         self.0.client.shared().bind(place, queue)
+    }
+
+    fn bind_at<T: Routed>(&self, place: impl FnOnce(ChannelName) -> Place) -> Binding<T> {
+        self.0.client.shared().bind(place(self.0.name.clone()), None)
     }
 
     fn bind_here<T: Routed>(&self) -> Binding<T> {
@@ -318,3 +337,145 @@ macro_rules! channel {
 pub struct PublicChannel(ChannelHandle);
 
 channel!(PublicChannel);
+
+/// The method of the channels that take client events.
+macro_rules! trigger {
+    ($type:ident) => {
+        impl $type {
+            /// Sends an event to the other subscribers of the channel, not to this one.
+            ///
+            /// The event's name begins with `client-`. The data goes out as JSON, not wrapped in a
+            /// string. Returns at once; the protocol has no confirmation. See
+            /// [client events](https://pusher.com/docs/channels/using_channels/events/#triggering-client-events),
+            /// which must be enabled for the app.
+            ///
+            /// # Errors
+            ///
+            /// [`ErrorKind::InvalidName`] if the name does not begin with `client-` or has more than 200
+            /// characters; [`ErrorKind::TooLarge`] if the data has more than 10,240 bytes;
+            /// [`ErrorKind::NotConnected`], [`ErrorKind::NotSubscribed`]: nothing is kept for later;
+            /// [`ErrorKind::RateLimited`], see [`ClientBuilder::client_event_limit`](crate::ClientBuilder::client_event_limit);
+            /// [`ErrorKind::Json`] if the data cannot be written as JSON. Nothing is sent then.
+            pub fn trigger(
+                &self,
+                event: &str,
+                data: &(impl Serialize + ?Sized),
+            ) -> Result<(), Error> {
+                self.0.trigger(event, data)
+            }
+        }
+    };
+}
+
+/// A private channel, whose subscribers need an authorization; see [`Authorizer`].
+///
+/// A handle: cheap to clone, and usable from every thread. See
+/// [private channels](https://pusher.com/docs/channels/using_channels/private-channels/).
+///
+/// # Example
+///
+/// ```no_run
+/// use pusher_channels::{Client, HttpAuthorizer, Options};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), pusher_channels::Error> {
+/// let client = Client::builder(Options::cluster("eu", "app-key"))
+///     .authorizer(HttpAuthorizer::new("https://example.org/pusher/auth"))
+///     .build()?;
+/// let orders = client.private_channel("private-orders")?;
+/// orders.subscribe();
+/// client.connect();
+/// orders.wait_subscribed(Duration::from_secs(10))?;
+/// orders.trigger("client-seen", &[17, 18])?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct PrivateChannel(ChannelHandle);
+
+channel!(PrivateChannel);
+trigger!(PrivateChannel);
+
+/// A presence channel: a private channel that tells who else is there.
+///
+/// A handle: cheap to clone, and usable from every thread. See
+/// [presence channels](https://pusher.com/docs/channels/using_channels/presence-channels/).
+///
+/// # Example
+///
+/// ```no_run
+/// # fn main() -> Result<(), pusher_channels::Error> {
+/// # let client = pusher_channels::Client::new(pusher_channels::Options::cluster("eu", "app-key"))?;
+/// let lobby = client.presence_channel("presence-lobby")?;
+/// let joined = lobby.bind_member_added();
+/// lobby.subscribe();
+/// for member in &joined {
+///     println!("{} joined; now they are {}", member.id(), lobby.members().len());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct PresenceChannel(ChannelHandle);
+
+channel!(PresenceChannel);
+trigger!(PresenceChannel);
+
+impl PresenceChannel {
+    /// Who is there now, this client's own user included. Never blocks.
+    ///
+    /// It is replaced as a whole with every subscription, and empty while the channel is not subscribed.
+    pub fn members(&self) -> Members {
+        self.0.0.client.shared().read(|core| core.machine.members(self.name()))
+    }
+
+    /// Receives each user that joins after this client has subscribed. A user with several connections
+    /// joins once.
+    pub fn bind_member_added(&self) -> Binding<Member> {
+        self.0.bind_here()
+    }
+
+    /// Receives each user that leaves, with what was known of them.
+    pub fn bind_member_removed(&self) -> Binding<Member> {
+        self.0.bind_at(Place::Removed)
+    }
+}
+
+/// An encrypted channel, whose events the server cannot read. They arrive decrypted.
+///
+/// When an event cannot be decrypted, the authorizer is asked for the key anew, at most every 5 s;
+/// later events wait for it, in order. What does not open with the new key either is lost and told by
+/// [`bind_decryption_error`](Self::bind_decryption_error). An event that came unencrypted is never
+/// delivered.
+///
+/// A handle: cheap to clone, and usable from every thread. See
+/// [encrypted channels](https://pusher.com/docs/channels/using_channels/encrypted-channels/).
+///
+/// # Example
+///
+/// ```no_run
+/// # fn main() -> Result<(), pusher_channels::Error> {
+/// # let client = pusher_channels::Client::new(pusher_channels::Options::cluster("eu", "app-key"))?;
+/// let ward = client.private_encrypted_channel("private-encrypted-ward")?;
+/// let alarms = ward.bind("alarm");
+/// ward.subscribe();
+/// for alarm in &alarms {
+///     println!("{}", alarm.data());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[cfg(feature = "encrypted")]
+#[derive(Clone)]
+pub struct PrivateEncryptedChannel(ChannelHandle);
+
+#[cfg(feature = "encrypted")]
+channel!(PrivateEncryptedChannel);
+
+#[cfg(feature = "encrypted")]
+impl PrivateEncryptedChannel {
+    /// Receives why an event could not be decrypted; the event is lost.
+    pub fn bind_decryption_error(&self) -> Binding<Error> {
+        self.0.bind_at(Place::Undecryptable)
+    }
+}

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use crate::binding::{Binding, Queue};
 use crate::builder::ClientBuilder;
-use crate::channel::{ChannelHandle, PublicChannel};
+#[cfg(feature = "encrypted")]
+use crate::channel::PrivateEncryptedChannel;
+use crate::channel::{ChannelHandle, PresenceChannel, PrivateChannel, PublicChannel};
 use crate::driver::{Core, Place, Shared};
 use crate::protocol::{ChannelKind, check_channel};
-use crate::{Error, ErrorKind, Event, Options, State, StateChange};
+use crate::{Authorizer, Error, ErrorKind, Event, Options, State, StateChange};
 
 /// A client of one app on one server: the connection, and the channels on it.
 ///
@@ -200,10 +202,94 @@ impl Client {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidName`] if the name is empty, longer than 164 characters, has a character
-    /// other than letters, digits and `_-=@,.;`, or is that of another kind of channel.
+    /// other than letters, digits and `_-=@,.;` (see [`ClientBuilder::check_channel_names`]), or is that
+    /// of another kind of channel.
     pub fn public_channel(&self, name: &str) -> Result<PublicChannel, Error> {
-        check_channel(name, ChannelKind::Public)?;
-        Ok(PublicChannel::new(ChannelHandle::new(self, name)))
+        Ok(PublicChannel::new(self.channel(name, ChannelKind::Public)?))
+    }
+
+    /// A handle to a private channel (`private-…`, or `private-cache-…`), which the server lets in
+    /// whom an [`Authorizer`] vouches for.
+    ///
+    /// # Errors
+    ///
+    /// As [`public_channel`](Self::public_channel).
+    pub fn private_channel(&self, name: &str) -> Result<PrivateChannel, Error> {
+        Ok(PrivateChannel::new(self.channel(name, ChannelKind::Private)?))
+    }
+
+    /// As [`private_channel`](Self::private_channel), with an authorizer for this channel alone. It
+    /// replaces the one before; a subscription that has failed is tried again with it.
+    ///
+    /// # Errors
+    ///
+    /// As [`public_channel`](Self::public_channel).
+    pub fn private_channel_with(
+        &self,
+        name: &str,
+        authorizer: impl Authorizer + 'static,
+    ) -> Result<PrivateChannel, Error> {
+        let channel = self.channel(name, ChannelKind::Private)?;
+        channel.set_authorizer(Arc::new(authorizer));
+        Ok(PrivateChannel::new(channel))
+    }
+
+    /// A handle to an encrypted channel (`private-encrypted-…`, or `private-encrypted-cache-…`), whose
+    /// events the server cannot read.
+    ///
+    /// # Errors
+    ///
+    /// As [`public_channel`](Self::public_channel).
+    #[cfg(feature = "encrypted")]
+    pub fn private_encrypted_channel(&self, name: &str) -> Result<PrivateEncryptedChannel, Error> {
+        Ok(PrivateEncryptedChannel::new(self.channel(name, ChannelKind::PrivateEncrypted)?))
+    }
+
+    /// As [`private_encrypted_channel`](Self::private_encrypted_channel), with an authorizer for this
+    /// channel alone, as [`private_channel_with`](Self::private_channel_with) takes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`public_channel`](Self::public_channel).
+    #[cfg(feature = "encrypted")]
+    pub fn private_encrypted_channel_with(
+        &self,
+        name: &str,
+        authorizer: impl Authorizer + 'static,
+    ) -> Result<PrivateEncryptedChannel, Error> {
+        let channel = self.channel(name, ChannelKind::PrivateEncrypted)?;
+        channel.set_authorizer(Arc::new(authorizer));
+        Ok(PrivateEncryptedChannel::new(channel))
+    }
+
+    /// A handle to a presence channel (`presence-…`, or `presence-cache-…`), which tells who else is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`public_channel`](Self::public_channel).
+    pub fn presence_channel(&self, name: &str) -> Result<PresenceChannel, Error> {
+        Ok(PresenceChannel::new(self.channel(name, ChannelKind::Presence)?))
+    }
+
+    /// As [`presence_channel`](Self::presence_channel), with an authorizer for this channel alone, as
+    /// [`private_channel_with`](Self::private_channel_with) takes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`public_channel`](Self::public_channel).
+    pub fn presence_channel_with(
+        &self,
+        name: &str,
+        authorizer: impl Authorizer + 'static,
+    ) -> Result<PresenceChannel, Error> {
+        let channel = self.channel(name, ChannelKind::Presence)?;
+        channel.set_authorizer(Arc::new(authorizer));
+        Ok(PresenceChannel::new(channel))
+    }
+
+    fn channel(&self, name: &str, kind: ChannelKind) -> Result<ChannelHandle, Error> {
+        check_channel(name, kind, self.shared().settings().check_names)?;
+        Ok(ChannelHandle::new(self, name))
     }
 
     /// Receives the events of this name on every channel.

@@ -103,7 +103,9 @@ pub use crossbeam_channel;
 pub use auth::{Auth, AuthRequest, Authorizer, HttpAuthorizer, SecretAuthorizer};
 pub use binding::{Binding, Queue};
 pub use builder::ClientBuilder;
-pub use channel::{Channel, PublicChannel};
+#[cfg(feature = "encrypted")]
+pub use channel::PrivateEncryptedChannel;
+pub use channel::{Channel, PresenceChannel, PrivateChannel, PublicChannel};
 pub use client::Client;
 pub use connection::{Connection, Connector, Message};
 pub use error::{Error, ErrorKind};

@@ -4,6 +4,7 @@
 //! and unlocks. News are then handed to the bindings, and frames, dials and hang-ups are carried out,
 //! both with the lock released and both in the order in which the machine gave them.
 
+mod authorizers;
 mod reader;
 mod routes;
 #[cfg(test)]
@@ -19,8 +20,10 @@ use crate::binding::{Binding, Queue};
 use crate::event::ChannelName;
 use crate::protocol::{Config, Machine, Now, Output};
 use crate::transport::{Interrupt, WebSocketConnector};
-use crate::{Connection, Connector, Error, Options, Reconnect, clock};
+use crate::{ChannelStatus, Connection, Connector, Error, Options, Reconnect, Tls, clock};
 
+pub(crate) use authorizers::ChannelAuthorizer;
+use authorizers::{Authorizers, Job};
 use routes::{Delivery, Routes};
 pub(crate) use routes::{Place, Routed};
 use threads::Threads;
@@ -44,6 +47,12 @@ pub(crate) struct Settings {
     pub(crate) dialer: Dialer,
     pub(crate) queue: Queue,
     pub(crate) stack_size: Option<usize>,
+    /// For every channel that has none of its own.
+    pub(crate) authorizer: Option<ChannelAuthorizer>,
+    pub(crate) max_authorizations: usize,
+    pub(crate) tls: Tls,
+    /// Whether channels' names must be as Pusher wants them.
+    pub(crate) check_names: bool,
 }
 
 /// What the client's handles and threads share.
@@ -71,6 +80,7 @@ pub(crate) struct Core {
     /// Until when the timer thread means to sleep.
     timer_until: Option<Duration>,
     threads: Threads,
+    authorizers: Authorizers,
 }
 
 /// The dial or connection of one generation.
@@ -86,6 +96,7 @@ enum Action {
     HangUp { link: Link, code: u16 },
     Send { generation: u64, connection: Arc<dyn Connection>, frame: String },
     Ask { question: u64, attempt: u32, error: Option<Error> },
+    StartWorker,
     Log(Level, String),
 }
 
@@ -99,6 +110,10 @@ impl Shared {
             performing: false,
             timer_until: None,
             threads: Threads::default(),
+            authorizers: Authorizers::new(
+                settings.authorizer.clone(),
+                settings.max_authorizations,
+            ),
         };
         Arc::new(Self {
             core: Mutex::new(core),
@@ -138,7 +153,7 @@ impl Shared {
                 let mut core = self.lock();
                 let now = self.now();
                 let result = input(&mut core.machine, now);
-                core.settle(&mut deliveries);
+                core.settle(&mut deliveries, now);
                 self.wake(&mut core);
                 (result, core.actions.is_empty())
             };
@@ -220,6 +235,7 @@ impl Shared {
                 }
             }
             Action::Ask { question, attempt, error } => self.start_policy(question, attempt, error),
+            Action::StartWorker => self.start_worker(),
             Action::Log(level, text) => {
                 log::log!(target: "pusher_channels::protocol", level, "{text}")
             }
@@ -253,6 +269,10 @@ impl Shared {
         }
     }
 
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     pub(crate) fn bind<T: Routed>(
         self: &Arc<Self>,
         place: Place,
@@ -264,9 +284,10 @@ impl Shared {
         core.routes.bind(&place.clone(), queue, move |counter| {
             if let Some(shared) = shared.upgrade() {
                 let mut core = shared.lock();
-                if let Some(channel) = core.routes.unbind::<T>(&place, counter) {
-                    core.machine.retire(&channel);
-                }
+                let unused = core.routes.unbind::<T>(&place, counter);
+                let retired = unused.and_then(|channel| core.retire(&channel));
+                drop(core);
+                drop(retired);
             }
         })
     }
@@ -276,10 +297,13 @@ impl Shared {
     }
 
     pub(crate) fn remove_handle(&self, channel: &ChannelName) {
-        let mut core = self.lock();
-        if let Some(channel) = core.routes.remove_handle(channel) {
-            core.machine.retire(&channel);
-        }
+        let retired = {
+            let mut core = self.lock();
+            let unused = core.routes.remove_handle(channel);
+            unused.and_then(|channel| core.retire(&channel))
+        };
+        // It is the user's, and so is what happens when it is dropped.
+        drop(retired);
     }
 
     /// Ends everything without waiting: the threads end soon, and every binding is disconnected.
@@ -287,8 +311,12 @@ impl Shared {
         self.act(|machine, now| machine.close(now));
         let mut core = self.lock();
         core.routes.close();
+        let authorizers = core.authorizers.close();
         drop(core);
         self.timer.notify_one();
+        for authorizer in authorizers {
+            authorizer.interrupt();
+        }
     }
 }
 
@@ -304,8 +332,17 @@ impl Drop for Performing<'_> {
 }
 
 impl Core {
+    /// Nobody has the channel in hand any more. Gives the authorizer that was only its own.
+    fn retire(&mut self, channel: &str) -> Option<ChannelAuthorizer> {
+        self.machine.retire(channel);
+        match self.machine.channel_status(channel) {
+            ChannelStatus::Idle => self.authorizers.remove(channel),
+            _ => None,
+        }
+    }
+
     /// Turns the machine's outputs into deliveries and actions, in order.
-    fn settle(&mut self, deliveries: &mut Vec<Delivery>) {
+    fn settle(&mut self, deliveries: &mut Vec<Delivery>, now: Now) {
         while let Some(output) = self.machine.poll_output() {
             match output {
                 Output::Notify(notice) => deliveries.push(self.routes.route(notice)),
@@ -328,6 +365,17 @@ impl Core {
                 }
                 Output::Ask { question, attempt, error } => {
                     self.actions.push(Action::Ask { question, attempt, error });
+                }
+                Output::Authorize { ticket, channel, socket_id, attempt } => {
+                    let job = Job { ticket, channel, socket_id, attempt };
+                    match self.authorizers.submit(job) {
+                        Ok(true) => self.actions.push(Action::StartWorker),
+                        Ok(false) => {}
+                        Err((job, error)) => {
+                            let (channel, ticket) = (&job.channel, job.ticket);
+                            self.machine.handle_authorization(channel, ticket, Err(error), now);
+                        }
+                    }
                 }
                 Output::Log(level, text) => self.actions.push(Action::Log(level, text)),
             }

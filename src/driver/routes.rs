@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::binding::{Binding, Counter, Queue, Sink};
 use crate::event::ChannelName;
 use crate::protocol::{ChannelNotice, Notice};
-use crate::{Error, Event, Gap, StateChange};
+use crate::{Error, Event, Gap, Member, StateChange};
 
 /// The sinks of one place. It is copied on change, so that delivery needs no lock.
 #[derive(Debug)]
@@ -28,6 +28,9 @@ struct ChannelRoutes {
     errors: List<Error>,
     counts: List<u64>,
     gaps: List<Gap>,
+    added: List<Member>,
+    removed: List<Member>,
+    undecryptable: List<Error>,
     /// How many handles of the user's name the channel.
     handles: usize,
 }
@@ -52,6 +55,10 @@ pub(crate) enum Place {
     /// Of a channel: its one list of that type, or all events.
     Channel(ChannelName),
     ChannelEvent(ChannelName, Box<str>),
+    /// Of a channel: events that cannot be decrypted.
+    Undecryptable(ChannelName),
+    /// Of a channel: members that have left.
+    Removed(ChannelName),
 }
 
 /// A type that can be bound to.
@@ -69,6 +76,7 @@ impl Routed for Event {
             Place::ChannelEvent(channel, name) => {
                 routes.channel(channel).events.by_name.entry(name.clone()).or_default()
             }
+            Place::Undecryptable(_) | Place::Removed(_) => return None,
         })
     }
 }
@@ -78,7 +86,18 @@ impl Routed for Error {
         match place {
             Place::Client => Some(&mut routes.errors),
             Place::Channel(channel) => Some(&mut routes.channel(channel).errors),
-            Place::ClientEvent(_) | Place::ChannelEvent(..) => None,
+            Place::Undecryptable(channel) => Some(&mut routes.channel(channel).undecryptable),
+            Place::ClientEvent(_) | Place::ChannelEvent(..) | Place::Removed(_) => None,
+        }
+    }
+}
+
+impl Routed for Member {
+    fn list<'a>(routes: &'a mut Routes, place: &Place) -> Option<&'a mut List<Self>> {
+        match place {
+            Place::Channel(channel) => Some(&mut routes.channel(channel).added),
+            Place::Removed(channel) => Some(&mut routes.channel(channel).removed),
+            _ => None,
         }
     }
 }
@@ -103,7 +122,7 @@ macro_rules! routed_on_channel {
             fn list<'a>(routes: &'a mut Routes, place: &Place) -> Option<&'a mut List<Self>> {
                 match place {
                     Place::Channel(channel) => Some(&mut routes.channel(channel).$field),
-                    Place::Client | Place::ClientEvent(_) | Place::ChannelEvent(..) => None,
+                    _ => None,
                 }
             }
         }
@@ -151,7 +170,9 @@ impl Routes {
                 }
                 None
             }
-            Place::Channel(channel) => self.prune(channel),
+            Place::Channel(channel) | Place::Undecryptable(channel) | Place::Removed(channel) => {
+                self.prune(channel)
+            }
             Place::ChannelEvent(channel, name) => {
                 if !left {
                     self.channel(channel).events.by_name.remove(name);
@@ -203,6 +224,18 @@ impl Routes {
             Notice::Channel(name, notice) => {
                 let routes = self.channels.get(&name);
                 match notice {
+                    ChannelNotice::MemberAdded(member) => {
+                        Delivery::Member(member, routes.and_then(|routes| routes.added.snapshot()))
+                    }
+                    ChannelNotice::MemberRemoved(member) => {
+                        let sinks = routes.and_then(|routes| routes.removed.snapshot());
+                        Delivery::Member(member, sinks)
+                    }
+                    #[cfg(feature = "encrypted")]
+                    ChannelNotice::Undecryptable(error) => {
+                        let sinks = routes.and_then(|routes| routes.undecryptable.snapshot());
+                        Delivery::Error(error, sinks)
+                    }
                     ChannelNotice::Failed(error) => {
                         Delivery::Error(error, routes.and_then(|routes| routes.errors.snapshot()))
                     }
@@ -239,6 +272,9 @@ impl ChannelRoutes {
             && self.errors.0.is_none()
             && self.counts.0.is_none()
             && self.gaps.0.is_none()
+            && self.added.0.is_none()
+            && self.removed.0.is_none()
+            && self.undecryptable.0.is_none()
     }
 }
 
@@ -275,6 +311,7 @@ pub(super) enum Delivery {
     Event(Event, [Option<Snapshot<Event>>; 4]),
     Count(u64, Option<Snapshot<u64>>),
     Gap(Gap, Option<Snapshot<Gap>>),
+    Member(Member, Option<Snapshot<Member>>),
 }
 
 impl Delivery {
@@ -291,6 +328,7 @@ impl Delivery {
             Self::Error(error, sinks) => (hand(&error, sinks), "errors"),
             Self::Count(count, sinks) => (hand(&count, sinks), "subscription counts"),
             Self::Gap(gap, sinks) => (hand(&gap, sinks), "gaps"),
+            Self::Member(member, sinks) => (hand(&member, sinks), "members"),
             Self::Event(event, lists) => {
                 let overflowed = lists
                     .into_iter()

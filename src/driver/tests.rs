@@ -30,6 +30,7 @@ fn looking_up() -> (Client, mpsc::Sender<()>) {
             connect_timeout: MINUTE,
             subscribe_timeout: MINUTE,
             policy: Policy::Never,
+            client_event_limit: None,
             seed: 0,
         },
         options: Options::host("name.example", "key").tls(false),
@@ -37,6 +38,10 @@ fn looking_up() -> (Client, mpsc::Sender<()>) {
         dialer: Dialer::BuiltIn(connector),
         queue: Queue::default(),
         stack_size: None,
+        authorizer: None,
+        max_authorizations: 1,
+        tls: Tls::default(),
+        check_names: true,
     }));
     client.connect();
     wait.recv_timeout(10 * AT_ONCE).unwrap();

@@ -17,7 +17,7 @@ pub(crate) enum ChannelKind {
 }
 
 impl ChannelKind {
-    fn of(name: &str) -> Self {
+    pub(super) fn of(name: &str) -> Self {
         if name.starts_with("private-encrypted-") {
             Self::PrivateEncrypted
         } else if name.starts_with("private-") {
@@ -39,12 +39,27 @@ impl ChannelKind {
     }
 }
 
-/// Checks that `name` may be sent to a server and is of the `wanted` kind.
-pub(crate) fn check_channel(name: &str, wanted: ChannelKind) -> Result<(), Error> {
-    let wrong = |message: String| Err(Error::message(ErrorKind::InvalidName, message));
+fn wrong(message: String) -> Result<(), Error> {
+    Err(Error::message(ErrorKind::InvalidName, message))
+}
+
+/// Checks that `name` is of the `wanted` kind, and unless told otherwise, that it is as Pusher wants it.
+pub(crate) fn check_channel(name: &str, wanted: ChannelKind, strictly: bool) -> Result<(), Error> {
     if name.is_empty() {
         return wrong("a channel's name must not be empty".into());
     }
+    if strictly {
+        check_characters(name)?;
+    }
+    let kind = ChannelKind::of(name);
+    if kind != wanted {
+        let (is, not) = (kind.words(), wanted.words());
+        return wrong(format!("{name:.200} is the name of {is}, not of {not}"));
+    }
+    Ok(())
+}
+
+fn check_characters(name: &str) -> Result<(), Error> {
     if name.len() > MAX_LEN {
         return wrong(format!(
             "a channel's name has at most {MAX_LEN} characters, this has {}",
@@ -57,11 +72,6 @@ pub(crate) fn check_channel(name: &str, wanted: ChannelKind) -> Result<(), Error
             "{bad:?} is not allowed in a channel's name: use letters, digits and _ - = @ , . ;"
         ));
     }
-    let kind = ChannelKind::of(name);
-    if kind != wanted {
-        let (is, not) = (kind.words(), wanted.words());
-        return wrong(format!("{name} is the name of {is}, not of {not}"));
-    }
     Ok(())
 }
 
@@ -71,7 +81,7 @@ mod tests {
 
     #[test]
     fn public_names() {
-        let check = |name: &str| check_channel(name, ChannelKind::Public).map_err(|e| e.kind());
+        let check = |name: &str| check_channel(name, ChannelKind::Public, true).map_err(|e| e.kind());
         for good in ["a", "cache-a", "Az09_-=@,.;", "privat-x", &"x".repeat(164)] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
@@ -79,6 +89,13 @@ mod tests {
         for bad in ["", "a b", "ä", "#server", "a/b", "private-a", "presence-cache-a", &long] {
             assert_eq!(check(bad), Err(ErrorKind::InvalidName), "{bad}");
         }
+    }
+
+    #[test]
+    fn other_servers_have_other_rules_but_the_same_prefixes() {
+        let check = |name: &str| check_channel(name, ChannelKind::Public, false).is_ok();
+        assert!(check(&"x".repeat(1000)) && check("ä b") && check("#x"));
+        assert!(!check("") && !check("private-a"));
     }
 
     #[test]

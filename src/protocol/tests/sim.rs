@@ -32,6 +32,7 @@ pub(super) fn config() -> Config {
         connect_timeout: CONNECT,
         subscribe_timeout: SUBSCRIBE,
         policy: backoff(None),
+        client_event_limit: Some(10),
         seed: 7,
     }
 }
