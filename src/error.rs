@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -34,6 +35,7 @@ struct Inner {
     channel: Option<String>,
     close_code: Option<u16>,
     http_status: Option<u16>,
+    retry_after: Option<Duration>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -115,6 +117,7 @@ impl Error {
             channel: None,
             close_code: None,
             http_status: None,
+            retry_after: None,
             source: None,
         }))
     }
@@ -129,6 +132,10 @@ impl Error {
         self.edit(|inner| inner.source = Some(Arc::from(cause)))
     }
 
+    pub(crate) fn with_message(self, message: String) -> Self {
+        self.edit(|inner| inner.message = message)
+    }
+
     pub(crate) fn on_channel(self, name: &str) -> Self {
         self.edit(|inner| inner.channel = Some(name.to_owned()))
     }
@@ -139,6 +146,10 @@ impl Error {
 
     pub(crate) fn with_http_status(self, status: u16) -> Self {
         self.edit(|inner| inner.http_status = Some(status))
+    }
+
+    pub(crate) fn with_retry_after(self, wait: Duration) -> Self {
+        self.edit(|inner| inner.retry_after = Some(wait))
     }
 
     /// Its class.
@@ -192,6 +203,11 @@ impl Error {
     /// The HTTP status that the server, a proxy or an endpoint answered with.
     pub fn http_status(&self) -> Option<u16> {
         self.0.http_status
+    }
+
+    /// How long the endpoint asked to wait, in `Retry-After` of a status 429 or 503; at most a day.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
     }
 
     /// The channel that this is about.
@@ -255,6 +271,9 @@ impl fmt::Debug for Error {
         }
         if let Some(status) = inner.http_status {
             out.field("http_status", &status);
+        }
+        if let Some(wait) = inner.retry_after {
+            out.field("retry_after", &wait);
         }
         if let Some(source) = &inner.source {
             out.field("source", source);

@@ -304,7 +304,7 @@ fn check_url(url: &str) -> Result<String, Error> {
 }
 
 /// As RFC 3986 wants every part of a path or query that is not plain.
-fn percent_encode(text: &str, into: &mut String) {
+pub(crate) fn percent_encode(text: &str, into: &mut String) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             into.push(byte.into());

@@ -17,7 +17,7 @@ use std::fmt;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Tls {
     roots: Vec<Root>,
     accept_invalid_certs: bool,
@@ -27,7 +27,7 @@ pub struct Tls {
     not(any(feature = "native-tls", feature = "rustls")),
     expect(dead_code, reason = "without TLS nothing reads the certificates")
 )]
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Root {
     Pem(Vec<u8>),
     Der(Vec<u8>),

@@ -210,10 +210,13 @@ impl Shared {
         });
         let mut answers = answers.into_iter();
         for job in &jobs {
-            self.answer(job, answers.next().unwrap_or_else(|| {
-                let message = "the authorizer's authorize_many gave too few answers";
-                Err(Error::message(ErrorKind::Auth, message))
-            }));
+            self.answer(
+                job,
+                answers.next().unwrap_or_else(|| {
+                    let message = "the authorizer's authorize_many gave too few answers";
+                    Err(Error::message(ErrorKind::Auth, message))
+                }),
+            );
         }
     }
 

@@ -110,10 +110,7 @@ impl Shared {
             performing: false,
             timer_until: None,
             threads: Threads::default(),
-            authorizers: Authorizers::new(
-                settings.authorizer.clone(),
-                settings.max_authorizations,
-            ),
+            authorizers: Authorizers::new(settings.authorizer.clone(), settings.max_authorizations),
         };
         Arc::new(Self {
             core: Mutex::new(core),

@@ -64,7 +64,8 @@ impl Machine {
     /// The authorizer of a channel was replaced: a subscription that failed is tried again.
     pub(crate) fn authorizer_changed(&mut self, name: &str, now: Now) {
         self.observe(now);
-        let failed = |status: &Status| matches!(status, Status::Failed(_) | Status::Postponed { .. });
+        let failed =
+            |status: &Status| matches!(status, Status::Failed(_) | Status::Postponed { .. });
         if matches!(self.phase, Phase::Live(_))
             && self.channels.get(name).is_some_and(|channel| failed(&channel.status))
         {

@@ -48,7 +48,10 @@ pub(super) enum Status {
     Idle,
     Authorizing(Question),
     /// The authorizer is to be asked again at that time, as this attempt.
-    Postponed { until: Duration, attempt: u32 },
+    Postponed {
+        until: Duration,
+        attempt: u32,
+    },
     /// The authorizer leaves it to the signed-in user, who is awaited until then.
     AwaitingUser(Duration),
     /// The subscribe frame is out; the answer is due at the deadline.

@@ -4,9 +4,9 @@ use log::Level;
 
 use super::channels::{Channel, Status};
 use super::connection::Phase;
+use super::frame::{self, Established, Refusal};
 use super::name::ChannelKind;
 use super::presence;
-use super::frame::{self, Established, Refusal};
 use super::{ChannelNotice, Machine, Notice, Now};
 use crate::{Error, Event};
 

@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn public_names() {
-        let check = |name: &str| check_channel(name, ChannelKind::Public, true).map_err(|e| e.kind());
+        let check =
+            |name: &str| check_channel(name, ChannelKind::Public, true).map_err(|e| e.kind());
         for good in ["a", "cache-a", "Az09_-=@,.;", "privat-x", &"x".repeat(164)] {
             assert_eq!(check(good), Ok(()), "{good}");
         }

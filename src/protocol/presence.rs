@@ -35,8 +35,10 @@ pub(super) fn members(data: &str, me: Option<&str>) -> Members {
     let data = fields(data);
     let presence = data.get("presence").map(|presence| fields(presence.get())).unwrap_or_default();
     let hash = presence.get("hash").map(|hash| fields(hash.get())).unwrap_or_default();
-    let ids: Vec<Value> =
-        presence.get("ids").and_then(|ids| serde_json::from_str(ids.get()).ok()).unwrap_or_default();
+    let ids: Vec<Value> = presence
+        .get("ids")
+        .and_then(|ids| serde_json::from_str(ids.get()).ok())
+        .unwrap_or_default();
     let listed = ids.iter().filter_map(id).filter(|id| !hash.contains_key(id));
     let listed: Vec<Member> = listed.map(|id| Member::new(&id, "null")).collect();
     let known = hash.iter().map(|(id, info)| Member::new(id, info.get()));

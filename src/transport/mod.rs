@@ -26,6 +26,8 @@ use crate::{Connection, Connector, Error, ErrorKind, Tls};
 
 #[cfg(feature = "testing")]
 pub(crate) use handshake::accept;
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+pub(crate) use tls::roots as tls_roots;
 pub(crate) use websocket::WebSocket;
 
 /// Ends a dial from any thread: sets a flag and wakes whatever wait is under way.

@@ -20,6 +20,8 @@ mod none;
 use none as library;
 
 pub(super) use library::TlsConnector;
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+pub(crate) use library::roots;
 
 /// What WebSocket runs over.
 pub(super) enum Stream {

@@ -81,6 +81,17 @@ impl TlsConnector {
     }
 }
 
+/// The certificates of `tls`, in DER, after the same checks.
+pub(crate) fn roots(tls: &Tls) -> Result<Vec<Vec<u8>>, Error> {
+    let mut roots = Vec::new();
+    for root in tls.roots() {
+        for certificate in read(root)? {
+            roots.push(certificate.to_der().map_err(|error| wrong_certificate().caused_by(error))?);
+        }
+    }
+    Ok(roots)
+}
+
 fn read(root: &Root) -> Result<Vec<Certificate>, Error> {
     let certificates = match root {
         Root::Pem(pem) => Certificate::stack_from_pem(pem),

@@ -120,6 +120,15 @@ impl TlsConnector {
     }
 }
 
+/// The certificates of `tls`, in DER, after the same checks.
+pub(crate) fn roots(tls: &Tls) -> Result<Vec<Vec<u8>>, Error> {
+    let mut roots = Vec::new();
+    for root in tls.roots() {
+        roots.extend(read(root)?.iter().map(|certificate| certificate.to_vec()));
+    }
+    Ok(roots)
+}
+
 fn read(root: &Root) -> Result<Vec<CertificateDer<'static>>, Error> {
     let certificates = match root {
         Root::Pem(pem) => CertificateDer::pem_slice_iter(pem)

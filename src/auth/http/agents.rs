@@ -1,0 +1,299 @@
+//! Who carries the requests: ureq, told everything that it would otherwise look up or refuse loudly.
+
+use std::io::{self, Read as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ureq::config::{AutoHeaderValue, ConfigBuilder};
+use ureq::http::{Request, Response, Uri, header};
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::typestate::AgentScope;
+use ureq::{Agent, AsSendBody, Body};
+
+use super::answer::{Answer, is_good, retry_after};
+use super::request::host_of;
+use crate::{Error, ErrorKind, Tls, clock};
+
+/// What is read of a refusal, in bytes.
+const REFUSAL: u64 = 16 * 1024;
+/// Longer timeouts count as this, so that adding them to a time cannot fail.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// Servers often close idle connections after 5 s; to meet one just then would fail a request.
+const IDLE: Duration = Duration::from_secs(3);
+
+type Builder = ConfigBuilder<AgentScope>;
+
+/// Makes agents when they are needed, and others after an interruption.
+pub(super) struct Agents {
+    /// The authorizer's own settings, which win over the client's.
+    pub(super) tls: Option<Tls>,
+    pub(super) timeout: Duration,
+    pub(super) max_body: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    client_tls: Tls,
+    current: Option<Pair>,
+}
+
+/// ureq trusts either the platform's roots or those given, but not both, so two agents take turns.
+#[derive(Clone)]
+struct Pair {
+    platform: Agent,
+    given: Option<Agent>,
+    /// The platform's roots were the right ones last time.
+    platform_first: Arc<AtomicBool>,
+}
+
+impl Default for Agents {
+    fn default() -> Self {
+        Self {
+            tls: None,
+            timeout: Duration::from_secs(10),
+            max_body: 256 * 1024,
+            state: Mutex::default(),
+        }
+    }
+}
+
+impl Agents {
+    pub(super) fn use_tls(&self, tls: &Tls) {
+        let mut state = self.lock();
+        // The agents that are there stay if they can, since only they can be interrupted.
+        if self.tls.is_none() && state.client_tls != *tls {
+            state.client_tls = tls.clone();
+            state.current = None;
+        }
+    }
+
+    pub(super) fn interrupt(&self) {
+        let current = self.lock().current.take();
+        if let Some(pair) = current {
+            pair.platform.shutdown();
+            if let Some(given) = pair.given {
+                given.shutdown();
+            }
+        }
+    }
+
+    /// Whether the TLS settings can be used.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.pair().map(|_| ())
+    }
+
+    pub(super) fn send(&self, request: &Request<Option<String>>) -> Result<Answer, Error> {
+        let secure = check_scheme(request.uri())?;
+        let pair = self.pair()?;
+        let Some(given) = pair.given.as_ref().filter(|_| secure) else {
+            return self.exchange(&pair.platform, request, None);
+        };
+        let start = clock::now();
+        let platform_first = pair.platform_first.load(Ordering::Relaxed);
+        let (first, second) =
+            if platform_first { (&pair.platform, given) } else { (given, &pair.platform) };
+        let failure = match self.exchange(first, request, None) {
+            // Nothing but the handshake has happened yet.
+            Err(error) if error.kind() == ErrorKind::Tls => error,
+            result => return result,
+        };
+        let left = self.timeout().saturating_sub(clock::now().saturating_duration_since(start));
+        let result = self.exchange(second, request, Some(left));
+        match result {
+            Err(error) if error.kind() == ErrorKind::Tls => {
+                let (by_given, by_platform) =
+                    if platform_first { (error, failure) } else { (failure, error) };
+                Err(trusted_by_neither(host_of(request.uri()), &by_given, by_platform))
+            }
+            result => {
+                pair.platform_first.store(!platform_first, Ordering::Relaxed);
+                result
+            }
+        }
+    }
+
+    /// `left` is what is left of the timeout, if not all of it.
+    fn exchange(
+        &self,
+        agent: &Agent,
+        request: &Request<Option<String>>,
+        left: Option<Duration>,
+    ) -> Result<Answer, Error> {
+        let failed = |error| failed(host_of(request.uri()), error);
+        let (parts, body) = request.clone().into_parts();
+        let response = match body {
+            Some(body) => agent.run(limit(agent, Request::from_parts(parts, body), left)),
+            None => agent.run(limit(agent, Request::from_parts(parts, ()), left)),
+        };
+        self.read(response.map_err(failed)?, host_of(request.uri()))
+    }
+
+    fn read(&self, response: Response<Body>, host: &str) -> Result<Answer, Error> {
+        let status = response.status().as_u16();
+        let wait =
+            response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = retry_after(status, wait);
+        let mut body = Vec::new();
+        let reader = response.into_body().into_reader();
+        if is_good(status) {
+            let limit = u64::try_from(self.max_body).unwrap_or(u64::MAX);
+            let read = reader.take(limit.saturating_add(1)).read_to_end(&mut body);
+            read.map_err(|error| failed(host, error.into()))?;
+            if body.len() > self.max_body {
+                let message =
+                    format!("authorization at {host}: the answer is longer than {limit} bytes");
+                return Err(Error::message(ErrorKind::TooLarge, message));
+            }
+        } else {
+            // The status says enough if the rest does not come.
+            let _ = reader.take(REFUSAL).read_to_end(&mut body);
+        }
+        Ok(Answer { status, retry_after, body })
+    }
+
+    fn pair(&self) -> Result<Pair, Error> {
+        let mut state = self.lock();
+        if let Some(pair) = &state.current {
+            return Ok(pair.clone());
+        }
+        let pair = self.build(self.tls.as_ref().unwrap_or(&state.client_tls))?;
+        state.current = Some(pair.clone());
+        Ok(pair)
+    }
+
+    #[cfg(any(feature = "native-tls", feature = "rustls"))]
+    fn build(&self, tls: &Tls) -> Result<Pair, Error> {
+        let roots = crate::transport::tls_roots(tls)?;
+        let danger = tls.accepts_invalid_certs();
+        let agent = |roots| {
+            let config = TlsConfig::builder()
+                .provider(if cfg!(feature = "native-tls") {
+                    TlsProvider::NativeTls
+                } else {
+                    TlsProvider::Rustls
+                })
+                .root_certs(roots)
+                .disable_verification(danger);
+            // Passed on explicitly: the default of the process may be another, or none.
+            #[cfg(feature = "rustls")]
+            let config = config.unversioned_rustls_crypto_provider(Arc::new(
+                rustls::crypto::ring::default_provider(),
+            ));
+            self.config(|builder| builder.tls_config(config.build()))
+        };
+        let given = (!roots.is_empty() && !danger).then(|| {
+            let roots = roots.iter().map(|der| Certificate::from_der(der).to_owned());
+            agent(RootCerts::from(roots))
+        });
+        Ok(Pair {
+            platform: agent(RootCerts::PlatformVerifier),
+            given,
+            platform_first: Arc::default(),
+        })
+    }
+
+    #[cfg(not(any(feature = "native-tls", feature = "rustls")))]
+    #[expect(clippy::unnecessary_wraps, reason = "with TLS it can fail")]
+    fn build(&self, _: &Tls) -> Result<Pair, Error> {
+        let platform = self.config(|builder| builder);
+        Ok(Pair { platform, given: None, platform_first: Arc::default() })
+    }
+
+    fn config(&self, with_tls: impl FnOnce(Builder) -> Builder) -> Agent {
+        let builder = Agent::config_builder()
+            .timeout_global(Some(self.timeout()))
+            .http_status_as_error(false)
+            // Redirects are given back as they are.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            // Not from the environment.
+            .proxy(None)
+            .user_agent(concat!("pusher-channels/", env!("CARGO_PKG_VERSION")))
+            .accept_encoding(AutoHeaderValue::None)
+            .max_idle_age(IDLE);
+        with_tls(builder).build().new_agent()
+    }
+
+    fn timeout(&self) -> Duration {
+        self.timeout.min(LONGEST)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether it is `https`; fails if that cannot be had.
+pub(super) fn check_scheme(uri: &Uri) -> Result<bool, Error> {
+    let secure = uri.scheme_str() == Some("https");
+    if secure && !cfg!(any(feature = "native-tls", feature = "rustls")) {
+        let message = "this build has no TLS for https://: turn on the feature `native-tls` or \
+                       `rustls` of pusher-channels";
+        return Err(Error::message(ErrorKind::Config, message));
+    }
+    Ok(secure)
+}
+
+/// The source is what the platform says, since most certificates are signed by one that it knows.
+fn trusted_by_neither(host: &str, by_given: &Error, by_platform: Error) -> Error {
+    let why = std::error::Error::source(by_given).map(ToString::to_string).unwrap_or_default();
+    let message = format!(
+        "authorization at {host}: {}, also with the root certificates given ({why})",
+        ErrorKind::Tls
+    );
+    by_platform.with_message(message)
+}
+
+/// Not for every request: ureq sets TLS up anew for one that has a setting of its own.
+fn limit<B: AsSendBody>(agent: &Agent, request: Request<B>, left: Option<Duration>) -> Request<B> {
+    match left {
+        Some(_) => agent.configure_request(request).timeout_global(left).build(),
+        None => request,
+    }
+}
+
+fn failed(host: &str, error: ureq::Error) -> Error {
+    let told = |kind: ErrorKind| Error::message(kind, format!("authorization at {host}: {kind}"));
+    match error {
+        ureq::Error::Io(error) => failed_io(told, error),
+        ureq::Error::Timeout(_) => told(ErrorKind::Timeout).caused_by(error),
+        ureq::Error::HostNotFound => told(ErrorKind::Dns).caused_by(error),
+        // Its text has the URL, with the query.
+        ureq::Error::BadUri(_) => told(ErrorKind::Config),
+        ureq::Error::Tls(_) => told(ErrorKind::Tls).caused_by(error),
+        #[cfg(any(feature = "native-tls", feature = "rustls"))]
+        ureq::Error::Pem(error) => told(ErrorKind::Tls).caused_by(error),
+        #[cfg(feature = "rustls")]
+        ureq::Error::Rustls(error) => told(ErrorKind::Tls).caused_by(error),
+        #[cfg(feature = "native-tls")]
+        ureq::Error::NativeTls(error) => told(ErrorKind::Tls).caused_by(error),
+        error => {
+            let message = format!("authorization at {host}: the answer is not HTTP");
+            Error::message(ErrorKind::Auth, message).caused_by(error)
+        }
+    }
+}
+
+fn failed_io(told: impl Fn(ErrorKind) -> Error, error: io::Error) -> Error {
+    #[cfg(feature = "rustls")]
+    let error = match error.downcast::<rustls::Error>() {
+        Ok(error) => return told(ErrorKind::Tls).caused_by(error),
+        Err(error) => error,
+    };
+    let kind = match error.kind() {
+        io::ErrorKind::TimedOut => ErrorKind::Timeout,
+        _ if is_lookup(&error) => ErrorKind::Dns,
+        _ => ErrorKind::Io,
+    };
+    told(kind).caused_by(error)
+}
+
+/// The standard library gives what a look-up failed with no kind of its own.
+fn is_lookup(error: &io::Error) -> bool {
+    let text = error.to_string();
+    text.starts_with("failed to lookup")
+        || cfg!(windows) && matches!(error.raw_os_error(), Some(11001..=11004))
+}

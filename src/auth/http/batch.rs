@@ -1,0 +1,100 @@
+//! Many questions in one request.
+
+use serde_json::Value;
+
+use super::HttpAuthorizer;
+use super::answer::{excerpt, is_good, refused};
+use super::request::Field;
+use crate::{Auth, AuthRequest, Error, ErrorKind};
+
+/// One request for each endpoint, which is one unless they depend on the channel.
+pub(super) fn authorize(
+    http: &HttpAuthorizer,
+    requests: &[AuthRequest],
+) -> Vec<Result<Auth, Error>> {
+    let mut groups: Vec<(String, &str, Vec<&str>)> = Vec::new();
+    let mut places = Vec::with_capacity(requests.len());
+    for request in requests {
+        let url = http.url(request);
+        let socket_id = request.socket_id();
+        let known = groups.iter().position(|(u, s, _)| *u == url && *s == socket_id);
+        let group = known.unwrap_or(groups.len());
+        if known.is_none() {
+            groups.push((url, socket_id, Vec::new()));
+        }
+        if let Some((_, _, channels)) = groups.get_mut(group) {
+            channels.push(request.channel());
+        }
+        places.push(group);
+    }
+    let mut answers: Vec<_> = groups
+        .iter()
+        .map(|(url, socket_id, channels)| ask(http, url, socket_id, channels).into_iter())
+        .collect();
+    places
+        .into_iter()
+        .map(|group| {
+            let next = answers.get_mut(group).and_then(Iterator::next);
+            next.unwrap_or_else(|| Err(Error::message(ErrorKind::Internal, "an answer was lost")))
+        })
+        .collect()
+}
+
+fn ask(
+    http: &HttpAuthorizer,
+    url: &str,
+    socket_id: &str,
+    channels: &[&str],
+) -> Vec<Result<Auth, Error>> {
+    let fields = vec![
+        ("socket_id", Field::Text(socket_id)),
+        ("channel_name", Field::List(channels.to_vec())),
+    ];
+    let read = |text: &str, secrets: &[&str]| {
+        let answer: Value = serde_json::from_str(text).map_err(|error| {
+            wrong("the answer to the batched authorization is no JSON").caused_by(error)
+        })?;
+        if !answer.is_object() {
+            return Err(wrong("the answer to the batched authorization is no JSON object"));
+        }
+        let answers = answer.get(socket_id).filter(|under| under.is_object()).unwrap_or(&answer);
+        Ok(channels
+            .iter()
+            .map(|channel| one(http, answers.get(*channel), secrets))
+            .collect::<Vec<_>>())
+    };
+    match http.ask(url, fields, read) {
+        Ok(results) => results,
+        Err(error) => channels.iter().map(|_| Err(error.clone())).collect(),
+    }
+}
+
+fn one(http: &HttpAuthorizer, answer: Option<&Value>, secrets: &[&str]) -> Result<Auth, Error> {
+    let Some(answer) = answer.filter(|answer| answer.is_object()) else {
+        return Err(wrong("the answer to the batched authorization lacks the channel"));
+    };
+    let data = match answer.get("data") {
+        None => None,
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(data) => Some(data.to_string()),
+    };
+    let status = match answer.get("status") {
+        None | Some(Value::Null) => 200,
+        Some(status) => status
+            .as_u64()
+            .and_then(|status| u16::try_from(status).ok())
+            .ok_or_else(|| wrong("the batched authorization has a status that is no number"))?,
+    };
+    if !is_good(status) {
+        let excerpt = excerpt(&data.unwrap_or_default(), secrets);
+        return Err(refused("batched authorization", status, &excerpt));
+    }
+    match data {
+        Some(text) => http.parse(&text),
+        None => Err(wrong("the batched authorization has no data")),
+    }
+}
+
+fn wrong(message: &str) -> Error {
+    Error::message(ErrorKind::Auth, message)
+}

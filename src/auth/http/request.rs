@@ -1,0 +1,171 @@
+//! What an endpoint is asked: a form, JSON or a query.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+
+use crate::options::percent_encode;
+use crate::{Error, ErrorKind};
+
+pub(super) type Pairs = Vec<(String, String)>;
+
+/// What a request tells beside what its user adds.
+pub(super) enum Field<'a> {
+    Text(&'a str),
+    List(Vec<&'a str>),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Style {
+    #[default]
+    Form,
+    Json,
+    Query,
+}
+
+/// One request of an endpoint.
+pub(super) struct Question<'a> {
+    pub(super) url: &'a str,
+    pub(super) style: Style,
+    pub(super) headers: Pairs,
+    pub(super) fields: Vec<(&'a str, Field<'a>)>,
+    pub(super) params: Pairs,
+}
+
+impl Question<'_> {
+    /// An absent body is a GET.
+    pub(super) fn request(&self) -> Result<http::Request<Option<String>>, Error> {
+        let uri = check_url(self.url)?;
+        let mut request = http::Request::new(None);
+        let content_type = match self.style {
+            Style::Form => {
+                *request.body_mut() = Some(self.form(false));
+                Some("application/x-www-form-urlencoded")
+            }
+            Style::Json => {
+                *request.body_mut() = Some(self.json());
+                Some("application/json")
+            }
+            Style::Query => None,
+        };
+        if request.body().is_some() {
+            *request.method_mut() = Method::POST;
+            *request.uri_mut() = uri;
+        } else {
+            *request.uri_mut() = self.with_query()?;
+        }
+        // Some frameworks redirect to a page for people unless JSON is asked for.
+        set(request.headers_mut(), header::ACCEPT.as_str(), "application/json")?;
+        if let Some(content_type) = content_type {
+            set(request.headers_mut(), header::CONTENT_TYPE.as_str(), content_type)?;
+        }
+        for (name, value) in &self.headers {
+            set(request.headers_mut(), name, value)?;
+        }
+        Ok(request)
+    }
+
+    /// What an answer must not be shown with, should it repeat it.
+    pub(super) fn secrets(&self) -> Vec<&str> {
+        let mut secrets = Vec::new();
+        for (_, value) in self.headers.iter().chain(&self.params) {
+            secrets.push(value.as_str());
+            secrets.extend(value.split_whitespace());
+        }
+        secrets
+    }
+
+    fn with_query(&self) -> Result<Uri, Error> {
+        let url = self.url.split('#').next().unwrap_or_default();
+        let joint = if url.contains('?') { '&' } else { '?' };
+        check_url(&format!("{url}{joint}{}", self.form(true)))
+    }
+
+    /// A list's names are `name[0]`, `name[1]` and so on; their brackets are no part of a URL.
+    fn form(&self, in_url: bool) -> String {
+        let mut form = String::new();
+        let mut add = |name: &str, value: &str| {
+            if !form.is_empty() {
+                form.push('&');
+            }
+            form.push_str(name);
+            form.push('=');
+            percent_encode(value, &mut form);
+        };
+        let (open, close) = if in_url { ("%5B", "%5D") } else { ("[", "]") };
+        let mut full_name = String::new();
+        for (name, field) in &self.fields {
+            match field {
+                Field::Text(text) => add(name, text),
+                Field::List(texts) => {
+                    for (index, text) in texts.iter().enumerate() {
+                        full_name.clear();
+                        let _ = write!(full_name, "{name}{open}{index}{close}");
+                        add(&full_name, text);
+                    }
+                }
+            }
+        }
+        for (name, value) in &self.params {
+            full_name.clear();
+            percent_encode(name, &mut full_name);
+            add(&full_name, value);
+        }
+        form
+    }
+
+    fn json(&self) -> String {
+        let mut object = Map::new();
+        for (name, field) in &self.fields {
+            let value = match field {
+                Field::Text(text) => Value::from(*text),
+                Field::List(texts) => Value::from(texts.clone()),
+            };
+            object.insert((*name).to_owned(), value);
+        }
+        for (name, value) in &self.params {
+            object.insert(name.clone(), Value::from(value.as_str()));
+        }
+        Value::Object(object).to_string()
+    }
+}
+
+/// Of two of the same name the later one counts.
+fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Error> {
+    let wrong = || "a header of the authorization has characters that HTTP does not allow";
+    let wrong = || Error::message(ErrorKind::Config, wrong());
+    let name = HeaderName::try_from(name).map_err(|error| wrong().caused_by(error))?;
+    let value = HeaderValue::try_from(value).map_err(|error| wrong().caused_by(error))?;
+    headers.insert(name, value);
+    Ok(())
+}
+
+pub(super) fn check_header(name: &str, value: &str) -> Result<(), Error> {
+    set(&mut HeaderMap::new(), name, value)
+}
+
+/// The text is not shown, since a query may hold a secret.
+pub(super) fn check_url(url: &str) -> Result<Uri, Error> {
+    let wrong = |what: &str| {
+        Error::message(ErrorKind::Config, format!("the URL of the authorization endpoint {what}"))
+    };
+    let uri: Uri = url
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| wrong("is not a URL").caused_by(error))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(wrong("does not start with http:// or https://"));
+    }
+    if uri.host().unwrap_or_default().is_empty() {
+        return Err(wrong("has no host"));
+    }
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(wrong("has a user name, which is not sent: set a header `authorization`"));
+    }
+    Ok(uri)
+}
+
+/// To name the endpoint by in messages.
+pub(super) fn host_of(uri: &Uri) -> &str {
+    uri.host().unwrap_or_default()
+}
