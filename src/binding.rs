@@ -60,8 +60,10 @@ pub struct Binding<T> {
     receiver: Receiver<T>,
     counter: Arc<Counter>,
     /// Takes it out of the client's tables.
-    unbind: Option<Box<dyn FnOnce(&Arc<Counter>) + Send + Sync>>,
+    unbind: Option<Unbind>,
 }
+
+type Unbind = Box<dyn FnOnce(&Arc<Counter>) + Send + Sync>;
 
 /// What a binding and its sink both know; it also identifies the binding.
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ use crate::Error;
 
 /// Opens connections: the built-in WebSocket, or one of your own (a Unix socket, a pipe, a test).
 ///
-/// Pass it to [`ClientBuilder::connector`.
+/// Pass it to [[`ClientBuilder::connector`](crate::ClientBuilder::connector).
 pub trait Connector: Send + Sync {
     /// Opens a connection to `url`.
     ///
@@ -16,7 +16,7 @@ pub trait Connector: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Whatever went wrong; the client reports it and tries again by its `Reconnect` policy.
+    /// Whatever went wrong; the client reports it and tries again by its [`Reconnect`](crate::Reconnect) policy.
     fn connect(&self, url: &str, deadline: Instant) -> Result<Box<dyn Connection>, Error>;
 }
 

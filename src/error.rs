@@ -1,10 +1,10 @@
 //! The one error type: opaque, cheap to clone, with a kind to match on.
 
 use std::any::type_name;
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -34,7 +34,6 @@ struct Inner {
     channel: Option<String>,
     close_code: Option<u16>,
     http_status: Option<u16>,
-    retry_after: Option<Duration>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -99,10 +98,8 @@ impl Error {
     /// ```
     pub fn new<C: Into<Cause>>(kind: ErrorKind, message_or_source: C) -> Self {
         // Text converts into the same box as an error does; only its type tells that it is the message.
-        let is_text = matches!(
-            type_name::<C>(),
-            "&str" | "alloc::string::String" | "alloc::borrow::Cow<str>"
-        );
+        let texts = [type_name::<&str>(), type_name::<String>(), type_name::<Cow<'_, str>>()];
+        let is_text = texts.contains(&type_name::<C>());
         let cause = message_or_source.into();
         if is_text {
             Self::message(kind, cause.to_string())
@@ -118,7 +115,6 @@ impl Error {
             channel: None,
             close_code: None,
             http_status: None,
-            retry_after: None,
             source: None,
         }))
     }
@@ -304,7 +300,7 @@ mod tests {
             Error::new(ErrorKind::Auth, "said"),
             Error::new(ErrorKind::Auth, borrowed.as_str()),
             Error::new(ErrorKind::Auth, borrowed.clone()),
-            Error::new(ErrorKind::Auth, std::borrow::Cow::Borrowed("said")),
+            Error::new(ErrorKind::Auth, Cow::Borrowed("said")),
         ] {
             assert_eq!(error.to_string(), "said");
             assert!(error.source().is_none());

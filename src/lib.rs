@@ -1,5 +1,80 @@
-//! A synchronous client for the Pusher Channels protocol.
-
+//! A synchronous, thread-based client for the [Pusher Channels protocol](https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/),
+//! version 7.
+//!
+//! Events arrive through [`crossbeam_channel`] receivers, one per binding, so a program can block on
+//! `recv()`, poll `try_recv()` once a frame, or `select!` over many. There is no async runtime
+//! anywhere. It speaks to Pusher's own service and to servers that are compatible with it.
+//!
+//! ```no_run
+//! use pusher_channels::{Client, Options};
+//!
+//! # fn main() -> Result<(), pusher_channels::Error> {
+//! let client = Client::new(Options::cluster("eu", "app-key"))?; // nothing runs yet
+//! let chat = client.public_channel("chat")?;                     // a handle; no I/O
+//! let messages = chat.bind("message");                           // a receiver of its own
+//! chat.subscribe();                                              // wanted from now on
+//! client.connect();                                              // returns at once
+//! for event in &messages {
+//!     println!("{}", event.data());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What waits and what does not
+//!
+//! Every method returns at once, whatever the network does, but for those that say **Blocking** in
+//! their documentation: [`Client::wait_connected`], [`Client::ping`], [`Client::close`] and
+//! [`PublicChannel::wait_subscribed`]. Each takes the longest time that it may wait. All handles may
+//! be used from all threads at once.
+//!
+//! # Lost connections
+//!
+//! `connect()` and `subscribe()` say what is wanted. The client sees to it again after every lost
+//! connection, as its [`Reconnect`] policy says: by default for ever, also when the first dial fails.
+//! Bindings stay. The protocol repeats no event, so [`PublicChannel::bind_resumed`] tells when and
+//! for how long a channel was away.
+//!
+//! A connection that is silent is checked with a ping, and counts as lost if the ping is not answered.
+//! [`Client::network_changed`] checks it at once.
+//!
+//! # Slow consumers
+//!
+//! The client never waits for a consumer. Each binding has a [`Queue`], by default of the newest 4,096
+//! values; [`Binding::dropped`] counts what did not fit.
+//!
+//! # Threads
+//!
+//! | thread | lives | does |
+//! |---|---|---|
+//! | `pusher-reader` | for one dial and the connection that it becomes | dials, reads, and hands events to the bindings |
+//! | `pusher-timer` | from the first `connect()` to the end of the client | keeps the deadlines |
+//! | `pusher-dns` | for one look-up of a name | asks the system, which cannot be interrupted |
+//! | `pusher-policy` | for one question to [`Reconnect::with`] | runs your function |
+//!
+//! An idle client wakes up for its heartbeat only. A send is written by the thread that calls, if the
+//! socket is free; else by the reader, which is woken for it.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `native-tls` | yes | TLS by the platform: OpenSSL, Secure Transport, SChannel |
+//! | `native-tls-vendored` | | the same with OpenSSL compiled in, for systems without it; heavy |
+//! | `rustls` | | TLS by rustls, with the platform's trusted roots; used if `native-tls` is off |
+//! | `encrypted` | yes | nothing yet: private encrypted channels will be behind it |
+//! | `testing` | | [`testing::Server`], an in-process server for tests |
+//!
+//! Without any TLS, `wss://` is an error that says so.
+//!
+//! # Logging
+//!
+//! Through [`log`]; the targets are module paths. Whole frames are logged at `trace` only, under
+//! `pusher_channels::frames`, with authorizations and user data redacted.
+#![cfg_attr(
+    not(feature = "testing"),
+    doc = "\n[`testing::Server`]: https://docs.rs/pusher-channels/latest/pusher_channels/testing/struct.Server.html"
+)]
 #![forbid(unsafe_code)]
 
 mod binding;

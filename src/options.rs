@@ -273,8 +273,10 @@ fn check_host(host: &str) -> Result<String, Error> {
 /// The last word on every URL, from whichever source.
 fn check_url(url: &str) -> Result<String, Error> {
     // The key stands in the URL, so a message shows no more of it than what is wrong.
-    let uri: Uri =
-        url.parse().map_err(|error| wrong("the URL is wrong".into()).caused_by(Box::new(error)))?;
+    let uri: Uri = url.parse().map_err(|error| {
+        wrong("the URL is no URL: it looks like wss://host/app/key".into())
+            .caused_by(Box::new(error))
+    })?;
     match uri.scheme_str() {
         Some("ws" | "wss") => {}
         Some(scheme) => {

@@ -26,6 +26,8 @@ use threads::Threads;
 /// How many rounds of actions a thread of the user's carries out before the timer thread takes over.
 const USER_ROUNDS: u32 = 4;
 
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// What opens the connections.
 pub(crate) enum Dialer {
     BuiltIn(WebSocketConnector),
@@ -110,8 +112,9 @@ impl Shared {
         Now { mono: clock::now().saturating_duration_since(self.origin), wall: clock::wall() }
     }
 
-    fn instant(&self, mono: Duration) -> Option<Instant> {
-        self.origin.checked_add(mono)
+    /// The same time as a clock tells it. What no clock can count is a year from now.
+    fn instant(&self, mono: Duration) -> Instant {
+        self.origin.checked_add(mono).unwrap_or_else(|| clock::now() + A_YEAR)
     }
 
     /// A panic elsewhere leaves nothing half done that matters more than going on.

@@ -101,9 +101,7 @@ impl Shared {
                     "the function given to Options::custom panicked",
                 ))
             })?;
-        let deadline = self.instant(deadline).ok_or_else(|| {
-            Error::message(ErrorKind::Config, "connect_timeout is longer than the clock can count")
-        })?;
+        let deadline = self.instant(deadline);
         match &settings.dialer {
             Dialer::BuiltIn(connector) => Ok(Arc::new(connector.dial(&url, deadline, interrupt)?)),
             Dialer::Custom(connector) => Ok(Arc::from(connector.connect(&url, deadline)?)),

@@ -70,7 +70,9 @@ pub(super) fn wait(
     }
     let doublings = attempt.saturating_sub(1).min(31);
     let ceiling = initial.saturating_mul(1 << doublings).min(*max);
-    let jittered = ceiling.mul_f64(random.clamp(0.0, 1.0));
+    // Multiplying the duration itself panics where rounding takes it past the largest one.
+    let seconds = ceiling.as_secs_f64() * random.clamp(0.0, 1.0);
+    let jittered = Duration::try_from_secs_f64(seconds).map_or(ceiling, |wait| wait.min(ceiling));
     match class {
         CloseClass::Later => Some(jittered.max(SERVER_BUSY_FLOOR)),
         _ => Some(jittered),
@@ -93,12 +95,9 @@ mod tests {
         let seconds: Vec<u64> = (1..8).map(|attempt| at(attempt).as_secs()).collect();
         assert_eq!(seconds, [1, 2, 4, 8, 16, 30, 30]);
         assert_eq!(at(u32::MAX), 30 * SECOND);
-        let endless = Policy::Backoff {
-            initial: Duration::MAX,
-            max: Duration::from_secs(u64::MAX / 4),
-            max_attempts: None,
-        };
-        assert!(wait(&endless, CloseClass::Plain, u32::MAX, false, 1.0).is_some());
+        let endless =
+            Policy::Backoff { initial: Duration::MAX, max: Duration::MAX, max_attempts: None };
+        assert_eq!(wait(&endless, CloseClass::Plain, u32::MAX, false, 1.0), Some(Duration::MAX));
     }
 
     #[test]

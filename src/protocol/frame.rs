@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{Error, ErrorKind, Event};
 
@@ -13,11 +13,15 @@ pub(super) const PONG: &str = r#"{"event":"pusher:pong","data":{}}"#;
 
 /// Servers differ in whether `data` may be a string here: an object is understood by all.
 pub(super) fn subscribe(channel: &str) -> String {
-    json!({"event": "pusher:subscribe", "data": {"channel": channel}}).to_string()
+    about("pusher:subscribe", channel)
 }
 
 pub(super) fn unsubscribe(channel: &str) -> String {
-    json!({"event": "pusher:unsubscribe", "data": {"channel": channel}}).to_string()
+    about("pusher:unsubscribe", channel)
+}
+
+fn about(event: &str, channel: &str) -> String {
+    format!(r#"{{"event":"{event}","data":{{"channel":{}}}}}"#, Value::from(channel))
 }
 
 /// The `data` of a protocol event, whether the server sent an object or a string that holds one.

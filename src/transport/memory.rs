@@ -134,3 +134,59 @@ pub(super) fn would_block(error: &io::Error) -> bool {
 pub(super) fn is_interrupted(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Interrupted
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many bytes at a time, and none when its room is used up.
+    struct Narrow(Vec<u8>, usize);
+
+    impl Write for Narrow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.1 == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let taken = bytes.len().min(self.1).min(3);
+            self.1 -= taken;
+            self.0.extend(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_fed_before_the_rest_was_read_comes_after_it() {
+        let mut memory = Memory::default();
+        let mut chunk = Chunk::default();
+        assert!(would_block(&memory.read(&mut [0]).unwrap_err()));
+        for part in ["one ", "two ", "", "three"] {
+            chunk.fill(&mut part.as_bytes()).unwrap();
+            memory.feed(&mut chunk);
+        }
+        let mut start = [0; 2];
+        memory.read_exact(&mut start).unwrap();
+        assert_eq!(&start, b"on");
+        memory.end();
+        let mut rest = String::new();
+        memory.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "e two three");
+    }
+
+    #[test]
+    fn what_is_not_taken_goes_out_later_and_in_order() {
+        let mut memory = Memory::default();
+        let mut sink = Narrow(Vec::new(), 5);
+        memory.write_all(b"hello, ").unwrap();
+        memory.write_to(&mut sink).unwrap();
+        assert_eq!(memory.unsent(), 2);
+        memory.write_all(b"world").unwrap();
+        sink.1 = 100;
+        memory.write_to(&mut sink).unwrap();
+        assert_eq!(sink.0, b"hello, world");
+        assert_eq!(memory.unsent(), 0);
+    }
+}

@@ -281,3 +281,27 @@ fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
         Err(TryLockError::WouldBlock) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::tests::{LONG, open, peer, recv, spawn, text};
+
+    #[test]
+    fn a_sender_that_finds_the_session_taken_leaves_it_to_the_reader() {
+        let (address, peer) = peer(|mut server| {
+            server.send("hello".into()).unwrap();
+            server.read().unwrap()
+        });
+        let socket = open(address);
+        assert_eq!(recv(&socket).unwrap(), text("hello"));
+        let reader = Arc::clone(&socket);
+        let receiving = spawn(move || reader.recv());
+        // Nothing but the time tells that the reader has begun to wait.
+        assert!(receiving.recv_timeout(Duration::from_millis(100)).is_err());
+        let session = lock(&socket.session);
+        socket.send("later").unwrap();
+        drop(session);
+        assert_eq!(peer.recv_timeout(LONG).unwrap().into_text().unwrap(), "later");
+    }
+}

@@ -2,5 +2,11 @@
 
 #![cfg(test)]
 
+mod connector;
+mod peers;
+mod phases;
+mod policy;
+mod process;
 #[cfg(unix)]
 mod soketi;
+mod support;

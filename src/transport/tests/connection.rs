@@ -251,6 +251,23 @@ fn close_does_not_wait_for_a_peer_that_ignores_it_or_keeps_sending() {
 }
 
 #[test]
+fn close_wakes_recv_when_the_peer_is_silent() {
+    let (end, ended) = mpsc::channel::<()>();
+    let (address, _peer) = peer(move |server| {
+        let _ = ended.recv();
+        drop(server);
+    });
+    let socket = open(address);
+    let messages = drain(&socket);
+    // Nothing but the time tells that the reader has begun to wait.
+    assert!(messages.recv_timeout(Duration::from_millis(100)).is_err());
+    socket.close(1000);
+    let error = messages.recv_timeout(Duration::from_secs(1)).unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed);
+    drop(end);
+}
+
+#[test]
 fn dropping_it_drops_the_tcp_connection() {
     let (address, peer) = peer(|mut server| server.read().is_err());
     drop(open(address));

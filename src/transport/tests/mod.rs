@@ -16,13 +16,15 @@ use super::{Interrupt, WebSocket, WebSocketConnector};
 use crate::{Connection, Error, Message, Tls, clock};
 
 /// No test waits longer for anything.
-const LONG: Duration = Duration::from_secs(10);
+pub(super) const LONG: Duration = Duration::from_secs(10);
 const LIMIT: usize = 1024 * 1024;
 
-type Server = tungstenite::WebSocket<TcpStream>;
+pub(super) type Server = tungstenite::WebSocket<TcpStream>;
 
 /// Runs it on a thread of its own; the receiver gets the result, or an error if it panicked.
-fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> mpsc::Receiver<T> {
+pub(super) fn spawn<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> mpsc::Receiver<T> {
     let (done, result) = mpsc::channel();
     thread::Builder::new()
         .spawn(move || {
@@ -61,7 +63,7 @@ fn raw_peer<T: Send + 'static>(
 }
 
 /// A peer that takes one WebSocket.
-fn peer<T: Send + 'static>(
+pub(super) fn peer<T: Send + 'static>(
     script: impl FnOnce(Server) -> T + Send + 'static,
 ) -> (SocketAddr, mpsc::Receiver<T>) {
     raw_peer(|stream| script(tungstenite::accept(stream).unwrap()))
@@ -104,12 +106,12 @@ fn dial(connector: &WebSocketConnector, url: &str) -> Result<WebSocket, Error> {
     connector.dial(url, soon(), &Interrupt::default())
 }
 
-fn open(address: SocketAddr) -> Arc<WebSocket> {
+pub(super) fn open(address: SocketAddr) -> Arc<WebSocket> {
     Arc::new(dial(&connector(), &format!("ws://{address}/app/key?protocol=7")).unwrap())
 }
 
 /// One `recv` that cannot hang the test.
-fn recv(socket: &Arc<WebSocket>) -> Result<Message, Error> {
+pub(super) fn recv(socket: &Arc<WebSocket>) -> Result<Message, Error> {
     let socket = Arc::clone(socket);
     within(LONG, move || socket.recv())
 }
@@ -130,7 +132,7 @@ fn drain(socket: &Arc<WebSocket>) -> mpsc::Receiver<Result<Message, Error>> {
     messages
 }
 
-fn text(text: &str) -> Message {
+pub(super) fn text(text: &str) -> Message {
     Message::Text(text.to_owned())
 }
 

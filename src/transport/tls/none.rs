@@ -24,6 +24,7 @@ impl std::io::Write for TlsStream {
     }
 }
 
+#[expect(clippy::needless_pass_by_ref_mut, reason = "the other libraries need it mutable")]
 pub(super) fn memory(stream: &mut TlsStream) -> &mut Memory {
     match *stream {}
 }

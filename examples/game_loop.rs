@@ -1,0 +1,41 @@
+//! A loop of 60 frames a second that looks for news once a frame and never waits for them.
+
+use std::time::{Duration, Instant};
+
+use pusher_channels::{Client, testing};
+
+const FRAME: Duration = Duration::from_micros(16_667);
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let server = testing::Server::start()?;
+    let client = Client::new(server.options())?;
+    let world = client.public_channel("world")?;
+    let moves = world.bind("move");
+    let states = client.bind_states();
+    world.subscribe();
+    client.connect();
+    println!("120 frames; the connection is made while the game runs");
+
+    let start = Instant::now();
+    let (mut position, mut longest) = (0i64, Duration::ZERO);
+    for frame in 0..120u32 {
+        let begin = Instant::now();
+        if let Ok(change) = states.try_recv() {
+            println!("frame {frame}: {:?} -> {:?}", change.previous, change.current);
+        }
+        for event in moves.try_iter() {
+            position += event.json::<i64>()?;
+            println!("frame {frame}: moved to {position}");
+        }
+        longest = longest.max(begin.elapsed());
+        if frame % 20 == 19 {
+            server.publish("world", "move", &i64::from(frame)); // somebody else plays
+        }
+        // A real game waits for the display; this waits for the time of the next frame.
+        let next = start + FRAME * (frame + 1);
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    println!("the longest look for news took {longest:?}");
+    client.close(Duration::from_secs(1))?;
+    Ok(())
+}

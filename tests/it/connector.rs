@@ -1,0 +1,164 @@
+//! A connection of the user's own.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use pusher_channels::crossbeam_channel::{Receiver, Sender, unbounded};
+use pusher_channels::{Client, Connection, Connector, Error, ErrorKind, Message, Options, State};
+
+use crate::support::{SOON, now};
+
+/// The far side of a connection in memory.
+struct Far {
+    to_client: Sender<Message>,
+    from_client: Receiver<String>,
+}
+
+struct InMemory {
+    incoming: Mutex<Option<Sender<Message>>>,
+    received: Receiver<Message>,
+    sent: Sender<String>,
+}
+
+struct MemoryConnector(Sender<Far>);
+
+impl Connector for MemoryConnector {
+    fn connect(&self, url: &str, deadline: Instant) -> Result<Box<dyn Connection>, Error> {
+        assert!(url.starts_with("ws://memory/"), "{url}");
+        assert!(deadline > now());
+        let (to_client, received) = unbounded();
+        let (sent, from_client) = unbounded();
+        let incoming = Mutex::new(Some(to_client.clone()));
+        self.0
+            .send(Far { to_client, from_client })
+            .map_err(|_| Error::new(ErrorKind::Io, "the far side is gone"))?;
+        Ok(Box::new(InMemory { incoming, received, sent }))
+    }
+}
+
+impl Connection for InMemory {
+    fn recv(&self) -> Result<Message, Error> {
+        self.received.recv().map_err(|_| Error::new(ErrorKind::Closed, "closed"))
+    }
+
+    fn send(&self, text: &str) -> Result<(), Error> {
+        self.sent.send(text.to_owned()).map_err(|_| Error::new(ErrorKind::Io, "nobody reads"))
+    }
+
+    fn close(&self, code: u16) {
+        let sender = self.incoming.lock().unwrap().take();
+        if let Some(sender) = sender {
+            let _ = sender.send(Message::Close(Some(code), String::new()));
+        }
+    }
+}
+
+const GREETING: &str =
+    r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"9.9\"}"}"#;
+
+fn text(frame: &str) -> Message {
+    Message::Text(frame.to_owned())
+}
+
+#[test]
+fn the_client_runs_over_a_connection_in_memory() {
+    let (dials, dialled) = unbounded();
+    let client = crate::support::quick(Options::url("ws://memory/app"))
+        .connector(Arc::new(MemoryConnector(dials)))
+        .build()
+        .unwrap();
+    let room = client.public_channel("room").unwrap();
+    let events = room.bind("event");
+    room.subscribe();
+    client.connect();
+    for round in 0..3 {
+        let far: Far = dialled.recv_timeout(SOON).unwrap();
+        far.to_client.send(text(GREETING)).unwrap();
+        let subscribe = far.from_client.recv_timeout(SOON).unwrap();
+        assert_eq!(subscribe, r#"{"event":"pusher:subscribe","data":{"channel":"room"}}"#);
+        far.to_client
+            .send(text(
+                r#"{"event":"pusher_internal:subscription_succeeded","channel":"room","data":"{}"}"#,
+            ))
+            .unwrap();
+        let frame = format!(r#"{{"event":"event","channel":"room","data":"{round}"}}"#);
+        far.to_client.send(text(&frame)).unwrap();
+        assert_eq!(events.recv_timeout(SOON).unwrap().data(), round.to_string());
+        assert_eq!(client.socket_id().as_deref(), Some("9.9"));
+        far.to_client.send(Message::Close(Some(4200), "again".into())).unwrap();
+    }
+    client.close(SOON).unwrap();
+}
+
+/// A connector that breaks in every way that it can.
+struct Broken(Mutex<u32>);
+
+impl Connector for Broken {
+    fn connect(&self, _: &str, _: Instant) -> Result<Box<dyn Connection>, Error> {
+        let mut calls = self.0.lock().unwrap();
+        *calls += 1;
+        match *calls {
+            1 => Err(Error::new(ErrorKind::Tls, "refused on purpose")),
+            2 => {
+                drop(calls);
+                panic!("on purpose")
+            }
+            _ => Ok(Box::new(BrokenConnection)),
+        }
+    }
+}
+
+struct BrokenConnection;
+
+impl Connection for BrokenConnection {
+    fn recv(&self) -> Result<Message, Error> {
+        panic!("on purpose")
+    }
+
+    fn send(&self, _: &str) -> Result<(), Error> {
+        unreachable!("it is never connected")
+    }
+
+    fn close(&self, _: u16) {}
+}
+
+#[test]
+fn a_connector_that_fails_or_panics_is_a_failed_attempt() {
+    let client = crate::support::quick(Options::url("ws://broken"))
+        .connector(Broken(Mutex::new(0)))
+        .build()
+        .unwrap();
+    let states = client.bind_states();
+    client.connect();
+    let mut kinds = Vec::new();
+    while kinds.len() < 3 {
+        let change = states.recv_timeout(SOON).unwrap();
+        kinds.extend(change.cause.map(|cause| cause.kind()));
+    }
+    assert_eq!(kinds, [ErrorKind::Tls, ErrorKind::Internal, ErrorKind::Internal]);
+    client.close(SOON).unwrap();
+}
+
+/// A connector that is slower than it may be.
+struct Slow(Receiver<()>);
+
+impl Connector for Slow {
+    fn connect(&self, _: &str, _: Instant) -> Result<Box<dyn Connection>, Error> {
+        let _ = self.0.recv_timeout(SOON);
+        Err(Error::new(ErrorKind::Io, "too late"))
+    }
+}
+
+#[test]
+fn a_connector_that_does_not_come_back_holds_up_nothing_but_close() {
+    let (release, released) = unbounded();
+    let client =
+        Client::builder(Options::url("ws://slow")).connector(Slow(released)).build().unwrap();
+    client.connect();
+    client.disconnect();
+    assert_eq!(client.state(), State::Disconnected);
+    let error = client.close(Duration::from_millis(50)).unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    drop(release);
+    client.close(SOON).unwrap();
+}

@@ -1,0 +1,242 @@
+//! `disconnect`, `close` and drop take effect within a second, whatever the connection is at.
+
+use std::io::Read;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use pusher_channels::{Client, Options, Reconnect, State};
+
+use crate::support::{SOON, accept, greet, linger, listen, now, options, spawn};
+
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// A client that has come this far and will not get any further by itself.
+struct Stuck {
+    client: Client,
+    /// Tells when the far side has seen the end of the connection; there is none in some phases.
+    ended: Option<mpsc::Receiver<()>>,
+    _keep: Box<dyn std::any::Any>,
+}
+
+fn client(options: Options) -> Client {
+    // Longer than any test waits: nothing ends by its own deadline here.
+    let minute = Duration::from_secs(60);
+    let builder = Client::builder(options).connect_timeout(minute).activity_timeout(minute);
+    builder.reconnect(Reconnect::with(move |_| Some(minute))).build().unwrap()
+}
+
+/// The far side accepts, announces that it has come as far as `reach` goes, and waits for the end.
+fn stuck(
+    tls: bool,
+    reach: impl FnOnce(TcpListener) -> Box<dyn FnOnce() + Send> + Send + 'static,
+) -> Stuck {
+    let (listener, options) = listen();
+    let client = client(options.tls(tls));
+    let (reached, wait) = mpsc::channel();
+    let ended = spawn(move || {
+        let wait_for_end = reach(listener);
+        reached.send(()).unwrap();
+        wait_for_end();
+    });
+    client.connect();
+    wait.recv_timeout(SOON).unwrap();
+    Stuck { client, ended: Some(ended), _keep: Box::new(()) }
+}
+
+/// Reads whatever comes until the client is gone.
+fn until_gone(mut stream: TcpStream) -> Box<dyn FnOnce() + Send> {
+    Box::new(move || {
+        let mut bytes = [0; 1024];
+        while stream.read(&mut bytes).is_ok_and(|read| read > 0) {}
+    })
+}
+
+fn in_tls() -> Stuck {
+    stuck(true, |listener| {
+        let (mut stream, _) = listener.accept().unwrap();
+        // The first byte of the client's hello; no answer.
+        stream.read_exact(&mut [0]).unwrap();
+        until_gone(stream)
+    })
+}
+
+fn in_websocket() -> Stuck {
+    stuck(false, |listener| {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read_exact(&mut [0]).unwrap();
+        until_gone(stream)
+    })
+}
+
+fn in_greeting() -> Stuck {
+    stuck(false, |listener| {
+        let socket = accept(&listener);
+        Box::new(move || _ = linger(socket))
+    })
+}
+
+fn in_connection() -> Stuck {
+    let stuck = stuck(false, |listener| {
+        let mut socket = accept(&listener);
+        greet(&mut socket);
+        Box::new(move || assert_eq!(linger(socket), Some(1000)))
+    });
+    stuck.client.wait_connected(SOON).unwrap();
+    stuck
+}
+
+/// A connection whose far side no longer takes part in anything.
+fn in_dead_connection() -> Stuck {
+    let (listener, options) = listen();
+    let client = client(options);
+    client.connect();
+    let mut socket = accept(&listener);
+    greet(&mut socket);
+    client.wait_connected(SOON).unwrap();
+    Stuck { client, ended: None, _keep: Box::new(socket) }
+}
+
+fn in_back_off() -> Stuck {
+    let (listener, options) = listen();
+    let client = client(options);
+    let states = client.bind_states();
+    client.connect();
+    drop(listener.accept().unwrap());
+    while states.recv_timeout(SOON).unwrap().retry_in.is_none() {}
+    Stuck { client, ended: None, _keep: Box::new(listener) }
+}
+
+/// A policy that does not answer for now.
+fn in_policy() -> Stuck {
+    let (listener, options) = listen();
+    let (asked, wait) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let policy = Reconnect::with(move |_| {
+        asked.send(()).unwrap();
+        let _ = released.lock().unwrap().recv_timeout(AT_ONCE / 2);
+        None
+    });
+    let client = Client::builder(options).reconnect(policy).build().unwrap();
+    client.connect();
+    drop(listener.accept().unwrap());
+    wait.recv_timeout(SOON).unwrap();
+    Stuck { client, ended: None, _keep: Box::new(release) }
+}
+
+/// A port whose queue of connections is full, so that the system answers no further one.
+#[cfg(target_os = "linux")]
+fn in_tcp() -> Stuck {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let first = TcpStream::connect_timeout(&address, SOON).unwrap();
+    let client = client(options(address));
+    client.connect();
+    let asking = format!(":{:04X} 02 ", address.port());
+    let deadline = now() + SOON;
+    while !std::fs::read_to_string("/proc/net/tcp").unwrap().contains(&asking) {
+        assert!(now() < deadline, "no connection is waiting");
+        std::thread::yield_now();
+    }
+    Stuck { client, ended: None, _keep: Box::new((socket, first)) }
+}
+
+fn every_phase(mut test: impl FnMut(&str, Stuck)) {
+    #[cfg(target_os = "linux")]
+    test("tcp", in_tcp());
+    if cfg!(any(feature = "native-tls", feature = "rustls")) {
+        test("tls", in_tls());
+    }
+    test("websocket", in_websocket());
+    test("greeting", in_greeting());
+    test("connection", in_connection());
+    test("dead connection", in_dead_connection());
+    test("back-off", in_back_off());
+    test("policy", in_policy());
+}
+
+fn check_ended(phase: &str, ended: Option<&mpsc::Receiver<()>>) {
+    if let Some(ended) = ended {
+        assert_eq!(ended.recv_timeout(AT_ONCE), Ok(()), "{phase}: the connection still stands");
+    }
+}
+
+#[test]
+fn disconnect_takes_effect_at_once_in_every_phase() {
+    every_phase(|phase, stuck| {
+        let states = stuck.client.bind_states();
+        let start = now();
+        stuck.client.disconnect();
+        assert_eq!(stuck.client.state(), State::Disconnected, "{phase}");
+        check_ended(phase, stuck.ended.as_ref());
+        let change = states.recv_timeout(AT_ONCE).unwrap();
+        assert_eq!(change.current, State::Disconnected, "{phase}");
+        assert!(start.elapsed() < AT_ONCE, "{phase} took {:?}", start.elapsed());
+        // Whatever was under way says nothing more.
+        stuck.client.close(AT_ONCE).unwrap();
+        assert!(states.recv().is_err(), "{phase}");
+    });
+}
+
+#[test]
+fn close_ends_every_thread_at_once_in_every_phase() {
+    every_phase(|phase, stuck| {
+        let events = stuck.client.bind_all();
+        stuck.client.close(AT_ONCE).unwrap_or_else(|error| panic!("{phase}: {error}"));
+        check_ended(phase, stuck.ended.as_ref());
+        assert!(events.recv().is_err(), "{phase}");
+    });
+}
+
+#[test]
+fn drop_ends_it_at_once_in_every_phase() {
+    every_phase(|phase, stuck| {
+        let events = stuck.client.bind_all();
+        let start = now();
+        drop(stuck.client);
+        assert!(start.elapsed() < AT_ONCE / 4, "{phase}: drop has waited");
+        let left = events.recv_timeout(AT_ONCE).unwrap_err();
+        assert!(left.is_disconnected(), "{phase}: the binding still waits");
+        check_ended(phase, stuck.ended.as_ref());
+    });
+}
+
+#[test]
+fn a_wait_ends_with_disconnect_and_with_close() {
+    let (_listener, options) = listen();
+    let waiting = client(options);
+    let channel = waiting.public_channel("room").unwrap();
+    channel.subscribe();
+    waiting.connect();
+    for end in [Client::disconnect, |client: &Client| drop(client.close(AT_ONCE))] {
+        waiting.connect();
+        let (client, room) = (waiting.clone(), channel.clone());
+        let connected = spawn(move || client.wait_connected(SOON).unwrap_err());
+        let subscribed = spawn(move || room.wait_subscribed(SOON).unwrap_err());
+        end(&waiting);
+        for wait in [connected, subscribed] {
+            let error = wait.recv_timeout(AT_ONCE).unwrap();
+            assert!(!error.is_timeout(), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_closed_client_stays_closed_and_says_so() {
+    let (_listener, options) = listen();
+    let client = client(options);
+    client.close(AT_ONCE).unwrap();
+    client.close(AT_ONCE).unwrap();
+    client.connect();
+    client.reconnect();
+    assert_eq!(client.state(), State::Disconnected);
+    let error = client.wait_connected(SOON).unwrap_err();
+    assert_eq!(error.kind(), pusher_channels::ErrorKind::Closed);
+    assert!(client.bind("event").recv().is_err());
+    let room = client.public_channel("room").unwrap();
+    room.subscribe();
+    assert!(room.bind_all().recv().is_err());
+}
