@@ -32,11 +32,18 @@ pub(crate) const PROBE: &str = "probe-";
 pub(crate) enum Load {
     Nothing,
     /// So many events of that many bytes of data, as fast as they are read.
-    Flood { size: usize, events: usize },
+    Flood {
+        size: usize,
+        events: usize,
+    },
     /// As many as there is time for.
-    Endless { size: usize },
+    Endless {
+        size: usize,
+    },
     /// One thousand events a second that tell when they were sent.
-    Paced { events: usize },
+    Paced {
+        events: usize,
+    },
 }
 
 impl Load {
@@ -324,8 +331,9 @@ fn send(mut raw: TcpStream, load: Load, credit: &Credit) -> io::Result<()> {
                 thread::sleep(next.saturating_duration_since(Instant::now()));
                 bytes.clear();
                 let sent = nanos();
-                let text =
-                    format!(r#"{{"event":"{EVENT}","channel":"{CHANNEL}","data":"{{\"t\":{sent}}}"}}"#);
+                let text = format!(
+                    r#"{{"event":"{EVENT}","channel":"{CHANNEL}","data":"{{\"t\":{sent}}}"}}"#
+                );
                 frame(&text, &mut bytes);
                 raw.write_all(&bytes)?;
             }

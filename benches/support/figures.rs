@@ -5,7 +5,8 @@ use std::fs;
 /// The CPU time of all threads of this process so far, in nanoseconds. Where the kernel does not tell
 /// (only Linux does), 0.
 pub(crate) fn cpu_nanos() -> u64 {
-    let fields = |stat: String| stat.split_whitespace().next().and_then(|run| run.parse::<u64>().ok());
+    let fields =
+        |stat: String| stat.split_whitespace().next().and_then(|run| run.parse::<u64>().ok());
     threads("schedstat").filter_map(|(_, stat)| fields(stat)).sum()
 }
 
@@ -14,7 +15,8 @@ pub(crate) fn sleeps() -> Option<u64> {
     let mut sleeps = None;
     for (name, status) in threads("status") {
         if name.starts_with("pusher-") {
-            let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+            let line =
+                status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
             *sleeps.get_or_insert(0) += line.trim().parse::<u64>().ok()?;
         }
     }
@@ -60,9 +62,8 @@ impl Series {
         self.quantile(1.0)
     }
 
-    /// The first quantiles, and the largest value, in columns.
-    pub(crate) fn columns(&self) -> String {
-        format!("{:>8.1} {:>8.1} {:>9.1}", self.median(), self.quantile(0.99), self.max())
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 }
 
