@@ -1,7 +1,8 @@
 //! How many events a second go through the client, and what each costs, beside a bare loop over
 //! tungstenite on the same bytes.
 //!
-//! `cargo bench --bench throughput`; a few seconds only with `PUSHER_BENCH_QUICK=1`.
+//! `cargo bench --bench throughput`; a few seconds only with `PUSHER_BENCH_QUICK=1`, and one size only
+//! with, for example, `PUSHER_BENCH_SIZE=64`.
 
 #![allow(
     missing_docs,
@@ -99,7 +100,9 @@ fn round(blaster: &mut Blaster, case: Case, size: usize, events: usize, figures:
     channel.subscribe();
     client.connect();
     while meter.seen < events {
-        let event = black_box(binding.recv_timeout(SOON).expect("an event"));
+        // Looks at the clock only if it has to wait.
+        let event = binding.try_recv().or_else(|_| binding.recv_timeout(SOON));
+        let event = black_box(event.expect("an event"));
         if case == Case::Data {
             assert!(black_box(event.data()).ends_with('}'));
         }
@@ -112,13 +115,22 @@ fn round(blaster: &mut Blaster, case: Case, size: usize, events: usize, figures:
     client.close(SOON).expect("the client closes");
 }
 
+/// One size alone, for profiling.
+fn only() -> Option<usize> {
+    std::env::var("PUSHER_BENCH_SIZE").ok()?.parse().ok()
+}
+
 fn main() {
     run_if_child();
     print_machine();
     let (rounds, share) = if quick() { (2, 4) } else { (9, 1) };
     println!("{rounds} rounds of each, in turn; median (least to most)");
     let mut blaster = Blaster::start();
+    let only = only();
     for (size, events) in [(64, 600_000), (1024, 200_000), (16 * 1024, 24_000)] {
+        if only.is_some_and(|only| only != size) {
+            continue;
+        }
         let events = events / share;
         let mut all = CASES.map(|_| Figures::default());
         for _ in 0..rounds {
