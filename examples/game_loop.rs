@@ -1,5 +1,7 @@
 //! A loop of 60 frames a second that looks for news once a frame and never waits for them.
 
+#![allow(clippy::disallowed_methods, reason = "a game has a clock, and sleeps between frames")]
+
 use std::time::{Duration, Instant};
 
 use pusher_channels::{Client, testing};

@@ -7,7 +7,7 @@ use crate::Error;
 
 /// Opens connections: the built-in WebSocket, or one of your own (a Unix socket, a pipe, a test).
 ///
-/// Pass it to [[`ClientBuilder::connector`](crate::ClientBuilder::connector).
+/// Pass it to [`ClientBuilder::connector`](crate::ClientBuilder::connector).
 pub trait Connector: Send + Sync {
     /// Opens a connection to `url`.
     ///

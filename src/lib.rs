@@ -63,7 +63,7 @@
 //! | `native-tls-vendored` | | the same with OpenSSL compiled in, for systems without it; heavy |
 //! | `rustls` | | TLS by rustls, with the platform's trusted roots; used if `native-tls` is off |
 //! | `encrypted` | yes | nothing yet: private encrypted channels will be behind it |
-//! | `testing` | | [`testing::Server`], an in-process server for tests |
+//! | `testing` | | `testing::Server`, an in-process server for tests |
 //!
 //! Without any TLS, `wss://` is an error that says so.
 //!
@@ -71,11 +71,9 @@
 //!
 //! Through [`log`]; the targets are module paths. Whole frames are logged at `trace` only, under
 //! `pusher_channels::frames`, with authorizations and user data redacted.
-#![cfg_attr(
-    not(feature = "testing"),
-    doc = "\n[`testing::Server`]: https://docs.rs/pusher-channels/latest/pusher_channels/testing/struct.Server.html"
-)]
 #![forbid(unsafe_code)]
+// Examples and benchmarks of this package print; the library does not.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod binding;
 mod builder;

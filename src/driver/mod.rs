@@ -6,6 +6,8 @@
 
 mod reader;
 mod routes;
+#[cfg(test)]
+mod tests;
 mod threads;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use super::Now;
 use crate::event::ChannelName;
 use crate::{ChannelStatus, Error};
 
@@ -15,7 +16,7 @@ struct Channel {
     order: u64,
     count: Option<u64>,
     /// When the last connection that had it subscribed gave its last sign of life.
-    lost_at: Option<Duration>,
+    lost_at: Option<Now>,
 }
 
 /// What the present connection has made of it.
@@ -32,7 +33,7 @@ enum Status {
 /// What became of a confirmation.
 pub(super) struct Confirmed {
     /// Since when it had been lost, if it had been subscribed before.
-    pub(super) lost_at: Option<Duration>,
+    pub(super) lost_at: Option<Now>,
 }
 
 #[derive(Debug, Default)]
@@ -74,7 +75,12 @@ impl Channels {
         channel.count = None;
         channel.lost_at = None;
         let status = std::mem::replace(&mut channel.status, Status::Idle);
-        matches!(status, Status::Sent(_) | Status::Subscribed)
+        match status {
+            Status::Idle => false,
+            Status::Sent(_) | Status::Subscribed => true,
+            // No answer is no refusal: the server may have it all the same.
+            Status::Failed(error) => error.is_timeout(),
+        }
     }
 
     /// Forgets the channel, unless it is wanted.
@@ -140,7 +146,7 @@ impl Channels {
     }
 
     /// The connection is gone; `last_sign` is when it was last heard of.
-    pub(super) fn connection_lost(&mut self, last_sign: Duration) {
+    pub(super) fn connection_lost(&mut self, last_sign: Now) {
         self.due.clear();
         for channel in self.table.values_mut() {
             if matches!(channel.status, Status::Subscribed) {

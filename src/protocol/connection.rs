@@ -39,7 +39,7 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) socket_id: String,
-    pub(super) last_received: Duration,
+    pub(super) last_received: Now,
     since: Duration,
     last_sent: Duration,
     activity_timeout: Duration,
@@ -73,7 +73,7 @@ impl Live {
     ) -> Self {
         Self {
             socket_id,
-            last_received: now.mono,
+            last_received: now,
             since: now.mono,
             last_sent: now.mono,
             activity_timeout,
@@ -85,8 +85,12 @@ impl Live {
 
     /// Whatever came in shows that the other side is there.
     pub(super) fn received(&mut self, now: Now) {
-        self.last_received = now.mono;
-        if let Some(ping) = &mut self.ping {
+        self.last_received = now;
+        let overdue = |ping: &Ping| now.mono.saturating_sub(ping.sent) > self.pong_timeout;
+        if self.ping.as_ref().is_some_and(overdue) {
+            // Its answer is lost while others arrive: with it pending, no other ping would be sent.
+            self.ping = None;
+        } else if let Some(ping) = &mut self.ping {
             ping.deadline = now.mono.saturating_add(self.pong_timeout);
         }
     }
@@ -123,7 +127,7 @@ impl Live {
         if let Some(ping) = &self.ping {
             return ping.deadline;
         }
-        let silent = self.last_received.saturating_add(self.activity_timeout);
+        let silent = self.last_received.mono.saturating_add(self.activity_timeout);
         // Some servers judge by what the client sends: a client that only receives pings too.
         let mute = self.last_sent.saturating_add(self.activity_timeout.saturating_mul(2));
         silent.min(mute)
@@ -150,8 +154,12 @@ impl Live {
     /// Why the connection really ended, where an error frame told it shortly before.
     pub(super) fn explain(&mut self, error: Error, now: Now) -> Error {
         let coded = error.close_code().is_some_and(|code| code >= 4000);
+        // A time-out is what this side has found: the server has not ended anything.
+        let explained = coded || error.is_timeout();
         match self.last_error.take() {
-            Some((at, told)) if !coded && now.mono.saturating_sub(at) <= ERROR_EXPLAINS_FOR => told,
+            Some((at, told)) if !explained && now.mono.saturating_sub(at) <= ERROR_EXPLAINS_FOR => {
+                told
+            }
             _ => error,
         }
     }

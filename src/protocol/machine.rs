@@ -389,7 +389,7 @@ impl Machine {
         };
         self.changed = true;
         if let Some(lost_at) = confirmed.lost_at {
-            let gap = Gap::new(now.mono.saturating_sub(lost_at));
+            let gap = Gap::new(now.since(lost_at));
             self.notify(Notice::Channel(name.into(), ChannelNotice::Resumed(gap)));
         }
         true
@@ -424,7 +424,7 @@ impl Machine {
         let last_sign = match &self.phase {
             Phase::Live(live) => live.last_received,
             Phase::Idle | Phase::Opening { .. } | Phase::Waiting { .. } | Phase::Asking { .. } => {
-                now.mono
+                now
             }
         };
         self.channels.connection_lost(last_sign);

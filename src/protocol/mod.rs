@@ -39,3 +39,11 @@ pub(crate) struct Now {
     /// What people call the time. Only jumps of it against `mono` matter.
     pub(crate) wall: Duration,
 }
+
+impl Now {
+    /// How long ago `then` was, by the clock that tells more: one may have stood still meanwhile.
+    fn since(self, then: Self) -> Duration {
+        let by_mono = self.mono.saturating_sub(then.mono);
+        by_mono.max(self.wall.saturating_sub(then.wall))
+    }
+}

@@ -10,7 +10,7 @@ use super::lock;
 use super::wait::Dial;
 use crate::{Error, ErrorKind};
 
-pub(super) type Lookup = Arc<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
+pub(crate) type Lookup = Arc<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
 
 /// So many threads may hang in the system's resolver at once.
 const MAX_LOOKUPS: usize = 4;

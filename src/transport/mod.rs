@@ -73,7 +73,7 @@ impl WebSocketConnector {
     }
 
     #[cfg(test)]
-    fn with_lookup(mut self, lookup: dns::Lookup) -> Self {
+    pub(crate) fn with_lookup(mut self, lookup: dns::Lookup) -> Self {
         self.resolver = dns::Resolver::with(lookup);
         self
     }

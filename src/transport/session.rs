@@ -106,7 +106,9 @@ impl Session {
     }
 
     fn close(&mut self, code: CloseCode, reason: String) -> tungstenite::Result<()> {
-        self.codec.close(Some(CloseFrame { code, reason: reason.into() }))
+        // This code stands for none; a frame must not carry it.
+        let frame = (code != CloseCode::Status).then(|| CloseFrame { code, reason: reason.into() });
+        self.codec.close(frame)
     }
 
     fn give_up(&mut self, message: &str, error: std::io::Error) {

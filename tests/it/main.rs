@@ -7,6 +7,7 @@ mod peers;
 mod phases;
 mod policy;
 mod process;
+mod server;
 #[cfg(unix)]
 mod soketi;
 mod support;

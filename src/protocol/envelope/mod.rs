@@ -47,7 +47,7 @@ pub(crate) enum Data {
     Absent,
     /// The content of a string without escapes.
     Plain(Span),
-    /// The content of a string with escapes; [`unescape`] decodes it.
+    /// The content of a string with escapes; [`unescape()`] decodes it.
     Escaped(Span),
     /// The JSON text of any other value. It is valid JSON, but its nesting is not bounded.
     Json(Span),

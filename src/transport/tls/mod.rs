@@ -24,6 +24,10 @@ pub(super) use library::TlsConnector;
 /// What WebSocket runs over.
 pub(super) enum Stream {
     Plain(Memory),
+    #[cfg_attr(
+        not(any(feature = "native-tls", feature = "rustls")),
+        expect(dead_code, reason = "without a library for it, no stream is encrypted")
+    )]
     Tls(Box<library::TlsStream>),
 }
 

@@ -1,0 +1,63 @@
+//! What needs a look inside: a lookup of a name that does not end. The rest is in `tests/it`.
+
+use std::sync::Arc;
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
+
+use super::{Dialer, Settings, Shared};
+use crate::protocol::{Config, Policy};
+use crate::transport::WebSocketConnector;
+use crate::{Client, Options, Queue, Reconnect, State, Tls};
+
+const AT_ONCE: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A client whose lookup hangs until the sender is dropped.
+fn looking_up() -> (Client, mpsc::Sender<()>) {
+    let (release, held) = mpsc::channel::<()>();
+    let (started, wait) = mpsc::channel();
+    let held = Mutex::new(held);
+    let connector = WebSocketConnector::new(&Tls::default(), 1024).unwrap();
+    let connector = connector.with_lookup(Arc::new(move |_, _| {
+        started.send(()).unwrap();
+        let _ = held.lock().unwrap().recv();
+        Err(std::io::ErrorKind::NotFound.into())
+    }));
+    let client = Client::start(Shared::new(Settings {
+        machine: Config {
+            activity_timeout: MINUTE,
+            pong_timeout: MINUTE,
+            connect_timeout: MINUTE,
+            subscribe_timeout: MINUTE,
+            policy: Policy::Never,
+            seed: 0,
+        },
+        options: Options::host("name.example", "key").tls(false),
+        reconnect: Reconnect::never(),
+        dialer: Dialer::BuiltIn(connector),
+        queue: Queue::default(),
+        stack_size: None,
+    }));
+    client.connect();
+    wait.recv_timeout(10 * AT_ONCE).unwrap();
+    (client, release)
+}
+
+#[test]
+fn disconnect_and_close_do_not_wait_for_a_lookup() {
+    let (client, _release) = looking_up();
+    let states = client.bind_states();
+    client.disconnect();
+    assert_eq!(client.state(), State::Disconnected);
+    client.close(AT_ONCE).unwrap();
+    assert_eq!(states.iter().count(), 1, "the lookup's end is no news any more");
+}
+
+#[test]
+fn drop_does_not_wait_for_a_lookup() {
+    let (client, _release) = looking_up();
+    let states = client.bind_states();
+    drop(client);
+    assert_eq!(states.recv_timeout(AT_ONCE).unwrap().current, State::Disconnected);
+    assert!(states.recv_timeout(AT_ONCE).unwrap_err().is_disconnected());
+}

@@ -1,0 +1,207 @@
+//! What real servers sent, recorded and reduced to one frame of each shape.
+
+use serde_json::Value;
+
+use super::sim::{ACTIVITY, SUBSCRIBE, Sim};
+use crate::{ChannelStatus, Event, State};
+
+const RECORDINGS: [(&str, &str); 2] = [
+    ("soketi", include_str!("../../../tests/fixtures/frames/soketi.jsonl")),
+    ("sockudo", include_str!("../../../tests/fixtures/frames/sockudo.jsonl")),
+];
+
+struct Line {
+    server: &'static str,
+    dir: String,
+    scenario: String,
+    raw: Value,
+}
+
+impl Line {
+    fn frame(&self) -> &str {
+        self.raw.as_str().unwrap()
+    }
+}
+
+fn lines(wanted: &str) -> Vec<Line> {
+    let lines: Vec<_> = RECORDINGS
+        .iter()
+        .flat_map(|&(server, text)| text.lines().map(move |line| (server, line)))
+        .map(|(server, line)| {
+            let value: Value = serde_json::from_str(line).unwrap();
+            let text = |key: &str| value[key].as_str().unwrap().to_owned();
+            let (dir, scenario) = (text("dir"), text("scenario"));
+            Line { server, dir, scenario, raw: value["raw"].clone() }
+        })
+        .filter(|line| line.dir == wanted)
+        .collect();
+    assert!(lines.len() > 10, "{} lines of {wanted}", lines.len());
+    lines
+}
+
+fn data(event: &Event) -> Value {
+    event.json().unwrap_or(Value::Null)
+}
+
+/// Checks that the frame does on a live connection what it should, and tells what it was.
+fn understood(line: &Line) -> &'static str {
+    let frame = line.frame();
+    let what = format!("{} {}: {frame}", line.server, line.scenario);
+    let event = Event::parse(frame.to_owned()).expect(&what);
+    let channel = event.channel().map(str::to_owned);
+    let mut sim = Sim::connected();
+    if let Some(channel) = &channel {
+        sim.subscribe(channel);
+    }
+    sim.take();
+    let pending = channel.as_deref().map(|channel| sim.status(channel));
+    assert_eq!(pending, channel.as_ref().map(|_| ChannelStatus::Pending));
+    let kind = match event.name() {
+        "pusher:connection_established" => {
+            let mut sim = Sim::new();
+            sim.connect();
+            sim.frame(frame);
+            let news = sim.expect("Dssc");
+            assert_eq!(news.connected, [data(&event)["socket_id"].as_str().unwrap()]);
+            let told = data(&event)["activity_timeout"].as_u64().unwrap();
+            assert_eq!(sim.due_in().as_secs(), told.min(ACTIVITY.as_secs()));
+            "established"
+        }
+        "pusher:ping" => {
+            sim.frame(frame);
+            assert_eq!(sim.expect("S").sent(), ["pong"]);
+            "ping"
+        }
+        "pusher:pong" => {
+            sim.ping().unwrap();
+            sim.frame(frame);
+            assert_eq!(sim.machine.answered().map(|(number, _)| number), Some(1), "{what}");
+            sim.expect("S");
+            "pong"
+        }
+        "pusher:error" => {
+            let code = data(&event)["code"].as_u64().unwrap() as u16;
+            sim.frame(frame);
+            let news = sim.take();
+            assert_eq!(news.error().close_code(), Some(code), "{what}");
+            let message = data(&event)["message"].as_str().unwrap().to_owned();
+            assert!(news.error().to_string().contains(&message), "{what}");
+            assert_eq!(news.event_names(), ["pusher:error"]);
+            let mut opening = Sim::new();
+            opening.connect();
+            opening.frame(frame);
+            let stops = matches!(code, 4000..=4099 | 4300..);
+            assert_eq!(opening.state() == State::Failed, stops, "{what}");
+            "error"
+        }
+        "pusher:subscription_error" => {
+            let channel = channel.unwrap();
+            sim.frame(frame);
+            let news = sim.take();
+            let status = data(&event)["status"].as_u64().unwrap() as u16;
+            let told = news.error().http_status().or(news.error().close_code());
+            assert_eq!(told, Some(status), "{what}");
+            assert_eq!(news.event_names(), ["pusher:subscription_error"]);
+            // soketi names no channel where it does not like the name.
+            let failed = !channel.is_empty();
+            assert_eq!(sim.status(&channel) == ChannelStatus::Failed, failed, "{what}");
+            "subscription_error"
+        }
+        "pusher_internal:subscription_succeeded" => {
+            sim.frame(frame);
+            assert_eq!(sim.expect("v").event_names(), ["pusher:subscription_succeeded"]);
+            assert_eq!(sim.status(&channel.unwrap()), ChannelStatus::Subscribed, "{what}");
+            "subscription_succeeded"
+        }
+        "pusher_internal:member_added" | "pusher_internal:member_removed" => {
+            sim.frame(frame);
+            sim.expect_nothing();
+            "member"
+        }
+        name => {
+            assert!(!name.starts_with("pusher_internal:"), "{what}");
+            sim.frame(frame);
+            let news = sim.expect("v");
+            let delivered = &news.events[0];
+            assert_eq!((delivered.name(), delivered.channel()), (name, channel.as_deref()));
+            let wire: Value = serde_json::from_str(frame).unwrap();
+            match &wire["data"] {
+                Value::String(text) => assert_eq!(delivered.data(), text),
+                Value::Null => assert!(["", "null"].contains(&delivered.data())),
+                other => assert_eq!(&data(delivered), other),
+            }
+            assert_eq!(delivered.user_id(), wire["user_id"].as_str());
+            match name {
+                "pusher:cache_miss" => "cache_miss",
+                "pusher:signin_success" => "signin_success",
+                _ => "user event",
+            }
+        }
+    };
+    assert_eq!(sim.state(), State::Connected, "{what}");
+    kind
+}
+
+#[test]
+fn every_recorded_frame_is_understood() {
+    let mut kinds: Vec<_> =
+        lines("in").iter().map(|line| (line.server, understood(line))).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    for kind in [
+        "established",
+        "pong",
+        "error",
+        "subscription_succeeded",
+        "member",
+        "cache_miss",
+        "signin_success",
+        "user event",
+    ] {
+        for server in ["soketi", "sockudo"] {
+            assert!(kinds.contains(&(server, kind)), "{server} sent no {kind}");
+        }
+    }
+    assert!(kinds.contains(&("soketi", "subscription_error")));
+    assert!(kinds.contains(&("sockudo", "ping")));
+}
+
+#[test]
+fn a_connection_survives_all_recorded_frames_one_after_the_other() {
+    for (server, _) in RECORDINGS {
+        let mut sim = Sim::connected();
+        let mut frames = 0;
+        for line in lines("in").into_iter().filter(|line| line.server == server) {
+            sim.frame(line.frame());
+            frames += 1;
+            assert_eq!(sim.state(), State::Connected, "{}", line.frame());
+        }
+        assert!(frames > 40);
+        sim.advance(SUBSCRIBE);
+        assert_eq!(sim.state(), State::Connected);
+    }
+}
+
+#[test]
+fn every_recorded_close_is_classified() {
+    let mut codes = Vec::new();
+    for line in lines("close") {
+        let code = line.raw["code"].as_u64().unwrap() as u16;
+        let reason = line.raw["reason"].as_str().unwrap();
+        let mut sim = Sim::connected();
+        sim.closed_with(Some(code), reason);
+        let news = sim.expect("s");
+        let cause = news.state().cause.as_ref().unwrap();
+        assert_eq!(cause.close_code(), Some(code));
+        assert!(cause.to_string().contains(reason));
+        let expected = match code {
+            4000..=4099 => State::Failed,
+            _ => State::Reconnecting,
+        };
+        assert_eq!(sim.state(), expected, "{} {code}", line.server);
+        codes.push(code);
+    }
+    for code in [1000, 1006, 4000, 4001, 4009, 4100, 4200, 4201] {
+        assert!(codes.contains(&code), "no close with {code} was recorded");
+    }
+}

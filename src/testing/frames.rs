@@ -1,0 +1,140 @@
+//! The frames that the server sends.
+
+use serde_json::{Value, json};
+
+use super::settings::{DataStyle, Settings};
+
+/// A frame; `data` is JSON already. By hand, so that its fields stand in Pusher's order.
+fn frame(event: &str, channel: Option<&str>, data: Option<&str>) -> String {
+    let mut frame = format!("{{\"event\":{}", quote(event));
+    for (name, value) in [("channel", channel.map(quote)), ("data", data.map(str::to_owned))] {
+        if let Some(value) = value {
+            frame.push_str(&format!(",\"{name}\":{value}"));
+        }
+    }
+    frame.push('}');
+    frame
+}
+
+fn quote(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+/// What says nothing is left out in the style that does so.
+fn styled(style: DataStyle, data: &Value) -> Option<String> {
+    let says_nothing = data.as_object().is_none_or(serde_json::Map::is_empty);
+    match style {
+        DataStyle::Object => Some(data.to_string()),
+        DataStyle::Absent if says_nothing => None,
+        DataStyle::Text | DataStyle::Absent => Some(quote(&data.to_string())),
+    }
+}
+
+/// What was published: `text` as a string, whatever it holds.
+pub(super) fn published(channel: &str, event: &str, text: &str) -> String {
+    frame(event, Some(channel), Some(&quote(text)))
+}
+
+/// The protocol's own frames, in the styles of the settings.
+impl Settings {
+    fn protocol(&self, event: &str, channel: Option<&str>, data: &Value) -> String {
+        frame(event, channel, styled(self.data, data).as_deref())
+    }
+
+    pub(super) fn established(&self, socket_id: &str) -> String {
+        let mut data = json!({"socket_id": socket_id});
+        if let (Some(seconds), Some(fields)) = (self.activity_timeout, data.as_object_mut()) {
+            fields.insert("activity_timeout".to_owned(), seconds.into());
+        }
+        self.protocol("pusher:connection_established", None, &data)
+    }
+
+    pub(super) fn ping(&self) -> String {
+        self.protocol("pusher:ping", None, &json!({}))
+    }
+
+    pub(super) fn pong(&self) -> String {
+        self.protocol("pusher:pong", None, &json!({}))
+    }
+
+    pub(super) fn subscription_succeeded(&self, channel: &str) -> String {
+        self.protocol("pusher_internal:subscription_succeeded", Some(channel), &json!({}))
+    }
+
+    pub(super) fn subscription_count(&self, channel: &str, count: u64) -> String {
+        let data = json!({"subscription_count": count});
+        self.protocol("pusher_internal:subscription_count", Some(channel), &data)
+    }
+
+    /// Pusher sends no data here, whatever it does elsewhere.
+    pub(super) fn cache_miss(&self, channel: &str) -> String {
+        let data = (self.data == DataStyle::Object).then_some("{}");
+        frame("pusher:cache_miss", Some(channel), data)
+    }
+
+    pub(super) fn error(&self, code: Option<u16>, message: &str) -> String {
+        let data = json!({"code": code, "message": message});
+        frame("pusher:error", None, styled(self.error_data, &data).as_deref())
+    }
+
+    pub(super) fn subscription_error(&self, channel: &str, status: u16) -> String {
+        let data = json!({"type": "AuthError", "error": REFUSED, "status": status});
+        let data = styled(self.error_data, &data);
+        frame("pusher:subscription_error", Some(channel), data.as_deref())
+    }
+
+    pub(super) fn internal_subscription_error(&self, channel: &str) -> String {
+        self.protocol("pusher_internal:subscription_error", Some(channel), &json!({}))
+    }
+}
+
+pub(super) const REFUSED: &str = "The subscription was refused";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_as_pusher_documents_them() {
+        let settings = Settings::default();
+        for (frame, expected) in [
+            (
+                settings.established("1.2"),
+                r#"{"event":"pusher:connection_established","data":"{\"activity_timeout\":120,\"socket_id\":\"1.2\"}"}"#,
+            ),
+            (settings.pong(), r#"{"event":"pusher:pong","data":"{}"}"#),
+            (
+                settings.subscription_succeeded("c"),
+                r#"{"event":"pusher_internal:subscription_succeeded","channel":"c","data":"{}"}"#,
+            ),
+            (settings.cache_miss("c"), r#"{"event":"pusher:cache_miss","channel":"c"}"#),
+            (
+                settings.error(None, "no"),
+                r#"{"event":"pusher:error","data":{"code":null,"message":"no"}}"#,
+            ),
+            (
+                published("c", "e\"", r#"{"a":"é"}"#),
+                r#"{"event":"e\"","channel":"c","data":"{\"a\":\"é\"}"}"#,
+            ),
+        ] {
+            assert_eq!(frame, expected);
+        }
+    }
+
+    #[test]
+    fn styles_change_the_data_but_never_take_what_is_needed() {
+        let object = Settings::default().data_style(DataStyle::Object).activity_timeout(None);
+        assert_eq!(
+            object.established("1.2"),
+            r#"{"event":"pusher:connection_established","data":{"socket_id":"1.2"}}"#
+        );
+        let absent = Settings::default().data_style(DataStyle::Absent);
+        assert_eq!(absent.pong(), r#"{"event":"pusher:pong"}"#);
+        assert!(absent.subscription_count("c", 3).contains(r#""{\"subscription_count\":3}""#));
+        let text = Settings::default().error_data(DataStyle::Text);
+        assert_eq!(
+            text.error(Some(4009), "no"),
+            r#"{"event":"pusher:error","data":"{\"code\":4009,\"message\":\"no\"}"}"#
+        );
+    }
+}

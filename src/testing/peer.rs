@@ -1,0 +1,65 @@
+//! One client's connection, as the server's other threads see it.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::{Arc, Mutex};
+
+use super::lock;
+use crate::transport::WebSocket;
+use crate::{Connection, Error, ErrorKind, Message};
+
+/// What is done to a connection, in order.
+pub(super) enum Step {
+    Send(Arc<str>),
+    Close(u16, String),
+    /// Ends the TCP connection.
+    Drop,
+}
+
+/// Steps are queued under the server's lock, which orders them, and taken without it.
+pub(super) struct Peer {
+    socket: WebSocket,
+    steps: Mutex<VecDeque<Step>>,
+    /// Held while steps are taken: one thread at a time, or their order were lost.
+    taking: Mutex<()>,
+}
+
+impl Peer {
+    pub(super) fn new(socket: WebSocket) -> Self {
+        Self { socket, steps: Mutex::default(), taking: Mutex::default() }
+    }
+
+    pub(super) fn queue(&self, step: Step) {
+        lock(&self.steps).push_back(step);
+    }
+
+    /// Takes the queued steps. Never waits for the client.
+    pub(super) fn take_steps(&self) {
+        let _taking = lock(&self.taking);
+        let steps = mem::take(&mut *lock(&self.steps));
+        for step in steps {
+            match step {
+                Step::Send(text) => {
+                    if let Err(error) = self.socket.send(&text) {
+                        self.not_sent(&error);
+                    }
+                }
+                Step::Close(code, reason) => self.socket.close_with(code, &reason),
+                Step::Drop => self.socket.abort(),
+            }
+        }
+    }
+
+    /// A connection that has broken is noticed by its own thread; one that is not read is dropped here.
+    fn not_sent(&self, error: &Error) {
+        if error.kind() == ErrorKind::TooLarge {
+            log::warn!("the test server drops a client: {error}");
+            self.socket.abort();
+        }
+    }
+
+    /// Waits for messages. Only the connection's own thread calls it.
+    pub(super) fn receive(&self, messages: &mut Vec<Message>) -> Result<(), Error> {
+        self.socket.recv_many(messages)
+    }
+}

@@ -1,0 +1,161 @@
+//! How a [`Server`](super::Server) behaves.
+
+use std::fmt;
+
+/// How a [`Server`](super::Server) behaves. The default is what Pusher documents.
+///
+/// The styles make it behave as other Pusher-compatible servers do, which a client has to cope with.
+///
+/// # Example
+///
+/// ```
+/// use pusher_channels::testing::{CloseStyle, DataStyle, Server, Settings};
+///
+/// # fn main() -> std::io::Result<()> {
+/// // Much as Reverb.
+/// let settings = Settings::default()
+///     .activity_timeout(Some(30))
+///     .error_data(DataStyle::Text)
+///     .close_style(CloseStyle::Drop);
+/// let server = Server::start_with(settings)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Settings {
+    pub(super) key: String,
+    pub(super) secret: String,
+    pub(super) port: u16,
+    pub(super) activity_timeout: Option<u64>,
+    pub(super) subscription_counts: bool,
+    pub(super) data: DataStyle,
+    pub(super) error_data: DataStyle,
+    pub(super) close: CloseStyle,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            key: "app-key".to_owned(),
+            secret: "app-secret".to_owned(),
+            port: 0,
+            activity_timeout: Some(120),
+            subscription_counts: false,
+            data: DataStyle::Text,
+            error_data: DataStyle::Object,
+            close: CloseStyle::Code,
+        }
+    }
+}
+
+impl Settings {
+    /// The app's key. Default: `app-key`. Connections with another one are refused with 4001.
+    pub fn key(mut self, key: &str) -> Self {
+        self.key = key.to_owned();
+        self
+    }
+
+    /// The app's secret. Default: `app-secret`.
+    pub fn secret(mut self, secret: &str) -> Self {
+        self.secret = secret.to_owned();
+        self
+    }
+
+    /// The port on 127.0.0.1. Default: 0, any free one. With the port of a server that has ended, a
+    /// new one takes its place.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// The activity timeout that clients are told, in seconds; `None` leaves it out. Default: 120.
+    ///
+    /// The server itself never ends a quiet connection.
+    pub fn activity_timeout(mut self, seconds: Option<u64>) -> Self {
+        self.activity_timeout = seconds;
+        self
+    }
+
+    /// Whether the subscribers of a channel are told how many they are, at every change, as Pusher
+    /// does for an app that has it enabled. Default: `false`.
+    pub fn subscription_counts(mut self, on: bool) -> Self {
+        self.subscription_counts = on;
+        self
+    }
+
+    /// The shape of `data` in the protocol's own events, errors excepted. Default: [`DataStyle::Text`].
+    pub fn data_style(mut self, style: DataStyle) -> Self {
+        self.data = style;
+        self
+    }
+
+    /// The shape of `data` in errors. Default: [`DataStyle::Object`]; Reverb sends [`DataStyle::Text`].
+    pub fn error_data(mut self, style: DataStyle) -> Self {
+        self.error_data = style;
+        self
+    }
+
+    /// How connections are ended: those with a wrong key, and those that
+    /// [`Server::close_all`](super::Server::close_all) ends. Default: [`CloseStyle::Code`].
+    pub fn close_style(mut self, style: CloseStyle) -> Self {
+        self.close = style;
+        self
+    }
+}
+
+impl fmt::Debug for Settings {
+    /// Without the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("key", &self.key)
+            .field("port", &self.port)
+            .field("activity_timeout", &self.activity_timeout)
+            .field("subscription_counts", &self.subscription_counts)
+            .field("data_style", &self.data)
+            .field("error_data", &self.error_data)
+            .field("close_style", &self.close)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The shape of `data` in the protocol's own events. Events that are published always carry text.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataStyle {
+    /// A string that holds JSON, as Pusher sends it.
+    Text,
+    /// The JSON itself.
+    Object,
+    /// No `data` where it would be empty; elsewhere as [`Text`](Self::Text).
+    Absent,
+}
+
+/// How the server ends a connection.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseStyle {
+    /// A close frame with the code, as Pusher does.
+    Code,
+    /// An error frame with the code, then a close frame without one, as soketi-rs does.
+    Empty,
+    /// An error frame with the code, then the TCP connection is dropped, as Reverb does.
+    Drop,
+    /// An error frame with the code, and nothing more: the connection stays open, as on Reverb with
+    /// some codes.
+    Open,
+}
+
+/// How the server refuses a subscription; see [`Server::refuse_channel`](super::Server::refuse_channel).
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelRefusal {
+    /// `pusher:error` with this code or none, which does not name the channel: Reverb and sockudo
+    /// send 4009.
+    ErrorFrame(Option<u16>),
+    /// `pusher:subscription_error` on the channel with this status, as soketi does: 401.
+    SubscriptionError(u16),
+    /// `pusher_internal:subscription_error` on the channel, as pusher-fake does.
+    InternalSubscriptionError,
+    /// No answer at all.
+    Silence,
+}

@@ -1,0 +1,598 @@
+//! The in-process server, mostly as the real client sees it.
+
+mod raw;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use pusher_channels::testing::{ChannelRefusal, CloseStyle, DataStyle, Server, Settings};
+use pusher_channels::{
+    Binding, ChannelStatus, Client, ClientBuilder, Error, ErrorKind, PublicChannel, Queue,
+    Reconnect, State, StateChange,
+};
+use serde_json::{Value, json};
+use tungstenite::Message;
+
+use raw::Raw;
+
+/// Far more than anything here takes.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// For what is meant to time out.
+const SHORT: Duration = Duration::from_millis(500);
+
+fn quick(server: &Server) -> ClientBuilder {
+    let policy =
+        Reconnect::default().initial(Duration::from_millis(10)).max(Duration::from_millis(50));
+    Client::builder(server.options()).reconnect(policy)
+}
+
+fn connected(server: &Server) -> Client {
+    let client = quick(server).build().unwrap();
+    client.connect();
+    client.wait_connected(LIMIT).unwrap();
+    client
+}
+
+fn subscribed(client: &Client, name: &str) -> PublicChannel {
+    let channel = client.public_channel(name).unwrap();
+    channel.subscribe();
+    channel.wait_subscribed(LIMIT).unwrap();
+    channel
+}
+
+fn next<T>(binding: &Binding<T>) -> T {
+    binding.recv_timeout(LIMIT).expect("nothing came")
+}
+
+fn until(states: &Binding<StateChange>, state: State) -> StateChange {
+    loop {
+        let change = next(states);
+        if change.current == state {
+            return change;
+        }
+    }
+}
+
+#[test]
+fn events_arrive_in_order_and_only_while_subscribed() {
+    let server = Server::start().unwrap();
+    let client = connected(&server);
+    assert_eq!(server.connections(), 1);
+    let chat = subscribed(&client, "chat");
+    let messages = chat.bind("message");
+    assert_eq!(server.subscribers("chat"), 1);
+    for number in 0..1000 {
+        assert_eq!(server.publish("chat", "message", &number), 1);
+    }
+    for number in 0..1000 {
+        assert_eq!(next(&messages).json::<u32>().unwrap(), number);
+    }
+    assert_eq!(server.publish("other", "message", "nobody"), 0);
+
+    chat.unsubscribe();
+    assert!(server.wait_for(LIMIT, |server| server.subscribers("chat") == 0));
+    assert_eq!(server.publish("chat", "message", "lost"), 0);
+    chat.subscribe();
+    chat.wait_subscribed(LIMIT).unwrap();
+    server.publish("chat", "message", "found");
+    assert_eq!(next(&messages).data(), "found");
+
+    client.close(LIMIT).unwrap();
+    assert!(server.wait_for(LIMIT, |server| server.connections() == 0));
+    assert_eq!(server.subscribers("chat"), 0);
+}
+
+#[test]
+fn text_is_sent_as_it_is_and_all_else_as_json() {
+    let server = Server::start().unwrap();
+    let client = connected(&server);
+    let events = subscribed(&client, "c").bind("e");
+    let mut sent = 0;
+    let mut published = |count: usize| sent += count;
+    published(server.publish("c", "e", "plain \"text\" é\n"));
+    published(server.publish("c", "e", &String::from("{\"a\":1}")));
+    published(server.publish("c", "e", &json!({"b": [1, "two"]})));
+    published(server.publish("c", "e", &[1, 2]));
+    published(server.publish("c", "e", &None::<u8>));
+    published(server.publish("c", "e", ""));
+    assert_eq!(sent, 6);
+    for expected in ["plain \"text\" é\n", "{\"a\":1}", r#"{"b":[1,"two"]}"#, "[1,2]", "null", ""]
+    {
+        let event = next(&events);
+        assert_eq!(event.data(), expected);
+        let frame: Value = serde_json::from_str(event.raw()).unwrap();
+        assert_eq!(frame["data"], expected, "always a string");
+    }
+    let no_json = std::collections::HashMap::from([(vec![1], 2)]);
+    assert_eq!(server.publish("c", "e", &no_json), 0);
+}
+
+#[test]
+fn publishing_from_many_threads_gives_every_client_the_same_order() {
+    const EACH: u32 = 500;
+    let server = Server::start().unwrap();
+    let clients: Vec<Client> = (0..3).map(|_| connected(&server)).collect();
+    let bindings: Vec<_> = clients
+        .iter()
+        .map(|client| subscribed(client, "c").bind_with("e", Queue::unbounded()))
+        .collect();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let server = &server;
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    assert_eq!(server.publish("c", "e", &(thread, number)), 3);
+                }
+            });
+        }
+    });
+    let received: Vec<Vec<(u32, u32)>> = bindings
+        .iter()
+        .map(|binding| (0..8 * EACH).map(|_| next(binding).json().unwrap()).collect())
+        .collect();
+    assert!(received.iter().all(|order| *order == received[0]));
+    for thread in 0..8 {
+        let own = received[0].iter().filter(|(from, _)| *from == thread);
+        assert!(own.map(|(_, number)| *number).eq(0..EACH));
+    }
+}
+
+#[test]
+fn a_cache_channel_repeats_its_last_event_or_tells_of_a_miss() {
+    let server = Server::start().unwrap();
+    let client = connected(&server);
+    let prices = client.public_channel("cache-prices").unwrap();
+    let (missed, updates) = (prices.bind_cache_miss(), prices.bind("update"));
+    prices.subscribe();
+    assert_eq!(next(&missed).channel(), Some("cache-prices"));
+
+    server.publish("cache-prices", "update", "1");
+    server.publish("cache-prices", "update", "2");
+    assert_eq!((next(&updates).data(), next(&updates).data()), ("1", "2"));
+    let mut later = Raw::greeted(&server);
+    later.subscribe("cache-prices");
+    assert_eq!(later.read()["event"], "pusher_internal:subscription_succeeded");
+    assert_eq!(later.read_text(), r#"{"event":"update","channel":"cache-prices","data":"2"}"#);
+    assert!(missed.is_empty());
+
+    // Also to a client that was away.
+    server.drop_connections();
+    assert_eq!(next(&updates).data(), "2");
+}
+
+#[test]
+fn subscribers_are_told_how_many_they_are() {
+    let server = Server::start_with(Settings::default().subscription_counts(true)).unwrap();
+    let client = connected(&server);
+    let chat = client.public_channel("chat").unwrap();
+    let counts = chat.bind_subscription_count();
+    chat.subscribe();
+    assert_eq!(next(&counts), 1);
+    let other = connected(&server);
+    let others = subscribed(&other, "chat");
+    assert_eq!(next(&counts), 2);
+    others.unsubscribe();
+    assert_eq!(next(&counts), 1);
+    others.subscribe();
+    assert_eq!(next(&counts), 2);
+    other.close(LIMIT).unwrap();
+    assert_eq!(next(&counts), 1);
+    assert_eq!(chat.subscription_count(), Some(1));
+    server.set_subscription_count("chat", 4711);
+    assert_eq!(next(&counts), 4711);
+}
+
+#[test]
+fn counts_are_off_unless_asked_for() {
+    let server = Server::start().unwrap();
+    let mut raw = Raw::greeted(&server);
+    raw.subscribe("chat");
+    let succeeded =
+        r#"{"event":"pusher_internal:subscription_succeeded","channel":"chat","data":"{}"}"#;
+    assert_eq!(raw.read_text(), succeeded);
+    assert_eq!(raw.ask(r#"{"event":"pusher:ping"}"#)["event"], "pusher:pong");
+}
+
+#[test]
+fn pings_go_both_ways() {
+    let server = Server::start().unwrap();
+    let client = connected(&server);
+    assert!(client.ping(LIMIT).unwrap() < LIMIT);
+    server.ping_clients();
+    let ponged = |server: &Server| server.recorded().iter().any(|f| f.contains("pusher:pong"));
+    assert!(server.wait_for(LIMIT, ponged));
+    let recorded = server.recorded();
+    assert!(recorded[0].contains("pusher:ping") && recorded.len() == 2, "{recorded:?}");
+}
+
+#[test]
+fn a_dropped_client_comes_back_and_subscribes_again() {
+    let server = Server::start().unwrap();
+    let client = connected(&server);
+    let first = client.socket_id().unwrap();
+    let chat = subscribed(&client, "chat");
+    let (states, resumed, messages) =
+        (client.bind_states(), chat.bind_resumed(), chat.bind("message"));
+    server.drop_connections();
+    let cause = until(&states, State::Reconnecting).cause.unwrap();
+    assert_eq!(cause.close_code(), None);
+    assert!(next(&resumed).length() < LIMIT);
+    assert_ne!(client.wait_connected(LIMIT).unwrap(), first);
+    assert_eq!((server.subscribers("chat"), server.dials()), (1, 2));
+    server.publish("chat", "message", "back");
+    assert_eq!(next(&messages).data(), "back");
+}
+
+#[test]
+fn faults_count_at_once() {
+    let server = Server::start().unwrap();
+    for fault in [Server::drop_connections, |server: &Server| server.close_all(4200, "")] {
+        let mut raw = Raw::greeted(&server);
+        raw.subscribe("c");
+        assert!(server.wait_for(LIMIT, |server| server.subscribers("c") == 1));
+        fault(&server);
+        assert_eq!((server.connections(), server.subscribers("c")), (0, 0));
+        assert_eq!(server.publish("c", "e", "nobody"), 0);
+    }
+}
+
+#[test]
+fn close_codes_decide_what_the_client_does() {
+    let server = Server::start().unwrap();
+    let client = connected(&server);
+    let states = client.bind_states();
+    server.close_all(4200, "come back");
+    assert_eq!(until(&states, State::Reconnecting).cause.unwrap().close_code(), Some(4200));
+    until(&states, State::Connected);
+
+    server.close_all(4001, "no such app");
+    let cause = until(&states, State::Failed).cause.unwrap();
+    assert_eq!(cause.close_code(), Some(4001));
+    assert!(cause.to_string().contains("no such app"));
+    assert_eq!(client.wait_connected(LIMIT).unwrap_err().close_code(), Some(4001));
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn refused_clients_try_again() {
+    let server = Server::start().unwrap();
+    server.refuse(2);
+    let client = quick(&server).build().unwrap();
+    let states = client.bind_states();
+    client.connect();
+    client.wait_connected(LIMIT).unwrap();
+    let statuses: Vec<_> = states
+        .try_iter()
+        .filter_map(|change| change.cause.map(|cause| (cause.kind(), cause.http_status())))
+        .collect();
+    assert_eq!(statuses, [(ErrorKind::Handshake, Some(503)); 2]);
+    assert_eq!(server.dials(), 3);
+}
+
+#[test]
+fn a_silent_server_is_noticed() {
+    let server = Server::start().unwrap();
+    let client = quick(&server).pong_timeout(SHORT).connect_timeout(SHORT).build().unwrap();
+    client.connect();
+    client.wait_connected(LIMIT).unwrap();
+    let messages = subscribed(&client, "chat").bind("message");
+    let states = client.bind_states();
+    server.silence(true);
+    assert_eq!(server.publish("chat", "message", "lost"), 0);
+    let error = client.ping(SHORT / 10).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    let cause = until(&states, State::Reconnecting).cause.unwrap();
+    assert!(cause.is_timeout(), "{cause}");
+    // The next dials are not greeted.
+    let cause = until(&states, State::Reconnecting).cause.unwrap();
+    assert!(cause.is_timeout(), "{cause}");
+    assert_eq!(server.connections(), 0);
+
+    server.silence(false);
+    assert!(server.wait_for(LIMIT, |server| server.subscribers("chat") == 1));
+    server.publish("chat", "message", "heard");
+    assert_eq!(next(&messages).data(), "heard");
+}
+
+#[test]
+fn a_silent_server_still_sends_what_it_is_told_to() {
+    let server = Server::start().unwrap();
+    server.silence(true);
+    let mut raw = Raw::connect(&server);
+    let greeting = r#"{"event":"pusher:connection_established","data":{"socket_id":"1.1"}}"#;
+    assert!(server.wait_for(LIMIT, |server| server.dials() == 1));
+    // The server's side of the handshake may still be under way.
+    raw.say("{}");
+    assert!(server.wait_for(LIMIT, |server| server.recorded() == ["{}"]));
+    server.send_raw(greeting);
+    assert_eq!(raw.read_text(), greeting);
+}
+
+#[test]
+fn garbage_is_reported_and_the_next_event_arrives() {
+    let server = Server::start().unwrap();
+    let client = connected(&server);
+    let chat = subscribed(&client, "chat");
+    let (messages, errors) = (chat.bind("message"), client.bind_errors());
+    for garbage in ["", "garbage", "null", "[1]", "{}", r#"{"event":7}"#, r#"{"event":"e""#] {
+        server.send_raw(garbage);
+        assert_eq!(next(&errors).kind(), ErrorKind::Protocol, "{garbage:?}");
+        server.publish("chat", "message", garbage);
+        assert_eq!(next(&messages).data(), garbage);
+    }
+    assert_eq!(server.dials(), 1);
+}
+
+#[test]
+fn the_client_understands_every_data_style() {
+    for style in [DataStyle::Text, DataStyle::Object, DataStyle::Absent] {
+        let settings = Settings::default()
+            .data_style(style)
+            .error_data(style)
+            .activity_timeout(None)
+            .subscription_counts(true);
+        let server = Server::start_with(settings).unwrap();
+        let client = connected(&server);
+        let chat = client.public_channel("cache-chat").unwrap();
+        let (missed, counts, messages, errors) = (
+            chat.bind_cache_miss(),
+            chat.bind_subscription_count(),
+            chat.bind("message"),
+            client.bind_errors(),
+        );
+        chat.subscribe();
+        chat.wait_subscribed(LIMIT).unwrap();
+        next(&missed);
+        assert_eq!(next(&counts), 1, "{style:?}");
+        client.ping(LIMIT).unwrap();
+        server.publish("cache-chat", "message", &json!({"a": 1}));
+        assert_eq!(next(&messages).data(), r#"{"a":1}"#);
+        server.refuse_channel("secret", ChannelRefusal::ErrorFrame(Some(4009)));
+        client.public_channel("secret").unwrap().subscribe();
+        let error = next(&errors);
+        assert_eq!(error.close_code(), Some(4009), "{style:?}");
+        assert!(error.to_string().contains("refused"), "{error}");
+    }
+}
+
+#[test]
+fn a_wrong_key_fails_in_every_close_style() {
+    for style in [CloseStyle::Code, CloseStyle::Empty, CloseStyle::Drop, CloseStyle::Open] {
+        let settings = Settings::default().key("right").close_style(style);
+        let server = Server::start_with(settings).unwrap();
+        let wrong = server.url().replace("/right", "/wrong");
+        let client = Client::new(pusher_channels::Options::url(&wrong)).unwrap();
+        client.connect();
+        let error = client.wait_connected(LIMIT).unwrap_err();
+        assert_eq!(error.close_code(), Some(4001), "{style:?}");
+        assert_eq!((client.state(), server.connections()), (State::Failed, 0));
+    }
+}
+
+#[test]
+fn what_ends_a_live_connection_is_told_in_every_close_style() {
+    for style in [CloseStyle::Code, CloseStyle::Empty, CloseStyle::Drop] {
+        let server = Server::start_with(Settings::default().close_style(style)).unwrap();
+        let client = connected(&server);
+        let states = client.bind_states();
+        server.close_all(4200, "restart");
+        let cause = until(&states, State::Reconnecting).cause.unwrap();
+        assert_eq!(cause.close_code(), Some(4200), "{style:?}");
+        until(&states, State::Connected);
+    }
+    let server = Server::start_with(Settings::default().close_style(CloseStyle::Open)).unwrap();
+    let client = connected(&server);
+    let errors = client.bind_errors();
+    server.close_all(4200, "restart");
+    assert_eq!(next(&errors).close_code(), Some(4200));
+    client.ping(LIMIT).unwrap();
+    assert_eq!((client.state(), server.dials()), (State::Connected, 1));
+}
+
+#[test]
+fn a_close_frame_without_a_code() {
+    let server = Server::start().unwrap();
+    let mut raw = Raw::greeted(&server);
+    server.close_all(1005, "");
+    assert!(matches!(raw.0.read(), Ok(Message::Close(None))));
+}
+
+#[test]
+fn subscriptions_are_refused_in_every_style() {
+    let server = Server::start().unwrap();
+    let client = quick(&server).subscribe_timeout(SHORT).build().unwrap();
+    client.connect();
+    let errors = client.bind_errors();
+    type Expected = fn(&Error) -> bool;
+    let timeout: Expected = |error| error.is_timeout();
+    let styles: [(ChannelRefusal, Expected); 5] = [
+        (ChannelRefusal::ErrorFrame(None), timeout),
+        (ChannelRefusal::ErrorFrame(Some(4009)), timeout),
+        (ChannelRefusal::SubscriptionError(401), |error| error.http_status() == Some(401)),
+        (ChannelRefusal::InternalSubscriptionError, |error| error.kind() == ErrorKind::Server),
+        (ChannelRefusal::Silence, timeout),
+    ];
+    for (number, (refusal, expected)) in styles.into_iter().enumerate() {
+        let name = format!("channel-{number}");
+        server.refuse_channel(&name, refusal);
+        let channel = client.public_channel(&name).unwrap();
+        channel.subscribe();
+        let error = channel.wait_subscribed(LIMIT).unwrap_err();
+        assert!(expected(&error), "{refusal:?}: {error:?}");
+        assert_eq!((error.channel(), channel.status()), (Some(&*name), ChannelStatus::Failed));
+        if let ChannelRefusal::ErrorFrame(code) = refusal {
+            let error = next(&errors);
+            assert_eq!((error.close_code(), error.channel()), (code, None));
+        }
+        assert_eq!(next(&errors).channel(), Some(&*name));
+        assert_eq!(server.subscribers(&name), 0);
+
+        server.allow_channel(&name);
+        channel.subscribe();
+        channel.wait_subscribed(LIMIT).unwrap();
+    }
+    assert_eq!(server.dials(), 1);
+}
+
+#[test]
+fn a_server_takes_the_place_of_another() {
+    let server = Server::start().unwrap();
+    let port = server.port();
+    let client = connected(&server);
+    let chat = subscribed(&client, "chat");
+    let (messages, resumed) = (chat.bind("message"), chat.bind_resumed());
+    assert!(Server::start_with(Settings::default().port(port)).is_err(), "the port is taken");
+    drop(server);
+    let server = Server::start_with(Settings::default().port(port)).unwrap();
+    next(&resumed);
+    server.publish("chat", "message", "from the second");
+    assert_eq!(next(&messages).data(), "from the second");
+}
+
+#[test]
+fn what_makes_no_sense_is_answered_with_an_error() {
+    let server = Server::start().unwrap();
+    let mut raw = Raw::greeted(&server);
+    let long =
+        format!(r#"{{"event":"pusher:subscribe","data":{{"channel":"{}"}}}}"#, "x".repeat(200));
+    for (frame, code, part) in [
+        ("no json", None, "JSON"),
+        ("7", None, "no event"),
+        (r#"{"event":{}}"#, None, "no event"),
+        (r#"{"event":"pusher:nonsense"}"#, None, "pusher:nonsense"),
+        (r#"{"event":"mine","channel":"c","data":{}}"#, None, "mine"),
+        (r#"{"event":"pusher:subscribe"}"#, None, "no channel"),
+        (r#"{"event":"pusher:subscribe","data":"{\"channel\":\"c\"}"}"#, None, "no channel"),
+        (r#"{"event":"pusher:subscribe","data":{"channel":"a b"}}"#, None, "a b"),
+        (r#"{"event":"pusher:subscribe","data":{"channel":""}}"#, None, "Invalid"),
+        (&long, None, "Invalid"),
+        (r#"{"event":"pusher:subscribe","data":{"channel":"private-c"}}"#, None, "not supported"),
+        (r#"{"event":"pusher:unsubscribe","data":{"channel":"c"}}"#, None, "No current"),
+        (r#"{"event":"client-e","channel":"c","data":{}}"#, Some(4301), "rejected"),
+    ] {
+        let answer = raw.ask(frame);
+        assert_eq!(answer["event"], "pusher:error", "{frame}");
+        assert_eq!(answer["data"]["code"], json!(code), "{frame}");
+        let message = answer["data"]["message"].as_str().unwrap();
+        assert!(message.contains(part), "{frame}: {message}");
+    }
+    raw.subscribe("c");
+    assert_eq!(raw.read()["event"], "pusher_internal:subscription_succeeded");
+    raw.subscribe("c");
+    assert_eq!(
+        raw.read_text(),
+        r#"{"event":"pusher:error","data":{"code":null,"message":"Existing subscription to channel c"}}"#
+    );
+    assert_eq!(server.subscribers("c"), 1);
+    raw.say(r#"{"event":"pusher:unsubscribe","data":{"channel":"c"}}"#);
+    // Neither that nor a pong is answered, so the pong of the server is what comes next.
+    raw.say(r#"{"event":"pusher:pong","data":{}}"#);
+    assert_eq!(raw.ask(r#"{"event":"pusher:ping","data":{}}"#)["event"], "pusher:pong");
+    assert_eq!((server.subscribers("c"), server.connections()), (0, 1));
+}
+
+#[test]
+fn the_greeting() {
+    let server =
+        Server::start_with(Settings::default().key("k/ä").activity_timeout(Some(7))).unwrap();
+    let data = Raw::connect(&server).read()["data"].clone();
+    let data: Value = serde_json::from_str(data.as_str().unwrap()).unwrap();
+    assert_eq!(data["activity_timeout"], 7);
+    let socket_id = data["socket_id"].as_str().unwrap();
+    let numbers: Vec<u64> = socket_id.split('.').map(|part| part.parse().unwrap()).collect();
+    assert_eq!(numbers.len(), 2);
+    assert!(server.url().starts_with("ws://127.0.0.1:"));
+
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()));
+    let stream = TcpStream::connect_timeout(&address, LIMIT).unwrap();
+    let refused = tungstenite::client("ws://localhost/elsewhere", stream).unwrap_err();
+    assert!(refused.to_string().contains("404"), "{refused}");
+}
+
+#[test]
+fn a_client_that_does_not_read_is_dropped_and_delays_nobody() {
+    let server = Server::start().unwrap();
+    let mut lazy = Raw::greeted(&server);
+    lazy.subscribe("flood");
+    assert!(server.wait_for(LIMIT, |server| server.subscribers("flood") == 1));
+    let block = "x".repeat(256 * 1024);
+    let sent = (0..400).take_while(|_| {
+        server.publish("flood", "block", &block);
+        server.connections() == 1
+    });
+    assert!(sent.count() > 10, "some of it is kept");
+    assert!(server.wait_for(LIMIT, |server| server.connections() == 0));
+    assert_eq!(server.subscribers("flood"), 0);
+}
+
+#[test]
+fn a_server_can_be_shared_and_shows_no_secret() {
+    fn shared<T: Send + Sync + std::fmt::Debug>(_: &T) {}
+    let settings = Settings::default().secret("canary").key("mine");
+    assert!(!format!("{settings:?}").contains("canary"));
+    let server = Server::start_with(settings).unwrap();
+    shared(&server);
+    assert!(!format!("{server:?}").contains("canary"));
+    assert_eq!((server.key(), server.secret()), ("mine", "canary"));
+    assert!(!server.wait_for(Duration::ZERO, |_| false));
+    // Not for ever, though each look is a change.
+    let mut looks = 0;
+    assert!(!server.wait_for(Duration::from_millis(20), |server| {
+        looks += 1;
+        server.silence(false);
+        false
+    }));
+    assert!(looks > 0);
+}
+
+/// The threads of this process whose names begin so.
+#[cfg(target_os = "linux")]
+fn threads(prefix: &str) -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")));
+    // One that has just ended has no name any more.
+    names.filter(|name| name.as_ref().is_ok_and(|name| name.starts_with(prefix))).count()
+}
+
+#[cfg(target_os = "linux")]
+#[expect(clippy::disallowed_methods, reason = "the server keeps real time")]
+fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+/// In a process of its own, since the other tests have servers too.
+#[cfg(target_os = "linux")]
+#[test]
+fn dropping_a_server_ends_its_threads() {
+    const ALONE: &str = "PUSHER_CHANNELS_TEST_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "server::dropping_a_server_ends_its_threads"])
+            .env(ALONE, "1")
+            .status();
+        return assert!(status.unwrap().success());
+    }
+    let server = Server::start().unwrap();
+    let port = server.port();
+    let clients: Vec<Client> = (0..5).map(|_| connected(&server)).collect();
+    let _reads_nothing = Raw::connect(&server);
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    // Its handshake would take ten seconds to be given up.
+    let _says_nothing = TcpStream::connect_timeout(&address, LIMIT).unwrap();
+    assert!(server.wait_for(LIMIT, |server| server.connections() == 6));
+    let _last = connected(&server);
+    assert_eq!(threads("testing-"), 9);
+    let states = clients[0].bind_states();
+    let start = now();
+    drop(server);
+    assert!(now().duration_since(start) < LIMIT / 2, "somebody was waited for");
+    until(&states, State::Reconnecting);
+    // A thread that was joined may be listed a moment longer.
+    let mut rounds = 0..1_000_000;
+    while threads("testing-") > 0 {
+        rounds.next().expect("threads are left");
+        std::thread::yield_now();
+    }
+    assert!(std::net::TcpListener::bind(address).is_ok());
+}
