@@ -14,7 +14,7 @@ use mio::net::TcpStream;
 
 use super::handshake::Codec;
 use super::lock;
-use super::memory::{Chunk, is_interrupted, would_block};
+use super::memory::{CHUNK, Chunk, is_interrupted, would_block};
 use super::session::{Outgoing, Session};
 use super::wait::{Line, Wait};
 use crate::{Connection, Error, ErrorKind, Message, clock};
@@ -27,6 +27,9 @@ const MAX_REPLIES: usize = 256 * 1024;
 
 /// What a message takes beside its text: the string, the frame's header, a TLS record.
 const OVERHEAD: usize = 64;
+
+/// So many chunks in a row are handed over together, if there are: consumers are woken for each batch.
+const MAX_READS: usize = 4;
 
 /// How long the peer has to confirm a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(250);
@@ -121,12 +124,16 @@ impl WebSocket {
                 reader.end = Some(Error::message(ErrorKind::Closed, "the connection has ended"));
                 return Err(end);
             }
-            self.advance(reader);
+            let mut reads = 1;
+            while self.advance(reader) && reads < MAX_READS {
+                reads += 1;
+            }
         }
     }
 
-    /// One round: reads once, decodes all of it, sends what can be sent, and waits if nothing came.
-    fn advance(&self, reader: &mut Reader) {
+    /// One round: reads once, decodes all of it, sends what can be sent, and waits if there is
+    /// nothing to tell. Says whether there is more to read, by all appearances.
+    fn advance(&self, reader: &mut Reader) -> bool {
         let read = reader.chunk.fill(&mut &self.socket);
         let mut session = lock(&self.session);
         let result = match &read {
@@ -147,6 +154,7 @@ impl WebSocket {
         drop(session);
 
         let idle = matches!(&read, Err(error) if would_block(error));
+        let filled = matches!(read, Ok(CHUNK));
         reader.end = match (result, read, broken) {
             (Err(end), Err(cause), _) => Some(end.caused_by(cause)),
             (Err(end), Ok(_), _) => Some(end),
@@ -156,12 +164,13 @@ impl WebSocket {
                 ErrorKind::TooLarge,
                 "the peer does not read: its pings cannot be answered",
             )),
-            _ if idle => self.wait(&mut reader.wait).err(),
+            _ if idle && reader.ready.is_empty() => self.wait(&mut reader.wait).err(),
             _ => None,
         };
         if let Some(end) = &reader.end {
             lock(&self.queue).end.get_or_insert_with(|| end.clone());
         }
+        filled && reader.end.is_none()
     }
 
     fn wait(&self, wait: &mut Wait) -> Result<(), Error> {
