@@ -53,7 +53,7 @@ impl State {
             let message = format!("Subscription to channel {name:.200} is not supported");
             return self.complain(id, None, &message);
         }
-        if check_channel(name, ChannelKind::Public).is_err() {
+        if check_channel(name, ChannelKind::Public, true).is_err() {
             return self.complain(id, None, &format!("Invalid channel name: {name:.200}"));
         }
         if !self.subscribe(id, name) {

@@ -445,6 +445,7 @@ impl Sim {
                 news.asks.push((question, attempt, error));
                 'Q'
             }
+            Output::Authorize { channel, .. } => panic!("{channel} needs no authorization"),
             Output::Log(level, text) => panic!("no log was asked for: {level} {text}"),
             Output::Notify(notice) => match notice {
                 Notice::State(change) => {
@@ -491,6 +492,7 @@ impl Sim {
                             news.resumed.push((name, gap));
                             'r'
                         }
+                        other => panic!("{name} is a public channel: {other:?}"),
                     }
                 }
             },
