@@ -5,6 +5,8 @@
 
 mod dns;
 mod handshake;
+#[cfg(feature = "testing")]
+mod http;
 mod memory;
 mod session;
 mod tcp;
@@ -26,6 +28,8 @@ use crate::{Connection, Connector, Error, ErrorKind, Tls};
 
 #[cfg(feature = "testing")]
 pub(crate) use handshake::accept;
+#[cfg(feature = "testing")]
+pub(crate) use http::Exchange;
 pub(crate) use websocket::WebSocket;
 
 /// Ends a dial from any thread: sets a flag and wakes whatever wait is under way.
