@@ -42,6 +42,6 @@ mod tests {
         assert_eq!(taken(start), 10);
         assert_eq!(taken(start + Duration::from_millis(250)), 2);
         assert_eq!(taken(start + Duration::from_secs(100)), 10);
-        assert_eq!(Bucket::new(0, start).take(start + Duration::from_secs(9)), false);
+        assert!(!Bucket::new(0, start).take(start + Duration::from_secs(9)));
     }
 }

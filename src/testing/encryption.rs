@@ -70,7 +70,6 @@ fn base64(bytes: &[u8]) -> String {
 /// Without the feature there is neither cipher nor base64.
 #[cfg(not(feature = "encrypted"))]
 impl Keys {
-    #[expect(clippy::unused_self, reason = "it takes the place of the one above")]
     pub(super) fn shared_secret(&self, _channel: &str) -> Option<String> {
         None
     }

@@ -40,18 +40,25 @@ impl Exchange {
     /// here with bytes unread, the client might lose the response.
     pub(crate) fn reply(mut self, response: &[u8], deadline: Instant) -> Result<(), Error> {
         self.line.dial.set_deadline(deadline);
+        self.line.dial.check()?;
         let _ = self.memory.write_all(response);
         let mut rest = Vec::new();
+        let mut ended = self.memory.is_ended();
         loop {
             self.line.send(&mut self.memory)?;
             if self.memory.unsent() == 0 {
                 // The client may be gone, which is what is waited for.
                 let _ = self.line.socket.shutdown(Shutdown::Write);
+                if ended {
+                    return Ok(());
+                }
             }
-            if !self.receive(&mut rest)? {
-                return Ok(());
+            if ended {
+                self.line.dial.wait(None)?;
+            } else {
+                ended = !self.receive(&mut rest)?;
+                rest.clear();
             }
-            rest.clear();
         }
     }
 }
