@@ -3,11 +3,17 @@
 //! It speaks the protocol as Pusher documents it, on a free port of 127.0.0.1, and can be told to
 //! misbehave: to drop connections, to refuse them, to fall silent, to send garbage. See [`Server`].
 
+mod auth;
+mod bucket;
+mod encryption;
 mod frames;
+mod http;
 mod inbound;
 mod listener;
 mod peer;
+mod presence;
 mod settings;
+mod signature;
 mod state;
 
 use std::fmt;
@@ -21,16 +27,21 @@ use mio::Waker;
 use serde::Serialize;
 
 use crate::Options;
-use listener::Listener;
+use listener::{Listener, Service};
 use state::{Shared, State};
 
-pub use settings::{ChannelRefusal, CloseStyle, DataStyle, Settings};
+pub use auth::AuthRecord;
+pub use settings::{ChannelRefusal, CloseStyle, DataStyle, PresenceStyle, Settings};
 
 /// A Pusher-compatible server on 127.0.0.1, for tests.
 ///
-/// It has public channels, cache channels included. It never ends a quiet connection, keeps no limits
-/// of rate, and takes up to 1,024 connections, each on a thread of its own. A client that does not read
-/// is dropped when 4 MiB wait for it.
+/// It has channels of every kind, relays client events, and has an endpoint that authorizes
+/// subscriptions: [`auth_url`](Self::auth_url). Sign-in is not there yet.
+///
+/// It never ends a quiet connection, and takes up to 1,024 connections, each on a thread of its own. A
+/// client that does not read is dropped when 4 MiB wait for it. Of Pusher's limits it keeps those on
+/// channel names, on members (100 a channel, 128 characters of id, 1 KB of info), and on client events
+/// (10 kB, and [`Settings::client_event_limit`]).
 ///
 /// All methods but [`wait_for`](Self::wait_for) return at once and may be called from every thread. An
 /// event that is published after a client saw its subscription confirmed is never lost, and every
@@ -66,8 +77,8 @@ pub use settings::{ChannelRefusal, CloseStyle, DataStyle, Settings};
 pub struct Server {
     shared: Arc<Shared>,
     port: u16,
-    waker: Waker,
-    accepting: Option<JoinHandle<()>>,
+    auth_port: u16,
+    accepting: Vec<(JoinHandle<()>, Waker)>,
 }
 
 /// Life.
@@ -87,11 +98,20 @@ impl Server {
     ///
     /// The port is taken, or the system gives no port or no thread.
     pub fn start_with(settings: Settings) -> io::Result<Self> {
-        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port))?;
-        let port = socket.local_addr()?.port();
+        let port = settings.port;
         let shared = Arc::new(Shared::new(settings));
-        let (accepting, waker) = Listener::start(socket, Arc::clone(&shared))?;
-        Ok(Self { shared, port, waker, accepting: Some(accepting) })
+        // Whole from the beginning, so that what has started ends if the rest does not start.
+        let mut server = Self { shared, port, auth_port: 0, accepting: Vec::new() };
+        server.port = server.listen(listener::WEBSOCKETS, port)?;
+        server.auth_port = server.listen(auth::SERVICE, 0)?;
+        Ok(server)
+    }
+
+    fn listen(&mut self, service: Service, port: u16) -> io::Result<u16> {
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        let port = socket.local_addr()?.port();
+        self.accepting.push(Listener::start(service, socket, Arc::clone(&self.shared))?);
+        Ok(port)
     }
 
     /// What a client needs to connect here: host, port and key, without TLS.
@@ -110,6 +130,19 @@ impl Server {
         self.port
     }
 
+    /// Where subscriptions are authorized, such as `http://127.0.0.1:54322/pusher/auth`.
+    ///
+    /// It takes `socket_id` and `channel_name` as Pusher documents it: in a form that is posted, in a
+    /// JSON object, or in the query. Several channels at once are asked for with `channel_name[0]`,
+    /// `channel_name[1]`, … (or an array in JSON); the answer is
+    /// `{"CHANNEL":{"status":200,"data":{"auth":…}},…}` then. Whoever asks gets in: as the member that
+    /// the parameters `user_id` and `user_info` (JSON) name on presence channels, or as
+    /// `user-SOCKET_ID`. For an encrypted channel the answer has its `shared_secret`, if the crate has
+    /// the feature `encrypted`.
+    pub fn auth_url(&self) -> String {
+        format!("http://127.0.0.1:{}{}", self.auth_port, auth::PATH)
+    }
+
     /// The app's key.
     pub fn key(&self) -> &str {
         &self.shared.settings.key
@@ -118,6 +151,13 @@ impl Server {
     /// The app's secret.
     pub fn secret(&self) -> &str {
         &self.shared.settings.secret
+    }
+
+    /// The key from which the keys of encrypted channels follow, in base64; new for each server.
+    #[cfg(feature = "encrypted")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "encrypted")))]
+    pub fn encryption_master_key(&self) -> String {
+        self.shared.read(|state| state.keys.master())
     }
 }
 
@@ -128,6 +168,9 @@ impl Server {
     /// As Pusher does, it sends `data` as a string: text as it is, anything else as its JSON. A cache
     /// channel repeats its last event to later subscribers. If `data` cannot be written as JSON (a map
     /// whose keys are no text), an error is logged and nothing is sent.
+    ///
+    /// On an encrypted channel the string is sealed with the channel's key, which takes the feature
+    /// `encrypted`: without it, an error is logged and nothing is sent.
     ///
     /// # Example
     ///
@@ -140,16 +183,30 @@ impl Server {
     /// # }
     /// ```
     pub fn publish(&self, channel: &str, event: &str, data: &(impl Serialize + ?Sized)) -> usize {
-        let json = match serde_json::to_string(data) {
-            Ok(json) => json,
-            Err(error) => {
-                log::error!("the test server cannot publish {event} on {channel}: {error}");
-                return 0;
-            }
+        let Some(text) = text_of(channel, event, data) else {
+            return 0;
         };
-        let text = if json.starts_with('"') { serde_json::from_str(&json).ok() } else { None };
-        let text: String = text.unwrap_or(json);
         self.shared.act(|state| state.publish(channel, event, &text))
+    }
+
+    /// As [`publish`](Self::publish), but never encrypted: what a client must not deliver on an
+    /// encrypted channel.
+    pub fn publish_plain(
+        &self,
+        channel: &str,
+        event: &str,
+        data: &(impl Serialize + ?Sized),
+    ) -> usize {
+        let Some(text) = text_of(channel, event, data) else {
+            return 0;
+        };
+        self.shared.act(|state| state.publish_plain(channel, event, &text))
+    }
+
+    /// Gives an encrypted channel a new key: it is what the auth endpoint hands out and what
+    /// [`publish`](Self::publish) uses from now on. A cached event stays as it was sealed.
+    pub fn rotate_encryption_key(&self, channel: &str) {
+        self.shared.act(|state| state.keys.rotate(channel));
     }
 
     /// Tells the subscribers of a channel that they are so many, whether or not it is true.
@@ -187,10 +244,21 @@ impl Server {
         self.shared.read(State::recorded)
     }
 
+    /// How many requests the auth endpoint has had so far, those refused included.
+    pub fn auth_count(&self) -> usize {
+        self.shared.read(|state| state.auth.count())
+    }
+
+    /// The requests to the auth endpoint so far, in order: the last 10,000, at most 64 MiB. What was
+    /// no HTTP request is not among them.
+    pub fn auth_requests(&self) -> Vec<AuthRecord> {
+        self.shared.read(|state| state.auth.recorded())
+    }
+
     /// Waits until `condition` is true, and tells whether it is.
     ///
     /// **Blocking**: for at most `timeout`. The condition is looked at now and whenever anything has
-    /// changed here: a connection, a subscription, a frame received.
+    /// changed here: a connection, a subscription, a frame or a request received.
     ///
     /// # Example
     ///
@@ -251,14 +319,46 @@ impl Server {
     }
 }
 
+/// Faults of the auth endpoint.
+impl Server {
+    /// Every answer of the auth endpoint waits until its request is this old. Those that wait already
+    /// go by the new delay too.
+    pub fn delay_auth(&self, delay: Duration) {
+        self.shared.act(|state| state.auth.delay = delay);
+    }
+
+    /// Requests to the auth endpoint that come in from now on are answered with this HTTP status; 200
+    /// ends it.
+    pub fn fail_auth(&self, status: u16) {
+        self.shared.act(|state| state.auth.status = Some(status));
+    }
+
+    /// The next `n` requests to the auth endpoint are answered with this HTTP status; 0 ends it.
+    pub fn fail_auth_times(&self, n: usize, status: u16) {
+        self.shared.act(|state| state.auth.next = Some((n, status)));
+    }
+
+    /// Failures of the auth endpoint get the header `Retry-After` with these seconds, or do not.
+    pub fn retry_after(&self, seconds: Option<u64>) {
+        self.shared.act(|state| state.auth.retry_after = seconds);
+    }
+
+    /// The auth endpoint answers with this body, whatever is asked; `None` ends it.
+    pub fn auth_body(&self, body: Option<&str>) {
+        self.shared.act(|state| state.auth.body = body.map(str::to_owned));
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.act(State::stop);
-        if let Err(error) = self.waker.wake() {
-            // Not joined then, since it would not end.
-            return log::error!("the test server's thread could not be woken: {error}");
+        for (_, waker) in &self.accepting {
+            if let Err(error) = waker.wake() {
+                // Not joined then, since it would not end.
+                return log::error!("the test server's thread could not be woken: {error}");
+            }
         }
-        if let Some(accepting) = self.accepting.take() {
+        for (accepting, _) in self.accepting.drain(..) {
             // One that panicked has ended too.
             let _ = accepting.join();
         }
@@ -272,6 +372,19 @@ impl fmt::Debug for Server {
             .field("connections", &self.connections())
             .finish_non_exhaustive()
     }
+}
+
+/// The string that Pusher makes of data.
+fn text_of(channel: &str, event: &str, data: &(impl Serialize + ?Sized)) -> Option<String> {
+    let json = match serde_json::to_string(data) {
+        Ok(json) => json,
+        Err(error) => {
+            log::error!("the test server cannot publish {event} on {channel}: {error}");
+            return None;
+        }
+    };
+    let text = if json.starts_with('"') { serde_json::from_str(&json).ok() } else { None };
+    Some(text.unwrap_or(json))
 }
 
 /// What the locks here guard stays right when a thread panics, so a poisoned one is as good as any.

@@ -12,6 +12,8 @@ use crate::{Error, ErrorKind, Tls};
 
 pub use http::HttpAuthorizer;
 pub use secret::SecretAuthorizer;
+#[cfg(feature = "testing")]
+pub(crate) use secret::sign;
 
 /// Answers whether this client may join a channel: an HTTP endpoint of yours, or code of yours.
 ///

@@ -33,6 +33,8 @@ mod tests;
 use std::time::Duration;
 
 pub(crate) use backoff::Policy;
+#[cfg(all(feature = "encrypted", feature = "testing"))]
+pub(crate) use crypto::Key;
 pub(crate) use envelope::{Data, Envelope, Text, unescape};
 pub(crate) use machine::{Config, Machine};
 pub(crate) use name::{ChannelKind, check_channel};

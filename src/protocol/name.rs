@@ -17,7 +17,7 @@ pub(crate) enum ChannelKind {
 }
 
 impl ChannelKind {
-    pub(super) fn of(name: &str) -> Self {
+    pub(crate) fn of(name: &str) -> Self {
         if name.starts_with("private-encrypted-") {
             Self::PrivateEncrypted
         } else if name.starts_with("private-") {

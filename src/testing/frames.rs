@@ -2,12 +2,26 @@
 
 use serde_json::{Value, json};
 
+use super::presence::{Member, Members};
 use super::settings::{DataStyle, Settings};
 
 /// A frame; `data` is JSON already. By hand, so that its fields stand in Pusher's order.
 fn frame(event: &str, channel: Option<&str>, data: Option<&str>) -> String {
+    frame_of(event, channel, data, None)
+}
+
+fn frame_of(
+    event: &str,
+    channel: Option<&str>,
+    data: Option<&str>,
+    user_id: Option<&Value>,
+) -> String {
     let mut frame = format!("{{\"event\":{}", quote(event));
-    for (name, value) in [("channel", channel.map(quote)), ("data", data.map(str::to_owned))] {
+    for (name, value) in [
+        ("channel", channel.map(quote)),
+        ("data", data.map(str::to_owned)),
+        ("user_id", user_id.map(Value::to_string)),
+    ] {
         if let Some(value) = value {
             frame.push_str(&format!(",\"{name}\":{value}"));
         }
@@ -33,6 +47,16 @@ fn styled(style: DataStyle, data: &Value) -> Option<String> {
 /// What was published: `text` as a string, whatever it holds.
 pub(super) fn published(channel: &str, event: &str, text: &str) -> String {
     frame(event, Some(channel), Some(&quote(text)))
+}
+
+/// A client event, as the other clients get it; `data` is JSON.
+pub(super) fn relayed(
+    channel: &str,
+    event: &str,
+    data: Option<&str>,
+    user_id: Option<&Value>,
+) -> String {
+    frame_of(event, Some(channel), data, user_id)
 }
 
 /// The protocol's own frames, in the styles of the settings.
@@ -61,6 +85,21 @@ impl Settings {
         self.protocol("pusher_internal:subscription_succeeded", Some(channel), &json!({}))
     }
 
+    pub(super) fn presence_succeeded(&self, channel: &str, members: &Members) -> String {
+        let data = members.presence(self.presence);
+        self.protocol("pusher_internal:subscription_succeeded", Some(channel), &data)
+    }
+
+    pub(super) fn member_added(&self, channel: &str, member: &Member) -> String {
+        let data = member.added(self.presence);
+        self.protocol("pusher_internal:member_added", Some(channel), &data)
+    }
+
+    pub(super) fn member_removed(&self, channel: &str, member: &Member) -> String {
+        let data = member.removed(self.presence);
+        self.protocol("pusher_internal:member_removed", Some(channel), &data)
+    }
+
     pub(super) fn subscription_count(&self, channel: &str, count: u64) -> String {
         let data = json!({"subscription_count": count});
         self.protocol("pusher_internal:subscription_count", Some(channel), &data)
@@ -77,8 +116,8 @@ impl Settings {
         frame("pusher:error", None, styled(self.error_data, &data).as_deref())
     }
 
-    pub(super) fn subscription_error(&self, channel: &str, status: u16) -> String {
-        let data = json!({"type": "AuthError", "error": REFUSED, "status": status});
+    pub(super) fn subscription_error(&self, channel: &str, status: u16, message: &str) -> String {
+        let data = json!({"type": "AuthError", "error": message, "status": status});
         let data = styled(self.error_data, &data);
         frame("pusher:subscription_error", Some(channel), data.as_deref())
     }

@@ -1,23 +1,31 @@
 //! What the server makes of a client's frames.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::frames::REFUSED;
+use super::presence::Member;
 use super::settings::ChannelRefusal;
+use super::signature::{channel_text, sign};
 use super::state::State;
 use crate::protocol::{ChannelKind, check_channel};
 
 /// Pusher's code for a client event that it does not take.
 const CLIENT_EVENT_REJECTED: u16 = 4301;
 
+/// Pusher's limit for the data of an event, in bytes.
+const MAX_CLIENT_EVENT: usize = 10 * 1024;
+
 impl State {
     /// Takes in one frame.
-    pub(super) fn receive(&mut self, id: u64, frame: &str) {
-        self.record(frame);
+    pub(super) fn receive(&mut self, id: u64, text: &str) {
+        self.record(text);
         if !self.answers(id) {
             return;
         }
-        let Ok(frame) = serde_json::from_str::<Value>(frame) else {
+        let Ok(frame) = serde_json::from_str::<Value>(text) else {
             return self.complain(id, None, "The message is not valid JSON");
         };
         let Some(event) = frame.get("event").and_then(Value::as_str) else {
@@ -29,7 +37,7 @@ impl State {
             "pusher:pong" => {}
             "pusher:subscribe" => self.receive_subscribe(id, data),
             "pusher:unsubscribe" => self.receive_unsubscribe(id, data),
-            event if event.starts_with("client-") => self.receive_client_event(id),
+            event if event.starts_with("client-") => self.receive_client_event(id, event, text),
             event => self.complain(id, None, &format!("Unknown event {event:.100}")),
         }
     }
@@ -38,26 +46,66 @@ impl State {
         let Some(name) = channel_name(data) else {
             return self.complain(id, None, "The subscription names no channel");
         };
-        match self.refusal(name) {
-            Some(ChannelRefusal::ErrorFrame(code)) => return self.complain(id, code, REFUSED),
-            Some(ChannelRefusal::SubscriptionError(status)) => {
-                return self.send(id, self.settings.subscription_error(name, status));
-            }
-            Some(ChannelRefusal::InternalSubscriptionError) => {
-                return self.send(id, self.settings.internal_subscription_error(name));
-            }
-            Some(ChannelRefusal::Silence) => return,
-            None => {}
+        if let Some(refusal) = self.refusal(name) {
+            return self.refuse_subscription(id, name, refusal, REFUSED);
         }
-        if name.starts_with("private-") || name.starts_with("presence-") {
-            let message = format!("Subscription to channel {name:.200} is not supported");
-            return self.complain(id, None, &message);
-        }
-        if check_channel(name, ChannelKind::Public, true).is_err() {
+        let kind = ChannelKind::of(name);
+        if check_channel(name, kind, true).is_err() {
             return self.complain(id, None, &format!("Invalid channel name: {name:.200}"));
         }
-        if !self.subscribe(id, name) {
-            self.complain(id, None, &format!("Existing subscription to channel {name}"));
+        let joined = self
+            .check_auth(id, name, kind, data)
+            .map_err(|message| (self.settings.auth_refusal, message))
+            .and_then(|member| {
+                let refusal = ChannelRefusal::ErrorFrame(None);
+                self.subscribe(id, name, member).map_err(|message| (refusal, message))
+            });
+        if let Err((refusal, message)) = joined {
+            self.refuse_subscription(id, name, refusal, &message);
+        }
+    }
+
+    /// The member that joins, of a presence channel, or what is wrong.
+    fn check_auth(
+        &self,
+        id: u64,
+        name: &str,
+        kind: ChannelKind,
+        data: &Value,
+    ) -> Result<Option<Member>, String> {
+        if kind == ChannelKind::Public {
+            return Ok(None);
+        }
+        let field = |name| data.get(name).and_then(Value::as_str);
+        let auth = field("auth").unwrap_or_default();
+        let (key, signature) = auth.split_once(':').unwrap_or((auth, ""));
+        if key != self.settings.key {
+            return Err(format!("Invalid key in subscription auth data: '{key:.200}'"));
+        }
+        let channel_data = field("channel_data");
+        let text = channel_text(self.socket_id(id), name, channel_data);
+        if signature != sign(&self.settings.secret, &text) {
+            let message = "Invalid signature: Expected HMAC SHA256 hex digest of";
+            return Err(format!("{message} {text}, but got {signature:.200}"));
+        }
+        if kind != ChannelKind::Presence {
+            return Ok(None);
+        }
+        let channel_data = channel_data.ok_or("Presence subscriptions need channel_data")?;
+        let member = Member::parse(channel_data);
+        member.map(Some).map_err(|why| format!("Invalid channel_data of {name}: {why}"))
+    }
+
+    fn refuse_subscription(&mut self, id: u64, name: &str, refusal: ChannelRefusal, message: &str) {
+        match refusal {
+            ChannelRefusal::ErrorFrame(code) => self.complain(id, code, message),
+            ChannelRefusal::SubscriptionError(status) => {
+                self.send(id, self.settings.subscription_error(name, status, message));
+            }
+            ChannelRefusal::InternalSubscriptionError => {
+                self.send(id, self.settings.internal_subscription_error(name));
+            }
+            ChannelRefusal::Silence => {}
         }
     }
 
@@ -73,9 +121,36 @@ impl State {
         }
     }
 
-    fn receive_client_event(&mut self, id: u64) {
-        let message = "Client event rejected - only supported on private and presence channels";
-        self.complain(id, Some(CLIENT_EVENT_REJECTED), message);
+    fn receive_client_event(&mut self, id: u64, event: &str, frame: &str) {
+        if let Err(why) = self.relay_client_event(id, event, frame) {
+            let message = format!("Client event rejected - {why}");
+            self.complain(id, Some(CLIENT_EVENT_REJECTED), &message);
+        }
+    }
+
+    fn relay_client_event(
+        &mut self,
+        id: u64,
+        event: &str,
+        frame: &str,
+    ) -> Result<(), &'static str> {
+        // As it was sent, to its last digit and the order of its keys.
+        let fields: HashMap<String, &RawValue> =
+            serde_json::from_str(frame).map_err(|_| "the message is no JSON object")?;
+        let json = |name: &str| fields.get(name).map(|value| value.get());
+        let name: String = json("channel")
+            .and_then(|json| serde_json::from_str(json).ok())
+            .ok_or("it names no channel")?;
+        if !matches!(ChannelKind::of(&name), ChannelKind::Private | ChannelKind::Presence) {
+            return Err("only supported on private and presence channels");
+        }
+        let data = json("data");
+        let text: Option<String> = data.and_then(|json| serde_json::from_str(json).ok());
+        let size = text.map_or(data.map_or(0, str::len), |text| text.len());
+        if size > MAX_CLIENT_EVENT {
+            return Err("the data is larger than 10 kB");
+        }
+        self.relay(id, &name, event, data)
     }
 
     fn complain(&mut self, id: u64, code: Option<u16>, message: &str) {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use super::http::percent_decode;
 use super::peer::Peer;
 use super::state::Shared;
 use crate::transport::{Interrupt, accept};
@@ -25,17 +26,31 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// When the system has no socket to give, it is asked again after this long.
 const RETRY: Duration = Duration::from_millis(50);
 
+/// What a port is for.
+pub(super) struct Service {
+    /// The thread that accepts.
+    pub(super) accepting: &'static str,
+    /// Those of the connections.
+    pub(super) serving: &'static str,
+    pub(super) serve: fn(&Shared, u64, TcpStream, &Interrupt),
+}
+
+pub(super) const WEBSOCKETS: Service =
+    Service { accepting: "testing-accept", serving: "testing-conn", serve };
+
 pub(super) struct Listener {
+    service: Service,
     socket: TcpListener,
     poll: Poll,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
-    next_id: u64,
 }
 
 impl Listener {
-    /// The thread, and what wakes it. It ends, and with it all others, when the state is stopping.
+    /// The thread, and what wakes it. It ends, after those of its connections, when the state is
+    /// stopping.
     pub(super) fn start(
+        service: Service,
         socket: std::net::TcpListener,
         shared: Arc<Shared>,
     ) -> io::Result<(JoinHandle<()>, Waker)> {
@@ -44,8 +59,9 @@ impl Listener {
         let poll = Poll::new()?;
         poll.registry().register(&mut socket, LISTENER, Interest::READABLE)?;
         let waker = Waker::new(poll.registry(), WAKER)?;
-        let mut listener = Self { socket, poll, shared, threads: Vec::new(), next_id: 0 };
-        let thread = Builder::new().name("testing-accept".to_owned()).spawn(move || {
+        let name = service.accepting.to_owned();
+        let mut listener = Self { service, socket, poll, shared, threads: Vec::new() };
+        let thread = Builder::new().name(name).spawn(move || {
             if let Err(error) = listener.run() {
                 log::error!("the test server has ended: {error}");
             }
@@ -96,14 +112,12 @@ impl Listener {
             log::warn!("the test server has {MAX_CONNECTIONS} connections and takes no more");
             return;
         }
-        let id = self.next_id;
-        self.next_id += 1;
         let interrupt = Interrupt::default();
-        if !self.shared.act(|state| state.begin(id, interrupt.clone())) {
+        let Some(id) = self.shared.act(|state| state.begin(interrupt.clone())) else {
             return;
-        }
-        let shared = Arc::clone(&self.shared);
-        let thread = Builder::new().name("testing-conn".to_owned()).spawn(move || {
+        };
+        let (shared, serve) = (Arc::clone(&self.shared), self.service.serve);
+        let thread = Builder::new().name(self.service.serving.to_owned()).spawn(move || {
             serve(&shared, id, stream, &interrupt);
             shared.act(|state| state.forget(id));
         });
@@ -159,20 +173,6 @@ fn app_key(path: &str) -> Option<Vec<u8>> {
     let path = path.split('?').next().unwrap_or_default();
     let key = path.strip_prefix("/app/")?;
     (!key.contains('/')).then(|| percent_decode(key))
-}
-
-fn percent_decode(text: &str) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let digits = after.get(..2).filter(|_| first == b'%');
-        let byte = digits
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        decoded.push(byte.unwrap_or(first));
-        rest = if byte.is_some() { after.get(2..).unwrap_or_default() } else { after };
-    }
-    decoded
 }
 
 #[cfg(test)]

@@ -31,6 +31,10 @@ pub struct Settings {
     pub(super) data: DataStyle,
     pub(super) error_data: DataStyle,
     pub(super) close: CloseStyle,
+    pub(super) presence: PresenceStyle,
+    pub(super) repeat_member_added: bool,
+    pub(super) client_event_limit: Option<u32>,
+    pub(super) auth_refusal: ChannelRefusal,
 }
 
 impl Default for Settings {
@@ -44,6 +48,10 @@ impl Default for Settings {
             data: DataStyle::Text,
             error_data: DataStyle::Object,
             close: CloseStyle::Code,
+            presence: PresenceStyle::Documented,
+            repeat_member_added: false,
+            client_event_limit: Some(10),
+            auth_refusal: ChannelRefusal::ErrorFrame(None),
         }
     }
 }
@@ -101,6 +109,33 @@ impl Settings {
         self.close = style;
         self
     }
+
+    /// How members of presence channels are told. Default: [`PresenceStyle::Documented`].
+    pub fn presence_style(mut self, style: PresenceStyle) -> Self {
+        self.presence = style;
+        self
+    }
+
+    /// Whether a member is announced again with each further connection, as soketi-rs and pusher-fake
+    /// do. Default: `false`.
+    pub fn repeat_member_added(mut self, on: bool) -> Self {
+        self.repeat_member_added = on;
+        self
+    }
+
+    /// How many client events a connection may send in a second; `None`: as many as it likes.
+    /// Default: 10. Those above it are dropped and answered with an error of code 4301.
+    pub fn client_event_limit(mut self, limit: Option<u32>) -> Self {
+        self.client_event_limit = limit;
+        self
+    }
+
+    /// How a subscription whose authorization is wrong is refused. Default:
+    /// [`ChannelRefusal::ErrorFrame`] without a code.
+    pub fn auth_refusal(mut self, refusal: ChannelRefusal) -> Self {
+        self.auth_refusal = refusal;
+        self
+    }
 }
 
 impl fmt::Debug for Settings {
@@ -114,6 +149,10 @@ impl fmt::Debug for Settings {
             .field("data_style", &self.data)
             .field("error_data", &self.error_data)
             .field("close_style", &self.close)
+            .field("presence_style", &self.presence)
+            .field("repeat_member_added", &self.repeat_member_added)
+            .field("client_event_limit", &self.client_event_limit)
+            .field("auth_refusal", &self.auth_refusal)
             .finish_non_exhaustive()
     }
 }
@@ -145,7 +184,23 @@ pub enum CloseStyle {
     Open,
 }
 
-/// How the server refuses a subscription; see [`Server::refuse_channel`](super::Server::refuse_channel).
+/// How the members of presence channels are told. A further shape is [`DataStyle::Object`].
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PresenceStyle {
+    /// `ids`, `hash` and `count`; ids are strings, also those that were signed as numbers.
+    Documented,
+    /// No `ids`, as on pusher-fake.
+    NoIds,
+    /// An id that was signed as a number stays one, in `ids` and wherever else the member is named, as
+    /// on soketi and Reverb. In `hash` it is a string, as JSON wants it.
+    NumericIds,
+    /// `hash` is an empty array, as Reverb sends it when it knows no member.
+    EmptyHash,
+}
+
+/// How the server refuses a subscription; see [`Server::refuse_channel`](super::Server::refuse_channel)
+/// and [`Settings::auth_refusal`].
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChannelRefusal {

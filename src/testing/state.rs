@@ -1,16 +1,21 @@
 //! What the server knows: its connections, channels, and what it was told to do wrong.
 
+mod channels;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::mem;
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::frames;
+use super::auth::AuthState;
+use super::bucket::Bucket;
+use super::encryption::Keys;
 use super::lock;
 use super::peer::{Peer, Step};
 use super::settings::{ChannelRefusal, CloseStyle, Settings};
 use crate::clock;
 use crate::transport::Interrupt;
+use channels::Channel;
 
 /// So many frames of clients are kept,
 const MAX_RECORDED: usize = 100_000;
@@ -51,6 +56,21 @@ impl Shared {
         result
     }
 
+    /// Waits until `delay` has passed since `start`, whatever it is by then, or the server stops.
+    pub(super) fn delay_answer(&self, start: Instant) {
+        let mut state = lock(&self.state);
+        loop {
+            let left = state.auth.delay.saturating_sub(clock::now().duration_since(start));
+            if left.is_zero() || state.stopping {
+                return;
+            }
+            let seen = state.changes;
+            let waited =
+                self.changed.wait_timeout_while(state, left, |state| state.changes == seen);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     /// Waits until `check`, which is called without the lock, says yes.
     pub(super) fn wait(&self, timeout: Duration, mut check: impl FnMut() -> bool) -> bool {
         let deadline = clock::now().checked_add(timeout);
@@ -79,16 +99,17 @@ impl Shared {
 /// A connection whose WebSocket handshake is done.
 struct Link {
     peer: Arc<Peer>,
-    /// The server has greeted it.
-    established: bool,
+    /// Empty until the server has greeted it.
+    socket_id: String,
     channels: BTreeSet<String>,
+    /// Of client events.
+    bucket: Option<Bucket>,
 }
 
-#[derive(Default)]
-struct Channel {
-    subscribers: BTreeSet<u64>,
-    /// The last event, of a cache channel.
-    cached: Option<Arc<str>>,
+impl Link {
+    fn is_established(&self) -> bool {
+        !self.socket_id.is_empty()
+    }
 }
 
 pub(super) struct State {
@@ -97,11 +118,14 @@ pub(super) struct State {
     changes: u64,
     /// Has steps to take.
     busy: HashMap<u64, Arc<Peer>>,
-    /// Handshakes under way.
+    /// Handshakes and HTTP requests under way.
     opening: HashMap<u64, Interrupt>,
+    next_id: u64,
     links: BTreeMap<u64, Link>,
     channels: HashMap<String, Channel>,
     refused_channels: HashMap<String, ChannelRefusal>,
+    pub(super) keys: Keys,
+    pub(super) auth: AuthState,
     recorded: VecDeque<String>,
     recorded_bytes: usize,
     dials: u64,
@@ -118,9 +142,12 @@ impl State {
             changes: 0,
             busy: HashMap::new(),
             opening: HashMap::new(),
+            next_id: 0,
             links: BTreeMap::new(),
             channels: HashMap::new(),
             refused_channels: HashMap::new(),
+            keys: Keys::new(),
+            auth: AuthState::default(),
             recorded: VecDeque::new(),
             recorded_bytes: 0,
             dials: 0,
@@ -130,10 +157,16 @@ impl State {
         }
     }
 
-    /// A client has connected; its handshake can be interrupted from now on. Tells whether it is wanted.
-    pub(super) fn begin(&mut self, id: u64, interrupt: Interrupt) -> bool {
+    /// A client has connected; its handshake or request can be interrupted from now on. It gets a
+    /// number if it is wanted.
+    pub(super) fn begin(&mut self, interrupt: Interrupt) -> Option<u64> {
+        if self.stopping {
+            return None;
+        }
+        let id = self.next_id;
+        self.next_id += 1;
         self.opening.insert(id, interrupt);
-        !self.stopping
+        Some(id)
     }
 
     /// A client asks for the WebSocket protocol. Tells whether it may have it.
@@ -150,16 +183,18 @@ impl State {
         if self.stopping {
             return false;
         }
-        self.links.insert(id, Link { peer, established: false, channels: BTreeSet::new() });
+        let bucket = self.settings.client_event_limit.map(|limit| Bucket::new(limit, clock::now()));
+        let (socket_id, channels) = (String::new(), BTreeSet::new());
+        self.links.insert(id, Link { peer, socket_id, channels, bucket });
         if self.silent {
             return true;
         }
         if right_key {
-            if let Some(link) = self.links.get_mut(&id) {
-                link.established = true;
-            }
             let socket_id = format!("{}.{}", fastrand::u32(1..), fastrand::u32(1..));
             self.send(id, self.settings.established(&socket_id));
+            if let Some(link) = self.links.get_mut(&id) {
+                link.socket_id = socket_id;
+            }
         } else {
             let message = "Could not find app by the key of the URL";
             if self.settings.close == CloseStyle::Code {
@@ -170,7 +205,7 @@ impl State {
         true
     }
 
-    /// The connection has ended, or its handshake has failed.
+    /// The connection has ended, its handshake has failed, or its request is answered.
     pub(super) fn forget(&mut self, id: u64) {
         self.opening.remove(&id);
         let Some(link) = self.links.remove(&id) else {
@@ -233,7 +268,7 @@ impl State {
     pub(super) fn ping_all(&mut self) {
         if !self.silent {
             let ping: Arc<str> = self.settings.ping().into();
-            for (id, link) in self.links.iter().filter(|(_, link)| link.established) {
+            for (id, link) in self.links.iter().filter(|(_, link)| link.is_established()) {
                 link.peer.queue(Step::Send(Arc::clone(&ping)));
                 self.busy.insert(*id, Arc::clone(&link.peer));
             }
@@ -259,105 +294,6 @@ impl State {
 /// By RFC 6455 this stands for a close frame without a code.
 const NO_CODE: u16 = 1005;
 
-/// Channels.
-impl State {
-    /// `false`: it was subscribed already.
-    pub(super) fn subscribe(&mut self, id: u64, name: &str) -> bool {
-        let Some(link) = self.links.get_mut(&id) else {
-            return true;
-        };
-        if !link.channels.insert(name.to_owned()) {
-            return false;
-        }
-        let channel = self.channels.entry(name.to_owned()).or_default();
-        channel.subscribers.insert(id);
-        let cached = channel.cached.clone();
-        self.send(id, self.settings.subscription_succeeded(name));
-        match cached {
-            Some(event) => self.send(id, event),
-            None if is_cache(name) => self.send(id, self.settings.cache_miss(name)),
-            None => {}
-        }
-        self.tell_count(name);
-        true
-    }
-
-    /// `false`: it was not subscribed.
-    pub(super) fn unsubscribe(&mut self, id: u64, name: &str) -> bool {
-        let subscribed = self.links.get_mut(&id).is_some_and(|link| link.channels.remove(name));
-        if subscribed {
-            self.leave(id, name);
-        }
-        subscribed
-    }
-
-    fn leave(&mut self, id: u64, name: &str) {
-        if let Some(channel) = self.channels.get_mut(name) {
-            channel.subscribers.remove(&id);
-            if channel.subscribers.is_empty() && channel.cached.is_none() {
-                self.channels.remove(name);
-            } else {
-                self.tell_count(name);
-            }
-        }
-    }
-
-    fn tell_count(&mut self, name: &str) {
-        if self.settings.subscription_counts {
-            self.send_count(name, self.subscribers(name).try_into().unwrap_or(u64::MAX));
-        }
-    }
-
-    pub(super) fn send_count(&mut self, name: &str, count: u64) {
-        let frame = self.settings.subscription_count(name, count);
-        self.broadcast(name, &frame.into());
-    }
-
-    /// Tells how many connections it goes to.
-    pub(super) fn publish(&mut self, name: &str, event: &str, text: &str) -> usize {
-        if self.silent {
-            return 0;
-        }
-        let frame: Arc<str> = frames::published(name, event, text).into();
-        if is_cache(name) {
-            self.channels.entry(name.to_owned()).or_default().cached = Some(Arc::clone(&frame));
-        }
-        self.broadcast(name, &frame)
-    }
-
-    fn broadcast(&mut self, name: &str, frame: &Arc<str>) -> usize {
-        let Some(channel) = self.channels.get(name) else {
-            return 0;
-        };
-        if self.silent {
-            return 0;
-        }
-        let links = channel.subscribers.iter().filter_map(|id| Some((id, self.links.get(id)?)));
-        let mut count = 0;
-        for (id, link) in links {
-            link.peer.queue(Step::Send(Arc::clone(frame)));
-            self.busy.insert(*id, Arc::clone(&link.peer));
-            count += 1;
-        }
-        count
-    }
-
-    pub(super) fn set_refusal(&mut self, name: &str, refusal: Option<ChannelRefusal>) {
-        match refusal {
-            Some(refusal) => self.refused_channels.insert(name.to_owned(), refusal),
-            None => self.refused_channels.remove(name),
-        };
-    }
-
-    pub(super) fn refusal(&self, name: &str) -> Option<ChannelRefusal> {
-        self.refused_channels.get(name).copied()
-    }
-
-    pub(super) fn subscribers(&self, name: &str) -> usize {
-        self.channels.get(name).map_or(0, |channel| channel.subscribers.len())
-    }
-}
-
 /// What it was told, and what it tells.
 impl State {
     pub(super) fn refuse(&mut self, dials: usize) {
@@ -370,11 +306,16 @@ impl State {
 
     /// Whether a frame of this connection is to be answered.
     pub(super) fn answers(&self, id: u64) -> bool {
-        !self.silent && self.links.get(&id).is_some_and(|link| link.established)
+        !self.silent && self.links.get(&id).is_some_and(|link| link.is_established())
+    }
+
+    /// Empty if it has none.
+    pub(super) fn socket_id(&self, id: u64) -> &str {
+        self.links.get(&id).map_or("", |link| &link.socket_id)
     }
 
     pub(super) fn established(&self) -> usize {
-        self.links.values().filter(|link| link.established).count()
+        self.links.values().filter(|link| link.is_established()).count()
     }
 
     pub(super) fn dials(&self) -> u64 {
@@ -395,10 +336,4 @@ impl State {
             self.recorded_bytes -= oldest.len();
         }
     }
-}
-
-fn is_cache(name: &str) -> bool {
-    ["cache-", "private-cache-", "private-encrypted-cache-", "presence-cache-"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
 }

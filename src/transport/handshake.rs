@@ -67,6 +67,8 @@ fn answered<B>(response: &Response<B>) -> Error {
 
 #[cfg(feature = "testing")]
 pub(crate) use server::accept;
+#[cfg(feature = "testing")]
+pub(super) use server::adopt;
 
 #[cfg(feature = "testing")]
 mod server {
@@ -106,7 +108,11 @@ mod server {
         Ok(WebSocket::new(line, codec))
     }
 
-    fn adopt(dial: &Dial, stream: TcpStream) -> io::Result<mio::net::TcpStream> {
+    /// Makes the connection one that the dial waits for.
+    pub(in crate::transport) fn adopt(
+        dial: &Dial,
+        stream: TcpStream,
+    ) -> io::Result<mio::net::TcpStream> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
         let mut socket = mio::net::TcpStream::from_std(stream);

@@ -5,6 +5,8 @@
 
 mod dns;
 mod handshake;
+#[cfg(feature = "testing")]
+mod http;
 mod memory;
 mod session;
 mod tcp;
@@ -26,6 +28,8 @@ use crate::{Connection, Connector, Error, ErrorKind, Tls};
 
 #[cfg(feature = "testing")]
 pub(crate) use handshake::accept;
+#[cfg(feature = "testing")]
+pub(crate) use http::Exchange;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 pub(crate) use tls::roots as tls_roots;
 pub(crate) use websocket::WebSocket;

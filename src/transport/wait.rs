@@ -78,6 +78,12 @@ impl Dial {
         self.check()
     }
 
+    /// Another deadline for what is left to do.
+    #[cfg(feature = "testing")]
+    pub(super) fn set_deadline(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+    }
+
     /// Waits until something happens, at most until `until` if it is before the deadline.
     pub(super) fn wait(&mut self, until: Option<Instant>) -> Result<(), Error> {
         self.check()?;

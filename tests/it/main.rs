@@ -8,6 +8,7 @@ mod phases;
 mod policy;
 mod process;
 mod server;
+mod server_kinds;
 #[cfg(unix)]
 mod soketi;
 mod support;

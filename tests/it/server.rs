@@ -1,6 +1,6 @@
 //! The in-process server, mostly as the real client sees it.
 
-mod raw;
+pub(crate) mod raw;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -467,7 +467,7 @@ fn what_makes_no_sense_is_answered_with_an_error() {
         (r#"{"event":"pusher:subscribe","data":{"channel":"a b"}}"#, None, "a b"),
         (r#"{"event":"pusher:subscribe","data":{"channel":""}}"#, None, "Invalid"),
         (&long, None, "Invalid"),
-        (r#"{"event":"pusher:subscribe","data":{"channel":"private-c"}}"#, None, "not supported"),
+        (r#"{"event":"pusher:subscribe","data":{"channel":"private-c"}}"#, None, "Invalid key"),
         (r#"{"event":"pusher:unsubscribe","data":{"channel":"c"}}"#, None, "No current"),
         (r#"{"event":"client-e","channel":"c","data":{}}"#, Some(4301), "rejected"),
     ] {
@@ -582,7 +582,7 @@ fn dropping_a_server_ends_its_threads() {
     let _says_nothing = TcpStream::connect_timeout(&address, LIMIT).unwrap();
     assert!(server.wait_for(LIMIT, |server| server.connections() == 6));
     let _last = connected(&server);
-    assert_eq!(threads("testing-"), 9);
+    assert_eq!(threads("testing-"), 10);
     let states = clients[0].bind_states();
     let start = now();
     drop(server);

@@ -9,39 +9,39 @@ use tungstenite::{Message, WebSocket};
 use super::LIMIT;
 
 /// A client that says what it is told to, and reads only when asked.
-pub(super) struct Raw(pub(super) WebSocket<TcpStream>);
+pub(crate) struct Raw(pub(crate) WebSocket<TcpStream>);
 
 impl Raw {
-    pub(super) fn connect(server: &Server) -> Self {
+    pub(crate) fn connect(server: &Server) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()));
         let stream = TcpStream::connect_timeout(&address, LIMIT).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         Self(tungstenite::client(server.url(), stream).unwrap().0)
     }
 
-    pub(super) fn greeted(server: &Server) -> Self {
+    pub(crate) fn greeted(server: &Server) -> Self {
         let mut raw = Self::connect(server);
         assert_eq!(raw.read()["event"], "pusher:connection_established");
         raw
     }
 
-    pub(super) fn say(&mut self, frame: &str) {
+    pub(crate) fn say(&mut self, frame: &str) {
         self.0.send(Message::text(frame)).unwrap();
     }
 
-    pub(super) fn subscribe(&mut self, channel: &str) {
+    pub(crate) fn subscribe(&mut self, channel: &str) {
         self.say(&json!({"event": "pusher:subscribe", "data": {"channel": channel}}).to_string());
     }
 
-    pub(super) fn read_text(&mut self) -> String {
+    pub(crate) fn read_text(&mut self) -> String {
         self.0.read().unwrap().into_text().unwrap().as_str().to_owned()
     }
 
-    pub(super) fn read(&mut self) -> Value {
+    pub(crate) fn read(&mut self) -> Value {
         serde_json::from_str(&self.read_text()).unwrap()
     }
 
-    pub(super) fn ask(&mut self, frame: &str) -> Value {
+    pub(crate) fn ask(&mut self, frame: &str) -> Value {
         self.say(frame);
         self.read()
     }

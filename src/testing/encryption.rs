@@ -1,0 +1,79 @@
+//! The keys of encrypted channels, and sealing with them.
+//!
+//! Keys and nonces are not of cryptographic randomness, as befits a server for tests.
+
+use std::collections::HashMap;
+
+use sha2::{Digest, Sha256};
+
+#[cfg(feature = "encrypted")]
+use crate::protocol::Key;
+
+/// How the name of an encrypted channel begins.
+pub(super) const PREFIX: &str = "private-encrypted-";
+
+pub(super) struct Keys {
+    master: [u8; 32],
+    /// Instead of those that follow from the master key.
+    rotated: HashMap<String, [u8; 32]>,
+}
+
+impl Keys {
+    pub(super) fn new() -> Self {
+        Self { master: random(), rotated: HashMap::new() }
+    }
+
+    pub(super) fn rotate(&mut self, channel: &str) {
+        self.rotated.insert(channel.to_owned(), random());
+    }
+
+    /// As Pusher's libraries for servers derive it.
+    fn of(&self, channel: &str) -> [u8; 32] {
+        let rotated = self.rotated.get(channel).copied();
+        rotated.unwrap_or_else(|| {
+            Sha256::new().chain_update(channel).chain_update(self.master).finalize().into()
+        })
+    }
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    std::array::from_fn(|_| fastrand::u8(..))
+}
+
+#[cfg(feature = "encrypted")]
+impl Keys {
+    pub(super) fn master(&self) -> String {
+        base64(&self.master)
+    }
+
+    /// The key that members of the channel get; `None` if it is not encrypted.
+    pub(super) fn shared_secret(&self, channel: &str) -> Option<String> {
+        channel.starts_with(PREFIX).then(|| base64(&self.of(channel)))
+    }
+
+    /// The `data` that carries `text` in secret; `None` if that fails.
+    pub(super) fn seal(&self, channel: &str, text: &str) -> Option<String> {
+        let key = Key::parse(&self.shared_secret(channel)?).ok()?;
+        Some(key.seal(random(), text))
+    }
+}
+
+#[cfg(feature = "encrypted")]
+fn base64(bytes: &[u8]) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// Without the feature there is neither cipher nor base64.
+#[cfg(not(feature = "encrypted"))]
+impl Keys {
+    pub(super) fn shared_secret(&self, _channel: &str) -> Option<String> {
+        None
+    }
+
+    pub(super) fn seal(&self, channel: &str, _text: &str) -> Option<String> {
+        let _ = self.of(channel);
+        log::error!("the test server cannot encrypt without the feature `encrypted`");
+        None
+    }
+}

@@ -1,0 +1,116 @@
+//! Who is on a presence channel.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use super::settings::PresenceStyle;
+
+/// Pusher's limits.
+const MAX_MEMBERS: usize = 100;
+const MAX_ID: usize = 128;
+const MAX_INFO: usize = 1024;
+
+pub(super) struct Member {
+    /// Text or a number, as it came.
+    id: Value,
+    info: Option<Value>,
+}
+
+impl Member {
+    /// Reads `channel_data`; the error says what is wrong with it.
+    pub(super) fn parse(channel_data: &str) -> Result<Self, &'static str> {
+        let data: Value = serde_json::from_str(channel_data).map_err(|_| "it is not valid JSON")?;
+        let id = data.get("user_id").cloned().unwrap_or_default();
+        let length = match &id {
+            Value::String(text) => text.chars().count(),
+            Value::Number(_) => 1,
+            _ => return Err("it has no user_id that is a string or a number"),
+        };
+        if length == 0 || length > MAX_ID {
+            return Err("its user_id must have 1 to 128 characters");
+        }
+        let info = data.get("user_info").cloned();
+        if info.as_ref().is_some_and(|info| info.to_string().len() > MAX_INFO) {
+            return Err("its user_info is larger than 1 KB");
+        }
+        Ok(Self { id, info })
+    }
+
+    fn text(&self) -> String {
+        self.id.as_str().map_or_else(|| self.id.to_string(), str::to_owned)
+    }
+
+    /// The id as clients are told it.
+    pub(super) fn id(&self, style: PresenceStyle) -> Value {
+        match style {
+            PresenceStyle::NumericIds => self.id.clone(),
+            _ => self.text().into(),
+        }
+    }
+
+    pub(super) fn added(&self, style: PresenceStyle) -> Value {
+        let mut data = Map::new();
+        data.insert("user_id".to_owned(), self.id(style));
+        if let Some(info) = &self.info {
+            data.insert("user_info".to_owned(), info.clone());
+        }
+        data.into()
+    }
+
+    pub(super) fn removed(&self, style: PresenceStyle) -> Value {
+        json!({"user_id": self.id(style)})
+    }
+}
+
+/// The members, with the connections of each.
+#[derive(Default)]
+pub(super) struct Members(BTreeMap<String, (Member, BTreeSet<u64>)>);
+
+impl Members {
+    pub(super) fn may_join(&self, member: &Member) -> bool {
+        self.0.len() < MAX_MEMBERS || self.0.contains_key(&member.text())
+    }
+
+    /// Tells whether this is a new member.
+    pub(super) fn join(&mut self, connection: u64, member: Member) -> bool {
+        let (_, connections) =
+            self.0.entry(member.text()).or_insert_with(|| (member, BTreeSet::new()));
+        connections.insert(connection);
+        connections.len() == 1
+    }
+
+    /// The member of which this was the last connection.
+    pub(super) fn leave(&mut self, connection: u64) -> Option<Member> {
+        let id = self.of(connection)?.text();
+        let (_, connections) = self.0.get_mut(&id)?;
+        connections.remove(&connection);
+        if !connections.is_empty() {
+            return None;
+        }
+        self.0.remove(&id).map(|(member, _)| member)
+    }
+
+    /// Whose connection it is.
+    pub(super) fn of(&self, connection: u64) -> Option<&Member> {
+        let mut all = self.0.values();
+        all.find(|(_, connections)| connections.contains(&connection)).map(|(member, _)| member)
+    }
+
+    /// All of them, as a new subscriber is told.
+    pub(super) fn presence(&self, style: PresenceStyle) -> Value {
+        let members = || self.0.values().map(|(member, _)| member);
+        let info = |member: &Member| member.info.clone().unwrap_or_default();
+        let hash: Map<String, Value> =
+            members().map(|member| (member.text(), info(member))).collect();
+        let hash = if style == PresenceStyle::EmptyHash { json!([]) } else { hash.into() };
+        let mut presence = Map::new();
+        presence.insert("count".to_owned(), self.0.len().into());
+        presence.insert("hash".to_owned(), hash);
+        if style != PresenceStyle::NoIds {
+            let ids: Vec<Value> = members().map(|member| member.id(style)).collect();
+            presence.insert("ids".to_owned(), ids.into());
+        }
+        json!({"presence": presence})
+    }
+}

@@ -1,0 +1,33 @@
+//! How the server, and who trusts it, signs.
+
+pub(super) use crate::auth::sign;
+
+/// What is signed for a channel.
+pub(super) fn channel_text(socket_id: &str, channel: &str, channel_data: Option<&str>) -> String {
+    match channel_data {
+        Some(data) => format!("{socket_id}:{channel}:{data}"),
+        None => format!("{socket_id}:{channel}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The examples of Pusher's documentation.
+    #[test]
+    fn documented_signatures() {
+        const SECRET: &str = "7ad3773142a6692b25b8";
+        let text = channel_text("1234.1234", "private-foobar", None);
+        assert_eq!(
+            sign(SECRET, &text),
+            "58df8b0c36d6982b82c3ecf6b4662e34fe8c25bba48f5369f135bf843651c3a4"
+        );
+        let data = r#"{"user_id":10,"user_info":{"name":"Mr. Channels"}}"#;
+        let text = channel_text("1234.1234", "presence-foobar", Some(data));
+        assert_eq!(
+            sign(SECRET, &text),
+            "31935e7d86dba64c2a90aed31fdc61869f9b22ba9d8863bba239c03ca481bc80"
+        );
+    }
+}
