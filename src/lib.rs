@@ -28,6 +28,22 @@
 //! [`PublicChannel::wait_subscribed`]. Each takes the longest time that it may wait. All handles may
 //! be used from all threads at once.
 //!
+//! # Channels
+//!
+//! | prefix | type | |
+//! |---|---|---|
+//! | none | [`PublicChannel`] | anybody may listen |
+//! | `private-` | [`PrivateChannel`] | needs an [`Authorizer`]; takes client events |
+//! | `presence-` | [`PresenceChannel`] | the same, and tells who is there |
+//! | `private-encrypted-` | `PrivateEncryptedChannel` | needs an [`Authorizer`]; the server cannot read it |
+//!
+//! Each has a variant with `cache-` behind the prefix, which repeats the last event to new subscribers.
+//!
+//! An [`Authorizer`] is [an HTTP endpoint](HttpAuthorizer) of yours, a closure, or
+//! [the app's secret itself](SecretAuthorizer). It is asked on a thread of its own, again after every
+//! lost connection; a failure that may pass is tried again with back-off, and one that will not pass
+//! waits for `subscribe()`.
+//!
 //! # Lost connections
 //!
 //! `connect()` and `subscribe()` say what is wanted. The client sees to it again after every lost
@@ -51,6 +67,7 @@
 //! | `pusher-timer` | from the first `connect()` to the end of the client | keeps the deadlines |
 //! | `pusher-dns` | for one look-up of a name | asks the system, which cannot be interrupted |
 //! | `pusher-policy` | for one question to [`Reconnect::with`] | runs your function |
+//! | `pusher-auth` | while there are authorizations to ask for; at most 4 | runs your [`Authorizer`] |
 //!
 //! An idle client wakes up for its heartbeat only. A send is written by the thread that calls, if the
 //! socket is free; else by the reader, which is woken for it.
@@ -62,7 +79,7 @@
 //! | `native-tls` | yes | TLS by the platform: OpenSSL, Secure Transport, SChannel |
 //! | `native-tls-vendored` | | the same with OpenSSL compiled in, for systems without it; heavy |
 //! | `rustls` | | TLS by rustls, with the platform's trusted roots; used if `native-tls` is off |
-//! | `encrypted` | yes | nothing yet: private encrypted channels will be behind it |
+//! | `encrypted` | yes | `PrivateEncryptedChannel` |
 //! | `testing` | | `testing::Server`, an in-process server for tests |
 //!
 //! Without any TLS, `wss://` is an error that says so.
