@@ -1,6 +1,9 @@
 //! What a program usually needs: `use pusher_channels::prelude::*;`
 
+#[cfg(feature = "encrypted")]
+pub use crate::PrivateEncryptedChannel;
 pub use crate::{
-    Binding, Channel, ChannelStatus, Client, Error, ErrorKind, Event, Options, PublicChannel,
-    Queue, Reconnect, State, StateChange,
+    Auth, AuthRequest, Authorizer, Binding, Channel, ChannelStatus, Client, Error, ErrorKind,
+    Event, HttpAuthorizer, Member, Members, Options, PresenceChannel, PrivateChannel,
+    PublicChannel, Queue, Reconnect, SecretAuthorizer, State, StateChange,
 };

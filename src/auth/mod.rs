@@ -18,7 +18,7 @@ pub(crate) use secret::sign;
 /// Answers whether this client may join a channel: an HTTP endpoint of yours, or code of yours.
 ///
 /// The client asks once for each subscription on each connection, on a thread of its own, so blocking
-/// is fine; at most 4 questions are asked at once, see `ClientBuilder::authorizer`. What comes back after the
+/// is fine; at most 4 questions are asked at once, see [`ClientBuilder::max_authorizations`](crate::ClientBuilder::max_authorizations). What comes back after the
 /// connection is gone, or the channel is not wanted any more, is dropped.
 ///
 /// An error that [is retryable](Error::is_retryable) is tried again with back-off; any other waits for
