@@ -42,23 +42,20 @@ impl Exchange {
         self.line.dial.set_deadline(deadline);
         self.line.dial.check()?;
         let _ = self.memory.write_all(response);
-        let mut rest = Vec::new();
-        let mut ended = self.memory.is_ended();
         loop {
             self.line.send(&mut self.memory)?;
             if self.memory.unsent() == 0 {
-                // The client may be gone, which is what is waited for.
-                let _ = self.line.socket.shutdown(Shutdown::Write);
-                if ended {
-                    return Ok(());
-                }
+                break;
             }
-            if ended {
-                self.line.dial.wait(None)?;
-            } else {
-                ended = !self.receive(&mut rest)?;
-                rest.clear();
-            }
+            self.line.dial.wait(None)?;
         }
+        // The client may be gone, which is what is waited for.
+        let _ = self.line.socket.shutdown(Shutdown::Write);
+        let mut rest = Vec::new();
+        while !self.memory.is_ended() {
+            self.receive(&mut rest)?;
+            rest.clear();
+        }
+        Ok(())
     }
 }
