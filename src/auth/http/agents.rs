@@ -90,14 +90,14 @@ impl Agents {
     pub(super) fn send(&self, request: &Request<Option<String>>) -> Result<Answer, Error> {
         let secure = check_scheme(request.uri())?;
         let pair = self.pair()?;
-        let result = self.send_by(&pair, request, secure);
-        if pair.interrupted.load(Ordering::SeqCst) && result.is_err() {
+        self.send_by(&pair, request, secure).map_err(|error| {
+            if !pair.interrupted.load(Ordering::SeqCst) {
+                return error;
+            }
             // Whatever the TLS library made of it; it may be asked again at once.
-            let host = host_of(request.uri());
-            let message = format!("authorization at {host}: interrupted");
-            return result.map_err(|error| Error::message(ErrorKind::Io, message).caused_by(error));
-        }
-        result
+            let message = format!("authorization at {}: interrupted", host_of(request.uri()));
+            Error::message(ErrorKind::Io, message).caused_by(error)
+        })
     }
 
     fn send_by(
