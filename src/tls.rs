@@ -23,10 +23,6 @@ pub struct Tls {
     accept_invalid_certs: bool,
 }
 
-#[cfg_attr(
-    not(any(feature = "native-tls", feature = "rustls")),
-    expect(dead_code, reason = "without TLS nothing reads the certificates")
-)]
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Root {
     Pem(Vec<u8>),

@@ -47,6 +47,7 @@ struct Pair {
     given: Option<Agent>,
     /// The platform's roots were the right ones last time.
     platform_first: Arc<AtomicBool>,
+    interrupted: Arc<AtomicBool>,
 }
 
 impl Default for Agents {
@@ -73,6 +74,7 @@ impl Agents {
     pub(super) fn interrupt(&self) {
         let current = self.lock().current.take();
         if let Some(pair) = current {
+            pair.interrupted.store(true, Ordering::SeqCst);
             pair.platform.shutdown();
             if let Some(given) = pair.given {
                 given.shutdown();
@@ -88,6 +90,22 @@ impl Agents {
     pub(super) fn send(&self, request: &Request<Option<String>>) -> Result<Answer, Error> {
         let secure = check_scheme(request.uri())?;
         let pair = self.pair()?;
+        self.send_by(&pair, request, secure).map_err(|error| {
+            if !pair.interrupted.load(Ordering::SeqCst) {
+                return error;
+            }
+            // Whatever the TLS library made of it; it may be asked again at once.
+            let message = format!("authorization at {}: interrupted", host_of(request.uri()));
+            Error::message(ErrorKind::Io, message).caused_by(error)
+        })
+    }
+
+    fn send_by(
+        &self,
+        pair: &Pair,
+        request: &Request<Option<String>>,
+        secure: bool,
+    ) -> Result<Answer, Error> {
         let Some(given) = pair.given.as_ref().filter(|_| secure) else {
             return self.exchange(&pair.platform, request, None);
         };
@@ -192,6 +210,7 @@ impl Agents {
             platform: agent(RootCerts::PlatformVerifier),
             given,
             platform_first: Arc::default(),
+            interrupted: Arc::default(),
         })
     }
 
@@ -199,7 +218,12 @@ impl Agents {
     #[expect(clippy::unnecessary_wraps, reason = "with TLS it can fail")]
     fn build(&self, _: &Tls) -> Result<Pair, Error> {
         let platform = self.config(|builder| builder);
-        Ok(Pair { platform, given: None, platform_first: Arc::default() })
+        Ok(Pair {
+            platform,
+            given: None,
+            platform_first: Arc::default(),
+            interrupted: Arc::default(),
+        })
     }
 
     fn config(&self, with_tls: impl FnOnce(Builder) -> Builder) -> Agent {
@@ -268,6 +292,11 @@ fn failed(host: &str, error: ureq::Error) -> Error {
         ureq::Error::Pem(error) => told(ErrorKind::Tls).caused_by(error),
         #[cfg(feature = "rustls")]
         ureq::Error::Rustls(error) => told(ErrorKind::Tls).caused_by(error),
+        // What OpenSSL says of a connection that ends in the handshake.
+        #[cfg(feature = "native-tls")]
+        ureq::Error::NativeTls(error) if error.to_string() == "unexpected EOF" => {
+            told(ErrorKind::Io).caused_by(error)
+        }
         #[cfg(feature = "native-tls")]
         ureq::Error::NativeTls(error) => told(ErrorKind::Tls).caused_by(error),
         error => {
