@@ -13,6 +13,9 @@ use crate::{Auth, AuthRequest, Authorizer, Error, ErrorKind, Tls, clock};
 /// So many questions are asked in one batch at the most.
 const MAX_BATCH: usize = 100;
 
+/// So many threads may hang in authorizers that do not come back, beside those that work.
+const MAX_HANGING: usize = 16;
+
 /// An authorizer, and what it has told about itself.
 #[derive(Clone)]
 pub(crate) struct ChannelAuthorizer {
@@ -52,8 +55,13 @@ pub(super) struct Authorizers {
     waiting: VecDeque<(ChannelAuthorizer, Job)>,
     /// A worker collects their questions; no other takes them.
     collecting: Vec<ChannelAuthorizer>,
+    /// The questions that are being asked, by worker.
+    asking: Vec<Vec<u64>>,
+    /// Those that do not hang.
     workers: usize,
     max_workers: usize,
+    /// Workers whose authorizer does not come back.
+    hanging: usize,
     closed: bool,
 }
 
@@ -64,7 +72,9 @@ impl Authorizers {
             by_channel: HashMap::new(),
             waiting: VecDeque::new(),
             collecting: Vec::new(),
+            asking: Vec::new(),
             workers: 0,
+            hanging: 0,
             max_workers: max_workers.max(1),
             closed: false,
         }
@@ -83,6 +93,37 @@ impl Authorizers {
             self.workers += 1;
         }
         Ok(more)
+    }
+
+    /// The worker that asks this question hangs in it: it does not count any more. Tells whether
+    /// another one is to be started in its place.
+    pub(super) fn abandon(&mut self, ticket: u64) -> bool {
+        let position = self.asking.iter().position(|tickets| tickets.contains(&ticket));
+        let Some(position) = position.filter(|_| self.hanging < MAX_HANGING) else {
+            return false;
+        };
+        self.asking.swap_remove(position);
+        self.hanging += 1;
+        self.workers -= 1;
+        let replace = self.next_index().is_some();
+        if replace {
+            self.workers += 1;
+        }
+        replace
+    }
+
+    /// The worker that asked these has come back. Tells whether it had been given up.
+    fn came_back(&mut self, tickets: &[u64]) -> bool {
+        match self.asking.iter().position(|asked| asked == tickets) {
+            Some(position) => {
+                self.asking.swap_remove(position);
+                false
+            }
+            None => {
+                self.hanging -= 1;
+                true
+            }
+        }
     }
 
     pub(super) fn remove(&mut self, channel: &str) -> Option<ChannelAuthorizer> {
@@ -145,8 +186,8 @@ impl Shared {
 
     pub(super) fn start_worker(self: &Arc<Self>) {
         let started = self.spawn("pusher-auth", |shared| {
-            let _leave = LeavePool(shared);
-            shared.run_worker();
+            let mut leave = LeavePool { shared, given_up: false };
+            leave.given_up = shared.run_worker();
         });
         if let Err(error) = started {
             log::error!("{error}; authorizations wait");
@@ -162,14 +203,18 @@ impl Shared {
         }
     }
 
-    fn run_worker(self: &Arc<Self>) {
+    /// Tells whether it was given up.
+    fn run_worker(self: &Arc<Self>) -> bool {
         while let Some((authorizer, job)) = self.read(|core| core.authorizers.next()) {
             let jobs = match authorizer.window {
                 None => vec![job],
                 Some(window) => self.collect(&authorizer, job, window),
             };
-            self.authorize(&authorizer, jobs);
+            if self.authorize(&authorizer, jobs) {
+                return true;
+            }
         }
+        false
     }
 
     /// Waits for further questions to the same authorizer.
@@ -189,7 +234,8 @@ impl Shared {
         core.authorizers.take_batch(authorizer, first)
     }
 
-    fn authorize(self: &Arc<Self>, authorizer: &ChannelAuthorizer, mut jobs: Vec<Job>) {
+    /// Tells whether it took so long that this worker was given up.
+    fn authorize(self: &Arc<Self>, authorizer: &ChannelAuthorizer, mut jobs: Vec<Job>) -> bool {
         // What was given up while it waited need not be asked.
         self.act(|machine, now| {
             jobs.retain(|job| machine.begin_authorization(&job.channel, job.ticket, now));
@@ -198,8 +244,10 @@ impl Shared {
             |job: &Job| AuthRequest::attempt_number(&job.socket_id, &job.channel, job.attempt);
         let requests: Vec<_> = jobs.iter().map(request).collect();
         if requests.is_empty() {
-            return;
+            return false;
         }
+        let tickets: Vec<_> = jobs.iter().map(|job| job.ticket).collect();
+        self.read(|core| core.authorizers.asking.push(tickets.clone()));
         let ask = || match (authorizer.window, requests.as_slice()) {
             (None, [request]) => vec![authorizer.authorizer.authorize(request)],
             (_, requests) => authorizer.authorizer.authorize_many(requests),
@@ -208,6 +256,7 @@ impl Shared {
             let message = "the authorizer panicked";
             jobs.iter().map(|_| Err(Error::message(ErrorKind::Auth, message))).collect()
         });
+        let given_up = self.read(|core| core.authorizers.came_back(&tickets));
         let mut answers = answers.into_iter();
         for job in &jobs {
             self.answer(
@@ -218,6 +267,7 @@ impl Shared {
                 }),
             );
         }
+        given_up
     }
 
     fn answer(self: &Arc<Self>, job: &Job, answer: Result<Auth, Error>) {
@@ -228,11 +278,18 @@ impl Shared {
 }
 
 /// Counts the worker out, however it ends. If questions have come meanwhile, another one starts.
-struct LeavePool<'a>(&'a Arc<Shared>);
+struct LeavePool<'a> {
+    shared: &'a Arc<Shared>,
+    given_up: bool,
+}
 
 impl Drop for LeavePool<'_> {
     fn drop(&mut self) {
-        let again = self.0.read(|core| {
+        if self.given_up {
+            // It was counted out when that happened.
+            return;
+        }
+        let again = self.shared.read(|core| {
             let pool = &mut core.authorizers;
             let again = pool.next_index().is_some();
             if !again {
@@ -241,7 +298,7 @@ impl Drop for LeavePool<'_> {
             again
         });
         if again {
-            self.0.start_worker();
+            self.shared.start_worker();
         }
     }
 }

@@ -374,6 +374,11 @@ impl Core {
                         }
                     }
                 }
+                Output::Abandon { ticket } => {
+                    if self.authorizers.abandon(ticket) {
+                        self.actions.push(Action::StartWorker);
+                    }
+                }
                 Output::Log(level, text) => self.actions.push(Action::Log(level, text)),
             }
         }

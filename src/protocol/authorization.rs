@@ -22,6 +22,9 @@ const RETRY: Policy = Policy::Backoff {
     max_attempts: None,
 };
 
+/// So many times `subscribe_timeout` a question may wait for others to be answered before it.
+const QUEUE_PATIENCE: u32 = 10;
+
 /// The longest wait that an endpoint may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
@@ -32,7 +35,7 @@ impl Machine {
             None => {}
             Some(ChannelKind::Public) => self.send_subscribe(name, None, now),
             Some(ChannelKind::Private | ChannelKind::PrivateEncrypted | ChannelKind::Presence) => {
-                self.ask(name, 1);
+                self.ask(name, 1, now);
             }
         }
     }
@@ -43,13 +46,13 @@ impl Machine {
         self.send(frame::subscribe(name, auth), now);
     }
 
-    fn ask(&mut self, name: &str, attempt: u32) {
-        if let Some(question) = self.question(name, attempt) {
+    fn ask(&mut self, name: &str, attempt: u32, now: Now) {
+        if let Some(question) = self.question(name, attempt, now) {
             self.channels.set(name, Status::Authorizing(question));
         }
     }
 
-    fn question(&mut self, name: &str, attempt: u32) -> Option<Question> {
+    fn question(&mut self, name: &str, attempt: u32, now: Now) -> Option<Question> {
         let Phase::Live(live) = &self.phase else {
             return None;
         };
@@ -58,7 +61,8 @@ impl Machine {
         self.tickets += 1;
         let ticket = self.tickets;
         self.push(Output::Authorize { ticket, channel, socket_id, attempt });
-        Some(Question { ticket, attempt, deadline: None })
+        let patience = self.config.subscribe_timeout.saturating_mul(QUEUE_PATIENCE);
+        Some(Question { ticket, attempt, deadline: now.mono.saturating_add(patience) })
     }
 
     /// The authorizer of a channel was replaced: a subscription that failed is tried again.
@@ -76,7 +80,7 @@ impl Machine {
     /// The authorizer is about to be asked; from now on its time counts. Tells whether the answer is
     /// still of use.
     pub(crate) fn begin_authorization(&mut self, name: &str, ticket: u64, now: Now) -> bool {
-        let deadline = Some(now.mono.saturating_add(self.config.subscribe_timeout));
+        let deadline = now.mono.saturating_add(self.config.subscribe_timeout);
         let Some(channel) = self.channels.get_mut(name) else {
             return false;
         };
@@ -186,7 +190,9 @@ impl Machine {
             Status::Sent(at) if *at <= now.mono => {
                 self.fail_channel(name, late("the server did not answer the subscription"));
             }
-            Status::Authorizing(Question { deadline: Some(at), .. }) if *at <= now.mono => {
+            Status::Authorizing(Question { deadline, ticket, .. }) if *deadline <= now.mono => {
+                let ticket = *ticket;
+                self.push(Output::Abandon { ticket });
                 self.fail_channel(name, late("the authorizer did not answer"));
             }
             Status::AwaitingUser(at) if *at <= now.mono => {
@@ -195,7 +201,7 @@ impl Machine {
             }
             Status::Postponed { until, attempt } if *until <= now.mono => {
                 let attempt = *attempt;
-                self.ask(name, attempt);
+                self.ask(name, attempt, now);
             }
             _ => self.handle_sealed_deadline(name, now),
         }
@@ -232,7 +238,7 @@ impl Machine {
 
 #[cfg(feature = "encrypted")]
 mod encrypted {
-    use super::{Auth, ChannelNotice, Error, ErrorKind, Machine, Notice, Now};
+    use super::{Auth, ChannelNotice, Error, ErrorKind, Machine, Notice, Now, Output};
     use crate::Event;
     use crate::protocol::crypto::Key;
     use crate::protocol::sealed::Verdict;
@@ -264,32 +270,35 @@ mod encrypted {
                 Ok(key) => channel.sealed.set_key(key, now.mono),
                 Err(error) => channel.sealed.refresh_failed(&error, now.mono),
             }
-            self.unseal(name);
+            self.unseal(name, now);
         }
 
         pub(super) fn handle_sealed_deadline(&mut self, name: &str, now: Now) {
             let Some(channel) = self.channels.get_mut(name) else {
                 return;
             };
-            let is_due = |at: Option<std::time::Duration>| at.is_some_and(|at| at <= now.mono);
-            if channel.refresh.take_if(|question| is_due(question.deadline)).is_some() {
+            let late = channel.refresh.take_if(|question| question.deadline <= now.mono);
+            if late.is_some() {
                 let error = Error::message(ErrorKind::Timeout, "the authorizer did not answer");
                 channel.sealed.refresh_failed(&error, now.mono);
             }
             channel.sealed.handle_timeout(now.mono);
-            self.unseal(name);
+            if let Some(question) = late {
+                self.push(Output::Abandon { ticket: question.ticket });
+            }
+            self.unseal(name, now);
         }
 
         /// An event of an encrypted channel: nothing of it is shown before it is decrypted.
         pub(in crate::protocol) fn deliver_sealed(&mut self, name: &str, event: Event, now: Now) {
             if let Some(channel) = self.channels.get_mut(name) {
                 channel.sealed.receive(event, now.mono);
-                self.unseal(name);
+                self.unseal(name, now);
             }
         }
 
         /// Takes out what the channel has decided.
-        pub(in crate::protocol) fn unseal(&mut self, name: &str) {
+        pub(in crate::protocol) fn unseal(&mut self, name: &str, now: Now) {
             while let Some(verdict) =
                 self.channels.get_mut(name).and_then(|channel| channel.sealed.poll())
             {
@@ -302,7 +311,7 @@ mod encrypted {
                         self.notify(Notice::Error(error));
                     }
                     Verdict::Refresh => {
-                        let question = self.question(name, 1);
+                        let question = self.question(name, 1, now);
                         if let Some(channel) = self.channels.get_mut(name) {
                             channel.refresh = question;
                         }

@@ -37,8 +37,8 @@ pub(super) struct Channel {
 pub(super) struct Question {
     pub(super) ticket: u64,
     pub(super) attempt: u32,
-    /// When the answer is due; the question may wait a while before it is asked.
-    pub(super) deadline: Option<Duration>,
+    /// When the answer is due: much later until the question is really asked.
+    pub(super) deadline: Duration,
 }
 
 /// What the present connection has made of it.
@@ -106,7 +106,7 @@ impl Channel {
 
     fn deadline(&self) -> Option<Duration> {
         let status = match &self.status {
-            Status::Authorizing(question) => question.deadline,
+            Status::Authorizing(question) => Some(question.deadline),
             Status::Postponed { until: at, .. } | Status::AwaitingUser(at) | Status::Sent(at) => {
                 Some(*at)
             }
@@ -114,7 +114,7 @@ impl Channel {
         };
         #[cfg(feature = "encrypted")]
         let status = {
-            let refresh = self.refresh.and_then(|question| question.deadline);
+            let refresh = self.refresh.map(|question| question.deadline);
             [status, refresh, self.sealed.deadline()].into_iter().flatten().min()
         };
         status

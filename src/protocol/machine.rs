@@ -434,7 +434,7 @@ impl Machine {
         self.channels.connection_lost(last_sign);
         #[cfg(feature = "encrypted")]
         for name in self.channels.wanted() {
-            self.unseal(&name);
+            self.unseal(&name, now);
         }
     }
 

@@ -20,6 +20,8 @@ pub(crate) enum Output {
     Ask { question: u64, attempt: u32, error: Option<Error> },
     /// Ask the channel's authorizer, and answer with [`super::Machine::handle_authorization`].
     Authorize { ticket: u64, channel: ChannelName, socket_id: String, attempt: u32 },
+    /// The authorizer has had its time for this question: do not wait for it.
+    Abandon { ticket: u64 },
     /// Tell the user.
     Notify(Notice),
     /// Write to the log, once no lock is held.

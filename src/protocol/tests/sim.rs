@@ -446,6 +446,7 @@ impl Sim {
                 'Q'
             }
             Output::Authorize { channel, .. } => panic!("{channel} needs no authorization"),
+            Output::Abandon { ticket } => panic!("{ticket} was never asked"),
             Output::Log(level, text) => panic!("no log was asked for: {level} {text}"),
             Output::Notify(notice) => match notice {
                 Notice::State(change) => {
