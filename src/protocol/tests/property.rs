@@ -9,7 +9,7 @@ use super::super::Policy;
 use super::sim::{MS, Sim, backoff, secs};
 use crate::{Event, State};
 
-const CHANNELS: [&str; 4] = ["a", "b", "private-c", "presence-d"];
+const CHANNELS: [&str; 4] = ["a", "b", "cache-c", "d"];
 
 #[derive(Clone, Debug)]
 enum Input {
