@@ -293,7 +293,8 @@ fn check_url(url: &str) -> Result<String, Error> {
     if uri.host().is_none_or(str::is_empty) {
         return Err(wrong("the URL has no host".into()));
     }
-    if uri.port().is_some() && uri.port_u16().is_none_or(|port| port == 0) {
+    let host = uri.host().unwrap_or_default();
+    if authority != host && uri.port_u16().is_none_or(|port| port == 0) {
         return Err(wrong("the URL's port is not one from 1 to 65535".into()));
     }
     if url.contains('#') {
