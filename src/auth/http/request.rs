@@ -162,6 +162,11 @@ pub(super) fn check_url(url: &str) -> Result<Uri, Error> {
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
         return Err(wrong("has a user name, which is not sent: set a header `authorization`"));
     }
+    // A port that is no number from 0 to 65535 counts as absent there, and the scheme's would be used.
+    let rest = uri.authority().and_then(|authority| authority.as_str().strip_prefix(host_of(&uri)));
+    if rest != Some("") && uri.port_u16().is_none_or(|port| port == 0) {
+        return Err(wrong("has a port that is not one from 1 to 65535"));
+    }
     Ok(uri)
 }
 

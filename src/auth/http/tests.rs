@@ -208,6 +208,8 @@ fn wrong_settings_are_told_and_nothing_panics() {
         HttpAuthorizer::new("ftp://host/"),
         HttpAuthorizer::new("http:///auth"),
         HttpAuthorizer::new("http://ho st/"),
+        HttpAuthorizer::new("http://127.0.0.1:99999/"),
+        HttpAuthorizer::new("http://[::1]:0/"),
         HttpAuthorizer::new("http://user:canary@127.0.0.1/"),
         HttpAuthorizer::new(url).header("a b", "canary"),
         HttpAuthorizer::new(url).header("a", "canary\r\nb: c"),
@@ -217,6 +219,14 @@ fn wrong_settings_are_told_and_nothing_panics() {
             assert!(!error.is_retryable());
             assert!(!format!("{error} {error:?} {http:?}").contains("canary"));
         }
+    }
+}
+
+#[test]
+fn good_urls_pass() {
+    for url in ["http://h", "HTTP://H:80", "http://[::1]/a?b", "http://[::1]:65535", "http://h?x=1"]
+    {
+        HttpAuthorizer::new(url).check().unwrap();
     }
 }
 
