@@ -149,6 +149,7 @@ impl Machine {
             #[cfg(feature = "encrypted")]
             ChannelKind::PrivateEncrypted => {
                 channel.sealed.set_key(key(auth)?, now.mono);
+                self.unseal(name);
             }
         }
         self.send_subscribe(name, Some(auth), now);
@@ -216,9 +217,17 @@ impl Machine {
         let Phase::Live(live) = &self.phase else {
             return None;
         };
-        // Pusher quotes what should have been signed. A name may be the beginning of another.
+        // Pusher quotes what should have been signed. A name may be the beginning of another, which
+        // need not be pending any more.
         let named = self.channels.pending().map(|(name, _)| name);
-        let quoted = |name: &str| refusal.message.contains(&format!("{}:{name}", live.socket_id));
+        let goes_on = |rest: &str| {
+            let rest = rest.trim_start_matches(['.', ',', ';']);
+            rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "_-=@".contains(c))
+        };
+        let quoted = |name: &str| {
+            let signed = format!("{}:{name}", live.socket_id);
+            refusal.message.split(&signed).skip(1).any(|rest| !goes_on(rest))
+        };
         if let Some(name) = named.filter(|name| quoted(name)).max_by_key(|name| name.len()) {
             return Some(name.to_string());
         }

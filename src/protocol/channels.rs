@@ -17,6 +17,8 @@ pub(super) struct Channel {
     wanted: bool,
     pub(super) kind: ChannelKind,
     pub(super) status: Status,
+    /// Whether a subscribe frame went out for it on the present connection.
+    asked: bool,
     /// Subscriptions are repeated in the order in which they were first asked for.
     order: u64,
     count: Option<u64>,
@@ -80,6 +82,7 @@ impl Channel {
             wanted: false,
             kind: ChannelKind::of(name),
             status: Status::Idle,
+            asked: false,
             order: 0,
             count: None,
             lost_at: None,
@@ -94,6 +97,7 @@ impl Channel {
 
     /// Nothing of the present connection counts any more.
     fn reset(&mut self) -> Status {
+        self.asked = false;
         self.count = None;
         self.members = Members::default();
         #[cfg(feature = "encrypted")]
@@ -146,6 +150,7 @@ impl Channels {
         {
             channel.sealed = Sealed::default();
         }
+        let asked = channel.asked;
         match channel.reset() {
             Status::Idle
             | Status::Authorizing(_)
@@ -153,7 +158,7 @@ impl Channels {
             | Status::AwaitingUser(_) => false,
             Status::Sent(_) | Status::Subscribed => true,
             // No answer is no refusal: the server may have it all the same.
-            Status::Failed(error) => error.is_timeout(),
+            Status::Failed(error) => asked && error.is_timeout(),
         }
     }
 
@@ -193,6 +198,7 @@ impl Channels {
 
     pub(super) fn set(&mut self, name: &str, status: Status) {
         if let Some(channel) = self.get_mut(name) {
+            channel.asked |= matches!(status, Status::Sent(_));
             channel.status = status;
             self.note_deadline(name);
         }
@@ -231,6 +237,12 @@ impl Channels {
     /// The channels about which an answer of the server's is due.
     pub(super) fn pending(&self) -> impl Iterator<Item = (&ChannelName, &Channel)> {
         self.table.iter().filter(|(_, channel)| matches!(channel.status, Status::Sent(_)))
+    }
+
+    /// Whether what the server says about the subscription is about an earlier one, since this one
+    /// was not sent yet.
+    pub(super) fn is_unasked(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|channel| !channel.asked)
     }
 
     /// Whether an answer about the channel is due.

@@ -109,6 +109,9 @@ impl Machine {
 
     fn handle_subscription_error(&mut self, event: Event) {
         let refusal = Refusal::parse(&event);
+        if refusal.channel.as_ref().is_some_and(|name| self.channels.is_unasked(name)) {
+            return;
+        }
         let error = refusal.error("the server refused the subscription");
         match &refusal.channel {
             Some(name) => self.fail_channel(name, error),
@@ -119,6 +122,9 @@ impl Machine {
 
     fn handle_confirmation(&mut self, event: Event, now: Now) {
         if let Some(name) = event.channel() {
+            if self.channels.is_unasked(name) {
+                return;
+            }
             // Resumed is told before the events that follow; a repeated confirmation is told as it is.
             self.confirm_channel(name, now);
             if let Some(channel) = self.channels.get_mut(name) {

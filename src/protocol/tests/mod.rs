@@ -1,10 +1,18 @@
 //! Tests of the machine, in simulated time: nothing here sleeps, dials or reads a clock.
 
+mod authorization;
 mod channels;
+mod client_events;
+mod desk;
+#[cfg(feature = "encrypted")]
+mod encrypted;
 mod frames;
+mod interleaving;
 mod keepalive;
 mod lifecycle;
 mod outage;
+mod presence;
 mod property;
+mod refusals;
 mod replay;
 mod sim;
