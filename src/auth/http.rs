@@ -16,6 +16,8 @@ use request::{Field, Pairs, Question, Style};
 use crate::{Auth, AuthRequest, Authorizer, Error, Tls};
 
 type MakePairs = Box<dyn Fn() -> Pairs + Send + Sync>;
+type MakeUrl = Box<dyn Fn(&AuthRequest) -> String + Send + Sync>;
+type Parser = Box<dyn Fn(&str) -> Result<Auth, Error> + Send + Sync>;
 
 /// Asks an HTTP endpoint of yours, as other Pusher clients do.
 ///
@@ -65,13 +67,13 @@ type MakePairs = Box<dyn Fn() -> Pairs + Send + Sync>;
 /// See [Pusher's documentation](https://pusher.com/docs/channels/server_api/authorizing-users/).
 pub struct HttpAuthorizer {
     url: String,
-    endpoint: Option<Box<dyn Fn(&AuthRequest) -> String + Send + Sync>>,
+    endpoint: Option<MakeUrl>,
     style: Style,
     headers: Pairs,
     fresh_headers: Option<MakePairs>,
     params: Pairs,
     fresh_params: Option<MakePairs>,
-    parser: Option<Box<dyn Fn(&str) -> Result<Auth, Error> + Send + Sync>>,
+    parser: Option<Parser>,
     window: Option<Duration>,
     agents: Agents,
 }
