@@ -1,5 +1,6 @@
 //! Against a real server: soketi, a separate program (see `support`).
 
 mod harness;
+mod kinds;
 mod public;
 mod support;

@@ -9,7 +9,7 @@ use super::support::{DISABLED_KEY, ONE_CONNECTION_KEY, Soketi};
 use crate::support::{SOON, quick};
 
 /// Runs a test over `ws` and, where this build has TLS, over `wss`.
-fn over_both(test: impl Fn(&Soketi, ClientBuilder)) {
+pub(super) fn over_both(test: impl Fn(&Soketi, ClientBuilder)) {
     for tls in [false, true] {
         if tls && cfg!(not(any(feature = "native-tls", feature = "rustls"))) {
             continue;
@@ -20,7 +20,7 @@ fn over_both(test: impl Fn(&Soketi, ClientBuilder)) {
     }
 }
 
-fn client(soketi: &Soketi, key: &str, tls: bool) -> ClientBuilder {
+pub(super) fn client(soketi: &Soketi, key: &str, tls: bool) -> ClientBuilder {
     let options = Options::host("127.0.0.1", key).port(soketi.port()).tls(tls);
     let builder = quick(options);
     match tls {
@@ -29,7 +29,7 @@ fn client(soketi: &Soketi, key: &str, tls: bool) -> ClientBuilder {
     }
 }
 
-fn connect(builder: ClientBuilder) -> Client {
+pub(super) fn connect(builder: ClientBuilder) -> Client {
     let client = builder.build().unwrap();
     client.connect();
     client.wait_connected(SOON).unwrap();
