@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod connector;
+mod kinds;
 mod peers;
 mod phases;
 mod policy;

@@ -4,30 +4,11 @@
 #![cfg(target_os = "linux")]
 
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
-use crate::support::{SOON, accept, greet, hear, linger, listen, now, quick, spawn};
+use crate::support::{SOON, accept, alone, greet, hear, linger, listen, now, quick, spawn};
 
-const CHILD: &str = "PUSHER_CHANNELS_TEST_CHILD";
-
-/// Runs `body` in a process that runs nothing but this test.
-fn alone(test: &str, body: impl FnOnce()) {
-    if std::env::var_os(CHILD).is_some() {
-        return body();
-    }
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(CHILD, "1")
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}\n{errors}");
-    assert!(text.contains("1 passed"), "the child ran no test: {text}");
-}
-
-fn threads() -> Vec<String> {
+pub(crate) fn threads() -> Vec<String> {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     tasks
         .filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok())

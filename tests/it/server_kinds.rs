@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 const SUCCEEDED: &str = "pusher_internal:subscription_succeeded";
 
-fn signature(secret: &str, text: &str) -> String {
+pub(crate) fn signature(secret: &str, text: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(text.as_bytes());
     mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,6 +1,7 @@
 //! Scripted far sides of a connection, and clients to set against them.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -82,4 +83,23 @@ pub(crate) fn linger(mut socket: WebSocket<TcpStream>) -> Option<u16> {
 pub(crate) fn quick(options: Options) -> ClientBuilder {
     let policy = Reconnect::default().initial(Duration::from_millis(5));
     Client::builder(options).reconnect(policy.max(Duration::from_millis(20)))
+}
+
+const CHILD: &str = "PUSHER_CHANNELS_TEST_CHILD";
+
+/// Runs `body` in a process that runs nothing but this test, and shows what it prints.
+pub(crate) fn alone(test: &str, body: impl FnOnce()) {
+    if std::env::var_os(CHILD).is_some() {
+        return body();
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}\n{errors}");
+    assert!(text.contains("1 passed"), "the child ran no test: {text}");
+    println!("{text}");
 }

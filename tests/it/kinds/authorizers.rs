@@ -1,0 +1,155 @@
+//! Authorizers of every sort, well-behaved or not.
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use pusher_channels::testing::Server;
+use pusher_channels::{AuthRequest, Authorizer, Channel, Client, Error, ErrorKind, State};
+
+use super::{connected, fails, join, next, receives, secret};
+use crate::support::{SOON, quick};
+
+#[test]
+fn a_panic_fails_its_channel_only() {
+    let server = Server::start().unwrap();
+    let signs = secret(&server);
+    let client = connected(&server, move |request: &AuthRequest| match request.channel() {
+        "private-panic" => panic!("as the test wants it"),
+        _ => signs.authorize(request),
+    });
+    let wrong = client.private_channel("private-panic").unwrap();
+    let told = wrong.bind_subscription_error();
+    for _ in 0..10 {
+        wrong.subscribe();
+        let error = fails(&wrong);
+        assert_eq!((error.kind(), next(&told).kind()), (ErrorKind::Auth, ErrorKind::Auth));
+    }
+    let right = client.private_channel("private-right").unwrap();
+    join(&right);
+    receives(&server, &right);
+    assert_eq!((client.state(), server.dials()), (State::Connected, 1));
+    client.close(SOON).unwrap();
+}
+
+#[test]
+fn without_an_authorizer_the_error_says_what_to_do() {
+    let server = Server::start().unwrap();
+    let client = quick(server.options()).build().unwrap();
+    client.connect();
+    let channels: [Box<dyn Channel>; 2] = [
+        Box::new(client.private_channel("private-room").unwrap()),
+        Box::new(client.presence_channel("presence-room").unwrap()),
+    ];
+    for channel in channels {
+        channel.subscribe();
+        let error = fails(&*channel);
+        assert_eq!(error.kind(), ErrorKind::Config);
+        let text = error.to_string();
+        let said = ["ClientBuilder::authorizer", "private_channel_with"];
+        assert!(said.iter().all(|said| text.contains(said)), "{text}");
+    }
+    let public = client.public_channel("public").unwrap();
+    join(&public);
+    receives(&server, &public);
+}
+
+#[test]
+fn another_authorizer_replaces_and_retries() {
+    let server = Server::start().unwrap();
+    let refuses = |_: &AuthRequest| Err(Error::new(ErrorKind::Auth, "not you"));
+    let client = connected(&server, refuses);
+    let room = client.private_channel("private-room").unwrap();
+    let other = client.private_channel("private-other").unwrap();
+    for channel in [&room, &other] {
+        channel.subscribe();
+        assert!(fails(channel).to_string().contains("not you"));
+    }
+    let again = client.private_channel_with("private-room", secret(&server)).unwrap();
+    room.wait_subscribed(SOON).unwrap();
+    receives(&server, &again);
+    // It stays for what comes later, and is of that channel alone.
+    server.drop_connections();
+    let resumed = room.bind_resumed();
+    if !room.is_subscribed() {
+        room.wait_subscribed(SOON).unwrap();
+    } else {
+        next(&resumed);
+    }
+    receives(&server, &room);
+    other.subscribe();
+    fails(&other);
+}
+
+#[test]
+fn closures_arcs_and_boxes_are_authorizers() {
+    let server = Server::start().unwrap();
+    let signs = secret(&server);
+    let by_closure = move |request: &AuthRequest| signs.authorize(request);
+    let shared: Arc<dyn Authorizer> = Arc::new(secret(&server));
+    let boxed: Box<dyn Authorizer + Send + Sync> = Box::new(secret(&server));
+    let client = connected(&server, Arc::clone(&shared));
+    let rooms = [
+        client.private_channel("private-default").unwrap(),
+        client.private_channel_with("private-closure", by_closure).unwrap(),
+        client.private_channel_with("private-shared", shared).unwrap(),
+        client.private_channel_with("private-boxed", boxed).unwrap(),
+        client.private_channel_with("private-typed", Arc::new(secret(&server))).unwrap(),
+    ];
+    for room in rooms {
+        join(&room);
+        receives(&server, &room);
+    }
+}
+
+/// It is asked for one channel after the other, from a thread of the client's.
+#[test]
+fn an_authorizer_may_call_the_client() {
+    let server = Server::start().unwrap();
+    let signs = secret(&server);
+    let slot: Arc<OnceLock<Client>> = Arc::default();
+    let seen: Arc<Mutex<Vec<State>>> = Arc::default();
+    let authorizer = {
+        let (slot, seen) = (Arc::clone(&slot), Arc::clone(&seen));
+        move |request: &AuthRequest| {
+            let client = slot.get().unwrap();
+            seen.lock().unwrap().push(client.state());
+            match request.channel() {
+                "private-first" => {
+                    assert_eq!(client.socket_id().as_deref(), Some(request.socket_id()));
+                    client.private_channel("private-second")?.subscribe();
+                    client.public_channel("public")?.subscribe();
+                }
+                "private-last" => {
+                    client.private_channel("private-first")?.unsubscribe();
+                    client.disconnect();
+                }
+                "private-closes" => {
+                    // It cannot wait for itself.
+                    let closed = client.close(SOON);
+                    assert_eq!(closed.unwrap_err().kind(), ErrorKind::Config);
+                }
+                _ => {}
+            }
+            signs.authorize(request)
+        }
+    };
+    let client = quick(server.options()).authorizer(authorizer).build().unwrap();
+    slot.set(client.clone()).unwrap();
+    client.connect();
+    join(&client.private_channel("private-first").unwrap());
+    client.private_channel("private-second").unwrap().wait_subscribed(SOON).unwrap();
+    let public = client.public_channel("public").unwrap();
+    public.wait_subscribed(SOON).unwrap();
+    receives(&server, &public);
+    let last = client.private_channel("private-last").unwrap();
+    last.subscribe();
+    assert_eq!(last.wait_subscribed(SOON).unwrap_err().kind(), ErrorKind::NotConnected);
+    assert!(server.wait_for(SOON, |server| server.connections() == 0));
+    assert!(seen.lock().unwrap().iter().all(|state| *state == State::Connected));
+
+    last.unsubscribe();
+    client.connect();
+    let closes = client.private_channel("private-closes").unwrap();
+    closes.subscribe();
+    assert_eq!(closes.wait_subscribed(SOON).unwrap_err().kind(), ErrorKind::Closed);
+    client.close(SOON).unwrap();
+}
