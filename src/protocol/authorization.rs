@@ -149,7 +149,7 @@ impl Machine {
             #[cfg(feature = "encrypted")]
             ChannelKind::PrivateEncrypted => {
                 channel.sealed.set_key(key(auth)?, now.mono);
-                self.unseal(name);
+                self.unseal(name, now);
             }
         }
         self.send_subscribe(name, Some(auth), now);

@@ -178,11 +178,11 @@ fn answers_reach_the_channels_that_they_are_for() {
 }
 
 #[test]
-fn a_question_that_is_queued_does_not_time_out() {
+fn a_question_that_is_queued_has_ten_times_the_time() {
     let mut desk = Desk::connected();
     desk.subscribe(ROOM);
     desk.take();
-    desk.advance(LONG);
+    desk.advance(SUBSCRIBE * 10 - MS);
     desk.expect(&[]);
     assert_eq!(desk.status(ROOM), ChannelStatus::Pending);
     let ask = desk.ask(ROOM);
@@ -191,6 +191,14 @@ fn a_question_that_is_queued_does_not_time_out() {
     desk.expect(&[]);
     desk.advance(MS);
     desk.expect_failure(ROOM, ErrorKind::Timeout);
+    // Nobody comes to ask it: it is not left pending for ever.
+    let mut desk = Desk::connected();
+    desk.subscribe(ROOM);
+    let ask = desk.ask(ROOM);
+    desk.take();
+    desk.advance(SUBSCRIBE * 10);
+    desk.expect_failure(ROOM, ErrorKind::Timeout);
+    assert!(!desk.begin(&ask));
 }
 
 #[test]
@@ -363,7 +371,7 @@ fn while_a_retry_waits_the_user_may_do_as_before() {
         let mut desk = postponed();
         step(&mut desk);
         desk.expect(&["ask private-room 1"]);
-        desk.advance(LONG);
+        desk.advance(secs(60));
         desk.expect(&[]);
         desk.grant(ROOM);
         desk.expect(&["subscribe private-room"]);

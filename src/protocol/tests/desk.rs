@@ -293,7 +293,7 @@ impl Desk {
                 self.asks.push(Ask { ticket, channel, socket_id, attempt });
                 line
             }
-            Output::Log(..) => return false,
+            Output::Log(..) | Output::Abandon { .. } => return false,
             Output::Notify(notice) => match notice {
                 Notice::State(_) | Notice::Connected(_) => return false,
                 Notice::Error(error) => {

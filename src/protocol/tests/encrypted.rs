@@ -173,8 +173,8 @@ fn a_refresh_that_is_never_answered_fails_what_waits() {
     event(&mut desk, 2, "e1");
     let ask = desk.ask(ROOM);
     desk.take();
-    // Queued, it has all the time of the world.
-    desk.advance(secs(3600));
+    // Queued, it has ten times the time.
+    desk.advance(SUBSCRIBE * 10 - MS);
     desk.expect(&[]);
     assert!(desk.begin(&ask));
     event(&mut desk, 1, "e2");
