@@ -56,6 +56,10 @@ pub(crate) enum Place {
     Channel(ChannelName),
     ChannelEvent(ChannelName, Box<str>),
     /// Of a channel: events that cannot be decrypted.
+    #[cfg_attr(
+        not(feature = "encrypted"),
+        expect(dead_code, reason = "without the feature nothing is decrypted")
+    )]
     Undecryptable(ChannelName),
     /// Of a channel: members that have left.
     Removed(ChannelName),

@@ -335,6 +335,7 @@ mod encrypted {
 use encrypted::key;
 
 #[cfg(not(feature = "encrypted"))]
+#[expect(clippy::needless_pass_by_ref_mut, reason = "with the feature they change the machine")]
 impl Machine {
     fn handle_refresh(&mut self, _: &str, _: u64, _: Result<Auth, Error>, _: Now) {}
 

@@ -190,8 +190,15 @@ impl Machine {
                 return self.deliver_sealed(&name, event, now);
             }
         }
+        // What is to be encrypted is not shown as it came, not even where nothing can open it.
         #[cfg(not(feature = "encrypted"))]
-        let _ = now;
+        {
+            let _ = now;
+            let kind = event.channel().map(ChannelKind::of);
+            if kind == Some(ChannelKind::PrivateEncrypted) {
+                return;
+            }
+        }
         self.deliver(event);
     }
 
