@@ -49,6 +49,12 @@ type Parser = Box<dyn Fn(&str) -> Result<Auth, Error> + Send + Sync>;
 /// [`Io`](crate::ErrorKind::Io), and what is asked later works again. But a look-up of the host's name and a
 /// TCP connect in progress go on until their own end or the timeout.
 ///
+/// # Logging
+///
+/// The HTTP library, ureq, dumps all bytes that it sends and receives at level `trace` under the target
+/// `ureq_proto::util`, tokens and signatures included, and at `debug` the URL under `ureq::run`, with the query that
+/// [`get`](Self::get) makes. Keep these targets out of logs that others read.
+///
 /// # Errors
 ///
 /// Of [`authorize`](Authorizer::authorize), with messages that name the endpoint's host, but neither its path

@@ -118,9 +118,9 @@ fn every_style_of_server_is_understood() {
         let info = eights.members().get("7").unwrap().info().to_owned();
         let expected = if presence == PresenceStyle::EmptyHash { "null" } else { r#"{"n":7}"# };
         assert_eq!(info, expected, "{presence:?}");
-        let (_again, _agains) = enter(8);
+        let (_again, agains) = enter(8);
         eight.close(SOON).unwrap();
-        _agains.unsubscribe();
+        agains.unsubscribe();
         assert_eq!(next(&removed).id(), "8", "{presence:?}");
         assert!(added.is_empty() && removed.is_empty());
         assert_eq!(ids(&room), ["7"]);
