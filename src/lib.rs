@@ -87,7 +87,9 @@
 //! # Logging
 //!
 //! Through [`log`]; the targets are module paths. Whole frames are logged at `trace` only, under
-//! `pusher_channels::frames`, with authorizations and user data redacted.
+//! `pusher_channels::frames`, with authorizations and user data redacted. The libraries
+//! behind it are less discreet: `tungstenite` and `ureq_proto` log all that they send and receive at
+//! `trace`, and `ureq` the URLs at `debug`. Keep these three targets out of a log that others read.
 #![forbid(unsafe_code)]
 // Examples and benchmarks of this package print; the library does not.
 #![warn(clippy::print_stderr, clippy::print_stdout)]

@@ -311,6 +311,8 @@ impl Shared {
         let authorizers = core.authorizers.close();
         drop(core);
         self.timer.notify_one();
+        // A worker that collects questions is to see that there will be no more.
+        self.changed.notify_all();
         for authorizer in authorizers {
             authorizer.interrupt();
         }

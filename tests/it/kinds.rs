@@ -8,6 +8,8 @@ mod interruption;
 mod presence;
 #[cfg(target_os = "linux")]
 mod recovery;
+#[cfg(feature = "encrypted")]
+mod secrets;
 
 use pusher_channels::testing::Server;
 use pusher_channels::{
