@@ -39,7 +39,9 @@ type Parser = Box<dyn Fn(&str) -> Result<Auth, Error> + Send + Sync>;
 ///     .headers_with(|| vec![("authorization".into(), format!("Bearer {}", current_token()))])
 ///     .param("device", "kiosk-7")
 ///     .timeout(Duration::from_secs(5));
-/// assert!(authorizer.check().is_ok());
+/// if let Err(error) = authorizer.check() {
+///     println!("{error}"); // for example: this build has no TLS
+/// }
 /// ```
 ///
 /// # Blocking
