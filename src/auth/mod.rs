@@ -2,6 +2,7 @@
 
 mod http;
 mod secret;
+mod user;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ pub use http::HttpAuthorizer;
 pub use secret::SecretAuthorizer;
 #[cfg(feature = "testing")]
 pub(crate) use secret::sign;
+pub use user::{UserAuth, UserAuthRequest, UserAuthenticator};
 
 /// Answers whether this client may join a channel: an HTTP endpoint of yours, or code of yours.
 ///
