@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod bulk;
 mod connector;
 mod kinds;
 mod peers;
@@ -12,4 +13,6 @@ mod server;
 mod server_kinds;
 #[cfg(unix)]
 mod soketi;
+mod stats;
 mod support;
+mod switching;
