@@ -129,7 +129,7 @@ mod user;
 pub use crossbeam_channel;
 
 pub use auth::{Auth, AuthRequest, Authorizer, HttpAuthorizer, SecretAuthorizer};
-pub use auth::{UserAuth, UserAuthRequest, UserAuthenticator};
+pub use auth::{HttpUserAuthenticator, UserAuth, UserAuthRequest, UserAuthenticator};
 pub use binding::{Binding, Queue};
 pub use builder::ClientBuilder;
 #[cfg(feature = "encrypted")]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::secret::Secret;
 use crate::{Error, ErrorKind, Tls};
 
-pub use http::HttpAuthorizer;
+pub use http::{HttpAuthorizer, HttpUserAuthenticator};
 pub use secret::SecretAuthorizer;
 #[cfg(feature = "testing")]
 pub(crate) use secret::sign;

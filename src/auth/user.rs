@@ -170,3 +170,106 @@ impl fmt::Debug for UserAuth {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[test]
+    fn an_answer_is_read() {
+        for (text, user_data) in [
+            (r#"{"auth":"k:s","user_data":"{\"id\":\"7\"}"}"#, r#"{"id":"7"}"#),
+            // An escaped name, unknown fields, and of two the last.
+            (r#"{"x":[],"a\u0075th":"k:s","user_data":1,"user_data":"\u00e4"}"#, "ä"),
+            ("{\"auth\":\"k:s\",\"user_data\":{}}", "{}"),
+            (
+                " {\"user_data\":\n{ \"b\":1,\t\"a\":1e5 }\n,\"auth\":\"k:s\"}",
+                "{ \"b\":1,\t\"a\":1e5 }",
+            ),
+        ] {
+            let auth = UserAuth::from_json(text).unwrap();
+            assert_eq!((&*auth.auth, &*auth.user_data), ("k:s", user_data));
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_wrong_is_told_and_not_shown() {
+        for (text, what) in [
+            ("", "is no JSON"),
+            ("canary", "is no JSON"),
+            (r#"{"auth":"canary""#, "is no JSON"),
+            (r#"{"auth":"canary"} canary"#, "is no JSON"),
+            (r#""canary""#, "is no JSON object"),
+            (r#"["canary"]"#, "is no JSON object"),
+            ("null", "is no JSON object"),
+            (r#"{"user_data":"canary"}"#, "has no auth"),
+            (r#"{"auth":null,"user_data":"canary"}"#, "has no auth"),
+            (r#"{"auth":["canary"],"user_data":"canary"}"#, "has an auth that is no string"),
+            (r#"{"auth":"canary"}"#, "has no user_data"),
+            (r#"{"auth":"canary","user_data":null}"#, "has no user_data"),
+            (
+                r#"{"auth":"canary","user_data":["canary"]}"#,
+                "has a user_data that is neither a string nor an object",
+            ),
+            (
+                r#"{"auth":"canary","user_data":7}"#,
+                "has a user_data that is neither a string nor an object",
+            ),
+        ] {
+            let error = UserAuth::from_json(text).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Auth);
+            assert_eq!(error.to_string(), format!("the answer to the user authentication {what}"));
+            assert_eq!(error.source().is_some(), what == "is no JSON", "{error:?}");
+            assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+        }
+        let deep = format!(r#"{{"auth":"k:s","user_data":{{"a":{}"#, "[".repeat(1_000_000));
+        assert_eq!(UserAuth::from_json(&deep).unwrap_err().kind(), ErrorKind::Auth);
+    }
+
+    #[test]
+    fn an_answer_is_not_shown() {
+        let shown = format!("{:?}", UserAuth::new("canary", "canary"));
+        assert_eq!(shown, r#"UserAuth { auth: "[redacted]", user_data: "[redacted]" }"#);
+    }
+
+    #[derive(Default)]
+    struct Counting([AtomicU32; 3]);
+
+    impl UserAuthenticator for Counting {
+        fn authenticate(&self, request: &UserAuthRequest) -> Result<UserAuth, Error> {
+            self.0[0].fetch_add(request.attempt(), Ordering::SeqCst);
+            Ok(UserAuth::new("k:s", request.socket_id()))
+        }
+        fn use_tls(&self, _: &Tls) {
+            self.0[1].fetch_add(1, Ordering::SeqCst);
+        }
+        fn interrupt(&self) {
+            self.0[2].fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// As a builder takes it.
+    fn ask(authenticator: impl UserAuthenticator + 'static) -> UserAuth {
+        authenticator.use_tls(&Tls::default());
+        authenticator.interrupt();
+        authenticator.authenticate(&UserAuthRequest::attempt_number("1.2", 4)).unwrap()
+    }
+
+    #[test]
+    fn closures_and_pointers_answer_too() {
+        let attempt = |request: &UserAuthRequest| {
+            Ok(UserAuth::new("k:s", format!("{} {}", request.socket_id(), request.attempt())))
+        };
+        assert_eq!(ask(attempt).user_data, "1.2 4");
+
+        let counting = Arc::new(Counting::default());
+        assert_eq!(ask(Arc::clone(&counting)).user_data, "1.2");
+        ask(Arc::clone(&counting) as Arc<dyn UserAuthenticator>);
+        ask(Box::new(Arc::clone(&counting)) as Box<dyn UserAuthenticator + Send + Sync>);
+        let [asked, tls, interrupted] = &counting.0;
+        assert_eq!(asked.load(Ordering::SeqCst), 12);
+        assert_eq!((tls.load(Ordering::SeqCst), interrupted.load(Ordering::SeqCst)), (3, 3));
+    }
+}
