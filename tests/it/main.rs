@@ -11,6 +11,7 @@ mod policy;
 mod process;
 mod server;
 mod server_kinds;
+mod server_users;
 #[cfg(unix)]
 mod soketi;
 mod stats;
