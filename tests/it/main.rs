@@ -17,3 +17,4 @@ mod soketi;
 mod stats;
 mod support;
 mod switching;
+mod users;
