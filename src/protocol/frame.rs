@@ -2,6 +2,7 @@
 //!
 //! See [the protocol's events](https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/#events).
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -97,7 +98,7 @@ impl Refusal {
         }
         if !self.message.is_empty() {
             message.push_str(": ");
-            message.extend(self.message.chars().take(500));
+            message.extend(without_signed_data(&self.message).chars().take(500));
         }
         let error = match self.code {
             Some(status @ 400..=599) => {
@@ -109,6 +110,19 @@ impl Refusal {
             Some(channel) => error.on_channel(channel),
             None => error,
         }
+    }
+}
+
+/// Servers quote what should have been signed, a user's data included, which is not for messages.
+fn without_signed_data(message: &str) -> Cow<'_, str> {
+    match (message.find('{'), message.rfind('}')) {
+        (Some(start), Some(end)) if start < end => {
+            let (before, rest) = message.split_at(start);
+            let after = rest.get(end - start + 1..).unwrap_or_default();
+            Cow::Owned(format!("{before}{{…}}{after}"))
+        }
+        (Some(start), _) => Cow::Owned(format!("{}{{…", message.split_at(start).0)),
+        _ => Cow::Borrowed(message),
     }
 }
 
