@@ -74,7 +74,7 @@
 //! | `pusher-dns` | for one look-up of a name | asks the system, which cannot be interrupted |
 //! | `pusher-policy` | for one question to [`Reconnect::with`] | runs your function |
 //! | `pusher-auth` | while there are authorizations to ask for; at most 4 | runs your [`Authorizer`] and [`UserAuthenticator`] |
-//! | unnamed | for one look-up of an endpoint's name by [`HttpAuthorizer`] | asks the system, as above |
+//! | unnamed | for one look-up of an endpoint's name by [`HttpAuthorizer`] or [`HttpUserAuthenticator`] | asks the system, as above |
 //!
 //! An idle client wakes up for its heartbeat only. A send is written by the thread that calls, if the
 //! socket is free; else by the reader, which is woken for it.
