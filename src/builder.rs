@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::driver::{ChannelAuthorizer, Dialer, Settings, Shared};
 use crate::protocol::Config;
 use crate::transport::WebSocketConnector;
-use crate::{Authorizer, Connector, Error, ErrorKind, Options, Reconnect, Tls};
+use crate::{Authorizer, Connector, Error, ErrorKind, Options, Proxy, Reconnect, Tls};
 
 /// The settings of a [`Client`], each with a default. Made by [`Client::builder`].
 ///
@@ -38,6 +38,7 @@ pub struct ClientBuilder {
     reconnect: Reconnect,
     queue: Queue,
     tls: Tls,
+    proxy: Proxy,
     connector: Option<Arc<dyn Connector>>,
     max_message_size: usize,
     stack_size: Option<usize>,
@@ -58,6 +59,7 @@ impl ClientBuilder {
             reconnect: Reconnect::default(),
             queue: Queue::default(),
             tls: Tls::default(),
+            proxy: Proxy::none(),
             connector: None,
             max_message_size: 1024 * 1024,
             stack_size: None,
@@ -144,7 +146,15 @@ impl ClientBuilder {
         self
     }
 
-    /// Opens the connections by a connector of your own. Default: the built-in WebSocket.
+    /// Through which proxy connections go. Default: none; the environment is not read unless you give
+    /// [`Proxy::from_env`].
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = proxy;
+        self
+    }
+
+    /// Opens the connections by a connector of your own. Default: the built-in WebSocket. Your own connector
+    /// has to see to TLS and to a proxy itself.
     pub fn connector(mut self, connector: impl Connector + 'static) -> Self {
         self.connector = Some(Arc::new(connector));
         self
@@ -168,7 +178,8 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if an option or a setting is wrong, for example a certificate that is none.
+    /// [`ErrorKind::Config`] if an option or a setting is wrong, for example a certificate that is none,
+    /// or a proxy in the environment that is none.
     pub fn build(self) -> Result<Client, Error> {
         self.options.check()?;
         for (name, timeout) in [
@@ -185,9 +196,12 @@ impl ClientBuilder {
         if self.max_message_size == 0 {
             return Err(Error::message(ErrorKind::Config, "max_message_size is zero"));
         }
+        self.proxy.check()?;
         let dialer = match self.connector {
             Some(connector) => Dialer::Custom(connector),
-            None => Dialer::BuiltIn(WebSocketConnector::new(&self.tls, self.max_message_size)?),
+            None => Dialer::BuiltIn(
+                WebSocketConnector::new(&self.tls, self.max_message_size)?.with_proxy(&self.proxy),
+            ),
         };
         Ok(Client::start(Shared::new(Settings {
             machine: Config {
@@ -219,6 +233,7 @@ impl fmt::Debug for ClientBuilder {
             .field("reconnect", &self.reconnect)
             .field("queue", &self.queue)
             .field("tls", &self.tls)
+            .field("proxy", &self.proxy)
             .finish_non_exhaustive()
     }
 }
