@@ -146,7 +146,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Through which proxy connections go. Default: none; the environment is not read unless you give
+    /// Through which proxy connections go, those of [`HttpAuthorizer`](crate::HttpAuthorizer) too. Default: none; the environment is not read unless you give
     /// [`Proxy::from_env`].
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.proxy = proxy;
@@ -218,9 +218,12 @@ impl ClientBuilder {
             dialer,
             queue: self.queue,
             stack_size: self.stack_size,
-            authorizer: self.authorizer.map(|it| ChannelAuthorizer::new(it, &self.tls)),
+            authorizer: self
+                .authorizer
+                .map(|it| ChannelAuthorizer::new(it, &self.tls, &self.proxy)),
             max_authorizations: self.max_authorizations,
             tls: self.tls,
+            proxy: self.proxy,
             check_names: self.check_names,
         })))
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Shared;
 use crate::event::ChannelName;
-use crate::{Auth, AuthRequest, Authorizer, Error, ErrorKind, Tls, clock};
+use crate::{Auth, AuthRequest, Authorizer, Error, ErrorKind, Proxy, Tls, clock};
 
 /// So many questions are asked in one batch at the most.
 const MAX_BATCH: usize = 100;
@@ -25,8 +25,9 @@ pub(crate) struct ChannelAuthorizer {
 }
 
 impl ChannelAuthorizer {
-    pub(crate) fn new(authorizer: Arc<dyn Authorizer>, tls: &Tls) -> Self {
+    pub(crate) fn new(authorizer: Arc<dyn Authorizer>, tls: &Tls, proxy: &Proxy) -> Self {
         authorizer.use_tls(tls);
+        authorizer.use_proxy(proxy);
         let window = authorizer.batch_window();
         Self { authorizer, window }
     }
@@ -174,7 +175,7 @@ impl Shared {
         channel: &ChannelName,
         authorizer: Arc<dyn Authorizer>,
     ) {
-        let new = ChannelAuthorizer::new(authorizer, &self.settings.tls);
+        let new = ChannelAuthorizer::new(authorizer, &self.settings.tls, &self.settings.proxy);
         let old = self.read(|core| match core.authorizers.closed {
             true => Some(new),
             false => core.authorizers.by_channel.insert(channel.clone(), new),

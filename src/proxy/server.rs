@@ -97,6 +97,10 @@ impl Credentials {
                     "has a user or a password of more than {MAX_CREDENTIAL} bytes, the longest of SOCKS5"
                 ))
             }
+            Protocol::Socks5 if user.expose().is_empty() || password.expose().is_empty() => {
+                Err("has a user or a password without the other, but SOCKS5 takes both or none"
+                    .to_owned())
+            }
             Protocol::Connect | Protocol::Socks5 => Ok(Self { user, password }),
         }
     }
@@ -225,7 +229,7 @@ mod tests {
             ("http://us@er:pass@h", pair("us@er", "pass")),
             ("socks5://us%3Aer:p%40ss%2f%25%34+@h", pair("us:er", "p@ss/%4+")),
             ("http://%C3%BCser:p%c3%a4ss@h", pair("üser", "päss")),
-            ("socks5://:pass@h", pair("", "pass")),
+            ("http://:pass@h", pair("", "pass")),
         ] {
             assert_eq!(credentials(url), read, "{url}");
         }
@@ -268,6 +272,8 @@ mod tests {
             ("http://u:canary%ff@h", "UTF-8"),
             ("http://canary%3Ax:p@h", "colon"),
             (&long, "255"),
+            ("socks5://canary@h", "both or none"),
+            ("socks5://:canary@h", "both or none"),
         ] {
             let error = ProxyServer::parse(url).unwrap_err();
             assert!(error.contains(part), "{url}: {error}");

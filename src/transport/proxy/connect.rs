@@ -104,7 +104,7 @@ fn status(head: &[u8]) -> Option<u16> {
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'..=b'9', b' ', digits @ ..] => {
             let (digits, rest) = digits.split_at_checked(3)?;
             let ends = matches!(rest, [b' ' | b'\r' | b'\n', ..]);
-            let status = str::from_utf8(digits).ok()?.parse().ok()?;
+            let status = std::str::from_utf8(digits).ok()?.parse().ok()?;
             (ends && (100..=599).contains(&status)).then_some(status)
         }
         _ => None,
