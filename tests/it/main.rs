@@ -8,6 +8,7 @@ mod peers;
 mod phases;
 mod policy;
 mod process;
+mod proxy;
 mod server;
 mod server_kinds;
 #[cfg(unix)]

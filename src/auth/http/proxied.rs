@@ -58,7 +58,7 @@ fn refused(proxy: &str, why: &str) -> Error {
         return Error::message(ErrorKind::Proxy, message);
     };
     let hint = match status {
-        407 => "; it wants credentials, or other ones",
+        401 | 407 => "; it wants credentials, or other ones",
         403 => "; it does not allow connections to this host",
         _ => "",
     };

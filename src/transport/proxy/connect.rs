@@ -83,8 +83,11 @@ impl Connect {
             407 if !takes_basic(head) => {
                 "wants credentials by another scheme than Basic: HTTP 407".to_owned()
             }
-            407 if self.has_credentials => "does not accept these credentials: HTTP 407".to_owned(),
-            407 => "wants credentials: HTTP 407".to_owned(),
+            // tinyproxy says 401 to credentials that are wrong.
+            401 | 407 if self.has_credentials => {
+                format!("does not accept these credentials: HTTP {status}")
+            }
+            401 | 407 => format!("wants credentials: HTTP {status}"),
             403 => format!("does not allow connections to {target}: HTTP 403"),
             502..=504 => format!("cannot connect to {target}: HTTP {status}"),
             _ => format!("refuses CONNECT {target} with HTTP {status}"),

@@ -117,6 +117,8 @@ fn connect_tells_refusals_by_their_status() {
             false,
             "p:80 wants credentials: HTTP",
         ),
+        ("http://u:canary@p", "401 x", 401, false, "does not accept these credentials: HTTP 401"),
+        ("http://p", "401 x", 401, false, "wants credentials: HTTP 401"),
         ("http://u:canary@p", "407 x", 407, false, "does not accept these credentials"),
         (
             "http://u:canary@p",
