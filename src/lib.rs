@@ -54,6 +54,11 @@
 //! A connection that is silent is checked with a ping, and counts as lost if the ping is not answered.
 //! [`Client::network_changed`] checks it at once.
 //!
+//! # Proxies
+//!
+//! A client connects directly unless [`ClientBuilder::proxy`] gets a [`Proxy`]: an HTTP proxy, a SOCKS5
+//! proxy, or [what the environment says](Proxy::from_env).
+//!
 //! # Slow consumers
 //!
 //! The client never waits for a consumer. Each binding has a [`Queue`], by default of the newest 4,096

@@ -7,7 +7,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use pusher_channels::testing::Server;
-use pusher_channels::{Client, ErrorKind, HttpAuthorizer, Options, Proxy, Reconnect, State};
+use pusher_channels::{
+    Authorizer, Client, ErrorKind, HttpAuthorizer, Options, Proxy, Reconnect, State,
+};
 
 use crate::support::{SOON, quick, spawn};
 use relay::Relay;
@@ -16,7 +18,9 @@ fn to(server: &Server, host: &str) -> Options {
     Options::host(host, server.key()).port(server.port()).tls(false)
 }
 
-/// Joins a private channel, authorized over HTTP, and moves data both ways.
+type Boxed = Box<dyn Authorizer + Send + Sync>;
+
+/// Joins private channels, authorized over HTTP, and moves data both ways.
 fn passes(server: &Server, host: &str, proxy: Proxy) {
     let auth_url = server.auth_url().replace("127.0.0.1", host);
     let client = quick(to(server, host))
@@ -33,6 +37,10 @@ fn passes(server: &Server, host: &str, proxy: Proxy) {
         let causes: Vec<_> = states.try_iter().filter_map(|change| change.cause).collect();
         panic!("{error:?} after {causes:?}")
     });
+    let own = HttpAuthorizer::new(&auth_url);
+    let other = client.private_channel_with("private-other", Box::new(own) as Boxed).unwrap();
+    other.subscribe();
+    other.wait_subscribed(SOON).unwrap();
     let long = "x".repeat(50_000);
     server.publish("private-room", "message", &long);
     assert_eq!(messages.recv_timeout(SOON).unwrap().data(), long);
@@ -182,7 +190,7 @@ fn the_environment_counts_if_it_is_asked_for_and_only_then() {
         // One that no client has told anything.
         let authorizer = HttpAuthorizer::new(&server.auth_url());
         let request = pusher_channels::AuthRequest::new("1.2", "private-room");
-        pusher_channels::Authorizer::authorize(&authorizer, &request).unwrap();
+        authorizer.authorize(&request).unwrap();
     }
 }
 

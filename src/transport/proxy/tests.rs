@@ -8,8 +8,13 @@ fn server(url: &str) -> Arc<ProxyServer> {
     Arc::clone(Proxy::new(url).unwrap().server_for(true, "h", 1).unwrap())
 }
 
+/// Each piece that goes out.
+type Sent = Vec<Vec<u8>>;
+/// What is left of the input.
+type End = Result<Vec<u8>, Error>;
+
 /// What goes out, and how it ends: with what is left of the input, or with an error. `None`: it waits for more.
-fn run(url: &str, host: &str, parts: &[&[u8]]) -> (Vec<Vec<u8>>, Option<Result<Vec<u8>, Error>>) {
+fn run(url: &str, host: &str, parts: &[&[u8]]) -> (Sent, Option<End>) {
     let server = server(url);
     let (mut handshake, first) = Handshake::new(&server, host, 443).unwrap();
     let mut sent = vec![first];
@@ -36,7 +41,7 @@ fn run(url: &str, host: &str, parts: &[&[u8]]) -> (Vec<Vec<u8>>, Option<Result<V
 }
 
 /// Runs it in one piece, cut in two everywhere, and byte by byte: it is the same every time.
-fn run_cut(url: &str, host: &str, input: &[u8]) -> (Vec<Vec<u8>>, Result<Vec<u8>, Error>) {
+fn run_cut(url: &str, host: &str, input: &[u8]) -> (Sent, End) {
     let (sent, end) = run(url, host, &[input]);
     let end = end.expect("the input is whole");
     let bytes: Vec<&[u8]> = input.chunks(1).collect();
