@@ -60,6 +60,11 @@
 //! A connection that is silent is checked with a ping, and counts as lost if the ping is not answered.
 //! [`Client::network_changed`] checks it at once.
 //!
+//! # Proxies
+//!
+//! A client connects directly unless [`ClientBuilder::proxy`] gets a [`Proxy`]: an HTTP proxy, a SOCKS5
+//! proxy, or [what the environment says](Proxy::from_env).
+//!
 //! # Slow consumers
 //!
 //! The client never waits for a consumer. Each binding has a [`Queue`], by default of the newest 4,096
@@ -115,6 +120,7 @@ mod members;
 mod options;
 pub mod prelude;
 mod protocol;
+mod proxy;
 mod reconnect;
 mod redact;
 mod secret;
@@ -141,6 +147,7 @@ pub use error::{Error, ErrorKind};
 pub use event::Event;
 pub use members::{Member, Members};
 pub use options::{Metadata, Options};
+pub use proxy::Proxy;
 pub use reconnect::{Attempt, Reconnect};
 pub use state::{ChannelStatus, Gap, State, StateChange};
 pub use stats::Stats;

@@ -21,7 +21,7 @@ use crate::binding::{Binding, Queue};
 use crate::event::ChannelName;
 use crate::protocol::{Config, Machine, Now, Output};
 use crate::transport::{Interrupt, WebSocketConnector};
-use crate::{ChannelStatus, Connection, Connector, Error, Options, Reconnect, Tls, clock};
+use crate::{ChannelStatus, Connection, Connector, Error, Options, Proxy, Reconnect, Tls, clock};
 
 pub(crate) use authorizers::Answerer;
 use authorizers::{Authorizers, Job, Subject};
@@ -53,6 +53,7 @@ pub(crate) struct Settings {
     pub(crate) authenticator: Option<Answerer>,
     pub(crate) max_authorizations: usize,
     pub(crate) tls: Tls,
+    pub(crate) proxy: Proxy,
     /// Whether channels' names must be as Pusher wants them.
     pub(crate) check_names: bool,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Dialer, Settings, Shared};
 use crate::protocol::{Config, Policy};
 use crate::transport::WebSocketConnector;
-use crate::{Client, Options, Queue, Reconnect, State, Tls};
+use crate::{Client, Options, Proxy, Queue, Reconnect, State, Tls};
 
 const AT_ONCE: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -43,6 +43,7 @@ fn looking_up() -> (Client, mpsc::Sender<()>) {
         authenticator: None,
         max_authorizations: 1,
         tls: Tls::default(),
+        proxy: Proxy::none(),
         check_names: true,
     };
     let client = Client::start(Shared::new(options, settings));

@@ -38,10 +38,18 @@ impl Chunk {
         self.start == self.end
     }
 
+    fn consume(&mut self, length: usize) {
+        self.start = self.start.saturating_add(length).min(self.end);
+    }
+
     fn append(&mut self, other: &mut Self) {
-        self.bytes = [self.rest(), other.rest()].concat();
+        self.bytes.truncate(self.end);
+        self.bytes.drain(..self.start);
+        self.bytes.extend_from_slice(other.rest());
         self.start = 0;
         self.end = self.bytes.len();
+        // It will be read into again.
+        self.bytes.resize(self.end.max(CHUNK), 0);
         other.start = other.end;
     }
 }
@@ -70,6 +78,16 @@ impl Memory {
         } else if !chunk.is_empty() {
             self.inbox.append(chunk);
         }
+    }
+
+    /// What came in and was not read yet, to look at.
+    pub(super) fn unread(&self) -> &[u8] {
+        self.inbox.rest()
+    }
+
+    /// Counts so many bytes of it as read.
+    pub(super) fn consume(&mut self, length: usize) {
+        self.inbox.consume(length);
     }
 
     /// Nothing more will come in.

@@ -1,4 +1,4 @@
-//! Bytes: DNS, TCP, TLS, WebSocket.
+//! Bytes: DNS, TCP, proxy, TLS, WebSocket.
 //!
 //! TLS and WebSocket run over [`memory`]; only [`wait::Line`] and [`WebSocket`] touch the socket. Every
 //! step of a dial waits in [`wait::Dial`], so that each one has the deadline and can be interrupted.
@@ -8,6 +8,7 @@ mod handshake;
 #[cfg(feature = "testing")]
 mod http;
 mod memory;
+mod proxy;
 mod session;
 mod tcp;
 mod tls;
@@ -24,7 +25,7 @@ use std::time::Instant;
 use mio::Waker;
 use tungstenite::http::Uri;
 
-use crate::{Connection, Connector, Error, ErrorKind, Tls};
+use crate::{Connection, Connector, Error, ErrorKind, Proxy, Tls};
 
 #[cfg(feature = "testing")]
 pub(crate) use handshake::accept;
@@ -67,6 +68,7 @@ impl Interrupt {
 /// Opens WebSockets.
 pub(crate) struct WebSocketConnector {
     tls: tls::TlsConnector,
+    proxy: Proxy,
     resolver: dns::Resolver,
     max_message_size: usize,
 }
@@ -75,7 +77,13 @@ impl WebSocketConnector {
     /// Fails if a certificate of `tls` cannot be read.
     pub(crate) fn new(tls: &Tls, max_message_size: usize) -> Result<Self, Error> {
         let tls = tls::TlsConnector::new(tls)?;
-        Ok(Self { tls, resolver: dns::Resolver::default(), max_message_size })
+        let (proxy, resolver) = (Proxy::none(), dns::Resolver::default());
+        Ok(Self { tls, proxy, resolver, max_message_size })
+    }
+
+    pub(crate) fn with_proxy(mut self, proxy: &Proxy) -> Self {
+        self.proxy = proxy.clone();
+        self
     }
 
     #[cfg(test)]
@@ -98,15 +106,24 @@ impl WebSocketConnector {
         if target.tls {
             self.tls.prepare()?;
         }
+        let proxy = self.proxy.server_for(target.tls, host, target.port);
+        let (first_host, first_port) = match proxy {
+            Some(proxy) => (proxy.host.as_str(), proxy.port),
+            None => (host, target.port),
+        };
         let mut dial = wait::Dial::new(deadline, interrupt)?;
-        let addresses = self.resolver.resolve(&mut dial, host, target.port)?;
-        let socket = tcp::connect(&mut dial, host, &addresses)?;
+        let addresses = self.resolver.resolve(&mut dial, first_host, first_port)?;
+        let socket = tcp::connect(&mut dial, first_host, &addresses)?;
         let mut line = wait::Line::new(dial, socket);
+        let mut memory = memory::Memory::default();
+        if let Some(proxy) = proxy {
+            proxy::tunnel(&mut line, &mut memory, proxy, host, target.port)?;
+        }
         let stream = if target.tls {
             line.dial.begin(format!("TLS handshake with {host}"))?;
-            self.tls.handshake(&mut line, host)?
+            self.tls.handshake(&mut line, host, memory)?
         } else {
-            tls::Stream::Plain(memory::Memory::default())
+            tls::Stream::Plain(memory)
         };
         line.dial.begin(format!("WebSocket handshake with {host}"))?;
         let websocket = handshake::request(&mut line, stream, target.uri, self.max_message_size)?;

@@ -9,6 +9,7 @@ mod peers;
 mod phases;
 mod policy;
 mod process;
+mod proxy;
 mod server;
 mod server_kinds;
 mod server_users;

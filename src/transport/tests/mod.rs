@@ -3,6 +3,7 @@
 mod connection;
 mod dial;
 mod pressure;
+mod proxy;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 mod tls;
 
