@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::binding::Queue;
 use crate::client::Client;
-use crate::driver::{Answerer, Dialer, Settings, Shared};
+use crate::driver::{Answerer, Settings, Shared};
 use crate::protocol::Config;
 use crate::transport::WebSocketConnector;
 use crate::{
@@ -218,9 +218,9 @@ impl ClientBuilder {
             return Err(Error::message(ErrorKind::Config, "max_message_size is zero"));
         }
         self.proxy.check()?;
-        let dialer = match self.connector {
-            Some(connector) => Dialer::Custom(connector),
-            None => Dialer::BuiltIn(
+        let connector = match self.connector {
+            Some(connector) => connector,
+            None => Arc::new(
                 WebSocketConnector::new(&self.tls, self.max_message_size)?.with_proxy(&self.proxy),
             ),
         };
@@ -236,7 +236,7 @@ impl ClientBuilder {
                 seed: fastrand::u64(..),
             },
             reconnect: self.reconnect,
-            dialer,
+            connector,
             queue: self.queue,
             stack_size: self.stack_size,
             authorizer: self.authorizer.map(|it| Answerer::authorizer(it, &self.tls, &self.proxy)),

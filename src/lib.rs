@@ -142,7 +142,7 @@ pub use builder::ClientBuilder;
 pub use channel::PrivateEncryptedChannel;
 pub use channel::{Channel, PresenceChannel, PrivateChannel, PublicChannel};
 pub use client::Client;
-pub use connection::{Connection, Connector, Message};
+pub use connection::{Connection, Connector, Interrupt, Message};
 pub use error::{Error, ErrorKind};
 pub use event::Event;
 pub use members::{Member, Members};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
-use super::{Dialer, Settings, Shared};
+use super::{Settings, Shared};
 use crate::protocol::{Config, Policy};
 use crate::transport::WebSocketConnector;
 use crate::{Client, Options, Proxy, Queue, Reconnect, State, Tls};
@@ -36,7 +36,7 @@ fn looking_up() -> (Client, mpsc::Sender<()>) {
             seed: 0,
         },
         reconnect: Reconnect::never(),
-        dialer: Dialer::BuiltIn(connector),
+        connector: Arc::new(connector),
         queue: Queue::default(),
         stack_size: None,
         authorizer: None,

@@ -18,14 +18,12 @@ mod websocket;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use mio::Waker;
 use tungstenite::http::Uri;
 
-use crate::{Connection, Connector, Error, ErrorKind, Proxy, Tls};
+use crate::{Connection, Connector, Error, ErrorKind, Interrupt, Proxy, Tls};
 
 #[cfg(feature = "testing")]
 pub(crate) use handshake::accept;
@@ -34,36 +32,6 @@ pub(crate) use http::Exchange;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 pub(crate) use tls::roots as tls_roots;
 pub(crate) use websocket::WebSocket;
-
-/// Ends a dial from any thread: sets a flag and wakes whatever wait is under way.
-#[derive(Clone, Default)]
-pub(crate) struct Interrupt(Arc<Interruption>);
-
-#[derive(Default)]
-struct Interruption {
-    interrupted: AtomicBool,
-    /// Weak, so that it keeps no wait alive that is over.
-    waker: Mutex<Weak<Waker>>,
-}
-
-impl Interrupt {
-    pub(crate) fn interrupt(&self) {
-        // The flag first: a dial that begins to be watched after it looks at the flag.
-        self.0.interrupted.store(true, Ordering::SeqCst);
-        let waker = lock(&self.0.waker).upgrade();
-        if let Some(Err(error)) = waker.map(|waker| waker.wake()) {
-            log::debug!("a dial could not be woken: {error}");
-        }
-    }
-
-    pub(crate) fn is_interrupted(&self) -> bool {
-        self.0.interrupted.load(Ordering::SeqCst)
-    }
-
-    fn watch(&self, waker: &Arc<Waker>) {
-        *lock(&self.0.waker) = Arc::downgrade(waker);
-    }
-}
 
 /// Opens WebSockets.
 pub(crate) struct WebSocketConnector {
@@ -133,7 +101,16 @@ impl WebSocketConnector {
 
 impl Connector for WebSocketConnector {
     fn connect(&self, url: &str, deadline: Instant) -> Result<Box<dyn Connection>, Error> {
-        Ok(Box::new(self.dial(url, deadline, &Interrupt::default())?))
+        self.connect_interruptibly(url, deadline, &Interrupt::default())
+    }
+
+    fn connect_interruptibly(
+        &self,
+        url: &str,
+        deadline: Instant,
+        interrupt: &Interrupt,
+    ) -> Result<Box<dyn Connection>, Error> {
+        Ok(Box::new(self.dial(url, deadline, interrupt)?))
     }
 }
 

@@ -13,7 +13,8 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Interrupt, WebSocket, WebSocketConnector};
+use super::{WebSocket, WebSocketConnector};
+use crate::Interrupt;
 use crate::{Connection, Error, Message, Tls, clock};
 
 /// No test waits longer for anything.
