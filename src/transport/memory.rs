@@ -195,6 +195,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_looked_at_is_read_later_and_no_buffer_shrinks() {
+        let mut memory = Memory::default();
+        let mut chunk = Chunk::default();
+        for part in ["head", "er, ", "rest"] {
+            chunk.fill(&mut part.as_bytes()).unwrap();
+            memory.feed(&mut chunk);
+        }
+        assert_eq!(memory.unread(), b"header, rest");
+        memory.consume(8);
+        assert_eq!(memory.unread(), b"rest");
+        memory.read_exact(&mut [0; 4]).unwrap();
+        memory.consume(1);
+        assert!(would_block(&memory.read(&mut [0]).unwrap_err()));
+        // The buffers change places; both take a whole read.
+        for _ in 0..2 {
+            assert_eq!(chunk.fill(&mut &[7; CHUNK][..]).unwrap(), CHUNK);
+            memory.feed(&mut chunk);
+            memory.consume(CHUNK);
+        }
+    }
+
+    #[test]
     fn what_is_not_taken_goes_out_later_and_in_order() {
         let mut memory = Memory::default();
         let mut sink = Narrow(Vec::new(), 5);
