@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod chaos;
 mod connector;
 mod kinds;
 mod peers;
