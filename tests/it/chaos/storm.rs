@@ -39,9 +39,10 @@ pub(crate) struct Settings {
 /// What became of it.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    pub(crate) seed: u64,
     pub(crate) published: u64,
     pub(crate) received: u64,
+    /// Of these, in bad weather.
+    pub(crate) received_in_storm: u64,
     pub(crate) confirmations: u64,
     pub(crate) gaps: u64,
     pub(crate) connected: u64,
@@ -99,7 +100,7 @@ impl Storm {
             ids: client.bind_connected(),
             errors: client.bind_errors(),
             last_state: State::Initialized,
-            report: Report { seed: settings.seed, ..Report::default() },
+            report: Report::default(),
             client,
             relay,
             server,
@@ -117,6 +118,7 @@ impl Storm {
     /// Bad weather for so long.
     pub(crate) fn rage(&mut self, time: Duration) {
         self.relay.storm();
+        let before = self.received();
         let until = now() + time;
         let mut last = now();
         let mut owed = 0.0;
@@ -144,6 +146,16 @@ impl Storm {
             self.collect();
             thread::park_timeout(TICK);
         }
+        self.report.received_in_storm += self.received() - before;
+    }
+
+    /// Whether every promise was kept so far.
+    pub(crate) fn is_well(&self) -> bool {
+        self.report.faults.is_empty() && self.rooms.iter().all(|room| room.trail.faults.is_empty())
+    }
+
+    fn received(&self) -> u64 {
+        self.rooms.iter().map(|room| room.trail.received).sum()
     }
 
     /// Fine weather again: everything must arrive, and everything must be as it is wanted.
@@ -391,6 +403,15 @@ impl Storm {
                 self.report.faults.push(format!("{} still receives", room.channel.name()));
             }
         }
+    }
+}
+
+/// How far it is.
+impl std::fmt::Display for Storm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let published: u64 = self.rooms.iter().map(|room| room.published).sum();
+        let (received, connected) = (self.received(), self.report.connected);
+        write!(f, "{published} published, {received} received, connected {connected} times")
     }
 }
 
