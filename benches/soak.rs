@@ -95,7 +95,7 @@ fn main() -> ExitCode {
     let mut storm = Storm::start(Settings {
         seed,
         rate,
-        fault_every: Duration::from_secs(3),
+        fault_every: Duration::from_millis(if quick { 500 } else { 1500 }),
         reach: 21,
         timeout: Duration::from_millis(500),
     });

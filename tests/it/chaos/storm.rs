@@ -118,6 +118,8 @@ impl Storm {
     /// Bad weather for so long.
     pub(crate) fn rage(&mut self, time: Duration) {
         self.relay.storm();
+        // To a connection that was made in fine weather the relay does nothing.
+        self.server.drop_connections();
         let before = self.received();
         let until = now() + time;
         let mut last = now();
