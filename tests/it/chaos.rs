@@ -6,6 +6,7 @@
 
 pub(crate) mod relay;
 pub(crate) mod storm;
+mod tests;
 pub(crate) mod trail;
 
 use std::time::Duration;

@@ -204,7 +204,7 @@ impl Process {
         rest.unwrap_or_else(|| panic!("{} says {line:?}, not {what:?}", self.role)).to_owned()
     }
 
-    fn tell(&mut self, line: &str) {
+    fn tell(&self, line: &str) {
         writeln!(self.stdin.as_ref().unwrap(), "{line}").unwrap();
     }
 
@@ -363,7 +363,7 @@ fn a_server_with_a_new_address_is_found_there() {
         return;
     };
     let (server, port) = net.start_server(TEST);
-    let mut client = net.start_client(TEST, bare(SERVER[0]), port);
+    let client = net.start_client(TEST, bare(SERVER[0]), port);
     // As a name server would tell from now on. The connection stays where it is.
     client.tell(bare(SERVER_MOVED));
     net.remove(&net.server, SERVER[0]);
