@@ -3,8 +3,12 @@
 #![cfg(test)]
 
 mod bulk;
+#[cfg(target_os = "linux")]
+mod chaos;
 mod connector;
 mod kinds;
+#[cfg(target_os = "linux")]
+mod network;
 mod peers;
 mod phases;
 mod policy;
@@ -13,6 +17,7 @@ mod proxy;
 mod server;
 mod server_kinds;
 mod server_users;
+mod slow;
 #[cfg(unix)]
 mod soketi;
 mod stats;
