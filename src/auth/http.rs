@@ -3,6 +3,8 @@
 mod agents;
 mod answer;
 mod batch;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod request;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,8 @@ use crate::secret::Secret;
 use crate::{Error, ErrorKind, Tls};
 
 pub use http::HttpAuthorizer;
+#[cfg(any(test, fuzzing))]
+pub(crate) use http::fuzzing;
 pub use secret::SecretAuthorizer;
 #[cfg(feature = "testing")]
 pub(crate) use secret::sign;

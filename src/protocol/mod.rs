@@ -20,6 +20,8 @@ mod connection;
 mod crypto;
 mod envelope;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod inbound;
 mod machine;
 mod name;
