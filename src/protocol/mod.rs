@@ -19,6 +19,7 @@ mod connection;
 #[cfg(feature = "encrypted")]
 mod crypto;
 mod envelope;
+mod fields;
 mod frame;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;

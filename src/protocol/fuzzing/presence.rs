@@ -1,12 +1,12 @@
 //! What servers tell about members.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
-use crate::Member;
 use crate::fuzzing::Input;
 use crate::protocol::presence::{member, members, own_id};
+use crate::{Member, Members};
 
 /// Who this client is, then the data.
 pub(crate) fn presence(data: &[u8]) {
@@ -22,20 +22,16 @@ pub(crate) fn presence(data: &[u8]) {
     assert_eq!(table.iter().count(), table.len());
     assert_eq!(table.me(), table.get(&me));
     if let Ok(value) = serde_json::from_str::<Value>(&data) {
-        let told: BTreeMap<String, Option<Value>> = table
-            .iter()
-            .map(|member| (member.id().to_owned(), serde_json::from_str(member.info()).ok()))
-            .collect();
-        assert_eq!(told, expected(&value["presence"]), "{data:?}");
+        as_serde_json_sees_it(&table, &value["presence"]);
         let id = id(&value["user_id"]);
-        assert_eq!(own_id(&data), id);
-        assert_eq!(member(&data).as_ref().map(|it| it.id()), id.as_deref());
+        assert_eq!(own_id(&data).map(|own| plain(&own)), id);
+        assert_eq!(member(&data).map(|it| plain(it.id())), id);
     }
     let Some(member) = member(&data) else { return };
     add_and_remove(&mut table, &member);
 }
 
-fn add_and_remove(table: &mut crate::Members, member: &Member) {
+fn add_and_remove(table: &mut Members, member: &Member) {
     let (snapshot, was) = (table.clone(), table.get(member.id()).cloned());
     assert_eq!(table.insert(member.clone()), was.is_none());
     assert_eq!(table.get(member.id()), Some(member));
@@ -45,19 +41,28 @@ fn add_and_remove(table: &mut crate::Members, member: &Member) {
     assert_eq!(table.len(), snapshot.len() - usize::from(was.is_some()));
 }
 
-/// The members as serde_json sees them.
-fn expected(presence: &Value) -> BTreeMap<String, Option<Value>> {
-    let ids = presence["ids"].as_array().into_iter().flatten().filter_map(id);
-    let mut members: BTreeMap<_, _> = ids.map(|id| (id, Some(Value::Null))).collect();
-    let hash = presence["hash"].as_object().into_iter().flatten();
-    members.extend(hash.map(|(id, info)| (id.clone(), Some(info.clone()))));
-    members
+fn as_serde_json_sees_it(table: &Members, presence: &Value) {
+    let listed = presence["ids"].as_array().into_iter().flatten().filter_map(id);
+    let hash = presence["hash"].as_object();
+    let known = hash.into_iter().flatten().map(|(id, _)| plain(id));
+    let expected: BTreeSet<String> = listed.chain(known).collect();
+    let told: BTreeSet<String> = table.iter().map(|member| plain(member.id())).collect();
+    assert_eq!(told, expected, "{presence}");
+    for member in table.iter() {
+        let info = hash.and_then(|hash| hash.get(member.id())).unwrap_or(&Value::Null);
+        assert_eq!(member.json::<Value>().as_ref().ok(), Some(info), "{presence}");
+    }
 }
 
 fn id(value: &Value) -> Option<String> {
     match value {
-        Value::String(id) if !id.is_empty() => Some(id.clone()),
+        Value::String(id) if !id.is_empty() => Some(plain(id)),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
+}
+
+/// A number as serde_json writes it; any other text as it is.
+fn plain(id: &str) -> String {
+    serde_json::from_str::<Number>(id).map_or_else(|_| id.to_owned(), |number| number.to_string())
 }
