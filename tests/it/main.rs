@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod connector;
+mod hostile;
 mod kinds;
 mod peers;
 mod phases;
