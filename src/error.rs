@@ -275,7 +275,8 @@ impl fmt::Display for Error {
             f.write_str(&self.0.message)?;
         }
         match &self.0.channel {
-            Some(channel) => write!(f, " (channel {channel})"),
+            // A server may tell of channels that nobody has asked for, under names of any length.
+            Some(channel) => write!(f, " (channel {channel:.200})"),
             None => Ok(()),
         }
     }
@@ -347,6 +348,14 @@ mod tests {
         let error = Error::new(ErrorKind::Auth, io::Error::other("cause"));
         assert_eq!(error.to_string(), "authorization failed");
         assert!(error.source().unwrap().is::<io::Error>());
+    }
+
+    #[test]
+    fn a_long_name_is_cut_in_the_text_only() {
+        let long = "é".repeat(1000);
+        let error = Error::message(ErrorKind::Server, "refused").on_channel(&long);
+        assert_eq!(error.to_string(), format!("refused (channel {})", "é".repeat(200)));
+        assert_eq!(error.channel(), Some(&*long));
     }
 
     #[test]

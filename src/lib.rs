@@ -116,6 +116,9 @@ mod connection;
 mod driver;
 mod error;
 mod event;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod members;
 mod options;
 pub mod prelude;

@@ -4,6 +4,8 @@ mod agents;
 mod answer;
 mod batch;
 mod endpoint;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod proxied;
 mod request;
 #[cfg(test)]

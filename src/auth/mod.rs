@@ -11,6 +11,8 @@ use std::time::Duration;
 use crate::secret::Secret;
 use crate::{Error, ErrorKind, Proxy, Tls};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use http::fuzzing;
 pub use http::{HttpAuthorizer, HttpUserAuthenticator};
 pub use secret::SecretAuthorizer;
 #[cfg(feature = "testing")]

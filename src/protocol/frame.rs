@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::fields::fields;
 use crate::{Auth, Error, ErrorKind, Event, UserAuth};
 
 pub(super) const PING: &str = r#"{"event":"pusher:ping","data":{}}"#;
@@ -40,9 +41,12 @@ pub(super) fn client_event(channel: &str, event: &str, data: &str) -> String {
     format!(r#"{{"event":{event},"channel":{channel},"data":{data}}}"#)
 }
 
-/// The `data` of a protocol event, whether the server sent an object or a string that holds one.
+/// The `data` of a protocol event, whether the server sent an object or a string that holds one, with
+/// those of its fields that can be read.
 pub(super) fn data(event: &Event) -> Value {
-    serde_json::from_str(event.data()).unwrap_or(Value::Null)
+    let read = |json: &str| serde_json::from_str::<Value>(json).ok();
+    let fields = fields(event.data()).into_iter();
+    fields.filter_map(|(key, raw)| Some((key.as_str().to_owned(), read(raw.get())?))).collect()
 }
 
 pub(super) struct Established {

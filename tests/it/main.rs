@@ -6,6 +6,7 @@ mod bulk;
 #[cfg(target_os = "linux")]
 mod chaos;
 mod connector;
+mod hostile;
 mod kinds;
 #[cfg(target_os = "linux")]
 mod network;

@@ -259,6 +259,7 @@ fn errors_beside_a_success_change_nothing() {
         let mut desk = pending();
         desk.error(code, "The watchlist is too long");
         desk.advance(secs(10));
+        assert!(failure(&desk).is_none());
         desk.confirm_user("9");
         assert!(desk.machine.signed_in().is_some());
         desk.error(code, "The watchlist is too long");
