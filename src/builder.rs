@@ -138,7 +138,7 @@ impl ClientBuilder {
         self
     }
 
-    /// How TLS connections are checked. Default: by what the platform trusts.
+    /// How TLS connections are made and checked. Default: TLS 1.2 or later, and what the platform trusts.
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = tls;
         self
@@ -189,6 +189,7 @@ impl ClientBuilder {
             Some(connector) => Dialer::Custom(connector),
             None => Dialer::BuiltIn(WebSocketConnector::new(&self.tls, self.max_message_size)?),
         };
+        self.tls.warn_of_dangers("a client");
         Ok(Client::start(Shared::new(Settings {
             machine: Config {
                 activity_timeout: self.activity_timeout,

@@ -134,4 +134,4 @@ pub use members::{Member, Members};
 pub use options::{Metadata, Options};
 pub use reconnect::{Attempt, Reconnect};
 pub use state::{ChannelStatus, Gap, State, StateChange};
-pub use tls::Tls;
+pub use tls::{Tls, TlsVersion};

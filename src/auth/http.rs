@@ -4,6 +4,7 @@ mod agents;
 mod answer;
 mod batch;
 mod request;
+mod secure;
 #[cfg(test)]
 mod tests;
 
@@ -231,13 +232,14 @@ impl HttpAuthorizer {
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config).
     pub fn check(&self) -> Result<(), Error> {
-        if self.endpoint.is_none() {
-            agents::check_scheme(&request::check_url(&self.url)?)?;
-        }
+        let secure = match self.endpoint {
+            Some(_) => false,
+            None => agents::check_scheme(&request::check_url(&self.url)?)?,
+        };
         for (name, value) in &self.headers {
             request::check_header(name, value)?;
         }
-        self.agents.check()
+        self.agents.check(secure)
     }
 
     fn url(&self, request: &AuthRequest) -> String {

@@ -24,6 +24,7 @@ use std::time::Instant;
 use mio::Waker;
 use tungstenite::http::Uri;
 
+use crate::tls::Asked;
 use crate::{Connection, Connector, Error, ErrorKind, Tls};
 
 #[cfg(feature = "testing")]
@@ -31,7 +32,7 @@ pub(crate) use handshake::accept;
 #[cfg(feature = "testing")]
 pub(crate) use http::Exchange;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
-pub(crate) use tls::roots as tls_roots;
+pub(crate) use tls::{check as check_tls, roots as tls_roots};
 pub(crate) use websocket::WebSocket;
 
 /// Ends a dial from any thread: sets a flag and wakes whatever wait is under way.
@@ -67,15 +68,23 @@ impl Interrupt {
 /// Opens WebSockets.
 pub(crate) struct WebSocketConnector {
     tls: tls::TlsConnector,
+    asked: Asked,
+    /// What the server's certificate must have instead of the URL's host.
+    server_name: Option<String>,
     resolver: dns::Resolver,
     max_message_size: usize,
 }
 
 impl WebSocketConnector {
-    /// Fails if a certificate of `tls` cannot be read.
+    /// Fails if something of `tls` cannot be read, or cannot be had.
     pub(crate) fn new(tls: &Tls, max_message_size: usize) -> Result<Self, Error> {
-        let tls = tls::TlsConnector::new(tls)?;
-        Ok(Self { tls, resolver: dns::Resolver::default(), max_message_size })
+        Ok(Self {
+            tls: tls::TlsConnector::new(tls)?,
+            asked: tls.asked(),
+            server_name: tls.name().map(str::to_owned),
+            resolver: dns::Resolver::default(),
+            max_message_size,
+        })
     }
 
     #[cfg(test)]
@@ -102,14 +111,18 @@ impl WebSocketConnector {
         let addresses = self.resolver.resolve(&mut dial, host, target.port)?;
         let socket = tcp::connect(&mut dial, host, &addresses)?;
         let mut line = wait::Line::new(dial, socket);
+        let name = self.server_name.as_deref().unwrap_or(host);
+        let explain = |error| self.asked.explain(error, name);
         let stream = if target.tls {
             line.dial.begin(format!("TLS handshake with {host}"))?;
-            self.tls.handshake(&mut line, host)?
+            self.tls.handshake(&mut line, name).map_err(explain)?
         } else {
             tls::Stream::Plain(memory::Memory::default())
         };
         line.dial.begin(format!("WebSocket handshake with {host}"))?;
-        let websocket = handshake::request(&mut line, stream, target.uri, self.max_message_size)?;
+        // In TLS 1.3 a server may refuse its client only now.
+        let websocket = handshake::request(&mut line, stream, target.uri, self.max_message_size)
+            .map_err(explain)?;
         Ok(WebSocket::new(line, websocket))
     }
 }

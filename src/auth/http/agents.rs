@@ -8,12 +8,14 @@ use std::time::Duration;
 use ureq::config::{AutoHeaderValue, ConfigBuilder};
 use ureq::http::{Request, Response, Uri, header};
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::tls::{Certificate, RootCerts};
 use ureq::typestate::AgentScope;
 use ureq::{Agent, AsSendBody, Body};
 
 use super::answer::{Answer, is_good, retry_after};
 use super::request::host_of;
+use super::secure;
+use crate::tls::Asked;
 use crate::{Error, ErrorKind, Tls, clock};
 
 /// What is read of a refusal, in bytes.
@@ -38,6 +40,7 @@ pub(super) struct Agents {
 struct State {
     client_tls: Tls,
     current: Option<Pair>,
+    warned: bool,
 }
 
 /// ureq trusts either the platform's roots or those given, but not both, so two agents take turns.
@@ -48,6 +51,9 @@ struct Pair {
     /// The platform's roots were the right ones last time.
     platform_first: Arc<AtomicBool>,
     interrupted: Arc<AtomicBool>,
+    asked: Asked,
+    /// Why `https` is not to be had with these settings.
+    refusal: Option<&'static str>,
 }
 
 impl Default for Agents {
@@ -82,15 +88,17 @@ impl Agents {
         }
     }
 
-    /// Whether the TLS settings can be used.
-    pub(super) fn check(&self) -> Result<(), Error> {
-        self.pair().map(|_| ())
+    /// Whether the TLS settings can be used: for `https` if it is `secure`.
+    pub(super) fn check(&self, secure: bool) -> Result<(), Error> {
+        self.pair()?.check(secure)
     }
 
     pub(super) fn send(&self, request: &Request<Option<String>>) -> Result<Answer, Error> {
         let secure = check_scheme(request.uri())?;
         let pair = self.pair()?;
+        pair.check(secure)?;
         self.send_by(&pair, request, secure).map_err(|error| {
+            let error = pair.asked.explain(error, host_of(request.uri()));
             if !pair.interrupted.load(Ordering::SeqCst) {
                 return error;
             }
@@ -115,7 +123,7 @@ impl Agents {
             if platform_first { (&pair.platform, given) } else { (given, &pair.platform) };
         let failure = match self.exchange(first, request, None) {
             // Nothing but the handshake has happened yet.
-            Err(error) if error.kind() == ErrorKind::Tls => error,
+            Err(error) if secure::may_be_about_roots(&error) => error,
             result => return result,
         };
         let left = self.timeout().saturating_sub(clock::now().saturating_duration_since(start));
@@ -124,7 +132,7 @@ impl Agents {
             Err(error) if error.kind() == ErrorKind::Tls => {
                 let (by_given, by_platform) =
                     if platform_first { (error, failure) } else { (failure, error) };
-                Err(trusted_by_neither(host_of(request.uri()), &by_given, by_platform))
+                Err(secure::trusted_by_neither(host_of(request.uri()), by_given, by_platform))
             }
             result => {
                 pair.platform_first.store(!platform_first, Ordering::Relaxed);
@@ -178,29 +186,24 @@ impl Agents {
             return Ok(pair.clone());
         }
         let pair = self.build(self.tls.as_ref().unwrap_or(&state.client_tls))?;
+        // The client warns of its own.
+        if let Some(tls) = self.tls.as_ref().filter(|_| !state.warned) {
+            tls.warn_of_dangers("an authorizer");
+            state.warned = true;
+        }
         state.current = Some(pair.clone());
         Ok(pair)
     }
 
     #[cfg(any(feature = "native-tls", feature = "rustls"))]
     fn build(&self, tls: &Tls) -> Result<Pair, Error> {
+        crate::transport::check_tls(tls)?;
         let roots = crate::transport::tls_roots(tls)?;
+        let client = secure::client_certificate(tls)?;
         let danger = tls.accepts_invalid_certs();
         let agent = |roots| {
-            let config = TlsConfig::builder()
-                .provider(if cfg!(feature = "native-tls") {
-                    TlsProvider::NativeTls
-                } else {
-                    TlsProvider::Rustls
-                })
-                .root_certs(roots)
-                .disable_verification(danger);
-            // Passed on explicitly: the default of the process may be another, or none.
-            #[cfg(feature = "rustls")]
-            let config = config.unversioned_rustls_crypto_provider(Arc::new(
-                rustls::crypto::ring::default_provider(),
-            ));
-            self.config(|builder| builder.tls_config(config.build()))
+            let config = secure::config(tls, roots, client.clone());
+            self.config(|builder| builder.tls_config(config))
         };
         let given = (!roots.is_empty() && !danger).then(|| {
             let roots = roots.iter().map(|der| Certificate::from_der(der).to_owned());
@@ -211,18 +214,22 @@ impl Agents {
             given,
             platform_first: Arc::default(),
             interrupted: Arc::default(),
+            asked: tls.asked(),
+            refusal: secure::refusal(tls),
         })
     }
 
     #[cfg(not(any(feature = "native-tls", feature = "rustls")))]
     #[expect(clippy::unnecessary_wraps, reason = "with TLS it can fail")]
-    fn build(&self, _: &Tls) -> Result<Pair, Error> {
+    fn build(&self, tls: &Tls) -> Result<Pair, Error> {
         let platform = self.config(|builder| builder);
         Ok(Pair {
             platform,
             given: None,
             platform_first: Arc::default(),
             interrupted: Arc::default(),
+            asked: tls.asked(),
+            refusal: None,
         })
     }
 
@@ -250,6 +257,15 @@ impl Agents {
     }
 }
 
+impl Pair {
+    fn check(&self, secure: bool) -> Result<(), Error> {
+        match self.refusal.filter(|_| secure) {
+            Some(refusal) => Err(Error::message(ErrorKind::Config, refusal)),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Whether it is `https`; fails if that cannot be had.
 pub(super) fn check_scheme(uri: &Uri) -> Result<bool, Error> {
     let secure = uri.scheme_str() == Some("https");
@@ -259,16 +275,6 @@ pub(super) fn check_scheme(uri: &Uri) -> Result<bool, Error> {
         return Err(Error::message(ErrorKind::Config, message));
     }
     Ok(secure)
-}
-
-/// The source is what the platform says, since most certificates are signed by one that it knows.
-fn trusted_by_neither(host: &str, by_given: &Error, by_platform: Error) -> Error {
-    let why = std::error::Error::source(by_given).map(ToString::to_string).unwrap_or_default();
-    let message = format!(
-        "authorization at {host}: {}, also with the root certificates given ({why})",
-        ErrorKind::Tls
-    );
-    by_platform.with_message(message)
 }
 
 /// Not for every request: ureq sets TLS up anew for one that has a setting of its own.
@@ -312,6 +318,11 @@ fn failed_io(told: impl Fn(ErrorKind) -> Error, error: io::Error) -> Error {
         Ok(error) => return told(ErrorKind::Tls).caused_by(error),
         Err(error) => error,
     };
+    // native-tls gives an alert that comes after the handshake as an error of I/O.
+    #[cfg(feature = "native-tls")]
+    if secure::is_fault(&error) {
+        return told(ErrorKind::Tls).caused_by(error);
+    }
     let kind = match error.kind() {
         io::ErrorKind::TimedOut => ErrorKind::Timeout,
         _ if is_lookup(&error) => ErrorKind::Dns,

@@ -5,6 +5,8 @@ mod dial;
 mod pressure;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 mod tls;
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+mod trust;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
