@@ -121,6 +121,7 @@ mod transport;
 pub use crossbeam_channel;
 
 pub use auth::{Auth, AuthRequest, Authorizer, HttpAuthorizer, SecretAuthorizer};
+pub use auth::{HttpUserAuthenticator, UserAuth, UserAuthRequest, UserAuthenticator};
 pub use binding::{Binding, Queue};
 pub use builder::ClientBuilder;
 #[cfg(feature = "encrypted")]

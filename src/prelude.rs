@@ -4,6 +4,7 @@
 pub use crate::PrivateEncryptedChannel;
 pub use crate::{
     Auth, AuthRequest, Authorizer, Binding, Channel, ChannelStatus, Client, Error, ErrorKind,
-    Event, HttpAuthorizer, Member, Members, Options, PresenceChannel, PrivateChannel,
-    PublicChannel, Queue, Reconnect, SecretAuthorizer, State, StateChange,
+    Event, HttpAuthorizer, HttpUserAuthenticator, Member, Members, Options, PresenceChannel,
+    PrivateChannel, PublicChannel, Queue, Reconnect, SecretAuthorizer, State, StateChange,
+    UserAuth, UserAuthRequest, UserAuthenticator,
 };

@@ -1,24 +1,24 @@
-//! An HTTP endpoint that authorizes.
+//! HTTP endpoints that authorize, or tell who the user is.
 
 mod agents;
 mod answer;
 mod batch;
+mod endpoint;
 mod request;
 mod secure;
 #[cfg(test)]
 mod tests;
+mod user;
 
 use std::fmt;
 use std::time::Duration;
 
-use agents::Agents;
-use request::{Field, Pairs, Question, Style};
+use endpoint::{Endpoint, endpoint_setters};
+use request::Field;
 
 use crate::{Auth, AuthRequest, Authorizer, Error, Tls};
 
-type MakePairs = Box<dyn Fn() -> Pairs + Send + Sync>;
-type MakeUrl = Box<dyn Fn(&AuthRequest) -> String + Send + Sync>;
-type Parser = Box<dyn Fn(&str) -> Result<Auth, Error> + Send + Sync>;
+pub use user::HttpUserAuthenticator;
 
 /// Asks an HTTP endpoint of yours, as other Pusher clients do.
 ///
@@ -75,124 +75,18 @@ type Parser = Box<dyn Fn(&str) -> Result<Auth, Error> + Send + Sync>;
 ///
 /// See [Pusher's documentation](https://pusher.com/docs/channels/server_api/authorizing-users/).
 pub struct HttpAuthorizer {
-    url: String,
-    endpoint: Option<MakeUrl>,
-    style: Style,
-    headers: Pairs,
-    fresh_headers: Option<MakePairs>,
-    params: Pairs,
-    fresh_params: Option<MakePairs>,
-    parser: Option<Parser>,
+    endpoint: Endpoint<AuthRequest, Auth>,
     window: Option<Duration>,
-    agents: Agents,
 }
 
 impl HttpAuthorizer {
     /// Asks the endpoint at `url`, which starts with `https://` or `http://`. A wrong one is an error when it is
     /// first asked, or of [`check`](Self::check).
     pub fn new(url: &str) -> Self {
-        Self {
-            url: url.to_owned(),
-            endpoint: None,
-            style: Style::Form,
-            headers: Vec::new(),
-            fresh_headers: None,
-            params: Vec::new(),
-            fresh_params: None,
-            parser: None,
-            window: None,
-            agents: Agents::default(),
-        }
+        Self { endpoint: Endpoint::new("authorization", url, Auth::from_json), window: None }
     }
 
-    /// Sends one more header, the same with every request. Of two with one name the later counts; one of the
-    /// authorizer's own (`Accept`, `Content-Type`) can be replaced.
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Asks for more headers before every request, for tokens that change. They replace those of
-    /// [`header`](Self::header) with the same name. Default: none.
-    pub fn headers_with<F>(mut self, headers: F) -> Self
-    where
-        F: Fn() -> Vec<(String, String)> + Send + Sync + 'static,
-    {
-        self.fresh_headers = Some(Box::new(headers));
-        self
-    }
-
-    /// Sends one more parameter, the same with every request, beside the socket id and the channel.
-    pub fn param(mut self, name: &str, value: &str) -> Self {
-        self.params.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Asks for more parameters before every request. They come after those of [`param`](Self::param).
-    /// Default: none.
-    pub fn params_with<F>(mut self, params: F) -> Self
-    where
-        F: Fn() -> Vec<(String, String)> + Send + Sync + 'static,
-    {
-        self.fresh_params = Some(Box::new(params));
-        self
-    }
-
-    /// Sends a JSON object of strings instead of a form. Default: a form.
-    pub fn json(mut self) -> Self {
-        self.style = Style::Json;
-        self
-    }
-
-    /// Sends a GET with everything in the URL's query, after what is there, instead of a POST. Servers and
-    /// proxies tend to log URLs, so send secrets as headers. Default: a POST.
-    pub fn get(mut self) -> Self {
-        self.style = Style::Query;
-        self
-    }
-
-    /// The longest time for one request, from the look-up of the host's name to the end of the answer.
-    /// Default: 10 seconds; more than a day counts as a day.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.agents.timeout = timeout;
-        self
-    }
-
-    /// Reads the answers of a 2xx status. Default: [`Auth::from_json`].
-    pub fn parser<F>(mut self, parser: F) -> Self
-    where
-        F: Fn(&str) -> Result<Auth, Error> + Send + Sync + 'static,
-    {
-        self.parser = Some(Box::new(parser));
-        self
-    }
-
-    /// Asks for the endpoint's URL before every request, instead of using that of [`new`](Self::new): for
-    /// endpoints that depend on the channel.
-    pub fn endpoint_with<F>(mut self, url: F) -> Self
-    where
-        F: Fn(&AuthRequest) -> String + Send + Sync + 'static,
-    {
-        self.endpoint = Some(Box::new(url));
-        self
-    }
-
-    /// How `https` endpoints are checked. Default: as the client that uses this says; of several clients, the
-    /// last one that was built.
-    ///
-    /// Root certificates that are given are trusted beside the platform's. Since the HTTP library takes either
-    /// the ones or the others, a server may see one failed TLS handshake before the one that succeeds; which
-    /// it was is remembered.
-    pub fn tls(mut self, tls: Tls) -> Self {
-        self.agents.tls = Some(tls);
-        self
-    }
-
-    /// The longest answer that is read, in bytes. Default: 262,144 (256 KiB).
-    pub fn max_body(mut self, bytes: usize) -> Self {
-        self.agents.max_body = bytes;
-        self
-    }
+    endpoint_setters!(AuthRequest, Auth, "the socket id and the channel");
 
     /// Collects the questions of `window` and sends them as one request, for endpoints that understand that.
     /// 10 to 20 milliseconds are enough for channels that are subscribed together. Default: one request for
@@ -225,57 +119,6 @@ impl HttpAuthorizer {
         self.window = Some(window);
         self
     }
-
-    /// Whether it is set up well, without asking the endpoint: the URL, the fixed headers and the certificates.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config).
-    pub fn check(&self) -> Result<(), Error> {
-        let secure = match self.endpoint {
-            Some(_) => false,
-            None => agents::check_scheme(&request::check_url(&self.url)?)?,
-        };
-        for (name, value) in &self.headers {
-            request::check_header(name, value)?;
-        }
-        self.agents.check(secure)
-    }
-
-    fn url(&self, request: &AuthRequest) -> String {
-        match &self.endpoint {
-            Some(endpoint) => endpoint(request),
-            None => self.url.clone(),
-        }
-    }
-
-    fn parse(&self, text: &str) -> Result<Auth, Error> {
-        match &self.parser {
-            Some(parser) => parser(text),
-            None => Auth::from_json(text),
-        }
-    }
-
-    /// The text of a 2xx answer, given to `read` with what must not be shown.
-    fn ask<T>(
-        &self,
-        url: &str,
-        fields: Vec<(&str, Field<'_>)>,
-        read: impl FnOnce(&str, &[&str]) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let fresh = |make: &Option<MakePairs>| make.as_ref().map(|make| make()).unwrap_or_default();
-        let question = Question {
-            url,
-            style: self.style,
-            headers: [self.headers.clone(), fresh(&self.fresh_headers)].concat(),
-            fields,
-            params: [self.params.clone(), fresh(&self.fresh_params)].concat(),
-        };
-        let request = question.request()?;
-        let secrets = question.secrets();
-        let answer = self.agents.send(&request)?;
-        read(&answer.into_text(request::host_of(request.uri()), &secrets)?, &secrets)
-    }
 }
 
 impl Authorizer for HttpAuthorizer {
@@ -284,7 +127,7 @@ impl Authorizer for HttpAuthorizer {
             ("socket_id", Field::Text(request.socket_id())),
             ("channel_name", Field::Text(request.channel())),
         ];
-        self.ask(&self.url(request), fields, |text, _| self.parse(text))
+        self.endpoint.answer(request, fields)
     }
 
     fn batch_window(&self) -> Option<Duration> {
@@ -299,23 +142,17 @@ impl Authorizer for HttpAuthorizer {
     }
 
     fn use_tls(&self, tls: &Tls) {
-        self.agents.use_tls(tls);
+        self.endpoint.agents.use_tls(tls);
     }
 
     fn interrupt(&self) {
-        self.agents.interrupt();
+        self.endpoint.agents.interrupt();
     }
 }
 
 impl fmt::Debug for HttpAuthorizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Neither path nor query, which may hold a token.
-        let uri = request::check_url(&self.url).ok();
-        f.debug_struct("HttpAuthorizer")
-            .field("host", &uri.as_ref().map(request::host_of))
-            .field("style", &self.style)
-            .field("timeout", &self.agents.timeout)
-            .field("window", &self.window)
-            .finish_non_exhaustive()
+        let mut shown = f.debug_struct("HttpAuthorizer");
+        self.endpoint.show(&mut shown).field("window", &self.window).finish_non_exhaustive()
     }
 }

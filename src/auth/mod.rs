@@ -2,6 +2,7 @@
 
 mod http;
 mod secret;
+mod user;
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,10 +11,11 @@ use std::time::Duration;
 use crate::secret::Secret;
 use crate::{Error, ErrorKind, Tls};
 
-pub use http::HttpAuthorizer;
+pub use http::{HttpAuthorizer, HttpUserAuthenticator};
 pub use secret::SecretAuthorizer;
 #[cfg(feature = "testing")]
 pub(crate) use secret::sign;
+pub use user::{UserAuth, UserAuthRequest, UserAuthenticator};
 
 /// Answers whether this client may join a channel: an HTTP endpoint of yours, or code of yours.
 ///

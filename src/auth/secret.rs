@@ -11,11 +11,13 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 use crate::{Auth, AuthRequest, Authorizer, Error, ErrorKind};
+use crate::{UserAuth, UserAuthRequest, UserAuthenticator};
 
 /// The length of the keys of encrypted channels, in bytes.
 const KEY_LENGTH: usize = 32;
 
-/// Signs with the app's secret, without asking anybody. It never blocks.
+/// Signs with the app's secret, without asking anybody: as an [`Authorizer`] and as a [`UserAuthenticator`].
+/// It never blocks.
 ///
 /// For trusted devices and tests only: who has the secret may join every channel and publish to it. Programs
 /// that are given away ask an endpoint instead, with [`HttpAuthorizer`](crate::HttpAuthorizer).
@@ -23,25 +25,27 @@ const KEY_LENGTH: usize = 32;
 /// # Example
 ///
 /// ```
-/// use pusher_channels::{AuthRequest, Authorizer, SecretAuthorizer};
+/// use pusher_channels::{AuthRequest, Authorizer, SecretAuthorizer, UserAuthRequest, UserAuthenticator};
 ///
 /// let authorizer = SecretAuthorizer::new("app-key", "app-secret").member("7", &["Ann"]);
 /// assert!(authorizer.authorize(&AuthRequest::new("1.2", "presence-room")).is_ok());
+/// assert!(authorizer.authenticate(&UserAuthRequest::new("1.2")).is_ok());
 /// ```
 ///
 /// # Errors
 ///
 /// [`authorize`](Authorizer::authorize) fails with [`ErrorKind::Config`], on presence channels if there is no
 /// [`member`](Self::member) or it could not be written as JSON, and on encrypted channels if there is no
-/// [`encryption_master_key`](Self::encryption_master_key) or it is wrong.
+/// [`encryption_master_key`](Self::encryption_master_key) or it is wrong. So does
+/// [`authenticate`](UserAuthenticator::authenticate), without a member.
 ///
 /// See [how signatures are made](https://pusher.com/docs/channels/library_auth_reference/auth-signatures/).
 #[derive(Clone)]
 pub struct SecretAuthorizer {
     key: String,
     secret: Secret,
-    /// The member's channel data.
-    member: Option<Result<String, Error>>,
+    member: Option<Result<Member, Error>>,
+    watchlist: Option<Vec<String>>,
     master_key: Option<Secret>,
 }
 
@@ -52,16 +56,24 @@ impl SecretAuthorizer {
             key: key.to_owned(),
             secret: Secret::new(secret.to_owned()),
             member: None,
+            watchlist: None,
             master_key: None,
         }
     }
 
-    /// Who this client is on presence channels: its user id, and what the other members learn of it.
-    /// Default: nobody, and presence channels are refused.
+    /// Who this client is on presence channels and as a user that signs in: its user id, and what the other
+    /// members learn of it. Default: nobody, and presence channels and sign-ins are refused.
     ///
-    /// If `info` cannot be written as JSON, the authorizations of presence channels fail with the cause.
+    /// If `info` cannot be written as JSON, these fail with the cause.
     pub fn member(mut self, id: &str, info: &(impl Serialize + ?Sized)) -> Self {
-        self.member = Some(channel_data(id, info));
+        self.member = Some(Member::new(id, info));
+        self
+    }
+
+    /// The ids of the users that the user wants to be told of, when they come online or go offline after the
+    /// sign-in. They replace those of an earlier call. Default: none.
+    pub fn watchlist(mut self, user_ids: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.watchlist = Some(user_ids.into_iter().map(|id| id.as_ref().to_owned()).collect());
         self
     }
 
@@ -70,6 +82,19 @@ impl SecretAuthorizer {
     pub fn encryption_master_key(mut self, base64: &str) -> Self {
         self.master_key = Some(Secret::new(base64.to_owned()));
         self
+    }
+
+    /// The member, which `what` needs.
+    fn needed_member(&self, what: &str) -> Result<&Member, Error> {
+        match &self.member {
+            Some(member) => member.as_ref().map_err(Error::clone),
+            None => Err(config(&format!("{what} to know who this client is: call member()"))),
+        }
+    }
+
+    /// `key:hex`, for the server.
+    fn signed(&self, text: &str) -> String {
+        format!("{}:{}", self.key, sign(self.secret.expose(), text))
     }
 
     fn shared_secret(&self, channel: &str) -> Result<String, Error> {
@@ -94,19 +119,55 @@ impl Authorizer for SecretAuthorizer {
         let mut text = format!("{}:{channel}", request.socket_id());
         let mut channel_data = None;
         if channel.starts_with("presence-") {
-            let member = self.member.clone().ok_or_else(|| {
-                config("presence channels need to know who this client is: call member()")
-            })??;
+            let data = self.needed_member("presence channels need")?.channel_data();
             text.push(':');
-            text.push_str(&member);
-            channel_data = Some(member);
+            text.push_str(&data);
+            channel_data = Some(data);
         }
-        let mut auth = Auth::new(format!("{}:{}", self.key, sign(self.secret.expose(), &text)));
+        let mut auth = Auth::new(self.signed(&text));
         auth.channel_data = channel_data;
         if channel.starts_with("private-encrypted-") {
             auth = auth.shared_secret(self.shared_secret(channel)?);
         }
         Ok(auth)
+    }
+}
+
+impl UserAuthenticator for SecretAuthorizer {
+    fn authenticate(&self, request: &UserAuthRequest) -> Result<UserAuth, Error> {
+        let user_data =
+            self.needed_member("the sign-in needs")?.user_data(self.watchlist.as_deref());
+        let auth = self.signed(&format!("{}::user::{user_data}", request.socket_id()));
+        Ok(UserAuth::new(auth, user_data))
+    }
+}
+
+/// Who this client is, as JSON texts.
+#[derive(Clone)]
+struct Member {
+    id: String,
+    info: String,
+}
+
+impl Member {
+    fn new(id: &str, info: &(impl Serialize + ?Sized)) -> Result<Self, Error> {
+        let json = |result: serde_json::Result<String>| {
+            result.map_err(|error| config("the member cannot be written as JSON").caused_by(error))
+        };
+        Ok(Self { id: json(serde_json::to_string(id))?, info: json(serde_json::to_string(info))? })
+    }
+
+    fn channel_data(&self) -> String {
+        let Self { id, info } = self;
+        format!(r#"{{"user_id":{id},"user_info":{info}}}"#)
+    }
+
+    fn user_data(&self, watchlist: Option<&[String]>) -> String {
+        let Self { id, info } = self;
+        match watchlist.map(serde_json::Value::from) {
+            Some(list) => format!(r#"{{"id":{id},"user_info":{info},"watchlist":{list}}}"#),
+            None => format!(r#"{{"id":{id},"user_info":{info}}}"#),
+        }
     }
 }
 
@@ -116,6 +177,7 @@ impl fmt::Debug for SecretAuthorizer {
             .field("key", &self.key)
             .field("secret", &self.secret)
             .field("member", &self.member.as_ref().map(|_| "[redacted]"))
+            .field("watchlist", &self.watchlist.as_ref().map(|_| "[redacted]"))
             .field("master_key", &self.master_key)
             .finish()
     }
@@ -137,15 +199,6 @@ pub(crate) fn sign(secret: &str, text: &str) -> String {
     hex
 }
 
-fn channel_data(id: &str, info: &(impl Serialize + ?Sized)) -> Result<String, Error> {
-    let json = |result: serde_json::Result<String>| {
-        result.map_err(|error| config("the member cannot be written as JSON").caused_by(error))
-    };
-    let id = json(serde_json::to_string(id))?;
-    let info = json(serde_json::to_string(info))?;
-    Ok(format!(r#"{{"user_id":{id},"user_info":{info}}}"#))
-}
-
 fn config(message: &str) -> Error {
     Error::message(ErrorKind::Config, message)
 }
@@ -155,6 +208,7 @@ mod tests {
     use super::*;
     use std::collections::HashMap;
     use std::error::Error as _;
+    use std::sync::Arc;
 
     const KEY: &str = "278d425bdf160c739803";
     const SECRET: &str = "7ad3773142a6692b25b8";
@@ -171,6 +225,10 @@ mod tests {
         let signature = "58df8b0c36d6982b82c3ecf6b4662e34fe8c25bba48f5369f135bf843651c3a4";
         assert_eq!(auth.auth, format!("{KEY}:{signature}"));
         assert!(auth.channel_data.is_none() && auth.shared_secret.is_none());
+
+        let text = r#"1234.1234::user::{"id":"12345"}"#;
+        let signature = "4708d583dada6a56435fb8bc611c77c359a31eebde13337c16ab43aa6de336ba";
+        assert_eq!(sign(SECRET, text), signature);
 
         let text =
             r#"1234.1234:presence-foobar:{"user_id":10,"user_info":{"name":"Mr. Channels"}}"#;
@@ -199,18 +257,68 @@ mod tests {
         assert!(ask(&authorizer, "private-room").unwrap().channel_data.is_none());
     }
 
+    fn who(authorizer: &impl UserAuthenticator) -> Result<UserAuth, Error> {
+        authorizer.authenticate(&UserAuthRequest::new("1234.1234"))
+    }
+
+    #[test]
+    fn a_user_is_signed_and_told() {
+        let authorizer = SecretAuthorizer::new(KEY, SECRET).member("a\"b", &["Ä"]);
+        let auth = who(&authorizer).unwrap();
+        let data = r#"{"id":"a\"b","user_info":["Ä"]}"#;
+        assert_eq!(auth.user_data, data);
+        let signature = sign(SECRET, &format!("1234.1234::user::{data}"));
+        assert_eq!(auth.auth, format!("{KEY}:{signature}"));
+
+        let authorizer = authorizer.watchlist(["replaced"]).watchlist(vec!["b\"".to_owned()]);
+        let auth = who(&authorizer).unwrap();
+        let data = r#"{"id":"a\"b","user_info":["Ä"],"watchlist":["b\""]}"#;
+        assert_eq!(auth.user_data, data);
+        let signature = sign(SECRET, &format!("1234.1234::user::{data}"));
+        assert_eq!(auth.auth, format!("{KEY}:{signature}"));
+        // A watchlist is no matter of channels.
+        let auth = ask(&authorizer, "presence-room").unwrap();
+        let data = r#"{"user_id":"a\"b","user_info":["Ä"]}"#;
+        assert_eq!(auth.channel_data.as_deref(), Some(data));
+    }
+
+    #[test]
+    fn the_signature_of_a_user_is_that_which_openssl_makes() {
+        let authorizer = SecretAuthorizer::new(KEY, SECRET).member("7", &["Ann"]).watchlist(["8"]);
+        let signature = "f6401162e722d22ca2403be60f1ef463caf08fd00364367bbecdbfdaf505b11e";
+        assert_eq!(who(&authorizer).unwrap().auth, format!("{KEY}:{signature}"));
+    }
+
+    #[test]
+    fn one_value_may_answer_both_questions() {
+        fn both(channels: impl Authorizer + 'static, user: impl UserAuthenticator + 'static) {
+            assert!(channels.authorize(&AuthRequest::new("1.2", "private-a")).is_ok());
+            assert!(who(&user).is_ok());
+        }
+        let one = SecretAuthorizer::new(KEY, SECRET).member("7", "");
+        both(one.clone(), one.clone());
+        let shared = Arc::new(one);
+        both(Arc::clone(&shared), shared);
+        both(
+            |_: &AuthRequest| Ok(Auth::new("k:s")),
+            |_: &UserAuthRequest| Ok(UserAuth::new("k:s", "{}")),
+        );
+    }
+
     #[test]
     fn a_missing_or_wrong_member_is_told_and_others_go_on() {
         let nobody = SecretAuthorizer::new(KEY, SECRET);
-        let error = ask(&nobody, "presence-room").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.to_string().contains("call member()"), "{error}");
+        for error in [ask(&nobody, "presence-room").unwrap_err(), who(&nobody).unwrap_err()] {
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains("call member()"), "{error}");
+        }
 
         let unwritable = HashMap::from([((1, 2), 3)]);
         let wrong = SecretAuthorizer::new(KEY, SECRET).member("1", &unwritable);
-        let error = ask(&wrong, "presence-room").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.source().is_some());
+        for error in [ask(&wrong, "presence-room").unwrap_err(), who(&wrong).unwrap_err()] {
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.source().is_some());
+        }
         assert!(ask(&wrong, "private-room").is_ok());
     }
 
@@ -243,10 +351,12 @@ mod tests {
     fn nothing_secret_is_shown() {
         let authorizer = SecretAuthorizer::new(KEY, "canary-1")
             .member("canary-2", "canary-3")
+            .watchlist(["canary-5"])
             .encryption_master_key("canary-4");
         let error = ask(&authorizer, "private-encrypted-room").unwrap_err();
         let auth = ask(&authorizer, "presence-room").unwrap();
-        let shown = format!("{authorizer:?} {error:?} {error} {auth:?}");
+        let user = who(&authorizer).unwrap();
+        let shown = format!("{authorizer:?} {error:?} {error} {auth:?} {user:?}");
         assert!(!shown.contains("canary"), "{shown}");
         assert!(shown.contains(KEY), "{shown}");
     }

@@ -93,18 +93,22 @@ impl Agents {
         self.pair()?.check(secure)
     }
 
-    pub(super) fn send(&self, request: &Request<Option<String>>) -> Result<Answer, Error> {
+    /// `place` names the endpoint in messages.
+    pub(super) fn send(
+        &self,
+        request: &Request<Option<String>>,
+        place: &str,
+    ) -> Result<Answer, Error> {
         let secure = check_scheme(request.uri())?;
         let pair = self.pair()?;
         pair.check(secure)?;
-        self.send_by(&pair, request, secure).map_err(|error| {
+        self.send_by(&pair, request, place, secure).map_err(|error| {
             let error = pair.asked.explain(error, host_of(request.uri()));
             if !pair.interrupted.load(Ordering::SeqCst) {
                 return error;
             }
             // Whatever the TLS library made of it; it may be asked again at once.
-            let message = format!("authorization at {}: interrupted", host_of(request.uri()));
-            Error::message(ErrorKind::Io, message).caused_by(error)
+            Error::message(ErrorKind::Io, format!("{place}: interrupted")).caused_by(error)
         })
     }
 
@@ -112,27 +116,28 @@ impl Agents {
         &self,
         pair: &Pair,
         request: &Request<Option<String>>,
+        place: &str,
         secure: bool,
     ) -> Result<Answer, Error> {
         let Some(given) = pair.given.as_ref().filter(|_| secure) else {
-            return self.exchange(&pair.platform, request, None);
+            return self.exchange(&pair.platform, request, place, None);
         };
         let start = clock::now();
         let platform_first = pair.platform_first.load(Ordering::Relaxed);
         let (first, second) =
             if platform_first { (&pair.platform, given) } else { (given, &pair.platform) };
-        let failure = match self.exchange(first, request, None) {
+        let failure = match self.exchange(first, request, place, None) {
             // Nothing but the handshake has happened yet.
             Err(error) if secure::may_be_about_roots(&error) => error,
             result => return result,
         };
         let left = self.timeout().saturating_sub(clock::now().saturating_duration_since(start));
-        let result = self.exchange(second, request, Some(left));
+        let result = self.exchange(second, request, place, Some(left));
         match result {
             Err(error) if error.kind() == ErrorKind::Tls => {
                 let (by_given, by_platform) =
                     if platform_first { (error, failure) } else { (failure, error) };
-                Err(secure::trusted_by_neither(host_of(request.uri()), by_given, by_platform))
+                Err(secure::trusted_by_neither(place, by_given, by_platform))
             }
             result => {
                 pair.platform_first.store(!platform_first, Ordering::Relaxed);
@@ -146,18 +151,18 @@ impl Agents {
         &self,
         agent: &Agent,
         request: &Request<Option<String>>,
+        place: &str,
         left: Option<Duration>,
     ) -> Result<Answer, Error> {
-        let failed = |error| failed(host_of(request.uri()), error);
         let (parts, body) = request.clone().into_parts();
         let response = match body {
             Some(body) => agent.run(limit(agent, Request::from_parts(parts, body), left)),
             None => agent.run(limit(agent, Request::from_parts(parts, ()), left)),
         };
-        self.read(response.map_err(failed)?, host_of(request.uri()))
+        self.read(response.map_err(|error| failed(place, error))?, place)
     }
 
-    fn read(&self, response: Response<Body>, host: &str) -> Result<Answer, Error> {
+    fn read(&self, response: Response<Body>, place: &str) -> Result<Answer, Error> {
         let status = response.status().as_u16();
         let wait =
             response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
@@ -167,10 +172,9 @@ impl Agents {
         if is_good(status) {
             let limit = u64::try_from(self.max_body).unwrap_or(u64::MAX);
             let read = reader.take(limit.saturating_add(1)).read_to_end(&mut body);
-            read.map_err(|error| failed(host, error.into()))?;
+            read.map_err(|error| failed(place, error.into()))?;
             if body.len() > self.max_body {
-                let message =
-                    format!("authorization at {host}: the answer is longer than {limit} bytes");
+                let message = format!("{place}: the answer is longer than {limit} bytes");
                 return Err(Error::message(ErrorKind::TooLarge, message));
             }
         } else {
@@ -285,8 +289,8 @@ fn limit<B: AsSendBody>(agent: &Agent, request: Request<B>, left: Option<Duratio
     }
 }
 
-fn failed(host: &str, error: ureq::Error) -> Error {
-    let told = |kind: ErrorKind| Error::message(kind, format!("authorization at {host}: {kind}"));
+fn failed(place: &str, error: ureq::Error) -> Error {
+    let told = |kind: ErrorKind| Error::message(kind, format!("{place}: {kind}"));
     match error {
         ureq::Error::Io(error) => failed_io(told, error),
         ureq::Error::Timeout(_) => told(ErrorKind::Timeout).caused_by(error),
@@ -306,7 +310,7 @@ fn failed(host: &str, error: ureq::Error) -> Error {
         #[cfg(feature = "native-tls")]
         ureq::Error::NativeTls(error) => told(ErrorKind::Tls).caused_by(error),
         error => {
-            let message = format!("authorization at {host}: the answer is not HTTP");
+            let message = format!("{place}: the answer is not HTTP");
             Error::message(ErrorKind::Auth, message).caused_by(error)
         }
     }

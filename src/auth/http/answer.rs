@@ -27,16 +27,16 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// The text of the answer, if it is a good one.
-    pub(super) fn into_text(self, host: &str, secrets: &[&str]) -> Result<String, Error> {
+    /// The text of the answer, if it is a good one. `place` names the endpoint in messages.
+    pub(super) fn into_text(self, place: &str, secrets: &[&str]) -> Result<String, Error> {
         if is_good(self.status) {
             return String::from_utf8(self.body).map_err(|error| {
-                let message = format!("authorization at {host}: the answer is not text");
+                let message = format!("{place}: the answer is not text");
                 Error::message(ErrorKind::Auth, message).caused_by(error.utf8_error())
             });
         }
         let excerpt = excerpt(&String::from_utf8_lossy(&self.body), secrets);
-        let error = refused(&format!("authorization at {host}"), self.status, &excerpt);
+        let error = refused(place, self.status, &excerpt);
         Err(match self.retry_after {
             Some(wait) => error.with_retry_after(wait),
             None => error,

@@ -15,7 +15,7 @@ pub(super) fn authorize(
     let mut groups: Vec<(String, &str, Vec<&str>)> = Vec::new();
     let mut places = Vec::with_capacity(requests.len());
     for request in requests {
-        let url = http.url(request);
+        let url = http.endpoint.url(request);
         let socket_id = request.socket_id();
         let known = groups.iter().position(|(u, s, _)| *u == url && *s == socket_id);
         let group = known.unwrap_or(groups.len());
@@ -63,7 +63,7 @@ fn ask(
             .map(|channel| one(http, answers.get(*channel), secrets))
             .collect::<Vec<_>>())
     };
-    match http.ask(url, fields, read) {
+    match http.endpoint.ask(url, fields, read) {
         Ok(results) => results,
         Err(error) => channels.iter().map(|_| Err(error.clone())).collect(),
     }
@@ -90,7 +90,7 @@ fn one(http: &HttpAuthorizer, answer: Option<&Value>, secrets: &[&str]) -> Resul
         return Err(refused("batched authorization", status, &excerpt));
     }
     match data {
-        Some(text) => http.parse(&text),
+        Some(text) => (http.endpoint.parser)(&text),
         None => Err(wrong("the batched authorization has no data")),
     }
 }

@@ -26,6 +26,8 @@ pub(super) enum Style {
 
 /// One request of an endpoint.
 pub(super) struct Question<'a> {
+    /// What it is about, for messages.
+    pub(super) what: &'a str,
     pub(super) url: &'a str,
     pub(super) style: Style,
     pub(super) headers: Pairs,
@@ -36,7 +38,7 @@ pub(super) struct Question<'a> {
 impl Question<'_> {
     /// An absent body is a GET.
     pub(super) fn request(&self) -> Result<http::Request<Option<String>>, Error> {
-        let uri = check_url(self.url)?;
+        let uri = check_url(self.what, self.url)?;
         let mut request = http::Request::new(None);
         let content_type = match self.style {
             Style::Form => {
@@ -56,12 +58,13 @@ impl Question<'_> {
             *request.uri_mut() = self.with_query()?;
         }
         // Some frameworks redirect to a page for people unless JSON is asked for.
-        set(request.headers_mut(), header::ACCEPT.as_str(), "application/json")?;
+        let headers = request.headers_mut();
+        set(self.what, headers, header::ACCEPT.as_str(), "application/json")?;
         if let Some(content_type) = content_type {
-            set(request.headers_mut(), header::CONTENT_TYPE.as_str(), content_type)?;
+            set(self.what, headers, header::CONTENT_TYPE.as_str(), content_type)?;
         }
         for (name, value) in &self.headers {
-            set(request.headers_mut(), name, value)?;
+            set(self.what, headers, name, value)?;
         }
         Ok(request)
     }
@@ -79,7 +82,7 @@ impl Question<'_> {
     fn with_query(&self) -> Result<Uri, Error> {
         let url = self.url.split('#').next().unwrap_or_default();
         let joint = if url.contains('?') { '&' } else { '?' };
-        check_url(&format!("{url}{joint}{}", self.form(true)))
+        check_url(self.what, &format!("{url}{joint}{}", self.form(true)))
     }
 
     /// A list's names are `name[0]`, `name[1]` and so on; their brackets are no part of a URL.
@@ -132,23 +135,25 @@ impl Question<'_> {
 }
 
 /// Of two of the same name the later one counts.
-fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Error> {
-    let wrong = || "a header of the authorization has characters that HTTP does not allow";
-    let wrong = || Error::message(ErrorKind::Config, wrong());
+fn set(what: &str, headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Error> {
+    let wrong = || {
+        let message = format!("a header of the {what} has characters that HTTP does not allow");
+        Error::message(ErrorKind::Config, message)
+    };
     let name = HeaderName::try_from(name).map_err(|error| wrong().caused_by(error))?;
     let value = HeaderValue::try_from(value).map_err(|error| wrong().caused_by(error))?;
     headers.insert(name, value);
     Ok(())
 }
 
-pub(super) fn check_header(name: &str, value: &str) -> Result<(), Error> {
-    set(&mut HeaderMap::new(), name, value)
+pub(super) fn check_header(what: &str, name: &str, value: &str) -> Result<(), Error> {
+    set(what, &mut HeaderMap::new(), name, value)
 }
 
 /// The text is not shown, since a query may hold a secret.
-pub(super) fn check_url(url: &str) -> Result<Uri, Error> {
-    let wrong = |what: &str| {
-        Error::message(ErrorKind::Config, format!("the URL of the authorization endpoint {what}"))
+pub(super) fn check_url(what: &str, url: &str) -> Result<Uri, Error> {
+    let wrong = |how: &str| {
+        Error::message(ErrorKind::Config, format!("the URL of the {what} endpoint {how}"))
     };
     let uri: Uri = url
         .parse()

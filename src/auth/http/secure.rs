@@ -71,7 +71,7 @@ mod with {
 
     /// The source is what the platform says, unless that is only that it does not know the issuer.
     pub(in crate::auth::http) fn trusted_by_neither(
-        host: &str,
+        place: &str,
         by_given: Error,
         by_platform: Error,
     ) -> Error {
@@ -80,9 +80,7 @@ mod with {
             _ => by_platform,
         };
         let failed = ErrorKind::Tls;
-        error.with_message(format!(
-            "authorization at {host}: {failed}, also with the root certificates given"
-        ))
+        error.with_message(format!("{place}: {failed}, also with the root certificates given"))
     }
 
     fn fault(error: &Error) -> Option<Fault> {

@@ -1,10 +1,11 @@
-//! The HTTP authorizer against scripted servers on loopback.
+//! The HTTP authorizers against scripted servers on loopback.
 
 mod answers;
 mod batch;
 mod network;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 mod tls;
+mod user;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -6,6 +6,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::*;
+use crate::{UserAuth, UserAuthRequest, UserAuthenticator};
 
 /// A server with a certificate that it signed itself, as PEM; and how many handshakes failed.
 struct Site {
@@ -81,6 +82,22 @@ fn the_clients_settings_count_unless_there_are_own_ones() {
     assert!(ask(&own).is_ok());
     own.interrupt();
     assert!(ask(&own).is_ok());
+}
+
+#[test]
+fn a_user_is_told_over_tls_with_own_or_the_clients_settings() {
+    let site = site("127.0.0.1");
+    let user =
+        || HttpUserAuthenticator::new(&site.url).parser(|text| Ok(UserAuth::new("k:s", text)));
+    let request = UserAuthRequest::new("1.2");
+    let own = user().tls(site.trust());
+    assert_eq!(own.authenticate(&request).unwrap().user_data, GOOD);
+
+    let http = user();
+    let error = http.authenticate(&request).unwrap_err();
+    assert_eq!(error.to_string(), "user authentication at 127.0.0.1: the TLS handshake failed");
+    http.use_tls(&site.trust());
+    assert_eq!(http.authenticate(&request).unwrap().user_data, GOOD);
 }
 
 #[test]

@@ -1,0 +1,275 @@
+//! Who the user of a connection is: the question, the answer, and those who answer.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::error::Category;
+use serde_json::value::RawValue;
+
+use crate::{Error, ErrorKind, Tls};
+
+/// Answers who the user of this client is, for sign-in: an HTTP endpoint of yours, or code of yours.
+///
+/// The client asks once on each connection that signs in, on a thread of its own, so blocking is fine. What
+/// comes back after the connection is gone is dropped.
+///
+/// An error that [is retryable](Error::is_retryable) is tried again with back-off; any other waits for
+/// `signin()` to be called again.
+///
+/// A closure needs its argument's type:
+///
+/// ```
+/// use pusher_channels::{UserAuth, UserAuthRequest, UserAuthenticator};
+///
+/// let authenticator =
+///     |request: &UserAuthRequest| Ok(UserAuth::new("key:signature", r#"{"id":"7"}"#));
+/// let auth = authenticator.authenticate(&UserAuthRequest::new("1.2")).unwrap();
+/// ```
+///
+/// See [Pusher's documentation](https://pusher.com/docs/channels/server_api/authenticating-users/).
+pub trait UserAuthenticator: Send + Sync {
+    /// Answers who the user is.
+    ///
+    /// # Errors
+    ///
+    /// Whatever went wrong. Make it retryable or not by its kind, see [`Error::is_retryable`].
+    fn authenticate(&self, request: &UserAuthRequest) -> Result<UserAuth, Error>;
+
+    /// A client that will use this authenticator tells its TLS settings. Default: they are ignored.
+    fn use_tls(&self, tls: &Tls) {
+        let _ = tls;
+    }
+
+    /// A client that uses this authenticator is closed: gives up soon what is under way. Default:
+    /// nothing; [`Client::close`](crate::Client::close) then waits for it.
+    fn interrupt(&self) {}
+}
+
+impl<F> UserAuthenticator for F
+where
+    F: Fn(&UserAuthRequest) -> Result<UserAuth, Error> + Send + Sync,
+{
+    fn authenticate(&self, request: &UserAuthRequest) -> Result<UserAuth, Error> {
+        self(request)
+    }
+}
+
+macro_rules! authenticator_behind {
+    ([$($generic:tt)*] $type:ty) => {
+        impl<$($generic)*> UserAuthenticator for $type {
+            fn authenticate(&self, request: &UserAuthRequest) -> Result<UserAuth, Error> {
+                (**self).authenticate(request)
+            }
+            fn use_tls(&self, tls: &Tls) {
+                (**self).use_tls(tls);
+            }
+            fn interrupt(&self) {
+                (**self).interrupt();
+            }
+        }
+    };
+}
+authenticator_behind!([A: UserAuthenticator + ?Sized] Arc<A>);
+authenticator_behind!([] Box<dyn UserAuthenticator + Send + Sync>);
+
+/// What a [`UserAuthenticator`] is asked.
+///
+/// ```
+/// use pusher_channels::UserAuthRequest;
+///
+/// let request = UserAuthRequest::new("1234.5678");
+/// assert_eq!((request.socket_id(), request.attempt()), ("1234.5678", 1));
+/// ```
+#[derive(Clone, Debug)]
+pub struct UserAuthRequest {
+    socket_id: String,
+    attempt: u32,
+}
+
+impl UserAuthRequest {
+    /// A first question, to try out an authenticator.
+    pub fn new(socket_id: &str) -> Self {
+        Self::attempt_number(socket_id, 1)
+    }
+
+    pub(crate) fn attempt_number(socket_id: &str, attempt: u32) -> Self {
+        Self { socket_id: socket_id.to_owned(), attempt }
+    }
+
+    /// The connection that the answer is for.
+    pub fn socket_id(&self) -> &str {
+        &self.socket_id
+    }
+
+    /// How often it has been asked for this connection, this time included.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+}
+
+/// What a [`UserAuthenticator`] answers.
+///
+/// ```
+/// use pusher_channels::UserAuth;
+///
+/// // What a server library of Pusher's makes of a user.
+/// let auth = UserAuth::new("key:signature", r#"{"id":"7","user_info":{"name":"Ann"}}"#);
+/// ```
+#[derive(Clone)]
+pub struct UserAuth {
+    pub(crate) auth: String,
+    pub(crate) user_data: String,
+}
+
+impl UserAuth {
+    /// The signature, as the server wants it: `key:hex`; and who the user is: the JSON text that was
+    /// signed, an object with the `id`.
+    pub fn new(auth: impl Into<String>, user_data: impl Into<String>) -> Self {
+        Self { auth: auth.into(), user_data: user_data.into() }
+    }
+
+    /// Reads the answer of an endpoint: `{"auth":…,"user_data":…}`. The user data is a string with the JSON
+    /// text that was signed, or an object, whose text is then taken as it stands in the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Auth`] if it is no such JSON.
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        let wrong = |what: &str| {
+            let message = format!("the answer to the user authentication {what}");
+            Error::message(ErrorKind::Auth, message)
+        };
+        let answer: HashMap<String, &RawValue> =
+            serde_json::from_str(text).map_err(|error| match error.classify() {
+                // The cause is not kept: it quotes what is there instead.
+                Category::Data => wrong("is no JSON object"),
+                _ => wrong("is no JSON").caused_by(error),
+            })?;
+        let field = |name: &str| {
+            let value = answer.get(name).map(|value| value.get()).filter(|value| *value != "null");
+            value.ok_or_else(|| wrong(&format!("has no {name}")))
+        };
+        let auth = serde_json::from_str(field("auth")?)
+            .map_err(|_| wrong("has an auth that is no string"))?;
+        let user_data = match field("user_data")? {
+            // Byte for byte, since it is this text that was signed.
+            object if object.starts_with('{') => object.to_owned(),
+            string => serde_json::from_str(string)
+                .map_err(|_| wrong("has a user_data that is neither a string nor an object"))?,
+        };
+        Ok(Self { auth, user_data })
+    }
+}
+
+impl fmt::Debug for UserAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserAuth")
+            .field("auth", &"[redacted]")
+            .field("user_data", &"[redacted]")
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[test]
+    fn an_answer_is_read() {
+        for (text, user_data) in [
+            (r#"{"auth":"k:s","user_data":"{\"id\":\"7\"}"}"#, r#"{"id":"7"}"#),
+            // An escaped name, unknown fields, and of two the last.
+            (r#"{"x":[],"a\u0075th":"k:s","user_data":1,"user_data":"\u00e4"}"#, "ä"),
+            ("{\"auth\":\"k:s\",\"user_data\":{}}", "{}"),
+            (
+                " {\"user_data\":\n{ \"b\":1,\t\"a\":1e5 }\n,\"auth\":\"k:s\"}",
+                "{ \"b\":1,\t\"a\":1e5 }",
+            ),
+        ] {
+            let auth = UserAuth::from_json(text).unwrap();
+            assert_eq!((&*auth.auth, &*auth.user_data), ("k:s", user_data));
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_wrong_is_told_and_not_shown() {
+        for (text, what) in [
+            ("", "is no JSON"),
+            ("canary", "is no JSON"),
+            (r#"{"auth":"canary""#, "is no JSON"),
+            (r#"{"auth":"canary"} canary"#, "is no JSON"),
+            (r#""canary""#, "is no JSON object"),
+            (r#"["canary"]"#, "is no JSON object"),
+            ("null", "is no JSON object"),
+            (r#"{"user_data":"canary"}"#, "has no auth"),
+            (r#"{"auth":null,"user_data":"canary"}"#, "has no auth"),
+            (r#"{"auth":["canary"],"user_data":"canary"}"#, "has an auth that is no string"),
+            (r#"{"auth":"canary"}"#, "has no user_data"),
+            (r#"{"auth":"canary","user_data":null}"#, "has no user_data"),
+            (
+                r#"{"auth":"canary","user_data":["canary"]}"#,
+                "has a user_data that is neither a string nor an object",
+            ),
+            (
+                r#"{"auth":"canary","user_data":7}"#,
+                "has a user_data that is neither a string nor an object",
+            ),
+        ] {
+            let error = UserAuth::from_json(text).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Auth);
+            assert_eq!(error.to_string(), format!("the answer to the user authentication {what}"));
+            assert_eq!(error.source().is_some(), what == "is no JSON", "{error:?}");
+            assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+        }
+        let deep = format!(r#"{{"auth":"k:s","user_data":{{"a":{}"#, "[".repeat(1_000_000));
+        assert_eq!(UserAuth::from_json(&deep).unwrap_err().kind(), ErrorKind::Auth);
+    }
+
+    #[test]
+    fn an_answer_is_not_shown() {
+        let shown = format!("{:?}", UserAuth::new("canary", "canary"));
+        assert_eq!(shown, r#"UserAuth { auth: "[redacted]", user_data: "[redacted]" }"#);
+    }
+
+    #[derive(Default)]
+    struct Counting([AtomicU32; 3]);
+
+    impl UserAuthenticator for Counting {
+        fn authenticate(&self, request: &UserAuthRequest) -> Result<UserAuth, Error> {
+            self.0[0].fetch_add(request.attempt(), Ordering::SeqCst);
+            Ok(UserAuth::new("k:s", request.socket_id()))
+        }
+        fn use_tls(&self, _: &Tls) {
+            self.0[1].fetch_add(1, Ordering::SeqCst);
+        }
+        fn interrupt(&self) {
+            self.0[2].fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// As a builder takes it.
+    fn ask(authenticator: impl UserAuthenticator + 'static) -> UserAuth {
+        authenticator.use_tls(&Tls::default());
+        authenticator.interrupt();
+        authenticator.authenticate(&UserAuthRequest::attempt_number("1.2", 4)).unwrap()
+    }
+
+    #[test]
+    fn closures_and_pointers_answer_too() {
+        let attempt = |request: &UserAuthRequest| {
+            Ok(UserAuth::new("k:s", format!("{} {}", request.socket_id(), request.attempt())))
+        };
+        assert_eq!(ask(attempt).user_data, "1.2 4");
+
+        let counting = Arc::new(Counting::default());
+        assert_eq!(ask(Arc::clone(&counting)).user_data, "1.2");
+        ask(Arc::clone(&counting) as Arc<dyn UserAuthenticator>);
+        ask(Box::new(Arc::clone(&counting)) as Box<dyn UserAuthenticator + Send + Sync>);
+        let [asked, tls, interrupted] = &counting.0;
+        assert_eq!(asked.load(Ordering::SeqCst), 12);
+        assert_eq!((tls.load(Ordering::SeqCst), interrupted.load(Ordering::SeqCst)), (3, 3));
+    }
+}
