@@ -83,6 +83,16 @@ pub(crate) struct Sink<T> {
     counter: Arc<Counter>,
 }
 
+/// What became of a value.
+pub(crate) struct Pushed {
+    /// Whether it is in the queue now.
+    pub(crate) queued: bool,
+    /// How many values were dropped for it: itself, or older ones.
+    pub(crate) dropped: u64,
+    /// It is the first time, in this episode.
+    pub(crate) began_to_overflow: bool,
+}
+
 impl<T> Binding<T> {
     /// A binding and the sink that feeds it.
     pub(crate) fn new(
@@ -107,9 +117,8 @@ impl<T> Sink<T> {
         Arc::ptr_eq(&self.counter, counter)
     }
 
-    /// Queues a value without waiting. Only one thread at a time may push. Tells whether the first
-    /// value of an episode was dropped.
-    pub(crate) fn push(&self, value: T) -> bool {
+    /// Queues a value without waiting. Only one thread at a time may push.
+    pub(crate) fn push(&self, value: T) -> Pushed {
         let (limit, oldest) = match self.queue.0 {
             Policy::DropOldest(limit) => (limit, true),
             Policy::DropNewest(limit) => (limit, false),
@@ -122,7 +131,7 @@ impl<T> Sink<T> {
             }
             // It has a receiver of its own, so it cannot be disconnected.
             let _ = self.sender.send(value);
-            return false;
+            return Pushed { queued: true, dropped: 0, began_to_overflow: false };
         }
         let mut dropped = 0;
         if oldest {
@@ -135,7 +144,9 @@ impl<T> Sink<T> {
             dropped = 1;
         }
         self.counter.dropped.fetch_add(dropped, Ordering::Relaxed);
-        dropped > 0 && !self.counter.overflowing.swap(true, Ordering::Relaxed)
+        let began_to_overflow =
+            dropped > 0 && !self.counter.overflowing.swap(true, Ordering::Relaxed);
+        Pushed { queued: oldest, dropped, began_to_overflow }
     }
 }
 
@@ -182,7 +193,7 @@ mod tests {
     }
 
     fn fill(sink: &Sink<u32>, values: std::ops::Range<u32>) -> usize {
-        values.filter(|&value| sink.push(value)).count()
+        values.filter(|&value| sink.push(value).began_to_overflow).count()
     }
 
     #[test]

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::binding::Queue;
 use crate::client::Client;
-use crate::driver::{ChannelAuthorizer, Dialer, Settings, Shared};
+use crate::driver::{Answerer, Dialer, Settings, Shared};
 use crate::protocol::Config;
 use crate::transport::WebSocketConnector;
-use crate::{Authorizer, Connector, Error, ErrorKind, Options, Reconnect, Tls};
+use crate::{Authorizer, Connector, Error, ErrorKind, Options, Reconnect, Tls, UserAuthenticator};
 
 /// The settings of a [`Client`], each with a default. Made by [`Client::builder`].
 ///
@@ -35,6 +35,7 @@ pub struct ClientBuilder {
     pong_timeout: Duration,
     connect_timeout: Duration,
     subscribe_timeout: Duration,
+    signin_timeout: Duration,
     reconnect: Reconnect,
     queue: Queue,
     tls: Tls,
@@ -42,6 +43,7 @@ pub struct ClientBuilder {
     max_message_size: usize,
     stack_size: Option<usize>,
     authorizer: Option<Arc<dyn Authorizer>>,
+    authenticator: Option<Arc<dyn UserAuthenticator>>,
     max_authorizations: usize,
     client_event_limit: Option<u32>,
     check_names: bool,
@@ -55,6 +57,7 @@ impl ClientBuilder {
             pong_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(15),
             subscribe_timeout: Duration::from_secs(30),
+            signin_timeout: Duration::from_secs(30),
             reconnect: Reconnect::default(),
             queue: Queue::default(),
             tls: Tls::default(),
@@ -62,6 +65,7 @@ impl ClientBuilder {
             max_message_size: 1024 * 1024,
             stack_size: None,
             authorizer: None,
+            authenticator: None,
             max_authorizations: 4,
             client_event_limit: Some(10),
             check_names: true,
@@ -75,8 +79,15 @@ impl ClientBuilder {
         self
     }
 
-    /// How many authorizations are asked for at the same time, each on a thread of its own that ends
-    /// when there is nothing to ask. Default: 4. A limit of 0 counts as 1.
+    /// Who answers for the user of this client, when it [signs in](Client::signin). Default: nobody, and
+    /// the sign-in fails.
+    pub fn user_authenticator(mut self, authenticator: impl UserAuthenticator + 'static) -> Self {
+        self.authenticator = Some(Arc::new(authenticator));
+        self
+    }
+
+    /// How many authorizations are asked for at the same time, that of the user included, each on a
+    /// thread of its own that ends when there is nothing to ask. Default: 4. A limit of 0 counts as 1.
     pub fn max_authorizations(mut self, limit: usize) -> Self {
         self.max_authorizations = limit;
         self
@@ -123,6 +134,13 @@ impl ClientBuilder {
     /// authorizer to answer. Default: 30 s each.
     pub fn subscribe_timeout(mut self, timeout: Duration) -> Self {
         self.subscribe_timeout = timeout;
+        self
+    }
+
+    /// How long the server may take to confirm a sign-in before it counts as failed, and the
+    /// [`user_authenticator`](Self::user_authenticator) to answer. Default: 30 s each.
+    pub fn signin_timeout(mut self, timeout: Duration) -> Self {
+        self.signin_timeout = timeout;
         self
     }
 
@@ -176,6 +194,7 @@ impl ClientBuilder {
             ("pong_timeout", self.pong_timeout),
             ("connect_timeout", self.connect_timeout),
             ("subscribe_timeout", self.subscribe_timeout),
+            ("signin_timeout", self.signin_timeout),
         ] {
             if timeout.is_zero() {
                 let message = format!("{name} is zero: nothing can happen in no time");
@@ -190,26 +209,28 @@ impl ClientBuilder {
             None => Dialer::BuiltIn(WebSocketConnector::new(&self.tls, self.max_message_size)?),
         };
         self.tls.warn_of_dangers("a client");
-        Ok(Client::start(Shared::new(Settings {
+        let settings = Settings {
             machine: Config {
                 activity_timeout: self.activity_timeout,
                 pong_timeout: self.pong_timeout,
                 connect_timeout: self.connect_timeout,
                 subscribe_timeout: self.subscribe_timeout,
+                signin_timeout: self.signin_timeout,
                 policy: self.reconnect.policy(),
                 client_event_limit: self.client_event_limit,
                 seed: fastrand::u64(..),
             },
-            options: self.options,
             reconnect: self.reconnect,
             dialer,
             queue: self.queue,
             stack_size: self.stack_size,
-            authorizer: self.authorizer.map(|it| ChannelAuthorizer::new(it, &self.tls)),
+            authorizer: self.authorizer.map(|it| Answerer::authorizer(it, &self.tls)),
+            authenticator: self.authenticator.map(|it| Answerer::authenticator(it, &self.tls)),
             max_authorizations: self.max_authorizations,
             tls: self.tls,
             check_names: self.check_names,
-        })))
+        };
+        Ok(Client::start(Shared::new(self.options, settings)))
     }
 }
 

@@ -11,16 +11,19 @@ use crate::channel::PrivateEncryptedChannel;
 use crate::channel::{ChannelHandle, PresenceChannel, PrivateChannel, PublicChannel};
 use crate::driver::{Core, Place, Shared};
 use crate::protocol::{ChannelKind, check_channel};
-use crate::{Authorizer, Error, ErrorKind, Event, Options, State, StateChange};
+use crate::{
+    Authorizer, Error, ErrorKind, Event, Options, State, StateChange, Stats, User,
+    UserAuthenticator, UserData,
+};
 
-/// A client of one app on one server: the connection, and the channels on it.
+/// A client of one app on one server: the connection, the channels on it, and its user.
 ///
 /// It is a handle: cheap to clone, and usable from every thread. All methods but `wait_*`, `ping`
 /// and `close` return at once, and may be called from anywhere, a reconnect policy included.
 ///
 /// It owns two threads while it is connected or trying to be: `pusher-reader`, which dials and
 /// reads, and `pusher-timer`, which keeps the deadlines. They end when [`close`](Self::close) is
-/// called, or when the last handle (of the client and of its channels) is dropped; dropping waits
+/// called, or when the last handle (of the client, its channels and its user) is dropped; dropping waits
 /// for nothing.
 ///
 /// # Example
@@ -99,6 +102,28 @@ impl Client {
         self.shared().act(|machine, now| machine.reconnect(now));
     }
 
+    /// Goes to another server: another cluster, host or app. Channels, bindings and the sign-in stay.
+    ///
+    /// Returns at once. The connection or dial that there is ends, nothing more is sent on it, and the
+    /// new server is dialled now; also out of a wait for the next dial. What was subscribed is
+    /// subscribed there, its authorizers are asked anew, and
+    /// [`bind_resumed`](PublicChannel::bind_resumed) tells the gap. In the other states the options hold
+    /// for the next [`connect`](Self::connect). To walk a list of hosts whenever a dial fails, see
+    /// [`Options::custom`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if the options are wrong; [`ErrorKind::Closed`] after
+    /// [`close`](Self::close). Nothing changes then.
+    pub fn switch(&self, options: Options) -> Result<(), Error> {
+        options.check()?;
+        if self.shared().read(|core| core.machine.is_closed()) {
+            return Err(Error::message(ErrorKind::Closed, "the client is closed"));
+        }
+        self.shared().switch(options);
+        Ok(())
+    }
+
     /// Tells the client that the network may have changed, or that the machine was suspended: it
     /// checks the connection with a ping that must be answered within 5 s (or
     /// [`pong_timeout`](ClientBuilder::pong_timeout) if that is shorter), or dials now if it was waiting to.
@@ -165,6 +190,12 @@ impl Client {
         self.shared().read(|core| core.machine.socket_id().map(str::to_owned))
     }
 
+    /// What the client has done so far: connections, frames, events, authorizations. Never blocks; it
+    /// takes well under a microsecond, so it can be called every frame.
+    pub fn stats(&self) -> Stats {
+        self.shared().stats()
+    }
+
     /// Asks the server for a sign of life, and gives the time it took.
     ///
     /// **Blocking**: for at most `timeout`. If a ping is on its way already, it is that one's time.
@@ -192,6 +223,83 @@ impl Client {
                 Error::message(ErrorKind::Timeout, message)
             },
         )
+    }
+
+    /// Signs in as the user that the
+    /// [`user_authenticator`](ClientBuilder::user_authenticator) answers for, now and again on every
+    /// connection, until [`signout`](Self::signout).
+    ///
+    /// Returns at once, before or after connecting; [`wait_signed_in`](Self::wait_signed_in) waits.
+    /// Calling it again does nothing, unless the sign-in has failed: then it is tried again on the
+    /// connection that there is. See
+    /// [user authentication](https://pusher.com/docs/channels/using_channels/user-authentication/),
+    /// which must be enabled for the app on some servers.
+    ///
+    /// What may pass (the endpoint's 5xx, its time-outs) is tried again with back-off. What will not,
+    /// and a server that refuses or does not answer within
+    /// [`signin_timeout`](ClientBuilder::signin_timeout), is told by [`User::bind_signin_error`] and
+    /// [`bind_errors`](Self::bind_errors), and waits for the next connection or for this method. A
+    /// server that ends the connection with code 4009 for it leaves the client in [`State::Failed`].
+    pub fn signin(&self) {
+        self.shared().act(|machine, now| machine.signin(now));
+    }
+
+    /// As [`signin`](Self::signin), with another authenticator from now on, and so perhaps as another
+    /// user.
+    ///
+    /// A connection stays its user's to its end: if the present one is signed in, or about to be, it is
+    /// replaced by a new one.
+    pub fn signin_with(&self, authenticator: impl UserAuthenticator + 'static) {
+        self.shared().sign_in_with(Arc::new(authenticator));
+    }
+
+    /// Is nobody from now on.
+    ///
+    /// Returns at once. The protocol has no word for it, so a connection that is signed in, or about to
+    /// be, is replaced by a new one: for the server the user is gone then. Bindings stay, for the next
+    /// [`signin`](Self::signin).
+    pub fn signout(&self) {
+        self.shared().act(|machine, now| machine.signout(now));
+    }
+
+    /// Waits until the server has confirmed the sign-in, and tells who is signed in.
+    ///
+    /// **Blocking**: for at most `timeout`. It waits through lost connections, and through failures that
+    /// are tried again. It ends early when the sign-in has failed, when none is wanted, in
+    /// [`State::Failed`] and [`State::Disconnected`], by `disconnect()` and `close()`.
+    ///
+    /// # Errors
+    ///
+    /// Why the sign-in or the connection failed; [`ErrorKind::NotSignedIn`] without
+    /// [`signin`](Self::signin); [`ErrorKind::NotConnected`] after `disconnect()`;
+    /// [`ErrorKind::Closed`] after `close()`; [`ErrorKind::Timeout`].
+    pub fn wait_signed_in(&self, timeout: Duration) -> Result<UserData, Error> {
+        let mut ended = Ended::default();
+        self.shared().wait(
+            timeout,
+            |core| {
+                if let Some(user) = core.machine.signed_in() {
+                    return Some(Ok(user.clone()));
+                }
+                if !core.machine.wants_signin() {
+                    let message = "not signed in; call signin() first";
+                    return Some(Err(Error::message(ErrorKind::NotSignedIn, message)));
+                }
+                let failure = core.machine.signin_failure().cloned();
+                failure.or_else(|| ended.check(core)).map(Err)
+            },
+            |core| {
+                let state = core.machine.state();
+                let message =
+                    format!("not signed in after {timeout:?}; the connection is {state:?}");
+                Error::message(ErrorKind::Timeout, message)
+            },
+        )
+    }
+
+    /// What concerns the signed-in user: a handle, which can be had before anybody is.
+    pub fn user(&self) -> User {
+        User::new(self)
     }
 
     /// A handle to a public channel, of the server's cache variant if its name begins with `cache-`.

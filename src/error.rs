@@ -65,6 +65,8 @@ pub enum ErrorKind {
     Json,
     /// There is no connection: call `connect()`, or wait for it.
     NotConnected,
+    /// No user is signed in: call `signin()`.
+    NotSignedIn,
     /// The channel is not subscribed.
     NotSubscribed,
     /// The server sent something that is not the Pusher protocol.
@@ -190,6 +192,7 @@ impl Error {
             | ErrorKind::Internal
             | ErrorKind::InvalidName
             | ErrorKind::Json
+            | ErrorKind::NotSignedIn
             | ErrorKind::NotSubscribed
             | ErrorKind::TooLarge
             | ErrorKind::Tls => false,
@@ -231,6 +234,7 @@ impl ErrorKind {
             Self::Io => "input or output failed",
             Self::Json => "unexpected JSON",
             Self::NotConnected => "not connected",
+            Self::NotSignedIn => "not signed in",
             Self::NotSubscribed => "not subscribed",
             Self::Protocol => "the server does not follow the protocol",
             Self::RateLimited => "too many in too little time",

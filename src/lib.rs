@@ -24,8 +24,8 @@
 //! # What waits and what does not
 //!
 //! Every method returns at once, whatever the network does, but for those that say **Blocking** in
-//! their documentation: [`Client::wait_connected`], [`Client::ping`], [`Client::close`] and
-//! [`PublicChannel::wait_subscribed`]. Each takes the longest time that it may wait. All handles may
+//! their documentation: [`Client::wait_connected`], [`Client::wait_signed_in`], [`Client::ping`],
+//! [`Client::close`] and [`PublicChannel::wait_subscribed`]. Each takes the longest time that it may wait. All handles may
 //! be used from all threads at once.
 //!
 //! # Channels
@@ -44,9 +44,15 @@
 //! lost connection; a failure that may pass is tried again with back-off, and one that will not pass
 //! waits for `subscribe()`.
 //!
+//! # Signed-in users
+//!
+//! A client can sign in as a user of your app ([`Client::signin`]), whom a [`UserAuthenticator`]
+//! vouches for. [`Client::user`] then gives what the server sends to this user alone, and who of the
+//! user's watchlist is online.
+//!
 //! # Lost connections
 //!
-//! `connect()` and `subscribe()` say what is wanted. The client sees to it again after every lost
+//! `connect()`, `subscribe()` and `signin()` say what is wanted. The client sees to it again after every lost
 //! connection, as its [`Reconnect`] policy says: by default for ever, also when the first dial fails.
 //! Bindings stay. The protocol repeats no event, so [`PublicChannel::bind_resumed`] tells when and
 //! for how long a channel was away.
@@ -67,7 +73,7 @@
 //! | `pusher-timer` | from the first `connect()` to the end of the client | keeps the deadlines |
 //! | `pusher-dns` | for one look-up of a name | asks the system, which cannot be interrupted |
 //! | `pusher-policy` | for one question to [`Reconnect::with`] | runs your function |
-//! | `pusher-auth` | while there are authorizations to ask for; at most 4 | runs your [`Authorizer`] |
+//! | `pusher-auth` | while there are authorizations to ask for; at most 4 | runs your [`Authorizer`] and [`UserAuthenticator`] |
 //! | unnamed | for one look-up of an endpoint's name by [`HttpAuthorizer`] | asks the system, as above |
 //!
 //! An idle client wakes up for its heartbeat only. A send is written by the thread that calls, if the
@@ -113,10 +119,12 @@ mod reconnect;
 mod redact;
 mod secret;
 mod state;
+mod stats;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tls;
 mod transport;
+mod user;
 
 pub use crossbeam_channel;
 
@@ -135,4 +143,6 @@ pub use members::{Member, Members};
 pub use options::{Metadata, Options};
 pub use reconnect::{Attempt, Reconnect};
 pub use state::{ChannelStatus, Gap, State, StateChange};
+pub use stats::Stats;
 pub use tls::{Tls, TlsVersion};
+pub use user::{User, UserData, WatchlistEvent};

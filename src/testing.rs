@@ -14,7 +14,9 @@ mod peer;
 mod presence;
 mod settings;
 mod signature;
+mod signin;
 mod state;
+mod users;
 
 use std::fmt;
 use std::io;
@@ -31,17 +33,20 @@ use listener::{Listener, Service};
 use state::{Shared, State};
 
 pub use auth::AuthRecord;
-pub use settings::{ChannelRefusal, CloseStyle, DataStyle, PresenceStyle, Settings};
+pub use settings::{
+    ChannelRefusal, CloseStyle, DataStyle, PresenceStyle, Settings, SigninRefusal, WatchlistStyle,
+};
 
 /// A Pusher-compatible server on 127.0.0.1, for tests.
 ///
-/// It has channels of every kind, relays client events, and has an endpoint that authorizes
-/// subscriptions: [`auth_url`](Self::auth_url). Sign-in is not there yet.
+/// It has channels of every kind, relays client events, and has users who sign in. Its endpoints
+/// authorize subscriptions, [`auth_url`](Self::auth_url), and users,
+/// [`user_auth_url`](Self::user_auth_url).
 ///
 /// It never ends a quiet connection, and takes up to 1,024 connections, each on a thread of its own. A
 /// client that does not read is dropped when 4 MiB wait for it. Of Pusher's limits it keeps those on
-/// channel names, on members (100 a channel, 128 characters of id, 1 KB of info), and on client events
-/// (10 kB, and [`Settings::client_event_limit`]).
+/// channel names, on members (100 a channel, 128 characters of id, 1 KB of info), on watchlists (100
+/// ids), and on client events (10 kB, and [`Settings::client_event_limit`]).
 ///
 /// All methods but [`wait_for`](Self::wait_for) return at once and may be called from every thread. An
 /// event that is published after a client saw its subscription confirmed is never lost, and every
@@ -137,7 +142,9 @@ impl Server {
     /// `channel_name[1]`, … (or an array in JSON); the answer is
     /// `{"CHANNEL":{"status":200,"data":{"auth":…}},…}` then. Whoever asks gets in: as the member that
     /// the parameters `user_id` and `user_info` (JSON) name on presence channels, or as
-    /// `user-SOCKET_ID`. For an encrypted channel the answer has its `shared_secret`, if the crate has
+    /// `user-SOCKET_ID`. With the parameter `signed_in_user=true`, or
+    /// [`Settings::presence_by_signin`], there is no `channel_data`, and the member is the user who has
+    /// signed in. For an encrypted channel the answer has its `shared_secret`, if the crate has
     /// the feature `encrypted`.
     pub fn auth_url(&self) -> String {
         format!("http://127.0.0.1:{}{}", self.auth_port, auth::PATH)
@@ -244,12 +251,12 @@ impl Server {
         self.shared.read(State::recorded)
     }
 
-    /// How many requests the auth endpoint has had so far, those refused included.
+    /// How many requests the auth endpoints have had so far, those refused included.
     pub fn auth_count(&self) -> usize {
         self.shared.read(|state| state.auth.count())
     }
 
-    /// The requests to the auth endpoint so far, in order: the last 10,000, at most 64 MiB. What was
+    /// The requests to the auth endpoints so far, in order: the last 10,000, at most 64 MiB. What was
     /// no HTTP request is not among them.
     pub fn auth_requests(&self) -> Vec<AuthRecord> {
         self.shared.read(|state| state.auth.recorded())
@@ -295,8 +302,9 @@ impl Server {
     }
 
     /// While on, the server only reads: it accepts connections but neither greets nor answers them, and
-    /// publishes nothing. [`send_raw`](Self::send_raw), [`close_all`](Self::close_all) and
-    /// [`drop_connections`](Self::drop_connections) still work.
+    /// publishes nothing. [`send_raw`](Self::send_raw), [`close_all`](Self::close_all),
+    /// [`terminate_user`](Self::terminate_user) and [`drop_connections`](Self::drop_connections) still
+    /// work.
     ///
     /// What came in meanwhile is recorded but stays unanswered, a missing greeting included.
     pub fn silence(&self, on: bool) {
@@ -319,31 +327,31 @@ impl Server {
     }
 }
 
-/// Faults of the auth endpoint.
+/// Faults of the auth endpoints, of both alike.
 impl Server {
-    /// Every answer of the auth endpoint waits until its request is this old. Those that wait already
+    /// Every answer of the auth endpoints waits until its request is this old. Those that wait already
     /// go by the new delay too.
     pub fn delay_auth(&self, delay: Duration) {
         self.shared.act(|state| state.auth.delay = delay);
     }
 
-    /// Requests to the auth endpoint that come in from now on are answered with this HTTP status; 200
+    /// Requests to the auth endpoints that come in from now on are answered with this HTTP status; 200
     /// ends it.
     pub fn fail_auth(&self, status: u16) {
         self.shared.act(|state| state.auth.status = Some(status));
     }
 
-    /// The next `n` requests to the auth endpoint are answered with this HTTP status; 0 ends it.
+    /// The next `n` requests to the auth endpoints are answered with this HTTP status; 0 ends it.
     pub fn fail_auth_times(&self, n: usize, status: u16) {
         self.shared.act(|state| state.auth.next = Some((n, status)));
     }
 
-    /// Failures of the auth endpoint get the header `Retry-After` with these seconds, or do not.
+    /// Failures of the auth endpoints get the header `Retry-After` with these seconds, or do not.
     pub fn retry_after(&self, seconds: Option<u64>) {
         self.shared.act(|state| state.auth.retry_after = seconds);
     }
 
-    /// The auth endpoint answers with this body, whatever is asked; `None` ends it.
+    /// The auth endpoints answer with this body, whatever is asked; `None` ends it.
     pub fn auth_body(&self, body: Option<&str>) {
         self.shared.act(|state| state.auth.body = body.map(str::to_owned));
     }

@@ -10,6 +10,13 @@ pub(crate) fn cpu_nanos() -> u64 {
     threads("schedstat").filter_map(|(_, stat)| fields(stat)).sum()
 }
 
+/// The memory of this process that is in use, in kB.
+pub(crate) fn resident() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
 /// How often the client's own threads have gone to sleep so far: each time, they had been woken.
 pub(crate) fn sleeps() -> Option<u64> {
     let mut sleeps = None;

@@ -1,5 +1,5 @@
-//! The threads that ask the user's authorizers: few, started when there is something to ask, and gone
-//! when there is not.
+//! The threads that ask the user's authorizers and authenticator: few, started when there is something
+//! to ask, and gone when there is not.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use super::Shared;
 use crate::event::ChannelName;
-use crate::{Auth, AuthRequest, Authorizer, Error, ErrorKind, Tls, clock};
+use crate::{
+    Auth, AuthRequest, Authorizer, Error, ErrorKind, Tls, UserAuth, UserAuthRequest,
+    UserAuthenticator, clock,
+};
 
 /// So many questions are asked in one batch at the most.
 const MAX_BATCH: usize = 100;
@@ -16,45 +19,128 @@ const MAX_BATCH: usize = 100;
 /// So many threads may hang in authorizers that do not come back, beside those that work.
 const MAX_HANGING: usize = 16;
 
-/// An authorizer, and what it has told about itself.
+/// Somebody who is asked, and what they have told about themselves.
 #[derive(Clone)]
-pub(crate) struct ChannelAuthorizer {
-    authorizer: Arc<dyn Authorizer>,
-    /// For how long it wants its questions collected.
-    window: Option<Duration>,
+pub(crate) enum Answerer {
+    Authorizer {
+        authorizer: Arc<dyn Authorizer>,
+        /// For how long it wants its questions collected.
+        window: Option<Duration>,
+    },
+    Authenticator(Arc<dyn UserAuthenticator>),
 }
 
-impl ChannelAuthorizer {
-    pub(crate) fn new(authorizer: Arc<dyn Authorizer>, tls: &Tls) -> Self {
+impl Answerer {
+    pub(crate) fn authorizer(authorizer: Arc<dyn Authorizer>, tls: &Tls) -> Self {
         authorizer.use_tls(tls);
         let window = authorizer.batch_window();
-        Self { authorizer, window }
+        Self::Authorizer { authorizer, window }
+    }
+
+    pub(crate) fn authenticator(authenticator: Arc<dyn UserAuthenticator>, tls: &Tls) -> Self {
+        authenticator.use_tls(tls);
+        Self::Authenticator(authenticator)
     }
 
     pub(super) fn interrupt(&self) {
-        self.authorizer.interrupt();
+        match self {
+            Self::Authorizer { authorizer, .. } => authorizer.interrupt(),
+            Self::Authenticator(authenticator) => authenticator.interrupt(),
+        }
+    }
+
+    fn window(&self) -> Option<Duration> {
+        match self {
+            Self::Authorizer { window, .. } => *window,
+            Self::Authenticator(_) => None,
+        }
     }
 
     fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.authorizer, &other.authorizer)
+        match (self, other) {
+            (
+                Self::Authorizer { authorizer: one, .. },
+                Self::Authorizer { authorizer: other, .. },
+            ) => Arc::ptr_eq(one, other),
+            (Self::Authenticator(one), Self::Authenticator(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
+    /// Runs the user's code, for as long as it takes.
+    fn ask(&self, jobs: &[Job]) -> Vec<Answer> {
+        match self {
+            Self::Authenticator(authenticator) => jobs
+                .iter()
+                .map(|job| UserAuthRequest::attempt_number(&job.socket_id, job.attempt))
+                .map(|request| Answer::User(authenticator.authenticate(&request)))
+                .collect(),
+            Self::Authorizer { authorizer, window } => {
+                let requests: Vec<_> = jobs.iter().map(Job::auth_request).collect();
+                let answers = match (window, requests.as_slice()) {
+                    (None, [request]) => vec![authorizer.authorize(request)],
+                    (_, requests) => authorizer.authorize_many(requests),
+                };
+                answers.into_iter().map(Answer::Channel).collect()
+            }
+        }
     }
 }
 
 /// A question to be asked.
 pub(super) struct Job {
     pub(super) ticket: u64,
-    pub(super) channel: ChannelName,
+    pub(super) subject: Subject,
     pub(super) socket_id: String,
     pub(super) attempt: u32,
 }
 
+/// What is asked about.
+#[derive(Clone)]
+pub(super) enum Subject {
+    Channel(ChannelName),
+    User,
+}
+
+enum Answer {
+    Channel(Result<Auth, Error>),
+    User(Result<UserAuth, Error>),
+}
+
+impl Job {
+    fn failed(&self, error: Error) -> Answer {
+        match self.subject {
+            Subject::Channel(_) => Answer::Channel(Err(error)),
+            Subject::User => Answer::User(Err(error)),
+        }
+    }
+
+    fn auth_request(&self) -> AuthRequest {
+        let channel = match &self.subject {
+            Subject::Channel(name) => name,
+            Subject::User => "",
+        };
+        AuthRequest::attempt_number(&self.socket_id, channel, self.attempt)
+    }
+}
+
+impl Answer {
+    fn is_error(&self) -> bool {
+        match self {
+            Self::Channel(answer) => answer.is_err(),
+            Self::User(answer) => answer.is_err(),
+        }
+    }
+}
+
 /// Under the lock: who is to be asked, and what.
 pub(super) struct Authorizers {
-    default: Option<ChannelAuthorizer>,
-    by_channel: HashMap<ChannelName, ChannelAuthorizer>,
-    waiting: VecDeque<(ChannelAuthorizer, Job)>,
+    default: Option<Answerer>,
+    by_channel: HashMap<ChannelName, Answerer>,
+    user: Option<Answerer>,
+    waiting: VecDeque<(Answerer, Job)>,
     /// A worker collects their questions; no other takes them.
-    collecting: Vec<ChannelAuthorizer>,
+    collecting: Vec<Answerer>,
     /// The questions that are being asked, by worker.
     asking: Vec<Vec<u64>>,
     /// Those that do not hang.
@@ -63,13 +149,21 @@ pub(super) struct Authorizers {
     /// Workers whose authorizer does not come back.
     hanging: usize,
     closed: bool,
+    /// How many questions were asked, and how many of the answers were errors.
+    pub(super) asked: u64,
+    pub(super) failed: u64,
 }
 
 impl Authorizers {
-    pub(super) fn new(default: Option<ChannelAuthorizer>, max_workers: usize) -> Self {
+    pub(super) fn new(
+        default: Option<Answerer>,
+        user: Option<Answerer>,
+        max_workers: usize,
+    ) -> Self {
         Self {
             default,
             by_channel: HashMap::new(),
+            user,
             waiting: VecDeque::new(),
             collecting: Vec::new(),
             asking: Vec::new(),
@@ -77,17 +171,29 @@ impl Authorizers {
             hanging: 0,
             max_workers: max_workers.max(1),
             closed: false,
+            asked: 0,
+            failed: 0,
         }
     }
 
     /// Queues a question. Tells whether another worker is to be started.
     pub(super) fn submit(&mut self, job: Job) -> Result<bool, (Job, Error)> {
-        let Some(authorizer) = self.by_channel.get(&job.channel).or(self.default.as_ref()) else {
-            let message = "no authorizer is set: give the client one with ClientBuilder::authorizer, \
-                           or the channel with private_channel_with and its like";
-            return Err((job, Error::message(ErrorKind::Config, message)));
+        let (answerer, missing) = match &job.subject {
+            Subject::Channel(name) => (
+                self.by_channel.get(name).or(self.default.as_ref()),
+                "no authorizer is set: give the client one with ClientBuilder::authorizer, \
+                 or the channel with private_channel_with and its like",
+            ),
+            Subject::User => (
+                self.user.as_ref(),
+                "no user authenticator is set: give the client one with \
+                 ClientBuilder::user_authenticator, or with Client::signin_with",
+            ),
         };
-        self.waiting.push_back((authorizer.clone(), job));
+        let Some(answerer) = answerer else {
+            return Err((job, Error::message(ErrorKind::Config, missing)));
+        };
+        self.waiting.push_back((answerer.clone(), job));
         let more = self.workers < self.max_workers;
         if more {
             self.workers += 1;
@@ -126,20 +232,25 @@ impl Authorizers {
         }
     }
 
-    pub(super) fn remove(&mut self, channel: &str) -> Option<ChannelAuthorizer> {
+    pub(super) fn remove(&mut self, channel: &str) -> Option<Answerer> {
         self.by_channel.remove(channel)
     }
 
-    /// Takes no more questions. Gives all authorizers, to be interrupted.
-    pub(super) fn close(&mut self) -> Vec<ChannelAuthorizer> {
+    /// Takes no more questions. Gives all who may be asked, to be interrupted.
+    pub(super) fn close(&mut self) -> Vec<Answerer> {
         self.closed = true;
         let own = std::mem::take(&mut self.by_channel).into_values();
-        let asked = std::mem::take(&mut self.waiting).into_iter().map(|(authorizer, _)| authorizer);
-        self.default.take().into_iter().chain(own).chain(asked).collect()
+        let asked = std::mem::take(&mut self.waiting).into_iter().map(|(answerer, _)| answerer);
+        [self.default.take(), self.user.take()]
+            .into_iter()
+            .flatten()
+            .chain(own)
+            .chain(asked)
+            .collect()
     }
 
     /// The next question that no worker is collecting.
-    fn next(&mut self) -> Option<(ChannelAuthorizer, Job)> {
+    fn next(&mut self) -> Option<(Answerer, Job)> {
         let index = self.next_index()?;
         self.waiting.remove(index)
     }
@@ -151,7 +262,7 @@ impl Authorizers {
     }
 
     /// All questions for this authorizer about this connection, up to a limit.
-    fn take_batch(&mut self, authorizer: &ChannelAuthorizer, first: Job) -> Vec<Job> {
+    fn take_batch(&mut self, authorizer: &Answerer, first: Job) -> Vec<Job> {
         let mut batch = vec![first];
         let mut rest = VecDeque::new();
         for (theirs, job) in self.waiting.drain(..) {
@@ -174,7 +285,7 @@ impl Shared {
         channel: &ChannelName,
         authorizer: Arc<dyn Authorizer>,
     ) {
-        let new = ChannelAuthorizer::new(authorizer, &self.settings.tls);
+        let new = Answerer::authorizer(authorizer, &self.settings.tls);
         let old = self.read(|core| match core.authorizers.closed {
             true => Some(new),
             false => core.authorizers.by_channel.insert(channel.clone(), new),
@@ -182,6 +293,21 @@ impl Shared {
         // It is the user's, and so is what happens when it is dropped.
         drop(old);
         self.act(|machine, now| machine.authorizer_changed(channel, now));
+    }
+
+    /// Replaces the authenticator, and signs in with it.
+    pub(crate) fn sign_in_with(self: &Arc<Self>, authenticator: Arc<dyn UserAuthenticator>) {
+        let new = Answerer::authenticator(authenticator, &self.settings.tls);
+        let old = self.act_on(|core, now| {
+            if core.authorizers.closed {
+                return Some(new);
+            }
+            let old = core.authorizers.user.replace(new);
+            core.machine.authenticator_changed(now);
+            old
+        });
+        // It is the user's, and so is what happens when it is dropped.
+        drop(old);
     }
 
     pub(super) fn start_worker(self: &Arc<Self>) {
@@ -198,7 +324,7 @@ impl Shared {
                 _ => VecDeque::new(),
             });
             for (_, job) in waiting {
-                self.answer(&job, Err(error.clone()));
+                self.answer(&job, job.failed(error.clone()));
             }
         }
     }
@@ -206,7 +332,7 @@ impl Shared {
     /// Tells whether it was given up.
     fn run_worker(self: &Arc<Self>) -> bool {
         while let Some((authorizer, job)) = self.read(|core| core.authorizers.next()) {
-            let jobs = match authorizer.window {
+            let jobs = match authorizer.window() {
                 None => vec![job],
                 Some(window) => self.collect(&authorizer, job, window),
             };
@@ -218,7 +344,7 @@ impl Shared {
     }
 
     /// Waits for further questions to the same authorizer.
-    fn collect(&self, authorizer: &ChannelAuthorizer, first: Job, window: Duration) -> Vec<Job> {
+    fn collect(&self, authorizer: &Answerer, first: Job, window: Duration) -> Vec<Job> {
         let deadline = clock::now().checked_add(window);
         let mut core = self.lock();
         core.authorizers.collecting.push(authorizer.clone());
@@ -235,44 +361,55 @@ impl Shared {
     }
 
     /// Tells whether it took so long that this worker was given up.
-    fn authorize(self: &Arc<Self>, authorizer: &ChannelAuthorizer, mut jobs: Vec<Job>) -> bool {
+    fn authorize(self: &Arc<Self>, answerer: &Answerer, mut jobs: Vec<Job>) -> bool {
         // What was given up while it waited need not be asked.
         self.act(|machine, now| {
-            jobs.retain(|job| machine.begin_authorization(&job.channel, job.ticket, now));
+            jobs.retain(|job| match &job.subject {
+                Subject::Channel(name) => machine.begin_authorization(name, job.ticket, now),
+                Subject::User => machine.begin_authentication(job.ticket, now),
+            });
         });
-        let request =
-            |job: &Job| AuthRequest::attempt_number(&job.socket_id, &job.channel, job.attempt);
-        let requests: Vec<_> = jobs.iter().map(request).collect();
-        if requests.is_empty() {
+        if jobs.is_empty() {
             return false;
         }
         let tickets: Vec<_> = jobs.iter().map(|job| job.ticket).collect();
         self.read(|core| core.authorizers.asking.push(tickets.clone()));
-        let ask = || match (authorizer.window, requests.as_slice()) {
-            (None, [request]) => vec![authorizer.authorizer.authorize(request)],
-            (_, requests) => authorizer.authorizer.authorize_many(requests),
-        };
-        let answers = catch_unwind(AssertUnwindSafe(ask)).unwrap_or_else(|_| {
-            let message = "the authorizer panicked";
-            jobs.iter().map(|_| Err(Error::message(ErrorKind::Auth, message))).collect()
+        let answers = catch_unwind(AssertUnwindSafe(|| answerer.ask(&jobs))).unwrap_or_else(|_| {
+            let error = Error::message(ErrorKind::Auth, "the authorizer panicked");
+            jobs.iter().map(|job| job.failed(error.clone())).collect()
         });
-        let given_up = self.read(|core| core.authorizers.came_back(&tickets));
         let mut answers = answers.into_iter();
-        for job in &jobs {
-            self.answer(
-                job,
+        let answers: Vec<_> = jobs
+            .iter()
+            .map(|job| {
                 answers.next().unwrap_or_else(|| {
                     let message = "the authorizer's authorize_many gave too few answers";
-                    Err(Error::message(ErrorKind::Auth, message))
-                }),
-            );
+                    job.failed(Error::message(ErrorKind::Auth, message))
+                })
+            })
+            .collect();
+        let failed = answers.iter().filter(|answer| answer.is_error()).count();
+        let given_up = self.read(|core| {
+            core.authorizers.asked += jobs.len() as u64;
+            core.authorizers.failed += failed as u64;
+            core.authorizers.came_back(&tickets)
+        });
+        for (job, answer) in jobs.iter().zip(answers) {
+            self.answer(job, answer);
         }
         given_up
     }
 
-    fn answer(self: &Arc<Self>, job: &Job, answer: Result<Auth, Error>) {
-        self.act(|machine, now| {
-            machine.handle_authorization(&job.channel, job.ticket, answer, now);
+    fn answer(self: &Arc<Self>, job: &Job, answer: Answer) {
+        self.act(|machine, now| match (&job.subject, answer) {
+            (Subject::Channel(name), Answer::Channel(answer)) => {
+                machine.handle_authorization(name, job.ticket, answer, now);
+            }
+            (Subject::User, Answer::User(answer)) => {
+                machine.handle_authentication(job.ticket, answer, now);
+            }
+            // Answers have the subject of their question.
+            (Subject::Channel(_), Answer::User(_)) | (Subject::User, Answer::Channel(_)) => {}
         });
     }
 }

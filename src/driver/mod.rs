@@ -7,6 +7,7 @@
 mod authorizers;
 mod reader;
 mod routes;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -22,10 +23,11 @@ use crate::protocol::{Config, Machine, Now, Output};
 use crate::transport::{Interrupt, WebSocketConnector};
 use crate::{ChannelStatus, Connection, Connector, Error, Options, Reconnect, Tls, clock};
 
-pub(crate) use authorizers::ChannelAuthorizer;
-use authorizers::{Authorizers, Job};
+pub(crate) use authorizers::Answerer;
+use authorizers::{Authorizers, Job, Subject};
 use routes::{Delivery, Routes};
 pub(crate) use routes::{Place, Routed};
+use stats::{Counts, Tally};
 use threads::Threads;
 
 /// How many rounds of actions a thread of the user's carries out before the timer thread takes over.
@@ -42,13 +44,13 @@ pub(crate) enum Dialer {
 /// What the threads need to know and never change.
 pub(crate) struct Settings {
     pub(crate) machine: Config,
-    pub(crate) options: Options,
     pub(crate) reconnect: Reconnect,
     pub(crate) dialer: Dialer,
     pub(crate) queue: Queue,
     pub(crate) stack_size: Option<usize>,
     /// For every channel that has none of its own.
-    pub(crate) authorizer: Option<ChannelAuthorizer>,
+    pub(crate) authorizer: Option<Answerer>,
+    pub(crate) authenticator: Option<Answerer>,
     pub(crate) max_authorizations: usize,
     pub(crate) tls: Tls,
     /// Whether channels' names must be as Pusher wants them.
@@ -65,6 +67,7 @@ pub(crate) struct Shared {
     changed: Condvar,
     /// The timer thread has something to do earlier than it thought.
     timer: Condvar,
+    counts: Counts,
     settings: Settings,
     origin: Instant,
 }
@@ -72,6 +75,8 @@ pub(crate) struct Shared {
 /// What the lock protects.
 pub(crate) struct Core {
     pub(crate) machine: Machine,
+    /// Where the next dial goes.
+    options: Options,
     routes: Routes,
     link: Option<Link>,
     actions: Vec<Action>,
@@ -92,7 +97,7 @@ struct Link {
 
 /// What to do with the lock released. It may run code of the user's.
 enum Action {
-    Dial { generation: u64, deadline: Duration, interrupt: Interrupt },
+    Dial { generation: u64, deadline: Duration, interrupt: Interrupt, options: Box<Options> },
     HangUp { link: Link, code: u16 },
     Send { generation: u64, connection: Arc<dyn Connection>, frame: String },
     Ask { question: u64, attempt: u32, error: Option<Error> },
@@ -101,22 +106,26 @@ enum Action {
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Settings) -> Arc<Self> {
+    pub(crate) fn new(options: Options, settings: Settings) -> Arc<Self> {
+        let (authorizer, authenticator) =
+            (settings.authorizer.clone(), settings.authenticator.clone());
         let core = Core {
             machine: Machine::new(settings.machine.clone()),
+            options,
             routes: Routes::default(),
             link: None,
             actions: Vec::new(),
             performing: false,
             timer_until: None,
             threads: Threads::default(),
-            authorizers: Authorizers::new(settings.authorizer.clone(), settings.max_authorizations),
+            authorizers: Authorizers::new(authorizer, authenticator, settings.max_authorizations),
         };
         Arc::new(Self {
             core: Mutex::new(core),
             deliveries: Mutex::new(Vec::new()),
             changed: Condvar::new(),
             timer: Condvar::new(),
+            counts: Counts::default(),
             settings,
             origin: clock::now(),
         })
@@ -143,20 +152,28 @@ impl Shared {
 
     /// Gives the machine an input, and sees to all that follows from it.
     pub(crate) fn act<R>(self: &Arc<Self>, input: impl FnOnce(&mut Machine, Now) -> R) -> R {
+        self.act_on(|core, now| input(&mut core.machine, now))
+    }
+
+    /// As [`Self::act`], for what the machine and the rest must learn at once.
+    fn act_on<R>(self: &Arc<Self>, input: impl FnOnce(&mut Core, Now) -> R) -> R {
         let mut overflowing = Vec::new();
+        let mut tally = Tally::default();
         let (result, idle) = {
             let mut deliveries = self.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
             let (result, idle) = {
                 let mut core = self.lock();
                 let now = self.now();
-                let result = input(&mut core.machine, now);
+                let result = input(&mut core, now);
                 core.settle(&mut deliveries, now);
                 self.wake(&mut core);
                 (result, core.actions.is_empty())
             };
-            overflowing.extend(deliveries.drain(..).filter_map(Delivery::deliver));
+            let news = deliveries.drain(..);
+            overflowing.extend(news.filter_map(|delivery| delivery.deliver(&mut tally)));
             (result, idle)
         };
+        self.counts.delivered(tally);
         for what in overflowing {
             log::warn!(
                 "a binding to {what} is full: values are dropped until its consumer catches up"
@@ -215,8 +232,8 @@ impl Shared {
 
     fn carry_out(self: &Arc<Self>, action: Action) {
         match action {
-            Action::Dial { generation, deadline, interrupt } => {
-                self.start_reader(generation, deadline, interrupt);
+            Action::Dial { generation, deadline, interrupt, options } => {
+                self.start_reader(generation, deadline, interrupt, options);
             }
             Action::HangUp { link, code } => {
                 link.interrupt.interrupt();
@@ -226,6 +243,7 @@ impl Shared {
             }
             Action::Send { generation, connection, frame } => {
                 reader::trace_frame("out", &frame);
+                self.counts.sent(frame.len());
                 if let Err(error) = connection.send(&frame) {
                     connection.close(1000);
                     self.act(|machine, now| machine.handle_lost(generation, error, now));
@@ -264,6 +282,17 @@ impl Shared {
                 }
             };
         }
+    }
+
+    /// The next dial, which is at once if there is a connection, goes where these options say.
+    pub(crate) fn switch(self: &Arc<Self>, options: Options) {
+        let old = self.act_on(|core, now| {
+            let old = std::mem::replace(&mut core.options, options);
+            core.machine.switch(now);
+            old
+        });
+        // A function in them is the user's, and so is what happens when it is dropped.
+        drop(old);
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -332,11 +361,24 @@ impl Drop for Performing<'_> {
 
 impl Core {
     /// Nobody has the channel in hand any more. Gives the authorizer that was only its own.
-    fn retire(&mut self, channel: &str) -> Option<ChannelAuthorizer> {
+    fn retire(&mut self, channel: &str) -> Option<Answerer> {
         self.machine.retire(channel);
         match self.machine.channel_status(channel) {
             ChannelStatus::Idle => self.authorizers.remove(channel),
             _ => None,
+        }
+    }
+
+    fn submit(&mut self, job: Job, now: Now) {
+        match self.authorizers.submit(job) {
+            Ok(true) => self.actions.push(Action::StartWorker),
+            Ok(false) => {}
+            Err((Job { subject: Subject::Channel(name), ticket, .. }, error)) => {
+                self.machine.handle_authorization(&name, ticket, Err(error), now);
+            }
+            Err((Job { subject: Subject::User, ticket, .. }, error)) => {
+                self.machine.handle_authentication(ticket, Err(error), now);
+            }
         }
     }
 
@@ -349,7 +391,8 @@ impl Core {
                     let interrupt = Interrupt::default();
                     self.link =
                         Some(Link { generation, interrupt: interrupt.clone(), connection: None });
-                    self.actions.push(Action::Dial { generation, deadline, interrupt });
+                    let options = Box::new(self.options.clone());
+                    self.actions.push(Action::Dial { generation, deadline, interrupt, options });
                 }
                 Output::HangUp { generation, code } => {
                     if let Some(link) = self.link.take_if(|link| link.generation == generation) {
@@ -366,15 +409,11 @@ impl Core {
                     self.actions.push(Action::Ask { question, attempt, error });
                 }
                 Output::Authorize { ticket, channel, socket_id, attempt } => {
-                    let job = Job { ticket, channel, socket_id, attempt };
-                    match self.authorizers.submit(job) {
-                        Ok(true) => self.actions.push(Action::StartWorker),
-                        Ok(false) => {}
-                        Err((job, error)) => {
-                            let (channel, ticket) = (&job.channel, job.ticket);
-                            self.machine.handle_authorization(channel, ticket, Err(error), now);
-                        }
-                    }
+                    let subject = Subject::Channel(channel);
+                    self.submit(Job { ticket, subject, socket_id, attempt }, now);
+                }
+                Output::Authenticate { ticket, socket_id, attempt } => {
+                    self.submit(Job { ticket, subject: Subject::User, socket_id, attempt }, now);
                 }
                 Output::Abandon { ticket } => {
                     if self.authorizers.abandon(ticket) {

@@ -4,10 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::stats::Received;
 use super::{Dialer, Link, Shared};
 use crate::redact::redact;
 use crate::transport::Interrupt;
-use crate::{Connection, Error, ErrorKind, Event, Message};
+use crate::{Connection, Error, ErrorKind, Event, Message, Options};
 
 const FRAMES: &str = "pusher_channels::frames";
 
@@ -24,11 +25,12 @@ impl Shared {
         generation: u64,
         deadline: Duration,
         interrupt: Interrupt,
+        options: Box<Options>,
     ) {
         let started = self.start_timer().and_then(|()| {
             self.spawn("pusher-reader", move |shared| {
                 let _report = ReportPanic { shared, generation };
-                let lost = shared.run_reader(generation, deadline, &interrupt);
+                let lost = shared.run_reader(generation, deadline, &interrupt, options);
                 // Dropped with the lock released: the connection may be the user's.
                 drop(shared.take_link(generation));
                 if let Some(error) = lost {
@@ -47,8 +49,11 @@ impl Shared {
         generation: u64,
         deadline: Duration,
         interrupt: &Interrupt,
+        options: Box<Options>,
     ) -> Option<Error> {
-        let connection = match self.dial(deadline, interrupt) {
+        let dialled = self.dial(deadline, interrupt, &options);
+        drop(options);
+        let connection = match dialled {
             Ok(connection) => connection,
             Err(error) => return Some(error),
         };
@@ -91,18 +96,14 @@ impl Shared {
         &self,
         deadline: Duration,
         interrupt: &Interrupt,
+        options: &Options,
     ) -> Result<Arc<dyn Connection>, Error> {
-        let settings = &self.settings;
         // The function behind `Options::custom` is the user's.
-        let url =
-            catch_unwind(AssertUnwindSafe(|| settings.options.to_url())).unwrap_or_else(|_| {
-                Err(Error::message(
-                    ErrorKind::Config,
-                    "the function given to Options::custom panicked",
-                ))
-            })?;
+        let url = catch_unwind(AssertUnwindSafe(|| options.to_url())).unwrap_or_else(|_| {
+            Err(Error::message(ErrorKind::Config, "the function given to Options::custom panicked"))
+        })?;
         let deadline = self.instant(deadline);
-        match &settings.dialer {
+        match &self.settings.dialer {
             Dialer::BuiltIn(connector) => Ok(Arc::new(connector.dial(&url, deadline, interrupt)?)),
             Dialer::Custom(connector) => Ok(Arc::from(connector.connect(&url, deadline)?)),
         }
@@ -115,11 +116,14 @@ impl Shared {
         messages: &mut Vec<Message>,
     ) -> Option<(Option<u16>, String)> {
         let mut closed = None;
+        let mut received = Received::default();
         let events: Vec<Result<Event, Error>> = messages
             .drain(..)
             .filter_map(|message| match message {
                 Message::Text(text) => {
                     trace_frame("in", &text);
+                    received.frames += 1;
+                    received.bytes += text.len() as u64;
                     Some(Event::parse(text))
                 }
                 Message::Close(code, reason) => {
@@ -128,6 +132,7 @@ impl Shared {
                 }
             })
             .collect();
+        self.counts.received(received);
         self.act(|machine, now| {
             for event in events {
                 match event {

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::stats::Tally;
 use crate::binding::{Binding, Counter, Queue, Sink};
 use crate::event::ChannelName;
-use crate::protocol::{ChannelNotice, Notice};
-use crate::{Error, Event, Gap, Member, StateChange};
+use crate::protocol::{ChannelNotice, Notice, USER_CHANNEL_PREFIX, UserNotice};
+use crate::{Error, Event, Gap, Member, StateChange, UserData, WatchlistEvent};
 
 /// The sinks of one place. It is copied on change, so that delivery needs no lock.
 #[derive(Debug)]
@@ -35,6 +36,15 @@ struct ChannelRoutes {
     handles: usize,
 }
 
+/// The bindings of the signed-in user.
+#[derive(Debug, Default)]
+struct UserRoutes {
+    events: Events,
+    watchlist: List<WatchlistEvent>,
+    signed_in: List<UserData>,
+    errors: List<Error>,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     events: Events,
@@ -42,6 +52,7 @@ pub(crate) struct Routes {
     connected: List<String>,
     errors: List<Error>,
     channels: HashMap<ChannelName, ChannelRoutes>,
+    user: UserRoutes,
     closed: bool,
 }
 
@@ -63,6 +74,9 @@ pub(crate) enum Place {
     Undecryptable(ChannelName),
     /// Of a channel: members that have left.
     Removed(ChannelName),
+    /// Of the user: their one list of that type, or all events.
+    User,
+    UserEvent(Box<str>),
 }
 
 /// A type that can be bound to.
@@ -80,6 +94,8 @@ impl Routed for Event {
             Place::ChannelEvent(channel, name) => {
                 routes.channel(channel).events.by_name.entry(name.clone()).or_default()
             }
+            Place::User => &mut routes.user.events.all,
+            Place::UserEvent(name) => routes.user.events.by_name.entry(name.clone()).or_default(),
             Place::Undecryptable(_) | Place::Removed(_) => return None,
         })
     }
@@ -91,7 +107,11 @@ impl Routed for Error {
             Place::Client => Some(&mut routes.errors),
             Place::Channel(channel) => Some(&mut routes.channel(channel).errors),
             Place::Undecryptable(channel) => Some(&mut routes.channel(channel).undecryptable),
-            Place::ClientEvent(_) | Place::ChannelEvent(..) | Place::Removed(_) => None,
+            Place::User => Some(&mut routes.user.errors),
+            Place::ClientEvent(_)
+            | Place::ChannelEvent(..)
+            | Place::UserEvent(_)
+            | Place::Removed(_) => None,
         }
     }
 }
@@ -108,16 +128,18 @@ impl Routed for Member {
 
 /// Types that hang in one place of the client only.
 macro_rules! routed_on_client {
-    ($type:ty, $field:ident) => {
+    ($type:ty, $($field:ident).+) => {
         impl Routed for $type {
             fn list<'a>(routes: &'a mut Routes, _: &Place) -> Option<&'a mut List<Self>> {
-                Some(&mut routes.$field)
+                Some(&mut routes.$($field).+)
             }
         }
     };
 }
 routed_on_client!(StateChange, states);
 routed_on_client!(String, connected);
+routed_on_client!(WatchlistEvent, user.watchlist);
+routed_on_client!(UserData, user.signed_in);
 
 /// Types that hang in one place of a channel only.
 macro_rules! routed_on_channel {
@@ -167,10 +189,16 @@ impl Routes {
         }
         let left = T::list(self, place)?.remove(counter);
         match place {
-            Place::Client => None,
+            Place::Client | Place::User => None,
             Place::ClientEvent(name) => {
                 if !left {
                     self.events.by_name.remove(name);
+                }
+                None
+            }
+            Place::UserEvent(name) => {
+                if !left {
+                    self.user.events.by_name.remove(name);
                 }
                 None
             }
@@ -210,6 +238,14 @@ impl Routes {
         *self = Self { closed: true, ..Self::default() };
     }
 
+    /// The bindings to the events of a channel, or of the user, to whom servers send by a channel.
+    fn events_of(&self, channel: &str) -> Option<&Events> {
+        match self.channels.get(channel) {
+            None if channel.starts_with(USER_CHANNEL_PREFIX) => Some(&self.user.events),
+            routes => routes.map(|routes| &routes.events),
+        }
+    }
+
     /// Finds who gets a notice.
     pub(super) fn route(&self, notice: Notice) -> Delivery {
         match notice {
@@ -220,11 +256,20 @@ impl Routes {
             Notice::Error(error) => Delivery::Error(error, self.errors.snapshot()),
             Notice::Event(event) => {
                 let [named, all] = self.events.matching(&event);
-                let channel = event.channel().and_then(|name| self.channels.get(name));
+                let events = event.channel().and_then(|name| self.events_of(name));
                 let [channel_named, channel_all] =
-                    channel.map(|routes| routes.events.matching(&event)).unwrap_or_default();
+                    events.map(|events| events.matching(&event)).unwrap_or_default();
                 Delivery::Event(event, [channel_named, channel_all, named, all])
             }
+            Notice::User(notice) => match notice {
+                UserNotice::SignedIn(user) => {
+                    Delivery::SignedIn(user, self.user.signed_in.snapshot())
+                }
+                UserNotice::Failed(error) => Delivery::Error(error, self.user.errors.snapshot()),
+                UserNotice::Watchlist(event) => {
+                    Delivery::Watchlist(event, self.user.watchlist.snapshot())
+                }
+            },
             Notice::Channel(name, notice) => {
                 let routes = self.channels.get(&name);
                 match notice {
@@ -316,30 +361,44 @@ pub(super) enum Delivery {
     Count(u64, Option<Snapshot<u64>>),
     Gap(Gap, Option<Snapshot<Gap>>),
     Member(Member, Option<Snapshot<Member>>),
+    SignedIn(UserData, Option<Snapshot<UserData>>),
+    Watchlist(WatchlistEvent, Option<Snapshot<WatchlistEvent>>),
 }
 
 impl Delivery {
     /// Queues it everywhere, without waiting. Gives the name of what has begun to overflow, if anything has.
-    pub(super) fn deliver(self) -> Option<String> {
-        fn hand<T: Clone>(value: &T, sinks: Option<Snapshot<T>>) -> bool {
-            let sinks = sinks.iter().flat_map(|sinks| sinks.iter());
-            // Every sink gets it: `any` would stop at the first that overflows.
-            sinks.fold(false, |overflowed, sink| sink.push(value.clone()) | overflowed)
-        }
+    pub(super) fn deliver(self, tally: &mut Tally) -> Option<String> {
+        let mut other = Tally::default();
         let (overflowed, what) = match self {
-            Self::State(change, sinks) => (hand(&change, sinks), "state changes"),
-            Self::Connected(socket_id, sinks) => (hand(&socket_id, sinks), "connections"),
-            Self::Error(error, sinks) => (hand(&error, sinks), "errors"),
-            Self::Count(count, sinks) => (hand(&count, sinks), "subscription counts"),
-            Self::Gap(gap, sinks) => (hand(&gap, sinks), "gaps"),
-            Self::Member(member, sinks) => (hand(&member, sinks), "members"),
+            Self::State(change, sinks) => (other.hand(&change, sinks), "state changes"),
+            Self::Connected(socket_id, sinks) => (other.hand(&socket_id, sinks), "connections"),
+            Self::Error(error, sinks) => (other.hand(&error, sinks), "errors"),
+            Self::Count(count, sinks) => (other.hand(&count, sinks), "subscription counts"),
+            Self::Gap(gap, sinks) => (other.hand(&gap, sinks), "gaps"),
+            Self::Member(member, sinks) => (other.hand(&member, sinks), "members"),
+            Self::SignedIn(user, sinks) => (other.hand(&user, sinks), "sign-ins"),
+            Self::Watchlist(event, sinks) => (other.hand(&event, sinks), "watchlist events"),
             Self::Event(event, lists) => {
                 let overflowed = lists
                     .into_iter()
-                    .fold(false, |overflowed, sinks| hand(&event, sinks) | overflowed);
+                    .fold(false, |overflowed, sinks| tally.hand(&event, sinks) | overflowed);
                 return overflowed.then(|| format!("{:.100}", event.name()));
             }
         };
         overflowed.then(|| what.to_owned())
+    }
+}
+
+impl Tally {
+    /// Tells whether a queue has begun to overflow.
+    fn hand<T: Clone>(&mut self, value: &T, sinks: Option<Snapshot<T>>) -> bool {
+        let mut overflowed = false;
+        for sink in sinks.iter().flat_map(|sinks| sinks.iter()) {
+            let pushed = sink.push(value.clone());
+            self.queued += u64::from(pushed.queued);
+            self.dropped += pushed.dropped;
+            overflowed |= pushed.began_to_overflow;
+        }
+        overflowed
     }
 }

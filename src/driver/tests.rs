@@ -23,26 +23,29 @@ fn looking_up() -> (Client, mpsc::Sender<()>) {
         let _ = held.lock().unwrap().recv();
         Err(std::io::ErrorKind::NotFound.into())
     }));
-    let client = Client::start(Shared::new(Settings {
+    let options = Options::host("name.example", "key").tls(false);
+    let settings = Settings {
         machine: Config {
             activity_timeout: MINUTE,
             pong_timeout: MINUTE,
             connect_timeout: MINUTE,
             subscribe_timeout: MINUTE,
+            signin_timeout: MINUTE,
             policy: Policy::Never,
             client_event_limit: None,
             seed: 0,
         },
-        options: Options::host("name.example", "key").tls(false),
         reconnect: Reconnect::never(),
         dialer: Dialer::BuiltIn(connector),
         queue: Queue::default(),
         stack_size: None,
         authorizer: None,
+        authenticator: None,
         max_authorizations: 1,
         tls: Tls::default(),
         check_names: true,
-    }));
+    };
+    let client = Client::start(Shared::new(options, settings));
     client.connect();
     wait.recv_timeout(10 * AT_ONCE).unwrap();
     (client, release)

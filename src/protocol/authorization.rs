@@ -12,6 +12,7 @@ use super::channels::{Question, Status};
 use super::connection::Phase;
 use super::frame::{self, Refusal};
 use super::name::ChannelKind;
+use super::user::Whose;
 use super::{ChannelNotice, Machine, Notice, Now, Output, presence};
 use crate::{Auth, Error, ErrorKind};
 
@@ -23,10 +24,16 @@ const RETRY: Policy = Policy::Backoff {
 };
 
 /// So many times `subscribe_timeout` a question may wait for others to be answered before it.
-const QUEUE_PATIENCE: u32 = 10;
+pub(super) const QUEUE_PATIENCE: u32 = 10;
 
 /// The longest wait that an endpoint may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+
+/// How long after this failure of attempt number `attempt` the next one is made.
+pub(super) fn retry_wait(attempt: u32, error: &Error, random: f64) -> Duration {
+    let wait = RETRY.plain_wait(attempt, random).unwrap_or_default();
+    wait.max(error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER))
+}
 
 impl Machine {
     /// Does what is next for a channel that is wanted and not subscribed.
@@ -117,7 +124,7 @@ impl Machine {
         match &channel.status {
             Status::Authorizing(question) if question.ticket == ticket => {
                 let attempt = question.attempt;
-                match answer.and_then(|auth| self.use_authorization(name, &auth, now)) {
+                match answer.and_then(|auth| self.use_authorization(name, auth, now)) {
                     Ok(()) => {}
                     Err(error) => self.authorization_failed(name, attempt, error, now),
                 }
@@ -126,34 +133,54 @@ impl Machine {
         }
     }
 
-    fn use_authorization(&mut self, name: &str, auth: &Auth, now: Now) -> Result<(), Error> {
+    fn use_authorization(&mut self, name: &str, auth: Auth, now: Now) -> Result<(), Error> {
+        let whose = self.whose_connection();
         let Some(channel) = self.channels.get_mut(name) else {
             return Ok(());
         };
         match channel.kind {
             ChannelKind::Public | ChannelKind::Private => {}
             ChannelKind::Presence => {
-                let Some(channel_data) = &auth.channel_data else {
-                    let deadline = now.mono.saturating_add(self.config.subscribe_timeout);
-                    self.channels.set(name, Status::AwaitingUser(deadline));
-                    return Ok(());
-                };
-                channel.me = presence::own_id(channel_data);
-                if channel.me.is_none() {
-                    let message = "the authorizer's channel_data is no JSON with a user_id";
-                    return Err(Error::message(ErrorKind::Auth, message));
-                }
+                channel.me = Some(match (&auth.channel_data, whose) {
+                    (Some(channel_data), _) => presence::own_id(channel_data).ok_or_else(|| {
+                        let message = "the authorizer's channel_data is no JSON with a user_id";
+                        Error::message(ErrorKind::Auth, message)
+                    })?,
+                    (None, Whose::User(id)) => id,
+                    (None, Whose::Nobody(error)) => return Err(left_to_nobody(&error)),
+                    (None, Whose::NotYet) => {
+                        let until = now.mono.saturating_add(self.config.subscribe_timeout);
+                        let auth = Box::new(auth);
+                        self.channels.set(name, Status::AwaitingUser { until, auth });
+                        return Ok(());
+                    }
+                });
             }
             #[cfg(not(feature = "encrypted"))]
             ChannelKind::PrivateEncrypted => {}
             #[cfg(feature = "encrypted")]
             ChannelKind::PrivateEncrypted => {
-                channel.sealed.set_key(key(auth)?, now.mono);
+                channel.sealed.set_key(key(&auth)?, now.mono);
                 self.unseal(name, now);
             }
         }
-        self.send_subscribe(name, Some(auth), now);
+        self.send_subscribe(name, Some(&auth), now);
         Ok(())
+    }
+
+    /// The user is signed in: goes on with the presence channels whose authorizer leaves it to that.
+    pub(super) fn join_as_user(&mut self, now: Now) {
+        for (name, auth) in self.channels.left_to_the_user() {
+            if let Err(error) = self.use_authorization(&name, auth, now) {
+                self.fail_channel(&name, error);
+            }
+        }
+    }
+
+    pub(super) fn fail_those_left_to_the_user(&mut self, why: &Error) {
+        for (name, _) in self.channels.left_to_the_user() {
+            self.fail_channel(&name, left_to_nobody(why));
+        }
     }
 
     /// What may pass is tried again; what will not waits for the user.
@@ -161,9 +188,8 @@ impl Machine {
         if !error.is_retryable() {
             return self.fail_channel(name, error);
         }
-        let wait = RETRY.plain_wait(attempt, self.random.f64()).unwrap_or_default();
-        let asked_for = error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER);
-        let until = now.mono.saturating_add(wait.max(asked_for));
+        let wait = retry_wait(attempt, &error, self.random.f64());
+        let until = now.mono.saturating_add(wait);
         let attempt = attempt.saturating_add(1);
         self.channels.set(name, Status::Postponed { until, attempt });
         self.tell_failure(name, error.on_channel(name));
@@ -196,8 +222,9 @@ impl Machine {
                 self.push(Output::Abandon { ticket });
                 self.fail_channel(name, late("the authorizer did not answer"));
             }
-            Status::AwaitingUser(at) if *at <= now.mono => {
-                let message = "the authorizer gave no channel_data, and no user is signed in";
+            Status::AwaitingUser { until, .. } if *until <= now.mono => {
+                let message =
+                    "the authorizer gave no channel_data, and no user is signed in: call signin()";
                 self.fail_channel(name, Error::message(ErrorKind::Auth, message));
             }
             Status::Postponed { until, attempt } if *until <= now.mono => {
@@ -236,13 +263,21 @@ impl Machine {
         let mut pending = self.channels.pending();
         match (refusal.code, pending.next(), pending.next()) {
             (Some(4009), Some((name, channel)), None)
-                if channel.kind != ChannelKind::Public && !self.triggered =>
+                if channel.kind != ChannelKind::Public
+                    && !self.triggered
+                    && !self.user.is_pending() =>
             {
                 Some(name.to_string())
             }
             _ => None,
         }
     }
+}
+
+/// For a presence channel without `channel_data`.
+fn left_to_nobody(why: &Error) -> Error {
+    let message = "the authorizer gave no channel_data, and the sign-in failed";
+    Error::message(ErrorKind::Auth, message).caused_by(why.clone())
 }
 
 #[cfg(feature = "encrypted")]

@@ -9,7 +9,7 @@ use super::name::ChannelKind;
 use super::sealed::Sealed;
 use crate::event::ChannelName;
 use crate::members::Members;
-use crate::{ChannelStatus, Error};
+use crate::{Auth, ChannelStatus, Error};
 
 #[derive(Debug)]
 pub(super) struct Channel {
@@ -55,7 +55,10 @@ pub(super) enum Status {
         attempt: u32,
     },
     /// The authorizer leaves it to the signed-in user, who is awaited until then.
-    AwaitingUser(Duration),
+    AwaitingUser {
+        until: Duration,
+        auth: Box<Auth>,
+    },
     /// The subscribe frame is out; the answer is due at the deadline.
     Sent(Duration),
     Subscribed,
@@ -111,9 +114,9 @@ impl Channel {
     fn deadline(&self) -> Option<Duration> {
         let status = match &self.status {
             Status::Authorizing(question) => Some(question.deadline),
-            Status::Postponed { until: at, .. } | Status::AwaitingUser(at) | Status::Sent(at) => {
-                Some(*at)
-            }
+            Status::Postponed { until: at, .. }
+            | Status::AwaitingUser { until: at, .. }
+            | Status::Sent(at) => Some(*at),
             Status::Idle | Status::Subscribed | Status::Failed(_) => None,
         };
         #[cfg(feature = "encrypted")]
@@ -155,7 +158,7 @@ impl Channels {
             Status::Idle
             | Status::Authorizing(_)
             | Status::Postponed { .. }
-            | Status::AwaitingUser(_) => false,
+            | Status::AwaitingUser { .. } => false,
             Status::Sent(_) | Status::Subscribed => true,
             // No answer is no refusal: the server may have it all the same.
             Status::Failed(error) => asked && error.is_timeout(),
@@ -239,6 +242,24 @@ impl Channels {
         self.table.iter().filter(|(_, channel)| matches!(channel.status, Status::Sent(_)))
     }
 
+    /// Whether an answer of the server's about an authorized channel is due.
+    pub(super) fn has_pending_authorized(&self) -> bool {
+        self.pending().any(|(_, channel)| channel.kind != ChannelKind::Public)
+    }
+
+    /// The presence channels whose authorizer leaves it to the signed-in user, in the order in which
+    /// they were asked for, and its answers.
+    pub(super) fn left_to_the_user(&self) -> Vec<(ChannelName, Auth)> {
+        let mut left: Vec<_> = (self.table.iter())
+            .filter_map(|(name, channel)| match &channel.status {
+                Status::AwaitingUser { auth, .. } => Some((channel.order, name, auth)),
+                _ => None,
+            })
+            .collect();
+        left.sort_unstable_by_key(|&(order, ..)| order);
+        left.into_iter().map(|(_, name, auth)| (name.clone(), (**auth).clone())).collect()
+    }
+
     /// Whether what the server says about the subscription is about an earlier one, since this one
     /// was not sent yet.
     pub(super) fn is_unasked(&self, name: &str) -> bool {
@@ -308,7 +329,7 @@ impl Channels {
             Status::Idle
             | Status::Authorizing(_)
             | Status::Postponed { .. }
-            | Status::AwaitingUser(_)
+            | Status::AwaitingUser { .. }
             | Status::Sent(_) => ChannelStatus::Pending,
         }
     }

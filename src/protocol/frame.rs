@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{Auth, Error, ErrorKind, Event};
+use crate::{Auth, Error, ErrorKind, Event, UserAuth};
 
 pub(super) const PING: &str = r#"{"event":"pusher:ping","data":{}}"#;
 pub(super) const PONG: &str = r#"{"event":"pusher:pong","data":{}}"#;
@@ -26,6 +26,11 @@ pub(super) fn subscribe(channel: &str, auth: Option<&Auth>) -> String {
 
 pub(super) fn unsubscribe(channel: &str) -> String {
     format!(r#"{{"event":"pusher:unsubscribe","data":{{"channel":{}}}}}"#, Value::from(channel))
+}
+
+pub(super) fn signin(auth: &UserAuth) -> String {
+    let (auth, user_data) = (Value::from(auth.auth.as_str()), Value::from(auth.user_data.as_str()));
+    format!(r#"{{"event":"pusher:signin","data":{{"auth":{auth},"user_data":{user_data}}}}}"#)
 }
 
 /// Servers forward the data as it is sent, and one of them takes nothing but JSON that is no string.

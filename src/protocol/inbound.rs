@@ -7,7 +7,7 @@ use super::connection::Phase;
 use super::frame::{self, Established, Refusal};
 use super::name::ChannelKind;
 use super::presence;
-use super::{ChannelNotice, Machine, Notice, Now};
+use super::{ChannelNotice, Machine, Notice, Now, USER_CHANNEL_PREFIX};
 use crate::{Error, Event};
 
 impl Machine {
@@ -78,6 +78,11 @@ impl Machine {
             "pusher_internal:subscription_count" => self.handle_count(event),
             "pusher_internal:member_added" => self.handle_member_added(event),
             "pusher_internal:member_removed" => self.handle_member_removed(event),
+            "pusher_internal:watchlist_events" => self.handle_watchlist(&event),
+            "pusher:signin_success" => {
+                self.handle_signin_success(&event, now);
+                self.deliver(event);
+            }
             name if name.starts_with("pusher_internal:") => {
                 let text = format!("ignored {name:.60}");
                 self.log(Level::Debug, || text);
@@ -94,6 +99,7 @@ impl Machine {
         self.log(Level::Warn, || error.to_string());
         match self.channel_meant(&refusal) {
             Some(name) => self.fail_channel(&name, error),
+            None if self.refuses_signin(&refusal, &error, now) => {}
             None => {
                 // From 4300 on the frame is about one request and never announces a close.
                 let may_end_it = matches!(refusal.code, Some(4000..=4299));
@@ -114,15 +120,15 @@ impl Machine {
         }
         let error = refusal.error("the server refused the subscription");
         match &refusal.channel {
-            Some(name) => self.fail_channel(name, error),
-            None => self.notify(Notice::Error(error)),
+            Some(name) if !is_users(name) => self.fail_channel(name, error),
+            _ => self.notify(Notice::Error(error)),
         }
         self.deliver(event.renamed("pusher:subscription_error"));
     }
 
     fn handle_confirmation(&mut self, event: Event, now: Now) {
         if let Some(name) = event.channel() {
-            if self.channels.is_unasked(name) {
+            if self.channels.is_unasked(name) || is_users(name) {
                 return;
             }
             // Resumed is told before the events that follow; a repeated confirmation is told as it is.
@@ -199,6 +205,7 @@ impl Machine {
                 return;
             }
         }
+        self.handle_bare_watchlist(&event);
         self.deliver(event);
     }
 
@@ -207,6 +214,12 @@ impl Machine {
             self.notify(Notice::Event(event));
         }
     }
+}
+
+/// Servers send to the signed-in user through it, whether or not it was subscribed to. Nothing is kept
+/// of its subscription, and all that comes on it is delivered.
+fn is_users(channel: &str) -> bool {
+    channel.starts_with(USER_CHANNEL_PREFIX)
 }
 
 /// Such events are never encrypted, and their names are not free for users.

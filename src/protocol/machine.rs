@@ -10,6 +10,7 @@ use super::channels::Channels;
 use super::client_events::Bucket;
 use super::connection::{Due, Live, Phase};
 use super::frame::{self, Established};
+use super::user::SignIn;
 use super::{ChannelNotice, Notice, Now, Output};
 use crate::{ChannelStatus, Error, ErrorKind, Gap, Members, State, StateChange};
 
@@ -28,6 +29,7 @@ pub(crate) struct Config {
     pub(crate) pong_timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) subscribe_timeout: Duration,
+    pub(crate) signin_timeout: Duration,
     pub(crate) policy: Policy,
     /// How many client events a second the user may send.
     pub(crate) client_event_limit: Option<u32>,
@@ -39,10 +41,15 @@ pub(crate) struct Config {
 pub(crate) struct Machine {
     pub(super) config: Config,
     state: State,
+    /// Since when.
+    state_since: Option<Now>,
     pub(super) phase: Phase,
     /// Counts the dials; the present one is current in `Opening` and `Live` only.
     generation: u64,
+    /// How many of them were established.
+    connections: u64,
     pub(super) channels: Channels,
+    pub(super) user: SignIn,
     attempts: u32,
     questions: u64,
     /// Counts the questions to authorizers.
@@ -68,9 +75,12 @@ impl Machine {
         Self {
             random: fastrand::Rng::with_seed(config.seed),
             state: State::Initialized,
+            state_since: None,
             phase: Phase::Idle,
             generation: 0,
+            connections: 0,
             channels: Channels::default(),
+            user: SignIn::default(),
             attempts: 0,
             questions: 0,
             tickets: 0,
@@ -92,6 +102,23 @@ impl Machine {
 
     pub(crate) fn state(&self) -> State {
         self.state
+    }
+
+    /// For how long the state has been what it is; zero before the first change.
+    pub(crate) fn state_for(&self, now: Now) -> Duration {
+        self.state_since.map(|since| now.since(since)).unwrap_or_default()
+    }
+
+    pub(crate) fn dials(&self) -> u64 {
+        self.generation
+    }
+
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections
+    }
+
+    pub(crate) fn attempt(&self) -> u32 {
+        self.attempts
     }
 
     pub(crate) fn socket_id(&self) -> Option<&str> {
@@ -177,6 +204,14 @@ impl Machine {
         self.attempts = 0;
         self.dial(now);
         self.set_state(State::Reconnecting, None, Some(Duration::ZERO));
+    }
+
+    /// The server is another one from now on.
+    pub(crate) fn switch(&mut self, now: Now) {
+        self.observe(now);
+        if !matches!(self.phase, Phase::Idle) {
+            self.reconnect(now);
+        }
     }
 
     /// Ends everything, for good.
@@ -296,6 +331,7 @@ impl Machine {
             Phase::Waiting { until } if *until <= now.mono => self.dial(now),
             Phase::Idle | Phase::Opening { .. } | Phase::Waiting { .. } | Phase::Asking { .. } => {}
         }
+        self.handle_user_deadline(now);
         while let Some(name) = self.channels.overdue(now.mono) {
             self.handle_channel_deadline(&name, now);
         }
@@ -315,7 +351,7 @@ impl Machine {
             Phase::Live(live) => Some(live.deadline()),
             Phase::Waiting { until } => Some(*until),
         };
-        [connection, self.channels.deadline()].into_iter().flatten().min()
+        [connection, self.user.deadline(), self.channels.deadline()].into_iter().flatten().min()
     }
 
     /// Whether anything that somebody may be waiting for has changed since this was last asked.
@@ -365,9 +401,12 @@ impl Machine {
         let socket_id = established.socket_id;
         let live = Live::new(socket_id.clone(), activity, self.config.pong_timeout, now);
         self.phase = Phase::Live(live);
+        self.connections += 1;
         self.set_state(State::Connected, None, None);
         self.notify(Notice::Connected(socket_id));
         self.triggered = false;
+        // Before the channels: some of them may be left to the user.
+        self.sign_in_again(now);
         for name in self.channels.wanted() {
             self.join(&name, now);
         }
@@ -432,6 +471,7 @@ impl Machine {
             }
         };
         self.channels.connection_lost(last_sign);
+        self.user.connection_lost();
         #[cfg(feature = "encrypted")]
         for name in self.channels.wanted() {
             self.unseal(&name, now);
@@ -446,6 +486,7 @@ impl Machine {
                 (error, false)
             }
         };
+        self.lose_user(&error);
         self.forget_connection(now);
         if was_stable {
             self.attempts = 0;
@@ -481,6 +522,10 @@ impl Machine {
 
     fn set_state(&mut self, current: State, cause: Option<Error>, retry_in: Option<Duration>) {
         let previous = std::mem::replace(&mut self.state, current);
+        if previous != current {
+            // Every input has passed by `observe` with its time.
+            self.state_since = self.last_seen;
+        }
         self.changed = true;
         if !matches!(current, State::Failed | State::Reconnecting) {
             self.failure = None;
@@ -494,6 +539,11 @@ impl Machine {
         });
         let change = StateChange { previous, current, cause, retry_in, attempt };
         self.notify(Notice::State(change));
+    }
+
+    /// Something that somebody may be waiting for has changed.
+    pub(super) fn mark_changed(&mut self) {
+        self.changed = true;
     }
 
     pub(super) fn push(&mut self, output: Output) {

@@ -29,6 +29,7 @@ mod presence;
 mod sealed;
 #[cfg(test)]
 mod tests;
+mod user;
 
 use std::time::Duration;
 
@@ -38,7 +39,8 @@ pub(crate) use crypto::Key;
 pub(crate) use envelope::{Data, Envelope, Text, unescape};
 pub(crate) use machine::{Config, Machine};
 pub(crate) use name::{ChannelKind, check_channel};
-pub(crate) use output::{ChannelNotice, Notice, Output};
+pub(crate) use output::{ChannelNotice, Notice, Output, UserNotice};
+pub(crate) use user::CHANNEL_PREFIX as USER_CHANNEL_PREFIX;
 
 /// The time, as told to the core. Both clocks count from an origin of the caller's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

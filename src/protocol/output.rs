@@ -5,7 +5,7 @@ use std::time::Duration;
 use log::Level;
 
 use crate::event::ChannelName;
-use crate::{Error, Event, Gap, Member, StateChange};
+use crate::{Error, Event, Gap, Member, StateChange, UserData, WatchlistEvent};
 
 /// One thing to do, in the order in which it is given.
 #[derive(Debug)]
@@ -20,7 +20,9 @@ pub(crate) enum Output {
     Ask { question: u64, attempt: u32, error: Option<Error> },
     /// Ask the channel's authorizer, and answer with [`super::Machine::handle_authorization`].
     Authorize { ticket: u64, channel: ChannelName, socket_id: String, attempt: u32 },
-    /// The authorizer has had its time for this question: do not wait for it.
+    /// Ask the user's authenticator, and answer with [`super::Machine::handle_authentication`].
+    Authenticate { ticket: u64, socket_id: String, attempt: u32 },
+    /// The authorizer or authenticator has had its time for this question: do not wait for it.
     Abandon { ticket: u64 },
     /// Tell the user.
     Notify(Notice),
@@ -37,6 +39,15 @@ pub(crate) enum Notice {
     /// An event, for the bindings of its channel and of the client.
     Event(Event),
     Channel(ChannelName, ChannelNotice),
+    User(UserNotice),
+}
+
+/// News of the signed-in user that are not events.
+#[derive(Debug)]
+pub(crate) enum UserNotice {
+    SignedIn(UserData),
+    Failed(Error),
+    Watchlist(WatchlistEvent),
 }
 
 /// News of one channel that are not events.

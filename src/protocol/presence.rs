@@ -6,21 +6,13 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::members::{Member, Members};
+use crate::user::user_id as id;
 
 type Fields = BTreeMap<String, Box<RawValue>>;
 
 /// An object's fields, each as its text; none if it is no object (an empty one may come as `[]`).
 fn fields(text: &str) -> Fields {
     serde_json::from_str(text).unwrap_or_default()
-}
-
-/// An id is a string, or a number on some servers.
-fn id(value: &Value) -> Option<String> {
-    match value {
-        Value::String(id) if !id.is_empty() => Some(id.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
 }
 
 /// The user that this client is on the channel, by what the authorizer answered.

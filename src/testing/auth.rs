@@ -1,4 +1,4 @@
-//! The endpoint that authorizes subscriptions, as an app's own server would.
+//! The endpoints that authorize subscriptions and sign users in, as an app's own server would.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::http::{self, Parsed, Request};
 use super::listener::Service;
 use super::settings::Settings;
-use super::signature::{channel_text, sign};
+use super::signature::{channel_text, sign, user_text};
 use super::state::{Shared, State};
 use crate::protocol::{ChannelKind, check_channel};
 use crate::transport::{Exchange, Interrupt};
@@ -21,6 +21,8 @@ pub(super) const SERVICE: Service =
 
 pub(super) const PATH: &str = "/pusher/auth";
 
+pub(super) const USER_PATH: &str = "/pusher/user-auth";
+
 /// For a request to come in, and again for its answer to be taken.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -30,7 +32,7 @@ const MAX_RECORDED: usize = 10_000;
 /// and no more than these bytes of their bodies.
 const MAX_RECORDED_BYTES: usize = 64 * 1024 * 1024;
 
-/// A request to the server's auth endpoint; see
+/// A request to one of the server's auth endpoints, which [`target`](Self::target) tells; see
 /// [`Server::auth_requests`](super::Server::auth_requests).
 #[derive(Clone)]
 pub struct AuthRecord {
@@ -73,7 +75,8 @@ impl AuthRecord {
         self.socket_id.as_deref()
     }
 
-    /// The channels that were asked for: several, if they were asked for together.
+    /// The channels that were asked for: several, if they were asked for together; none, if a user was
+    /// to be signed in.
     pub fn channels(&self) -> &[String] {
         &self.channels
     }
@@ -103,6 +106,8 @@ pub(super) struct AuthState {
     recorded: VecDeque<AuthRecord>,
     recorded_bytes: usize,
     count: usize,
+    /// Of these, those that were for users.
+    user_count: usize,
 }
 
 /// What goes wrong with one request.
@@ -117,12 +122,17 @@ impl AuthState {
         self.count
     }
 
+    pub(super) fn user_count(&self) -> usize {
+        self.user_count
+    }
+
     pub(super) fn recorded(&self) -> Vec<AuthRecord> {
         self.recorded.iter().cloned().collect()
     }
 
     fn receive(&mut self, record: AuthRecord) -> Fault {
         self.count += 1;
+        self.user_count += usize::from(http::path(&record.target) == USER_PATH);
         self.recorded_bytes += record.body.len();
         self.recorded.push_back(record);
         while self.recorded.len() > MAX_RECORDED || self.recorded_bytes > MAX_RECORDED_BYTES {
@@ -166,7 +176,7 @@ fn answer(shared: &Shared, request: Request) -> Vec<u8> {
     let start = clock::now();
     let question = Question::read(&request);
     let (socket_id, channels) = match &question {
-        Ok(question) => (Some(question.socket_id.clone()), question.channels.clone()),
+        Ok(question) => (Some(question.socket_id.clone()), question.channels().to_vec()),
         Err(_) => (None, Vec::new()),
     };
     let Request { method, target, headers, body } = request;
@@ -189,20 +199,32 @@ fn answer(shared: &Shared, request: Request) -> Vec<u8> {
 /// A status, and why.
 type Refusal = (u16, &'static str);
 
-/// What a client asks of the endpoint.
+/// What a client asks of the endpoints.
 struct Question {
     socket_id: String,
-    channels: Vec<String>,
-    /// They are asked for together.
-    batched: bool,
+    subject: Subject,
     /// Who asks, if the parameters say so.
     user_id: Option<Value>,
     user_info: Option<Value>,
 }
 
+enum Subject {
+    Channels {
+        names: Vec<String>,
+        /// They are asked for together.
+        batched: bool,
+        /// Who joins is known to the server.
+        by_signin: bool,
+    },
+    User {
+        watchlist: Option<Value>,
+    },
+}
+
 impl Question {
     fn read(request: &Request) -> Result<Self, Refusal> {
-        if request.path() != PATH {
+        let path = http::path(&request.target);
+        if ![PATH, USER_PATH].contains(&path) {
             return Err((404, "there is nothing at this path"));
         }
         if !["POST", "GET"].contains(&&*request.method) {
@@ -215,26 +237,55 @@ impl Question {
         let socket_id = socket_id
             .filter(|id| is_socket_id(id))
             .ok_or((400, "there is no socket_id of two numbers and a dot"))?;
-        let mut channels = Vec::new();
-        let mut batched = false;
-        for (name, value) in &params {
-            batched |=
-                name.starts_with("channel_name[") || (name == "channel_name" && value.is_array());
-            if name == "channel_name" || name.starts_with("channel_name[") {
-                let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-                channels.extend(values.iter().filter_map(Value::as_str).map(str::to_owned));
-            }
-        }
-        if channels.is_empty() || (channels.len() > 1 && !batched) {
-            return Err((400, "there is not one channel_name"));
-        }
+        let subject = if path == USER_PATH {
+            Subject::User { watchlist: value("watchlist").map(watchlist) }
+        } else {
+            Subject::channels(&params)?
+        };
         let user_info = value("user_info").map(|info| match info {
             // JSON in a form; what is none is taken as it is.
             Value::String(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
             info => info,
         });
-        Ok(Self { socket_id, channels, batched, user_id: value("user_id"), user_info })
+        Ok(Self { socket_id, subject, user_id: value("user_id"), user_info })
     }
+
+    fn channels(&self) -> &[String] {
+        match &self.subject {
+            Subject::Channels { names, .. } => names,
+            Subject::User { .. } => &[],
+        }
+    }
+}
+
+impl Subject {
+    fn channels(params: &[(String, Value)]) -> Result<Self, Refusal> {
+        let (mut names, mut batched, mut by_signin) = (Vec::new(), false, false);
+        for (name, value) in params {
+            batched |=
+                name.starts_with("channel_name[") || (name == "channel_name" && value.is_array());
+            if name == "channel_name" || name.starts_with("channel_name[") {
+                let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+                names.extend(values.iter().filter_map(Value::as_str).map(str::to_owned));
+            }
+            by_signin |= name == "signed_in_user" && (value == "true" || value == true);
+        }
+        if names.is_empty() || (names.len() > 1 && !batched) {
+            return Err((400, "there is not one channel_name"));
+        }
+        Ok(Self::Channels { names, batched, by_signin })
+    }
+}
+
+/// Ids in a form: an array in JSON, or with commas between them.
+fn watchlist(value: Value) -> Value {
+    let Value::String(text) = value else {
+        return value;
+    };
+    let array = serde_json::from_str(&text).ok().filter(Value::is_array);
+    array.unwrap_or_else(|| {
+        text.split(',').map(str::trim).filter(|id| !id.is_empty()).map(Value::from).collect()
+    })
 }
 
 fn is_socket_id(text: &str) -> bool {
@@ -244,12 +295,16 @@ fn is_socket_id(text: &str) -> bool {
 
 impl State {
     fn authorize(&self, question: &Question) -> Result<Value, Refusal> {
-        if !question.batched {
-            let channel = question.channels.first().map_or("", String::as_str);
-            return self.authorize_channel(question, channel);
+        let (names, batched, by_signin) = match &question.subject {
+            Subject::User { watchlist } => return Ok(self.authorize_user(question, watchlist)),
+            Subject::Channels { names, batched, by_signin } => (names, *batched, *by_signin),
+        };
+        if !batched {
+            let channel = names.first().map_or("", String::as_str);
+            return self.authorize_channel(question, channel, by_signin);
         }
-        let answers = question.channels.iter().map(|channel| {
-            let answer = match self.authorize_channel(question, channel) {
+        let answers = names.iter().map(|channel| {
+            let answer = match self.authorize_channel(question, channel, by_signin) {
                 Ok(data) => json!({"status": 200, "data": data}),
                 Err((status, why)) => json!({"status": status, "data": {"error": why}}),
             };
@@ -258,16 +313,40 @@ impl State {
         Ok(Value::Object(answers.collect()))
     }
 
-    fn authorize_channel(&self, question: &Question, channel: &str) -> Result<Value, Refusal> {
+    fn authorize_user(&self, question: &Question, watchlist: &Option<Value>) -> Value {
+        let mut user = question.who("id");
+        if let Some(ids) = watchlist {
+            user.insert("watchlist".to_owned(), ids.clone());
+        }
+        let user_data = Value::Object(user);
+        let text = user_data.to_string();
+        let auth = self.auth_of(&user_text(&question.socket_id, &text));
+        let as_object = self.settings.user_data_as_object;
+        json!({"auth": auth, "user_data": if as_object { user_data } else { text.into() }})
+    }
+
+    /// The key with the signature of this text.
+    fn auth_of(&self, text: &str) -> String {
+        let Settings { key, secret, .. } = &*self.settings;
+        format!("{key}:{}", sign(secret, text))
+    }
+
+    fn authorize_channel(
+        &self,
+        question: &Question,
+        channel: &str,
+        by_signin: bool,
+    ) -> Result<Value, Refusal> {
         let kind = ChannelKind::of(channel);
         if kind == ChannelKind::Public || check_channel(channel, kind, true).is_err() {
             return Err((403, "this is not the name of a channel that needs authorization"));
         }
-        let channel_data = (kind == ChannelKind::Presence).then(|| question.member());
+        let named =
+            kind == ChannelKind::Presence && !by_signin && !self.settings.presence_by_signin;
+        let channel_data = named.then(|| Value::Object(question.who("user_id")).to_string());
         let text = channel_text(&question.socket_id, channel, channel_data.as_deref());
-        let Settings { key, secret, .. } = &*self.settings;
         let mut answer = Map::new();
-        answer.insert("auth".to_owned(), format!("{key}:{}", sign(secret, &text)).into());
+        answer.insert("auth".to_owned(), self.auth_of(&text).into());
         let shared_secret = self.keys.shared_secret(channel);
         for (name, value) in [("channel_data", channel_data), ("shared_secret", shared_secret)] {
             if let Some(value) = value {
@@ -279,13 +358,13 @@ impl State {
 }
 
 impl Question {
-    fn member(&self) -> String {
-        let mut member = Map::new();
+    fn who(&self, id: &str) -> Map<String, Value> {
+        let mut who = Map::new();
         let made_up = || format!("user-{}", self.socket_id).into();
-        member.insert("user_id".to_owned(), self.user_id.clone().unwrap_or_else(made_up));
+        who.insert(id.to_owned(), self.user_id.clone().unwrap_or_else(made_up));
         if let Some(info) = &self.user_info {
-            member.insert("user_info".to_owned(), info.clone());
+            who.insert("user_info".to_owned(), info.clone());
         }
-        Value::Object(member).to_string()
+        who
     }
 }

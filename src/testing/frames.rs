@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::presence::{Member, Members};
-use super::settings::{DataStyle, Settings};
+use super::settings::{DataStyle, Settings, WatchlistStyle};
 
 /// A frame; `data` is JSON already. By hand, so that its fields stand in Pusher's order.
 fn frame(event: &str, channel: Option<&str>, data: Option<&str>) -> String {
@@ -124,6 +124,30 @@ impl Settings {
 
     pub(super) fn internal_subscription_error(&self, channel: &str) -> String {
         self.protocol("pusher_internal:subscription_error", Some(channel), &json!({}))
+    }
+
+    pub(super) fn signin_success(&self, user_data: &str) -> String {
+        self.protocol("pusher:signin_success", None, &json!({"user_data": user_data}))
+    }
+
+    /// Who of a watchlist is online and offline: nothing, if there is nobody.
+    pub(super) fn watchlist(&self, online: &[&str], offline: &[&str]) -> Vec<String> {
+        let changes = [("online", online), ("offline", offline)];
+        let changes = changes.into_iter().filter(|(_, ids)| !ids.is_empty());
+        match self.watchlist {
+            WatchlistStyle::Documented => {
+                let events: Vec<Value> =
+                    changes.map(|(name, ids)| json!({"name": name, "user_ids": ids})).collect();
+                if events.is_empty() {
+                    return Vec::new();
+                }
+                let data = json!({"events": events});
+                vec![self.protocol("pusher_internal:watchlist_events", None, &data)]
+            }
+            WatchlistStyle::Bare => changes
+                .map(|(name, ids)| frame(name, None, Some(&json!({"user_ids": ids}).to_string())))
+                .collect(),
+        }
     }
 }
 

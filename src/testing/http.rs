@@ -71,10 +71,6 @@ impl Request {
         find_header(&self.headers, name)
     }
 
-    pub(super) fn path(&self) -> &str {
-        self.target.split('?').next().unwrap_or_default()
-    }
-
     /// The parameters of the query, then those of the body: a form or a JSON object. `None` if the
     /// body should be JSON and is none.
     pub(super) fn params(&self) -> Option<Vec<(String, Value)>> {
@@ -87,6 +83,11 @@ impl Request {
         }
         Some(params)
     }
+}
+
+/// A target without its query.
+pub(super) fn path(target: &str) -> &str {
+    target.split('?').next().unwrap_or_default()
 }
 
 pub(super) fn find_header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
@@ -169,7 +170,7 @@ mod tests {
     fn parameters() {
         let text = "POST /p?a=1&b HTTP/1.1\r\nContent-Length: 13\r\n\r\nc=%C3%A4+%zz&";
         let Parsed::Request(request) = parse(text.as_bytes()) else { panic!("no request") };
-        assert_eq!(request.path(), "/p");
+        assert_eq!(path(&request.target), "/p");
         let expected = [("a", "1"), ("b", ""), ("c", "ä %zz")];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.into()));
         assert_eq!(request.params().unwrap(), expected);

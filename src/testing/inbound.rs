@@ -9,6 +9,7 @@ use super::frames::REFUSED;
 use super::presence::Member;
 use super::settings::ChannelRefusal;
 use super::signature::{channel_text, sign};
+use super::signin::user_of;
 use super::state::State;
 use crate::protocol::{ChannelKind, check_channel};
 
@@ -37,6 +38,7 @@ impl State {
             "pusher:pong" => {}
             "pusher:subscribe" => self.receive_subscribe(id, data),
             "pusher:unsubscribe" => self.receive_unsubscribe(id, data),
+            "pusher:signin" => self.receive_signin(id, data),
             event if event.starts_with("client-") => self.receive_client_event(id, event, text),
             event => self.complain(id, None, &format!("Unknown event {event:.100}")),
         }
@@ -50,13 +52,16 @@ impl State {
             return self.refuse_subscription(id, name, refusal, REFUSED);
         }
         let kind = ChannelKind::of(name);
-        if check_channel(name, kind, true).is_err() {
+        let user = user_of(name);
+        if user.is_none() && check_channel(name, kind, true).is_err() {
             return self.complain(id, None, &format!("Invalid channel name: {name:.200}"));
         }
-        let joined = self
-            .check_auth(id, name, kind, data)
-            .map_err(|message| (self.settings.auth_refusal, message))
-            .and_then(|member| {
+        let checked = match user {
+            Some(user) => self.check_user(id, user).map(|()| None),
+            None => self.check_auth(id, name, kind, data),
+        };
+        let joined =
+            checked.map_err(|message| (self.settings.auth_refusal, message)).and_then(|member| {
                 let refusal = ChannelRefusal::ErrorFrame(None);
                 self.subscribe(id, name, member).map_err(|message| (refusal, message))
             });
@@ -76,24 +81,40 @@ impl State {
         if kind == ChannelKind::Public {
             return Ok(None);
         }
-        let field = |name| data.get(name).and_then(Value::as_str);
-        let auth = field("auth").unwrap_or_default();
-        let (key, signature) = auth.split_once(':').unwrap_or((auth, ""));
-        if key != self.settings.key {
-            return Err(format!("Invalid key in subscription auth data: '{key:.200}'"));
-        }
-        let channel_data = field("channel_data");
+        let channel_data = data.get("channel_data").and_then(Value::as_str);
         let text = channel_text(self.socket_id(id), name, channel_data);
-        if signature != sign(&self.settings.secret, &text) {
-            let message = "Invalid signature: Expected HMAC SHA256 hex digest of";
-            return Err(format!("{message} {text}, but got {signature:.200}"));
-        }
+        self.check_signature("subscription", data, &text)?;
         if kind != ChannelKind::Presence {
             return Ok(None);
         }
-        let channel_data = channel_data.ok_or("Presence subscriptions need channel_data")?;
-        let member = Member::parse(channel_data);
-        member.map(Some).map_err(|why| format!("Invalid channel_data of {name}: {why}"))
+        let (source, member) = match channel_data {
+            Some(channel_data) => ("channel_data", Member::parse(channel_data)),
+            None => {
+                let user = self.user(id);
+                let user = user.ok_or("Presence subscriptions need channel_data or a user")?;
+                ("user_data", user.member())
+            }
+        };
+        member.map(Some).map_err(|why| format!("Invalid {source} of {name}: {why}"))
+    }
+
+    /// Checks the `auth` of what a client wants; `text` is what should have been signed.
+    pub(super) fn check_signature(
+        &self,
+        wanted: &str,
+        data: &Value,
+        text: &str,
+    ) -> Result<(), String> {
+        let auth = data.get("auth").and_then(Value::as_str).unwrap_or_default();
+        let (key, signature) = auth.split_once(':').unwrap_or((auth, ""));
+        if key != self.settings.key {
+            return Err(format!("Invalid key in {wanted} auth data: '{key:.200}'"));
+        }
+        if signature != sign(&self.settings.secret, text) {
+            let message = "Invalid signature: Expected HMAC SHA256 hex digest of";
+            return Err(format!("{message} {text}, but got {signature:.200}"));
+        }
+        Ok(())
     }
 
     fn refuse_subscription(&mut self, id: u64, name: &str, refusal: ChannelRefusal, message: &str) {
@@ -153,7 +174,7 @@ impl State {
         self.relay(id, &name, event, data)
     }
 
-    fn complain(&mut self, id: u64, code: Option<u16>, message: &str) {
+    pub(super) fn complain(&mut self, id: u64, code: Option<u16>, message: &str) {
         self.send(id, self.settings.error(code, message));
     }
 }

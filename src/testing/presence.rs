@@ -22,15 +22,14 @@ impl Member {
     pub(super) fn parse(channel_data: &str) -> Result<Self, &'static str> {
         let data: Value = serde_json::from_str(channel_data).map_err(|_| "it is not valid JSON")?;
         let id = data.get("user_id").cloned().unwrap_or_default();
-        let length = match &id {
-            Value::String(text) => text.chars().count(),
-            Value::Number(_) => 1,
-            _ => return Err("it has no user_id that is a string or a number"),
-        };
-        if length == 0 || length > MAX_ID {
-            return Err("its user_id must have 1 to 128 characters");
+        if !is_id(&id, true) {
+            return Err("its user_id must be a number, or a string of 1 to 128 characters");
         }
-        let info = data.get("user_info").cloned();
+        Self::new(id, data.get("user_info").cloned())
+    }
+
+    /// `id` has been checked.
+    pub(super) fn new(id: Value, info: Option<Value>) -> Result<Self, &'static str> {
         if info.as_ref().is_some_and(|info| info.to_string().len() > MAX_INFO) {
             return Err("its user_info is larger than 1 KB");
         }
@@ -38,7 +37,7 @@ impl Member {
     }
 
     fn text(&self) -> String {
-        self.id.as_str().map_or_else(|| self.id.to_string(), str::to_owned)
+        id_text(&self.id)
     }
 
     /// The id as clients are told it.
@@ -61,6 +60,20 @@ impl Member {
     pub(super) fn removed(&self, style: PresenceStyle) -> Value {
         json!({"user_id": self.id(style)})
     }
+}
+
+/// Whether this can be the id of a user.
+pub(super) fn is_id(id: &Value, numeric: bool) -> bool {
+    match id {
+        Value::String(text) => (1..=MAX_ID).contains(&text.chars().count()),
+        Value::Number(_) => numeric,
+        _ => false,
+    }
+}
+
+/// The id as a string.
+pub(super) fn id_text(id: &Value) -> String {
+    id.as_str().map_or_else(|| id.to_string(), str::to_owned)
 }
 
 /// The members, with the connections of each.

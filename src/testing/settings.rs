@@ -35,6 +35,11 @@ pub struct Settings {
     pub(super) repeat_member_added: bool,
     pub(super) client_event_limit: Option<u32>,
     pub(super) auth_refusal: ChannelRefusal,
+    pub(super) signin_refusal: SigninRefusal,
+    pub(super) user_events_without_subscription: bool,
+    pub(super) watchlist: WatchlistStyle,
+    pub(super) user_data_as_object: bool,
+    pub(super) presence_by_signin: bool,
 }
 
 impl Default for Settings {
@@ -52,6 +57,11 @@ impl Default for Settings {
             repeat_member_added: false,
             client_event_limit: Some(10),
             auth_refusal: ChannelRefusal::ErrorFrame(None),
+            signin_refusal: SigninRefusal::ErrorFrame(Some(4009)),
+            user_events_without_subscription: false,
+            watchlist: WatchlistStyle::Documented,
+            user_data_as_object: false,
+            presence_by_signin: false,
         }
     }
 }
@@ -104,7 +114,9 @@ impl Settings {
     }
 
     /// How connections are ended: those with a wrong key, and those that
-    /// [`Server::close_all`](super::Server::close_all) ends. Default: [`CloseStyle::Code`].
+    /// [`Server::close_all`](super::Server::close_all),
+    /// [`Server::terminate_user`](super::Server::terminate_user) or [`SigninRefusal::Close`] ends.
+    /// Default: [`CloseStyle::Code`].
     pub fn close_style(mut self, style: CloseStyle) -> Self {
         self.close = style;
         self
@@ -136,6 +148,45 @@ impl Settings {
         self.auth_refusal = refusal;
         self
     }
+
+    /// How a sign-in that is wrong is refused: its signature, or what it says of the user. Default:
+    /// [`SigninRefusal::ErrorFrame`] with 4009.
+    ///
+    /// [`Server::refuse_signin`](super::Server::refuse_signin) refuses right ones too.
+    pub fn signin_refusal(mut self, refusal: SigninRefusal) -> Self {
+        self.signin_refusal = refusal;
+        self
+    }
+
+    /// Whether an event for a user goes to all connections that are signed in as that user, as on
+    /// soketi and sockudo, instead of those that have also subscribed to the user's own channel.
+    /// Default: `false`.
+    pub fn user_events_without_subscription(mut self, on: bool) -> Self {
+        self.user_events_without_subscription = on;
+        self
+    }
+
+    /// How users are told who of their watchlist comes and goes. Default:
+    /// [`WatchlistStyle::Documented`].
+    pub fn watchlist_style(mut self, style: WatchlistStyle) -> Self {
+        self.watchlist = style;
+        self
+    }
+
+    /// Whether [`Server::user_auth_url`](super::Server::user_auth_url) answers `user_data` as a JSON
+    /// object, as some endpoints do, instead of a string. What is signed is the object's text as it
+    /// stands in the answer. Default: `false`.
+    pub fn user_data_as_object(mut self, on: bool) -> Self {
+        self.user_data_as_object = on;
+        self
+    }
+
+    /// Whether [`Server::auth_url`](super::Server::auth_url) leaves `channel_data` out for presence
+    /// channels, so that only users who are signed in may join, as themselves. Default: `false`.
+    pub fn presence_by_signin(mut self, on: bool) -> Self {
+        self.presence_by_signin = on;
+        self
+    }
 }
 
 impl fmt::Debug for Settings {
@@ -153,6 +204,11 @@ impl fmt::Debug for Settings {
             .field("repeat_member_added", &self.repeat_member_added)
             .field("client_event_limit", &self.client_event_limit)
             .field("auth_refusal", &self.auth_refusal)
+            .field("signin_refusal", &self.signin_refusal)
+            .field("user_events_without_subscription", &self.user_events_without_subscription)
+            .field("watchlist_style", &self.watchlist)
+            .field("user_data_as_object", &self.user_data_as_object)
+            .field("presence_by_signin", &self.presence_by_signin)
             .finish_non_exhaustive()
     }
 }
@@ -193,7 +249,8 @@ pub enum PresenceStyle {
     /// No `ids`, as on pusher-fake.
     NoIds,
     /// An id that was signed as a number stays one, in `ids` and wherever else the member is named, as
-    /// on soketi and Reverb. In `hash` it is a string, as JSON wants it.
+    /// on soketi and Reverb. In `hash` it is a string, as JSON wants it. With this style a user may
+    /// sign in with such an id too.
     NumericIds,
     /// `hash` is an empty array, as Reverb sends it when it knows no member.
     EmptyHash,
@@ -213,4 +270,34 @@ pub enum ChannelRefusal {
     InternalSubscriptionError,
     /// No answer at all.
     Silence,
+}
+
+/// How the server refuses a sign-in; see [`Settings::signin_refusal`] and
+/// [`Server::refuse_signin`](super::Server::refuse_signin).
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SigninRefusal {
+    /// `pusher:error` with this code or none, which says what is wrong; the connection stays. sockudo
+    /// sends 4009.
+    ErrorFrame(Option<u16>),
+    /// `pusher:error` with this code, then the connection is ended with it, as soketi does with 4009;
+    /// see [`Settings::close_style`].
+    Close(u16),
+    /// The server does not know sign-in: `pusher:error` 4200 with `Invalid message format`, and the
+    /// connection stays, as on Reverb.
+    Unknown,
+    /// No answer at all, as on soketi for an app without user authentication.
+    Silence,
+}
+
+/// How users are told who of their watchlist is online.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchlistStyle {
+    /// `pusher_internal:watchlist_events`, with `online` and `offline` together, after
+    /// `pusher:signin_success`.
+    Documented,
+    /// Events that are called `online` and `offline`, each on its own, with an object as `data`. The
+    /// first of them come before `pusher:signin_success`, as on sockudo.
+    Bare,
 }

@@ -10,6 +10,11 @@ pub(super) fn channel_text(socket_id: &str, channel: &str, channel_data: Option<
     }
 }
 
+/// What is signed for a user.
+pub(super) fn user_text(socket_id: &str, user_data: &str) -> String {
+    format!("{socket_id}::user::{user_data}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,6 +33,10 @@ mod tests {
         assert_eq!(
             sign(SECRET, &text),
             "31935e7d86dba64c2a90aed31fdc61869f9b22ba9d8863bba239c03ca481bc80"
+        );
+        assert_eq!(
+            sign(SECRET, &user_text("1234.1234", r#"{"id":"12345"}"#)),
+            "4708d583dada6a56435fb8bc611c77c359a31eebde13337c16ab43aa6de336ba"
         );
     }
 }

@@ -1,6 +1,7 @@
 //! What the server knows: its connections, channels, and what it was told to do wrong.
 
 mod channels;
+mod users;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::mem;
@@ -12,7 +13,8 @@ use super::bucket::Bucket;
 use super::encryption::Keys;
 use super::lock;
 use super::peer::{Peer, Step};
-use super::settings::{ChannelRefusal, CloseStyle, Settings};
+use super::settings::{ChannelRefusal, CloseStyle, Settings, SigninRefusal};
+use super::signin::User;
 use crate::clock;
 use crate::transport::Interrupt;
 use channels::Channel;
@@ -102,6 +104,8 @@ struct Link {
     /// Empty until the server has greeted it.
     socket_id: String,
     channels: BTreeSet<String>,
+    /// Who has signed in.
+    user: Option<User>,
     /// Of client events.
     bucket: Option<Bucket>,
 }
@@ -124,6 +128,8 @@ pub(super) struct State {
     links: BTreeMap<u64, Link>,
     channels: HashMap<String, Channel>,
     refused_channels: HashMap<String, ChannelRefusal>,
+    /// Of all sign-ins.
+    pub(super) refused_signin: Option<SigninRefusal>,
     pub(super) keys: Keys,
     pub(super) auth: AuthState,
     recorded: VecDeque<String>,
@@ -146,6 +152,7 @@ impl State {
             links: BTreeMap::new(),
             channels: HashMap::new(),
             refused_channels: HashMap::new(),
+            refused_signin: None,
             keys: Keys::new(),
             auth: AuthState::default(),
             recorded: VecDeque::new(),
@@ -185,7 +192,7 @@ impl State {
         }
         let bucket = self.settings.client_event_limit.map(|limit| Bucket::new(limit, clock::now()));
         let (socket_id, channels) = (String::new(), BTreeSet::new());
-        self.links.insert(id, Link { peer, socket_id, channels, bucket });
+        self.links.insert(id, Link { peer, socket_id, channels, user: None, bucket });
         if self.silent {
             return true;
         }
@@ -196,11 +203,7 @@ impl State {
                 link.socket_id = socket_id;
             }
         } else {
-            let message = "Could not find app by the key of the URL";
-            if self.settings.close == CloseStyle::Code {
-                self.send(id, self.settings.error(Some(4001), message));
-            }
-            self.close(id, 4001, message);
+            self.close_with_error(id, 4001, "Could not find app by the key of the URL");
         }
         true
     }
@@ -214,6 +217,17 @@ impl State {
         for name in link.channels {
             self.leave(id, &name);
         }
+        if let Some(user) = link.user {
+            self.tell_if_gone(&user);
+        }
+    }
+
+    /// As [`close`](Self::close), but after an error frame in any case.
+    pub(super) fn close_with_error(&mut self, id: u64, code: u16, message: &str) {
+        if self.settings.close == CloseStyle::Code {
+            self.send(id, self.settings.error(Some(code), message));
+        }
+        self.close(id, code, message);
     }
 
     /// Ends a connection as the settings say, and counts it out now.

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod bulk;
 mod connector;
 mod kinds;
 mod peers;
@@ -10,6 +11,10 @@ mod policy;
 mod process;
 mod server;
 mod server_kinds;
+mod server_users;
 #[cfg(unix)]
 mod soketi;
+mod stats;
 mod support;
+mod switching;
+mod users;

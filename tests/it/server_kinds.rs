@@ -1,6 +1,6 @@
 //! The in-process server's channels of other kinds than public, as a client without any sense sees them.
 
-mod endpoint;
+pub(crate) mod endpoint;
 
 use std::time::Duration;
 
@@ -23,27 +23,27 @@ pub(crate) fn signature(secret: &str, text: &str) -> String {
 }
 
 /// A raw client that knows its socket's id, and can sign.
-struct Signed {
-    raw: Raw,
-    socket_id: String,
+pub(crate) struct Signed {
+    pub(crate) raw: Raw,
+    pub(crate) socket_id: String,
     key: String,
     secret: String,
 }
 
 impl Signed {
-    fn new(server: &Server) -> Self {
+    pub(crate) fn new(server: &Server) -> Self {
         let mut raw = Raw::connect(server);
         let socket_id = data(&raw.read())["socket_id"].as_str().unwrap().to_owned();
         Self { raw, socket_id, key: server.key().to_owned(), secret: server.secret().to_owned() }
     }
 
-    fn auth(&self, channel: &str, channel_data: Option<&str>) -> String {
+    pub(crate) fn auth(&self, channel: &str, channel_data: Option<&str>) -> String {
         let rest = channel_data.map_or_else(String::new, |data| format!(":{data}"));
         let signature = signature(&self.secret, &format!("{}:{channel}{rest}", self.socket_id));
         format!("{}:{signature}", self.key)
     }
 
-    fn say_subscribe(&mut self, channel: &str, auth: &str, channel_data: Option<&str>) {
+    pub(crate) fn say_subscribe(&mut self, channel: &str, auth: &str, channel_data: Option<&str>) {
         let mut data = json!({"channel": channel, "auth": auth});
         if let Some(channel_data) = channel_data {
             data["channel_data"] = channel_data.into();
@@ -52,7 +52,7 @@ impl Signed {
     }
 
     /// Asks, rightly signed, and gives the answer.
-    fn subscribe(&mut self, channel: &str, channel_data: Option<&str>) -> Value {
+    pub(crate) fn subscribe(&mut self, channel: &str, channel_data: Option<&str>) -> Value {
         let auth = self.auth(channel, channel_data);
         self.say_subscribe(channel, &auth, channel_data);
         self.raw.read()
@@ -65,20 +65,20 @@ impl Signed {
     }
 
     /// The server has nothing to say.
-    fn assert_quiet(&mut self) {
+    pub(crate) fn assert_quiet(&mut self) {
         assert_eq!(self.raw.ask(r#"{"event":"pusher:ping"}"#)["event"], "pusher:pong");
     }
 }
 
 /// What `data` holds, which is text as Pusher sends it.
-fn data(frame: &Value) -> Value {
+pub(crate) fn data(frame: &Value) -> Value {
     match &frame["data"] {
         Value::String(text) => serde_json::from_str(text).unwrap(),
         data => data.clone(),
     }
 }
 
-fn error(frame: &Value) -> (Option<u64>, String) {
+pub(crate) fn error(frame: &Value) -> (Option<u64>, String) {
     assert_eq!((&frame["event"], &frame["channel"]), (&json!("pusher:error"), &Value::Null));
     let data = data(frame);
     (data["code"].as_u64(), data["message"].as_str().unwrap().to_owned())

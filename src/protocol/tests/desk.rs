@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::{ChannelKind, ChannelNotice, Machine, Notice, Now, Output};
+use super::super::{ChannelKind, ChannelNotice, Machine, Notice, Now, Output, UserNotice};
 use super::sim::{config, secs};
-use crate::{Auth, ChannelStatus, Error, ErrorKind, Event};
+use crate::{Auth, ChannelStatus, Error, ErrorKind, Event, UserAuth};
 
 /// A question to the authorizer.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub(super) struct Desk {
     /// Everything that came out, from the beginning.
     pub(super) frames: Vec<String>,
     pub(super) asks: Vec<Ask>,
+    /// The tickets of the questions to the authenticator.
+    pub(super) user_asks: Vec<u64>,
     pub(super) errors: Vec<Error>,
 }
 
@@ -68,6 +70,7 @@ impl Desk {
             log: Vec::new(),
             frames: Vec::new(),
             asks: Vec::new(),
+            user_asks: Vec::new(),
             errors: Vec::new(),
         }
     }
@@ -113,6 +116,14 @@ impl Desk {
         })
     }
 
+    pub(super) fn signin(&mut self) {
+        self.input(|machine, now| machine.signin(now));
+    }
+
+    pub(super) fn signout(&mut self) {
+        self.input(|machine, now| machine.signout(now));
+    }
+
     // ---- the connection
 
     /// The connection breaks; the next one is not dialled yet.
@@ -134,6 +145,10 @@ impl Desk {
             let data = json!({ "socket_id": self.socket_id(), "activity_timeout": 120 });
             self.server("pusher:connection_established", None, &data);
         }
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// The id of the present connection, as the server knows it.
@@ -170,6 +185,41 @@ impl Desk {
     pub(super) fn grant(&mut self, name: &str) {
         let auth = granted(&self.ask(name));
         self.answer(name, Ok(auth));
+    }
+
+    // ---- the authenticator
+
+    /// Asks and answers the last question to the authenticator.
+    #[track_caller]
+    pub(super) fn answer_user(&mut self, answer: Result<UserAuth, Error>) {
+        let ticket = *self.user_asks.last().expect("a question");
+        assert!(
+            self.input(|machine, now| machine.begin_authentication(ticket, now)),
+            "it is current"
+        );
+        self.input(|machine, now| machine.handle_authentication(ticket, answer, now));
+    }
+
+    /// The authenticator says that it is this user.
+    #[track_caller]
+    pub(super) fn present(&mut self, id: &str) {
+        self.answer_user(Ok(UserAuth::new("key:s", json!({ "id": id }).to_string())));
+    }
+
+    /// The server confirms the sign-in, as Pusher does.
+    pub(super) fn confirm_user(&mut self, id: &str) {
+        let data = json!({ "user_data": json!({ "id": id }).to_string() });
+        self.server("pusher:signin_success", None, &json!(data.to_string()));
+    }
+
+    /// Connected, and signed in as this user.
+    pub(super) fn signed_in(id: &str) -> Self {
+        let mut desk = Self::connected();
+        desk.signin();
+        desk.present(id);
+        desk.confirm_user(id);
+        desk.take();
+        desk
     }
 
     // ---- the server
@@ -279,6 +329,9 @@ impl Desk {
                         format!("subscribe {name}")
                     }
                     (Some("pusher:unsubscribe"), Some(name)) => format!("unsubscribe {name}"),
+                    (Some("pusher:signin"), _) => {
+                        format!("signin {}", value["data"]["user_data"].as_str().expect("text"))
+                    }
                     _ => frame.clone(),
                 };
                 self.frames.push(frame);
@@ -292,6 +345,12 @@ impl Desk {
                 let channel = channel.to_string();
                 self.asks.push(Ask { ticket, channel, socket_id, attempt });
                 line
+            }
+            Output::Authenticate { ticket, socket_id, attempt } => {
+                assert!(self.user_asks.iter().all(|&asked| asked < ticket), "tickets are new");
+                assert_eq!(socket_id, self.socket_id());
+                self.user_asks.push(ticket);
+                format!("authenticate {attempt}")
             }
             Output::Log(..) | Output::Abandon { .. } => return false,
             Output::Notify(notice) => match notice {
@@ -309,6 +368,13 @@ impl Desk {
                     } else {
                         format!("event {channel} {name} {}", event.data())
                     }
+                }
+                Notice::User(UserNotice::SignedIn(user)) => format!("signed in {}", user.id()),
+                Notice::User(UserNotice::Failed(error)) => {
+                    format!("signin failed {:?}", error.kind())
+                }
+                Notice::User(UserNotice::Watchlist(event)) => {
+                    format!("watchlist {} {:?}", event.name(), event.user_ids())
                 }
                 Notice::Channel(name, notice) => match notice {
                     ChannelNotice::Failed(error) => {

@@ -16,3 +16,4 @@ mod property;
 mod refusals;
 mod replay;
 mod sim;
+mod user;

@@ -21,6 +21,10 @@ enum Input {
     Subscribe(usize),
     Unsubscribe(usize),
     Retire(usize),
+    Signin,
+    Signout,
+    SigninSuccess,
+    Switch,
     Ping,
     Opened,
     Established(u64),
@@ -55,6 +59,8 @@ fn frame() -> impl Strategy<Value = String> {
             "pusher_internal:subscription_error",
             "pusher_internal:subscription_count",
             "pusher_internal:member_added",
+            "pusher_internal:watchlist_events",
+            "online",
             "client-e",
             "e",
         ][..]).prop_map(str::to_owned),
@@ -156,6 +162,10 @@ fn input() -> impl Strategy<Value = Input> {
         6 => channel().prop_map(Input::Subscribe),
         4 => channel().prop_map(Input::Unsubscribe),
         1 => channel().prop_map(Input::Retire),
+        2 => Just(Input::Signin),
+        1 => Just(Input::Signout),
+        2 => Just(Input::SigninSuccess),
+        1 => Just(Input::Switch),
         2 => Just(Input::Ping),
         2 => Just(Input::Opened),
         8 => prop_oneof![Just(120), 0_u64..300].prop_map(Input::Established),
@@ -206,6 +216,10 @@ fn apply(sim: &mut Sim, input: &Input) {
             let live = sim.state() == State::Connected;
             assert_eq!(sim.ping().is_ok(), live);
         }
+        Input::Signin => sim.signin(),
+        Input::Signout => sim.signout(),
+        Input::SigninSuccess => sim.signin_success(),
+        Input::Switch => sim.switch(),
         Input::Opened => sim.opened(),
         Input::Established(activity) => {
             sim.established_with(&format!(

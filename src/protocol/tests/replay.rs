@@ -50,12 +50,17 @@ fn understood(line: &Line) -> &'static str {
     let event = Event::parse(frame.to_owned()).expect(&what);
     let channel = event.channel().map(str::to_owned);
     let mut sim = Sim::connected();
-    if let Some(channel) = &channel {
+    let of_user = channel.as_ref().is_some_and(|channel| channel.starts_with('#'));
+    if of_user || event.name() == "pusher:signin_success" {
+        sim.signin();
+    }
+    if let Some(channel) = channel.as_ref().filter(|_| !of_user) {
         sim.subscribe(channel);
     }
     sim.take();
     let pending = channel.as_deref().map(|channel| sim.status(channel));
-    assert_eq!(pending, channel.as_ref().map(|_| ChannelStatus::Pending));
+    let expected = if of_user { ChannelStatus::Idle } else { ChannelStatus::Pending };
+    assert_eq!(pending, channel.as_ref().map(|_| expected));
     let kind = match event.name() {
         "pusher:connection_established" => {
             let mut sim = Sim::new();
@@ -107,6 +112,11 @@ fn understood(line: &Line) -> &'static str {
             assert_eq!(sim.status(&channel) == ChannelStatus::Failed, failed, "{what}");
             "subscription_error"
         }
+        "pusher_internal:subscription_succeeded" if of_user => {
+            sim.frame(frame);
+            sim.expect_nothing();
+            "user's channel"
+        }
         "pusher_internal:subscription_succeeded" => {
             sim.frame(frame);
             assert_eq!(sim.expect("v").event_names(), ["pusher:subscription_succeeded"]);
@@ -127,7 +137,9 @@ fn understood(line: &Line) -> &'static str {
         name => {
             assert!(!name.starts_with("pusher_internal:"), "{what}");
             sim.frame(frame);
-            let news = sim.expect("v");
+            let news = sim.take();
+            let expected = if name == "pusher:signin_success" { "uSv" } else { "v" };
+            assert_eq!(news.order, expected, "{what}");
             let delivered = &news.events[0];
             assert_eq!((delivered.name(), delivered.channel()), (name, channel.as_deref()));
             let wire: Value = serde_json::from_str(frame).unwrap();

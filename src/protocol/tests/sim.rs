@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::{ChannelNotice, Config, Machine, Notice, Now, Output, Policy};
-use crate::{Auth, ChannelStatus, Error, ErrorKind, Event, Gap, State, StateChange};
+use super::super::{ChannelNotice, Config, Machine, Notice, Now, Output, Policy, UserNotice};
+use crate::{Auth, ChannelStatus, Error, ErrorKind, Event, Gap, State, StateChange, UserAuth};
 
 pub(super) const ACTIVITY: Duration = secs(120);
 pub(super) const PONG: Duration = secs(30);
 pub(super) const CONNECT: Duration = secs(15);
 pub(super) const SUBSCRIBE: Duration = secs(20);
+pub(super) const SIGNIN: Duration = secs(25);
 /// How long after `CONNECT` a dial that says nothing is given up.
 pub(super) const GRACE: Duration = Duration::from_millis(250);
 pub(super) const MS: Duration = Duration::from_millis(1);
@@ -31,6 +32,7 @@ pub(super) fn config() -> Config {
         pong_timeout: PONG,
         connect_timeout: CONNECT,
         subscribe_timeout: SUBSCRIBE,
+        signin_timeout: SIGNIN,
         policy: backoff(None),
         client_event_limit: Some(10),
         seed: 7,
@@ -41,7 +43,7 @@ pub(super) fn config() -> Config {
 #[derive(Debug, Default)]
 pub(super) struct News {
     /// One letter for each output: Dial, Hangup, Send, Question (Ask); state, connected, error,
-    /// event as `v`, failed channel as `f`, number (a channel's count), resumed, another notice.
+    /// event as `v`, failed channel as `f`, number (a channel's count), resumed, another notice, of the user.
     pub(super) order: String,
     pub(super) dials: Vec<(u64, Duration)>,
     pub(super) hangups: Vec<(u64, u16)>,
@@ -55,6 +57,7 @@ pub(super) struct News {
     pub(super) counts: Vec<(String, u64)>,
     pub(super) resumed: Vec<(String, Gap)>,
     pub(super) others: Vec<(String, ChannelNotice)>,
+    pub(super) users: Vec<UserNotice>,
 }
 
 impl News {
@@ -106,6 +109,8 @@ pub(super) struct Sim {
     state: State,
     /// What the user wants, in the order of asking.
     wanted: Vec<String>,
+    /// Whether the user wants to be signed in.
+    wants_signin: bool,
     /// What the user has given up, but still has handles of.
     silent: Vec<String>,
     /// For each channel, whether the last frame about it on this connection was a subscribe that the
@@ -127,6 +132,7 @@ impl Sim {
             open: false,
             state: State::Initialized,
             wanted: Vec::new(),
+            wants_signin: false,
             silent: Vec::new(),
             at_server: BTreeMap::new(),
         }
@@ -212,6 +218,20 @@ impl Sim {
         self.input(|machine, now| machine.unsubscribe(name, now));
     }
 
+    pub(super) fn signin(&mut self) {
+        self.wants_signin |= !self.machine.is_closed();
+        self.input(|machine, now| machine.signin(now));
+    }
+
+    pub(super) fn signout(&mut self) {
+        self.wants_signin = false;
+        self.input(|machine, now| machine.signout(now));
+    }
+
+    pub(super) fn switch(&mut self) {
+        self.input(|machine, now| machine.switch(now));
+    }
+
     pub(super) fn retire(&mut self, name: &str) {
         self.silent.retain(|silent| silent != name);
         self.input(|machine, _| machine.retire(name));
@@ -235,6 +255,11 @@ impl Sim {
 
     pub(super) fn confirm(&mut self, channel: &str) {
         self.server("pusher_internal:subscription_succeeded", Some(channel), r#""{}""#);
+    }
+
+    pub(super) fn signin_success(&mut self) {
+        let data = r#""{\"user_data\":\"{\\\"id\\\":\\\"bob\\\"}\"}""#;
+        self.server("pusher:signin_success", None, data);
     }
 
     /// An event of the server's; `data` is JSON, or empty to leave it out.
@@ -396,9 +421,11 @@ impl Sim {
         input(&mut self.machine, self.now);
         let mut connected = false;
         let mut subscribed = Vec::new();
+        let mut signins = 0;
         while let Some(output) = self.machine.poll_output() {
             if let Output::Send { frame, .. } = &output {
                 subscribed.extend(short(frame).strip_prefix("subscribe ").map(str::to_owned));
+                signins += usize::from(short(frame) == "signin");
             }
             if let Output::Authorize { ticket, channel, .. } = &output {
                 // Authorizers are not what is tried here: they say yes at once.
@@ -407,11 +434,17 @@ impl Sim {
                 self.machine.handle_authorization(channel, *ticket, Ok(auth), self.now);
                 continue;
             }
+            if let Output::Authenticate { ticket, .. } = &output {
+                let auth = UserAuth::new("key:signature", r#"{"id":"bob"}"#);
+                self.machine.handle_authentication(*ticket, Ok(auth), self.now);
+                continue;
+            }
             connected |= matches!(output, Output::Notify(Notice::Connected(_)));
             self.note(output);
         }
         if connected {
             assert_eq!(subscribed, self.wanted, "exactly what is wanted, in order");
+            assert_eq!(signins, usize::from(self.wants_signin));
         }
     }
 
@@ -438,7 +471,9 @@ impl Sim {
                 assert!(self.open, "sent {frame} to nobody");
                 assert_eq!(generation, self.generation, "sent {frame} to another connection");
                 let sent = short(&frame);
-                if let Some(name) = sent.strip_prefix("subscribe ") {
+                if let Some(name) = sent.strip_prefix("subscribe #server-to-user-") {
+                    assert_eq!(self.machine.signed_in().map(|user| user.id()), Some(name));
+                } else if let Some(name) = sent.strip_prefix("subscribe ") {
                     self.at_server.insert(name.to_owned(), true);
                 } else if let Some(name) = sent.strip_prefix("unsubscribe ") {
                     let was = self.at_server.insert(name.to_owned(), false);
@@ -453,7 +488,9 @@ impl Sim {
                 news.asks.push((question, attempt, error));
                 'Q'
             }
-            Output::Authorize { .. } | Output::Abandon { .. } => panic!("not for the driver"),
+            Output::Authorize { .. } | Output::Authenticate { .. } | Output::Abandon { .. } => {
+                panic!("not for the driver")
+            }
             Output::Log(level, text) => panic!("no log was asked for: {level} {text}"),
             Output::Notify(notice) => match notice {
                 Notice::State(change) => {
@@ -482,6 +519,10 @@ impl Sim {
                     assert!(!event.channel().is_some_and(silent), "{event:?} was unsubscribed");
                     news.events.push(event);
                     'v'
+                }
+                Notice::User(notice) => {
+                    news.users.push(notice);
+                    'u'
                 }
                 Notice::Channel(name, notice) => {
                     let name = name.to_string();
@@ -521,6 +562,9 @@ impl Sim {
         assert!(!(ended && self.open), "{:?} with a connection", self.state);
         assert!(self.open || !live, "Connected without a connection");
         assert_eq!(machine.failure().is_some() && ended, self.state == State::Failed);
+        assert_eq!(machine.wants_signin(), self.wants_signin);
+        assert!(machine.signed_in().is_none() || (live && self.wants_signin));
+        assert!(machine.signin_failure().is_none() || (live && self.wants_signin));
         let asking = self.asks && !self.open;
         let deadline = machine.deadline();
         assert!(!ended || deadline.is_none(), "{:?} waits for {deadline:?}", self.state);

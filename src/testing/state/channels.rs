@@ -10,6 +10,7 @@ use crate::testing::frames;
 use crate::testing::peer::Step;
 use crate::testing::presence::{Member, Members};
 use crate::testing::settings::ChannelRefusal;
+use crate::testing::signin::user_of;
 use crate::{clock, protocol::ChannelKind};
 
 #[derive(Default)]
@@ -96,8 +97,10 @@ impl State {
     }
 
     fn tell_count(&mut self, name: &str) {
-        // Members are counted on presence channels, so Pusher does not send this there.
-        if self.settings.subscription_counts && ChannelKind::of(name) != ChannelKind::Presence {
+        // Members are counted on presence channels, so Pusher does not send this there. A user's own
+        // channel has no other subscribers than the user.
+        let uncounted = ChannelKind::of(name) == ChannelKind::Presence || user_of(name).is_some();
+        if self.settings.subscription_counts && !uncounted {
             self.send_count(name, self.subscribers(name).try_into().unwrap_or(u64::MAX));
         }
     }

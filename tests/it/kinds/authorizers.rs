@@ -1,9 +1,12 @@
 //! Authorizers of every sort, well-behaved or not.
 
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use pusher_channels::testing::Server;
-use pusher_channels::{AuthRequest, Authorizer, Channel, Client, Error, ErrorKind, State};
+use pusher_channels::{
+    AuthRequest, Authorizer, Channel, ChannelStatus, Client, Error, ErrorKind, State,
+};
 
 use super::{connected, fails, join, next, receives, secret};
 use crate::support::{SOON, quick};
@@ -151,5 +154,37 @@ fn an_authorizer_may_call_the_client() {
     let closes = client.private_channel("private-closes").unwrap();
     closes.subscribe();
     assert_eq!(closes.wait_subscribed(SOON).unwrap_err().kind(), ErrorKind::Closed);
+    client.close(SOON).unwrap();
+}
+
+/// An authorizer that does not come back costs its channel only: its thread is replaced.
+#[test]
+fn a_hanging_authorizer_does_not_hold_up_the_others() {
+    let server = Server::start().unwrap();
+    let signs = secret(&server);
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let client = quick(server.options())
+        .authorizer(move |request: &AuthRequest| {
+            if request.channel() == "private-hangs" {
+                let _ = held.lock().unwrap().recv();
+            }
+            signs.authorize(request)
+        })
+        .max_authorizations(1)
+        .subscribe_timeout(Duration::from_millis(200))
+        .build()
+        .unwrap();
+    client.connect();
+    client.wait_connected(SOON).unwrap();
+    let hangs = client.private_channel("private-hangs").unwrap();
+    let waits = client.private_channel("private-waits").unwrap();
+    hangs.subscribe();
+    waits.subscribe();
+    assert!(fails(&hangs).is_timeout());
+    waits.wait_subscribed(SOON).unwrap();
+    receives(&server, &waits);
+    assert_eq!(hangs.status(), ChannelStatus::Failed, "the late answer is not awaited");
+    drop(release);
     client.close(SOON).unwrap();
 }

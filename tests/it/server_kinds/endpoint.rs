@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use super::{ANN, LIMIT, SUCCEEDED, Signed, data, signature};
 
-pub(super) struct Answer {
-    status: u16,
-    head: String,
-    body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         assert_eq!(self.status, 200, "{}", self.body);
         serde_json::from_str(&self.body).unwrap()
     }
@@ -51,7 +51,13 @@ fn parsed(answer: &str) -> Answer {
     Answer { status, head: head.to_owned(), body: body.to_owned() }
 }
 
-fn request(server: &Server, method: &str, target: &str, kind: &str, body: &str) -> Answer {
+pub(crate) fn request(
+    server: &Server,
+    method: &str,
+    target: &str,
+    kind: &str,
+    body: &str,
+) -> Answer {
     let length = body.len();
     let request = format!(
         "{method} {target} HTTP/1.1\r\nHost: x\r\nX-Mine:  a b \r\nContent-Type: {kind}\r\n\
@@ -60,16 +66,16 @@ fn request(server: &Server, method: &str, target: &str, kind: &str, body: &str) 
     parsed(&ask(server, request.as_bytes()))
 }
 
-const FORM: &str = "application/x-www-form-urlencoded";
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 const PATH: &str = "/pusher/auth";
 
-fn encoded(params: &[(&str, &str)]) -> String {
+pub(crate) fn encoded(params: &[(&str, &str)]) -> String {
     let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
     let pairs = params.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
     pairs.collect::<Vec<_>>().join("&")
 }
 
-pub(super) fn form(server: &Server, params: &[(&str, &str)]) -> Answer {
+pub(crate) fn form(server: &Server, params: &[(&str, &str)]) -> Answer {
     request(server, "POST", PATH, FORM, &encoded(params))
 }
 

@@ -1,0 +1,77 @@
+//! What has passed through the client, counted where it passes.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Shared;
+use crate::Stats;
+
+/// Totals since the client was built. Each is right by itself; together they may be of slightly
+/// different moments.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    frames_in: AtomicU64,
+    bytes_in: AtomicU64,
+    frames_out: AtomicU64,
+    bytes_out: AtomicU64,
+    queued: AtomicU64,
+    dropped: AtomicU64,
+}
+
+/// What was received in one turn.
+#[derive(Debug, Default)]
+pub(super) struct Received {
+    pub(super) frames: u64,
+    pub(super) bytes: u64,
+}
+
+/// What was queued for bindings in one turn, and what was dropped for it.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) queued: u64,
+    pub(super) dropped: u64,
+}
+
+impl Counts {
+    pub(super) fn received(&self, received: Received) {
+        self.frames_in.fetch_add(received.frames, Ordering::Relaxed);
+        self.bytes_in.fetch_add(received.bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn sent(&self, bytes: usize) {
+        self.frames_out.fetch_add(1, Ordering::Relaxed);
+        self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn delivered(&self, tally: Tally) {
+        if tally.queued + tally.dropped > 0 {
+            self.queued.fetch_add(tally.queued, Ordering::Relaxed);
+            self.dropped.fetch_add(tally.dropped, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn stats(&self) -> Stats {
+        let now = self.now();
+        let counts = &self.counts;
+        let total = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let core = self.lock();
+        let machine = &core.machine;
+        Stats {
+            state: machine.state(),
+            state_for: machine.state_for(now),
+            dials: machine.dials(),
+            connections: machine.connections(),
+            attempt: machine.attempt(),
+            frames_in: total(&counts.frames_in),
+            bytes_in: total(&counts.bytes_in),
+            frames_out: total(&counts.frames_out),
+            bytes_out: total(&counts.bytes_out),
+            events_delivered: total(&counts.queued),
+            events_dropped: total(&counts.dropped),
+            last_ping: machine.answered().map(|(_, took)| took),
+            auth_requests: core.authorizers.asked,
+            auth_failures: core.authorizers.failed,
+        }
+    }
+}

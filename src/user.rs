@@ -1,0 +1,242 @@
+//! The signed-in user: the handle, and the values that tell of users.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::binding::{Binding, Queue};
+use crate::client::Client;
+use crate::driver::{Place, Routed};
+use crate::{Error, Event};
+
+/// Who is signed in, as the server has confirmed it.
+///
+/// Cheap to clone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserData {
+    id: Arc<str>,
+    json: Arc<str>,
+}
+
+impl UserData {
+    /// `None` unless it is a JSON object with an id: text, or a number on some servers.
+    pub(crate) fn parse(json: &str) -> Option<Self> {
+        let id = user_id(&serde_json::from_str(field(json, "id")?).ok()?)?;
+        Some(Self { id: id.into(), json: json.into() })
+    }
+
+    /// What a `pusher:signin_success` tells: the user's data in a string, or as it is.
+    pub(crate) fn of_success(data: &str) -> Option<Self> {
+        let told = field(data, "user_data")?;
+        match serde_json::from_str::<String>(told) {
+            Ok(text) => Self::parse(&text),
+            Err(_) => Self::parse(told),
+        }
+    }
+
+    /// The user's id. A number that the server sends is its text here.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// All that the authenticator told of the user, as JSON text: an object with an `id`.
+    pub fn data(&self) -> &str {
+        &self.json
+    }
+
+    /// The same, read as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Json`](crate::ErrorKind::Json) if it is not of that shape.
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
+        Ok(serde_json::from_str(&self.json)?)
+    }
+}
+
+impl fmt::Debug for UserData {
+    /// Without the rest, which may be private.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserData").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// News of the users on this user's watchlist.
+///
+/// The watchlist is part of the user's data, see
+/// [watchlist events](https://pusher.com/docs/channels/using_channels/watchlist-events/).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchlistEvent {
+    name: String,
+    user_ids: Vec<String>,
+}
+
+impl WatchlistEvent {
+    /// What an entry of the server's list, or the data of a bare event, tells.
+    pub(crate) fn new(name: &str, data: &Value) -> Self {
+        let ids = data.get("user_ids").and_then(Value::as_array);
+        let user_ids = ids.into_iter().flatten().filter_map(user_id).collect();
+        Self { name: name.to_owned(), user_ids }
+    }
+
+    /// `online` or `offline`, or whatever else the server may tell.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The users that it is about.
+    pub fn user_ids(&self) -> &[String] {
+        &self.user_ids
+    }
+}
+
+/// The text of a JSON object's field.
+fn field<'a>(object: &'a str, name: &str) -> Option<&'a str> {
+    let mut fields: HashMap<String, &RawValue> = serde_json::from_str(object).ok()?;
+    fields.remove(name).map(RawValue::get)
+}
+
+/// An id is a string, or a number on some servers.
+pub(crate) fn user_id(value: &Value) -> Option<String> {
+    match value {
+        Value::String(id) if !id.is_empty() => Some(id.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// What concerns the signed-in user: events that the server sends to this user alone, on whichever
+/// connection, and news of the users on the watchlist.
+///
+/// A handle: cheap to clone, and usable from every thread. Bindings can be made before
+/// [`Client::signin`], and stay across lost connections and other users. See
+/// [server-to-user events](https://pusher.com/docs/channels/server_api/server-to-user-events/).
+///
+/// # Example
+///
+/// ```no_run
+/// use pusher_channels::{Client, HttpUserAuthenticator, Options};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), pusher_channels::Error> {
+/// let client = Client::builder(Options::cluster("eu", "app-key"))
+///     .user_authenticator(HttpUserAuthenticator::new("https://example.org/pusher/user-auth"))
+///     .build()?;
+/// let notes = client.user().bind("note");
+/// client.signin();
+/// client.connect();
+/// println!("signed in as {}", client.wait_signed_in(Duration::from_secs(10))?.id());
+/// for note in &notes {
+///     println!("{}", note.data());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct User(Client);
+
+impl User {
+    pub(crate) fn new(client: &Client) -> Self {
+        Self(client.clone())
+    }
+
+    /// Who is signed in on the present connection; `None` until the server has confirmed it. Never
+    /// blocks; [`Client::wait_signed_in`] waits.
+    pub fn data(&self) -> Option<UserData> {
+        self.0.shared().read(|core| core.machine.signed_in().cloned())
+    }
+
+    /// Receives the events of this name that are sent to the user.
+    pub fn bind(&self, event: &str) -> Binding<Event> {
+        self.0.shared().bind(Place::UserEvent(event.into()), None)
+    }
+
+    /// As [`bind`](Self::bind), with a queue of its own.
+    pub fn bind_with(&self, event: &str, queue: Queue) -> Binding<Event> {
+        self.0.shared().bind(Place::UserEvent(event.into()), Some(queue))
+    }
+
+    /// Receives all events that are sent to the user.
+    pub fn bind_all(&self) -> Binding<Event> {
+        self.bind_here()
+    }
+
+    /// Receives who of the user's watchlist is online or offline: those that are, after each sign-in,
+    /// and then every change.
+    pub fn bind_watchlist(&self) -> Binding<WatchlistEvent> {
+        self.bind_here()
+    }
+
+    /// Receives the user's data with every sign-in that the server confirms: one on each connection.
+    pub fn bind_signed_in(&self) -> Binding<UserData> {
+        self.bind_here()
+    }
+
+    /// Receives why a sign-in failed. Those that may pass are tried again with back-off; the others
+    /// wait for the next connection, or for [`Client::signin`].
+    pub fn bind_signin_error(&self) -> Binding<Error> {
+        self.bind_here()
+    }
+
+    fn bind_here<T: Routed>(&self) -> Binding<T> {
+        self.0.shared().bind(Place::User, None)
+    }
+}
+
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("User").field("data", &self.data()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_object_with_an_id_is_a_user() {
+        let user = UserData::parse(r#" {"id":"9","n":[1]}"#).unwrap();
+        assert_eq!((user.id(), user.data()), ("9", r#" {"id":"9","n":[1]}"#));
+        assert_eq!(user.json::<Value>().unwrap()["n"][0], 1);
+        assert_eq!(UserData::parse(r#"{"id":17}"#).unwrap().id(), "17");
+        for odd in
+            ["", "{}", "null", "[\"9\"]", "9", r#"{"id":""}"#, r#"{"id":null}"#, r#"{"id":{}}"#]
+        {
+            assert_eq!(UserData::parse(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn the_server_tells_the_user_in_a_string_or_not() {
+        for data in [r#"{"user_data":"{\"id\":\"9\"}"}"#, r#"{"auth":"a","user_data":{"id":"9"}}"#]
+        {
+            let user = UserData::of_success(data).unwrap();
+            assert_eq!((user.id(), user.data()), ("9", r#"{"id":"9"}"#));
+        }
+        for odd in
+            ["", "{}", "null", r#"{"user_data":null}"#, r#"{"user_data":"x"}"#, r#"{"id":"9"}"#]
+        {
+            assert_eq!(UserData::of_success(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn watchlist_entries_in_every_shape() {
+        let event = |data: Value| WatchlistEvent::new("online", &data).user_ids().to_vec();
+        assert_eq!(event(json!({"user_ids": ["2", 3, null, {}]})), ["2", "3"]);
+        for odd in [json!({}), json!(null), json!({"user_ids": "2"}), json!([1])] {
+            assert!(event(odd).is_empty());
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_more_than_the_id() {
+        let user = UserData::parse(r#"{"id":"9","n":"canary"}"#).unwrap();
+        assert_eq!(format!("{user:?}"), r#"UserData { id: "9", .. }"#);
+    }
+}

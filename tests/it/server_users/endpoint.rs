@@ -1,0 +1,156 @@
+//! The endpoint that signs users in, in raw HTTP.
+
+use pusher_channels::testing::{Server, Settings};
+use serde_json::{Value, json};
+
+use super::{say_signin, sign_in};
+use crate::server_kinds::endpoint::{Answer, FORM, encoded, request};
+use crate::server_kinds::{Signed, data, signature};
+
+const PATH: &str = "/pusher/user-auth";
+
+const JSON: &str = "application/json";
+
+fn form(server: &Server, params: &[(&str, &str)]) -> Answer {
+    request(server, "POST", PATH, FORM, &encoded(params))
+}
+
+/// What is said of the user, if it is rightly signed.
+fn user_data(answer: &Answer, socket_id: &str) -> String {
+    let json = answer.json();
+    let user_data = json["user_data"].as_str().unwrap();
+    let text = format!("{socket_id}::user::{user_data}");
+    let auth = format!("app-key:{}", signature("app-secret", &text));
+    assert_eq!(json, json!({"auth": auth, "user_data": user_data}));
+    user_data.to_owned()
+}
+
+#[test]
+fn every_form_of_the_question_is_answered() {
+    let server = Server::start().unwrap();
+    assert_eq!(server.user_auth_url(), server.auth_url().replace("/auth", "/user-auth"));
+    for answer in [
+        form(&server, &[("socket_id", "12.34")]),
+        request(&server, "POST", PATH, JSON, r#"{"socket_id":"12.34"}"#),
+        request(&server, "GET", &format!("{PATH}?socket_id=12.34"), "", ""),
+    ] {
+        assert_eq!(user_data(&answer, "12.34"), r#"{"id":"user-12.34"}"#);
+    }
+    for params in [&[][..], &[("socket_id", "1")], &[("socket_id", "1.2:x")]] {
+        assert_eq!(form(&server, params).status, 400);
+    }
+    assert_eq!(request(&server, "PUT", PATH, FORM, "socket_id=1.2").status, 405);
+    assert_eq!(request(&server, "POST", "/pusher/user", FORM, "socket_id=1.2").status, 404);
+    assert_eq!(request(&server, "POST", PATH, JSON, "[").status, 400);
+}
+
+#[test]
+fn a_user_is_who_the_parameters_say() {
+    let server = Server::start().unwrap();
+    let ask = |more: &[(&str, &str)]| {
+        let answer = form(&server, &[&[("socket_id", "1.2")], more].concat());
+        serde_json::from_str::<Value>(&user_data(&answer, "1.2")).unwrap()
+    };
+    for (info, expected) in [(r#"{"name":"Ann"}"#, json!({"name": "Ann"})), ("x", json!("x"))] {
+        let asked = ask(&[("user_id", "ann"), ("user_info", info)]);
+        assert_eq!(asked, json!({"id": "ann", "user_info": expected}));
+    }
+    for (watchlist, expected) in [
+        ("a, b,,c ", json!(["a", "b", "c"])),
+        ("7", json!(["7"])),
+        ("7,8", json!(["7", "8"])),
+        (r#"["a,b","c"]"#, json!(["a,b", "c"])),
+        ("[1]", json!([1])),
+        ("", json!([])),
+    ] {
+        let asked = ask(&[("user_id", "ann"), ("watchlist", watchlist)]);
+        assert_eq!(asked, json!({"id": "ann", "watchlist": expected}), "{watchlist}");
+    }
+    let asked = json!({
+        "socket_id": "1.2", "user_id": 7, "user_info": [1], "watchlist": ["a", "b"]
+    });
+    let answer = request(&server, "POST", PATH, JSON, &asked.to_string());
+    assert_eq!(user_data(&answer, "1.2"), r#"{"id":7,"user_info":[1],"watchlist":["a","b"]}"#);
+    // Even what no server takes.
+    let asked = json!({"socket_id": "1.2", "watchlist": {"a": 1}});
+    let answer = request(&server, "POST", PATH, JSON, &asked.to_string());
+    assert_eq!(user_data(&answer, "1.2"), r#"{"id":"user-1.2","watchlist":{"a":1}}"#);
+}
+
+#[test]
+fn what_it_answers_signs_in() {
+    for as_object in [false, true] {
+        let server =
+            Server::start_with(Settings::default().user_data_as_object(as_object)).unwrap();
+        let mut client = Signed::new(&server);
+        let params = [
+            ("socket_id", &*client.socket_id),
+            ("user_id", "ann"),
+            ("user_info", r#"{"z":1.50,"a":"ä"}"#),
+            ("watchlist", "bob"),
+        ];
+        let answer = form(&server, &params);
+        let user_data = match answer.json()["user_data"].clone() {
+            Value::String(text) if !as_object => text,
+            Value::Object(_) if as_object => {
+                // The text of it, as it stands there.
+                let (_, rest) = answer.body.split_once(r#""user_data":"#).unwrap();
+                rest.strip_suffix('}').unwrap().to_owned()
+            }
+            other => panic!("{other}"),
+        };
+        say_signin(&mut client, answer.json()["auth"].as_str().unwrap(), &user_data);
+        let confirmed = client.raw.read();
+        assert_eq!(confirmed["event"], "pusher:signin_success");
+        assert_eq!(data(&confirmed)["user_data"], user_data);
+        assert_eq!(server.signed_in("ann"), 1);
+    }
+}
+
+#[test]
+fn failures_are_those_of_the_other_endpoint_too() {
+    let server = Server::start().unwrap();
+    let plain = || form(&server, &[("socket_id", "1.2")]);
+    let channel = || {
+        let body = "socket_id=1.2&channel_name=private-a";
+        request(&server, "POST", "/pusher/auth", FORM, body).status
+    };
+    server.retry_after(Some(3));
+    server.fail_auth_times(2, 429);
+    let answer = plain();
+    assert!(answer.status == 429 && answer.head.contains("Retry-After: 3\r\n"));
+    assert_eq!((channel(), plain().status), (429, 200));
+    server.fail_auth(403);
+    assert_eq!((plain().status, channel()), (403, 403));
+    server.fail_auth(200);
+    server.auth_body(Some("<html>"));
+    assert_eq!(plain().body, "<html>");
+    server.auth_body(None);
+    assert_eq!(user_data(&plain(), "1.2"), r#"{"id":"user-1.2"}"#);
+    // A refused question is one too.
+    form(&server, &[]);
+    assert_eq!((server.auth_count(), server.user_auth_count()), (8, 6));
+    let records = server.auth_requests();
+    assert_eq!((records[0].target(), records[1].target()), (PATH, "/pusher/auth"));
+    assert_eq!((records[0].socket_id(), records[0].channels()), (Some("1.2"), &[][..]));
+    assert_eq!(request(&server, "GET", &format!("{PATH}?socket_id=3.4"), "", "").status, 200);
+    assert_eq!(server.user_auth_count(), 7);
+    let mut client = Signed::new(&server);
+    assert_eq!(sign_in(&mut client, &server, r#"{"id":"x"}"#)["event"], "pusher:signin_success");
+    assert_eq!(server.user_auth_count(), 7);
+}
+
+#[test]
+fn answers_can_be_delayed_and_let_go() {
+    use std::time::Duration;
+
+    let server = Server::start().unwrap();
+    server.delay_auth(Duration::MAX);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| form(&server, &[("socket_id", "1.2")]).status);
+        assert!(server.wait_for(super::LIMIT, |server| server.user_auth_count() == 1));
+        assert!(!asking.is_finished());
+        server.delay_auth(Duration::ZERO);
+        assert_eq!(asking.join().unwrap(), 200);
+    });
+}

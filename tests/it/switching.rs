@@ -1,0 +1,174 @@
+//! Moving between servers, by `switch` and by options that are asked on every dial.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use pusher_channels::testing::{Server, Settings};
+use pusher_channels::{
+    AuthRequest, Authorizer, Client, ErrorKind, Options, SecretAuthorizer, State,
+};
+
+use crate::support::{SOON, listen, quick};
+
+fn two() -> (Server, Server) {
+    let other = Settings::default().key("other-key").secret("other-secret");
+    (Server::start().unwrap(), Server::start_with(other).unwrap())
+}
+
+/// Signs for whichever of the two the app key of the connection's server belongs to.
+fn signs_for(server: &Server) -> SecretAuthorizer {
+    SecretAuthorizer::new(server.key(), server.secret())
+}
+
+#[test]
+fn channels_and_bindings_move_and_nothing_reaches_the_wrong_server() {
+    let (first, second) = two();
+    let client = quick(first.options()).authorizer(signs_for(&first)).build().unwrap();
+    let public = client.public_channel("public").unwrap();
+    let private = client.private_channel("private-room").unwrap();
+    let (events, gaps) = (public.bind("event"), public.bind_resumed());
+    let states = client.bind_states();
+    public.subscribe();
+    private.subscribe();
+    client.connect();
+    private.wait_subscribed(SOON).unwrap();
+    public.wait_subscribed(SOON).unwrap();
+    let socket_id = client.socket_id();
+    let heard_by_first = first.recorded().len();
+
+    let private = client.private_channel_with(private.name(), signs_for(&second)).unwrap();
+    client.switch(second.options()).unwrap();
+    let late = client.public_channel("late").unwrap();
+    late.subscribe();
+    late.wait_subscribed(SOON).unwrap();
+    private.wait_subscribed(SOON).unwrap();
+    public.wait_subscribed(SOON).unwrap();
+    assert_ne!(client.socket_id(), socket_id);
+    assert!(first.wait_for(SOON, |first| first.connections() == 0));
+    assert_eq!((first.dials(), second.dials()), (1, 1));
+    assert_eq!(first.recorded().len(), heard_by_first, "{:?}", first.recorded());
+    gaps.recv_timeout(SOON).unwrap();
+
+    first.publish("public", "event", "wrong");
+    second.publish("public", "event", "right");
+    assert_eq!(events.recv_timeout(SOON).unwrap().data(), "right");
+    let seen: Vec<_> = states.try_iter().map(|change| change.current).collect();
+    use State::{Connected, Connecting, Reconnecting};
+    assert_eq!(seen, [Connecting, Connected, Reconnecting, Connected]);
+}
+
+#[test]
+fn wrong_options_change_nothing() {
+    let (first, second) = two();
+    let client = quick(first.options()).build().unwrap();
+    client.connect();
+    client.wait_connected(SOON).unwrap();
+    let error = client.switch(Options::host("", "key")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!(client.state(), State::Connected);
+    first.drop_connections();
+    assert!(first.wait_for(SOON, |first| first.dials() == 2), "it comes back to the first");
+    client.close(SOON).unwrap();
+    let error = client.switch(second.options()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed);
+    assert_eq!(second.dials(), 0);
+}
+
+#[test]
+fn without_a_connection_it_holds_for_the_next_one() {
+    let (first, second) = two();
+    let client = quick(first.options()).build().unwrap();
+    client.switch(second.options()).unwrap();
+    assert_eq!(client.state(), State::Initialized);
+    client.connect();
+    client.wait_connected(SOON).unwrap();
+    client.disconnect();
+    client.switch(first.options()).unwrap();
+    assert_eq!(client.state(), State::Disconnected);
+    client.connect();
+    client.wait_connected(SOON).unwrap();
+    assert_eq!((first.dials(), second.dials()), (1, 1));
+}
+
+#[test]
+fn a_dial_that_hangs_is_given_up_for_the_other_server() {
+    // It accepts, and says nothing.
+    let (_silent, options) = listen();
+    let (first, _) = two();
+    let client = quick(options).build().unwrap();
+    client.connect();
+    client.switch(first.options()).unwrap();
+    client.wait_connected(SOON).unwrap();
+    client.close(SOON).unwrap();
+}
+
+#[test]
+fn an_answer_for_the_old_server_is_not_sent_to_the_new_one() {
+    let (first, second) = two();
+    let (old, new) = (signs_for(&first), signs_for(&second));
+    // It switches from within the question about the old connection.
+    let place: Arc<OnceLock<Client>> = Arc::default();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let authorizer = {
+        let (place, asked, options) = (Arc::clone(&place), Arc::clone(&asked), second.options());
+        move |request: &AuthRequest| match asked.fetch_add(1, Ordering::Relaxed) {
+            0 => {
+                place.get().expect("set before connecting").switch(options.clone())?;
+                old.authorize(request)
+            }
+            _ => new.authorize(request),
+        }
+    };
+    let client = quick(first.options()).authorizer(authorizer).build().unwrap();
+    place.set(client.clone()).unwrap();
+    let room = client.private_channel("private-room").unwrap();
+    room.subscribe();
+    client.connect();
+    room.wait_subscribed(SOON).unwrap();
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+    assert_eq!((first.recorded().len(), second.subscribers("private-room")), (0, 1));
+    assert_eq!(second.recorded().len(), 1, "{:?}", second.recorded());
+    // The closure holds a client.
+    client.close(SOON).unwrap();
+}
+
+#[test]
+fn a_list_of_servers_is_walked_on_failure() {
+    let (first, second) = two();
+    let (gone, dead) = listen();
+    drop(gone);
+    let urls = [dead.to_url().unwrap(), first.url(), second.url()];
+    let next = AtomicUsize::new(0);
+    let options = Options::custom(move |_| {
+        let index = next.fetch_add(1, Ordering::Relaxed);
+        urls[index % urls.len()].clone()
+    });
+    let client = quick(options).build().unwrap();
+    let room = client.public_channel("room").unwrap();
+    room.subscribe();
+    client.connect();
+    assert!(first.wait_for(SOON, |first| first.subscribers("room") == 1));
+    first.refuse(1);
+    first.drop_connections();
+    assert!(second.wait_for(SOON, |second| second.subscribers("room") == 1));
+    second.drop_connections();
+    // Past the dead one, and the first one which refuses once, around again.
+    assert!(second.wait_for(SOON, |second| second.dials() == 2));
+    assert_eq!(first.dials(), 2);
+}
+
+#[test]
+fn out_of_a_failure_connect_goes_to_the_new_server() {
+    let (first, second) = two();
+    let client = quick(first.options()).build().unwrap();
+    client.connect();
+    client.wait_connected(SOON).unwrap();
+    let states = client.bind_states();
+    first.close_all(4001, "no such app");
+    assert_eq!(states.recv_timeout(SOON).unwrap().current, State::Failed);
+    client.switch(second.options()).unwrap();
+    assert_eq!((client.state(), second.dials()), (State::Failed, 0));
+    client.connect();
+    client.wait_connected(SOON).unwrap();
+    assert_eq!(second.connections(), 1);
+}
