@@ -147,6 +147,8 @@ mod openssl {
             Fault::NotYetValid
         } else if has(&["issuer certificate", "self-signed certificate", "self signed certificate"])
             || has(&["unable to verify the first certificate"])
+            // By an issuer that has but the name of one that is known.
+            || has(&["certificate signature failure"])
         {
             Fault::UnknownIssuer
         } else if has(&["hostname mismatch", "ip address mismatch"]) {
@@ -196,7 +198,10 @@ mod library {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 Fault::NotYetValid
             }
-            CertificateError::UnknownIssuer => Fault::UnknownIssuer,
+            // The latter is by an issuer that has but the name of one that is known.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                Fault::UnknownIssuer
+            }
             CertificateError::Revoked => Fault::Revoked,
             CertificateError::NotValidForName => Fault::WrongName(Vec::new()),
             CertificateError::NotValidForNameContext { presented, .. } => {

@@ -65,6 +65,8 @@ fn an_unknown_authority_is_told() {
     let server = there.sign(&["127.0.0.1"]).server();
     assert_eq!(refused(&Tls::default(), &server), in_tls(UNKNOWN));
     assert_eq!(refused(&trusting(&here), &server), in_tls(UNKNOWN));
+    let namesake = Authority::new("there");
+    assert_eq!(refused(&trusting(&namesake), &server), in_tls(UNKNOWN));
 }
 
 #[test]
