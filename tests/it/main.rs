@@ -17,4 +17,6 @@ mod soketi;
 mod stats;
 mod support;
 mod switching;
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+mod tls;
 mod users;
