@@ -160,7 +160,7 @@ impl ClientBuilder {
         self
     }
 
-    /// How TLS connections are checked. Default: by what the platform trusts.
+    /// How TLS connections are made and checked. Default: TLS 1.2 or later, and what the platform trusts.
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = tls;
         self
@@ -224,6 +224,7 @@ impl ClientBuilder {
                 WebSocketConnector::new(&self.tls, self.max_message_size)?.with_proxy(&self.proxy),
             ),
         };
+        self.tls.warn_of_dangers("a client");
         let settings = Settings {
             machine: Config {
                 activity_timeout: self.activity_timeout,

@@ -154,5 +154,5 @@ pub use proxy::Proxy;
 pub use reconnect::{Attempt, Reconnect};
 pub use state::{ChannelStatus, Gap, State, StateChange};
 pub use stats::Stats;
-pub use tls::Tls;
+pub use tls::{Tls, TlsVersion};
 pub use user::{User, UserData, WatchlistEvent};

@@ -8,6 +8,7 @@ mod endpoint;
 pub(crate) mod fuzzing;
 mod proxied;
 mod request;
+mod secure;
 #[cfg(test)]
 mod tests;
 mod user;

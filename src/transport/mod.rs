@@ -23,6 +23,7 @@ use std::time::Instant;
 
 use tungstenite::http::Uri;
 
+use crate::tls::Asked;
 use crate::{Connection, Connector, Error, ErrorKind, Interrupt, Proxy, Tls};
 
 #[cfg(feature = "testing")]
@@ -30,23 +31,31 @@ pub(crate) use handshake::accept;
 #[cfg(feature = "testing")]
 pub(crate) use http::Exchange;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
-pub(crate) use tls::roots as tls_roots;
+pub(crate) use tls::{check as check_tls, roots as tls_roots};
 pub(crate) use websocket::WebSocket;
 
 /// Opens WebSockets.
 pub(crate) struct WebSocketConnector {
     tls: tls::TlsConnector,
+    asked: Asked,
+    /// What the server's certificate must have instead of the URL's host.
+    server_name: Option<String>,
     proxy: Proxy,
     resolver: dns::Resolver,
     max_message_size: usize,
 }
 
 impl WebSocketConnector {
-    /// Fails if a certificate of `tls` cannot be read.
+    /// Fails if something of `tls` cannot be read, or cannot be had.
     pub(crate) fn new(tls: &Tls, max_message_size: usize) -> Result<Self, Error> {
-        let tls = tls::TlsConnector::new(tls)?;
-        let (proxy, resolver) = (Proxy::none(), dns::Resolver::default());
-        Ok(Self { tls, proxy, resolver, max_message_size })
+        Ok(Self {
+            tls: tls::TlsConnector::new(tls)?,
+            asked: tls.asked(),
+            server_name: tls.name().map(str::to_owned),
+            proxy: Proxy::none(),
+            resolver: dns::Resolver::default(),
+            max_message_size,
+        })
     }
 
     pub(crate) fn with_proxy(mut self, proxy: &Proxy) -> Self {
@@ -87,14 +96,18 @@ impl WebSocketConnector {
         if let Some(proxy) = proxy {
             proxy::tunnel(&mut line, &mut memory, proxy, host, target.port)?;
         }
+        let name = self.server_name.as_deref().unwrap_or(host);
+        let explain = |error| self.asked.explain(error, name);
         let stream = if target.tls {
             line.dial.begin(format!("TLS handshake with {host}"))?;
-            self.tls.handshake(&mut line, host, memory)?
+            self.tls.handshake(&mut line, name, memory).map_err(explain)?
         } else {
             tls::Stream::Plain(memory)
         };
         line.dial.begin(format!("WebSocket handshake with {host}"))?;
-        let websocket = handshake::request(&mut line, stream, target.uri, self.max_message_size)?;
+        // In TLS 1.3 a server may refuse its client only now.
+        let websocket = handshake::request(&mut line, stream, target.uri, self.max_message_size)
+            .map_err(explain)?;
         Ok(WebSocket::new(line, websocket))
     }
 }

@@ -24,4 +24,6 @@ mod soketi;
 mod stats;
 mod support;
 mod switching;
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+mod tls;
 mod users;

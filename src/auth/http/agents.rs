@@ -8,14 +8,16 @@ use std::time::Duration;
 use ureq::config::{AutoHeaderValue, ConfigBuilder};
 use ureq::http::{Request, Response, Uri, header};
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::tls::{Certificate, RootCerts};
 use ureq::typestate::AgentScope;
 use ureq::{Agent, AsSendBody, Body};
 
 use super::answer::{Answer, is_good, retry_after};
 use super::proxied;
 use super::request::host_of;
+use super::secure;
 use crate::proxy::ProxyServer;
+use crate::tls::Asked;
 use crate::{Error, ErrorKind, Proxy, Tls, clock};
 
 /// What is read of a refusal, in bytes.
@@ -43,6 +45,7 @@ struct State {
     client_proxy: Proxy,
     /// One for each way that was needed so far: none and two proxies at the most.
     current: Vec<Pair>,
+    warned: bool,
 }
 
 /// ureq trusts either the platform's roots or those given, but not both, so two agents take turns.
@@ -54,6 +57,9 @@ struct Pair {
     /// The platform's roots were the right ones last time.
     platform_first: Arc<AtomicBool>,
     interrupted: Arc<AtomicBool>,
+    asked: Asked,
+    /// Why `https` is not to be had with these settings.
+    refusal: Option<&'static str>,
 }
 
 impl Default for Agents {
@@ -97,9 +103,9 @@ impl Agents {
         }
     }
 
-    /// Whether the settings of TLS and of the proxy can be used.
-    pub(super) fn check(&self) -> Result<(), Error> {
-        self.pair(|_| None).map(|_| ())
+    /// Whether the settings of TLS and of the proxy can be used: for `https` if it is `secure`.
+    pub(super) fn check(&self, secure: bool) -> Result<(), Error> {
+        self.pair(|_| None)?.check(secure)
     }
 
     /// `place` names the endpoint in messages.
@@ -113,7 +119,9 @@ impl Agents {
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let port = request.uri().port_u16().unwrap_or(if secure { 443 } else { 80 });
         let pair = self.pair(|proxy| proxy.server_for(secure, host, port).cloned())?;
+        pair.check(secure)?;
         self.send_by(&pair, request, place, secure).map_err(|error| {
+            let error = pair.asked.explain(error, host_of(request.uri()));
             if pair.interrupted.load(Ordering::SeqCst) {
                 // Whatever the TLS library made of it; it may be asked again at once.
                 let message = format!("{place}: interrupted");
@@ -142,7 +150,7 @@ impl Agents {
             if platform_first { (&pair.platform, given) } else { (given, &pair.platform) };
         let failure = match self.exchange(first, request, place, None) {
             // Nothing but the handshake has happened yet.
-            Err(error) if error.kind() == ErrorKind::Tls => error,
+            Err(error) if secure::may_be_about_roots(&error) => error,
             result => return result,
         };
         let left = self.timeout().saturating_sub(clock::now().saturating_duration_since(start));
@@ -151,7 +159,7 @@ impl Agents {
             Err(error) if error.kind() == ErrorKind::Tls => {
                 let (by_given, by_platform) =
                     if platform_first { (error, failure) } else { (failure, error) };
-                Err(trusted_by_neither(place, &by_given, by_platform))
+                Err(secure::trusted_by_neither(place, by_given, by_platform))
             }
             result => {
                 pair.platform_first.store(!platform_first, Ordering::Relaxed);
@@ -206,31 +214,27 @@ impl Agents {
         if let Some(pair) = state.current.iter().find(|pair| pair.proxy == server) {
             return Ok(pair.clone());
         }
-        let pair = self.build(self.tls.as_ref().unwrap_or(&state.client_tls), server)?;
+        let tls = self.tls.as_ref().unwrap_or(&state.client_tls);
+        let pair = self.build(tls, server)?;
+        // The client warns of its own.
+        if let Some(tls) = self.tls.as_ref().filter(|_| !state.warned) {
+            tls.warn_of_dangers("an authorizer");
+            state.warned = true;
+        }
         state.current.push(pair.clone());
         Ok(pair)
     }
 
     #[cfg(any(feature = "native-tls", feature = "rustls"))]
     fn build(&self, tls: &Tls, server: Option<Arc<ProxyServer>>) -> Result<Pair, Error> {
+        crate::transport::check_tls(tls)?;
         let proxy = server.as_deref().map(proxied::proxy).transpose()?;
         let roots = crate::transport::tls_roots(tls)?;
+        let client = secure::client_certificate(tls)?;
         let danger = tls.accepts_invalid_certs();
         let agent = |roots| {
-            let config = TlsConfig::builder()
-                .provider(if cfg!(feature = "native-tls") {
-                    TlsProvider::NativeTls
-                } else {
-                    TlsProvider::Rustls
-                })
-                .root_certs(roots)
-                .disable_verification(danger);
-            // Passed on explicitly: the default of the process may be another, or none.
-            #[cfg(feature = "rustls")]
-            let config = config.unversioned_rustls_crypto_provider(Arc::new(
-                rustls::crypto::ring::default_provider(),
-            ));
-            self.config(proxy.clone(), |builder| builder.tls_config(config.build()))
+            let config = secure::config(tls, roots, client.clone());
+            self.config(proxy.clone(), |builder| builder.tls_config(config))
         };
         let given = (!roots.is_empty() && !danger).then(|| {
             let roots = roots.iter().map(|der| Certificate::from_der(der).to_owned());
@@ -242,11 +246,13 @@ impl Agents {
             given,
             platform_first: Arc::default(),
             interrupted: Arc::default(),
+            asked: tls.asked(),
+            refusal: secure::refusal(tls),
         })
     }
 
     #[cfg(not(any(feature = "native-tls", feature = "rustls")))]
-    fn build(&self, _: &Tls, server: Option<Arc<ProxyServer>>) -> Result<Pair, Error> {
+    fn build(&self, tls: &Tls, server: Option<Arc<ProxyServer>>) -> Result<Pair, Error> {
         let proxy = server.as_deref().map(proxied::proxy).transpose()?;
         let platform = self.config(proxy, |builder| builder);
         Ok(Pair {
@@ -255,6 +261,8 @@ impl Agents {
             given: None,
             platform_first: Arc::default(),
             interrupted: Arc::default(),
+            asked: tls.asked(),
+            refusal: None,
         })
     }
 
@@ -286,6 +294,15 @@ impl Agents {
     }
 }
 
+impl Pair {
+    fn check(&self, secure: bool) -> Result<(), Error> {
+        match self.refusal.filter(|_| secure) {
+            Some(refusal) => Err(Error::message(ErrorKind::Config, refusal)),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Whether it is `https`; fails if that cannot be had.
 pub(super) fn check_scheme(uri: &Uri) -> Result<bool, Error> {
     let secure = uri.scheme_str() == Some("https");
@@ -295,14 +312,6 @@ pub(super) fn check_scheme(uri: &Uri) -> Result<bool, Error> {
         return Err(Error::message(ErrorKind::Config, message));
     }
     Ok(secure)
-}
-
-/// The source is what the platform says, since most certificates are signed by one that it knows.
-fn trusted_by_neither(place: &str, by_given: &Error, by_platform: Error) -> Error {
-    let why = std::error::Error::source(by_given).map(ToString::to_string).unwrap_or_default();
-    let message =
-        format!("{place}: {}, also with the root certificates given ({why})", ErrorKind::Tls);
-    by_platform.with_message(message)
 }
 
 /// Not for every request: ureq sets TLS up anew for one that has a setting of its own.
@@ -346,6 +355,11 @@ fn failed_io(told: impl Fn(ErrorKind) -> Error, error: io::Error) -> Error {
         Ok(error) => return told(ErrorKind::Tls).caused_by(error),
         Err(error) => error,
     };
+    // native-tls gives an alert that comes after the handshake as an error of I/O.
+    #[cfg(feature = "native-tls")]
+    if secure::is_fault(&error) {
+        return told(ErrorKind::Tls).caused_by(error);
+    }
     let kind = match error.kind() {
         io::ErrorKind::TimedOut => ErrorKind::Timeout,
         _ if is_lookup(&error) => ErrorKind::Dns,

@@ -42,13 +42,15 @@ impl<Q, A: 'static> Endpoint<Q, A> {
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
-        if self.make_url.is_none() {
-            check_scheme(&check_url(self.what, &self.url)?)?;
-        }
+        // One that is made tells with the request.
+        let secure = match self.make_url {
+            Some(_) => false,
+            None => check_scheme(&check_url(self.what, &self.url)?)?,
+        };
         for (name, value) in &self.headers {
             check_header(self.what, name, value)?;
         }
-        self.agents.check()
+        self.agents.check(secure)
     }
 
     pub(super) fn url(&self, request: &Q) -> String {
@@ -172,8 +174,11 @@ macro_rules! endpoint_setters {
             self
         }
 
-        /// How `https` endpoints are checked. Default: as the client that uses this says; of several clients, the
-        /// last one that was built.
+        /// How TLS with `https` endpoints is made and checked. Default: as the client that uses this says; of
+        /// several clients, the last one that was built.
+        ///
+        /// [`Tls`](crate::Tls) says at its setters what differs here: `server_name` and
+        /// `danger_accept_invalid_hostnames` do not apply, and `min_version` is an error with native-tls.
         ///
         /// Root certificates that are given are trusted beside the platform's. Since the HTTP library takes either
         /// the ones or the others, a server may see one failed TLS handshake before the one that succeeds; which
@@ -199,8 +204,8 @@ macro_rules! endpoint_setters {
             self
         }
 
-        /// Whether it is set up well, without asking the endpoint: the URL, the fixed headers, the certificates
-        /// and the proxy.
+        /// Whether it is set up well, without asking the endpoint: the URL, the fixed headers, and the settings of
+        /// TLS and of the proxy.
         ///
         /// # Errors
         ///

@@ -6,6 +6,8 @@ mod pressure;
 mod proxy;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 mod tls;
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+mod trust;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -21,7 +21,7 @@ use none as library;
 
 pub(super) use library::TlsConnector;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
-pub(crate) use library::roots;
+pub(crate) use library::{check, roots};
 
 /// What WebSocket runs over.
 pub(super) enum Stream {
@@ -66,12 +66,4 @@ impl Write for Stream {
             Self::Tls(stream) => stream.flush(),
         }
     }
-}
-
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
-fn wrong_certificate() -> crate::Error {
-    crate::Error::message(
-        crate::ErrorKind::Config,
-        "a root certificate given to Tls cannot be read: pass a certificate, in PEM or DER as the setter says",
-    )
 }

@@ -2,13 +2,13 @@
 
 use std::sync::OnceLock;
 
-use native_tls::{Certificate, HandshakeError};
+use native_tls::{Certificate, HandshakeError, Identity, Protocol};
 
-use super::{Stream, wrong_certificate};
-use crate::tls::Root;
+use super::Stream;
+use crate::tls::{KeyKind, wrong_identity};
 use crate::transport::memory::Memory;
 use crate::transport::wait::Line;
-use crate::{Error, ErrorKind, Tls};
+use crate::{Error, ErrorKind, Tls, TlsVersion};
 
 pub(in crate::transport) type TlsStream = native_tls::TlsStream<Memory>;
 
@@ -18,22 +18,33 @@ pub(super) fn memory(stream: &mut TlsStream) -> &mut Memory {
 
 pub(in crate::transport) struct TlsConnector {
     roots: Vec<Certificate>,
+    identity: Option<Identity>,
+    min_version: TlsVersion,
     accept_invalid_certs: bool,
+    accept_invalid_hostnames: bool,
     /// Reading the platform's roots takes long, so once, and only if there is something to check.
     connector: OnceLock<native_tls::TlsConnector>,
 }
 
 impl TlsConnector {
     pub(in crate::transport) fn new(tls: &Tls) -> Result<Self, Error> {
-        let mut roots = Vec::new();
-        for root in tls.roots() {
-            roots.extend(read(root)?);
-        }
-        Ok(Self {
-            roots,
+        tls.check_name()?;
+        let this = Self {
+            roots: tls.roots(|der| Ok(Certificate::from_der(der)?))?,
+            identity: identity(tls)?,
+            min_version: tls.oldest(),
             accept_invalid_certs: tls.accepts_invalid_certs(),
+            accept_invalid_hostnames: tls.accepts_invalid_hostnames(),
             connector: OnceLock::new(),
-        })
+        };
+        if this.min_version > TlsVersion::Tls12 && cfg!(target_vendor = "apple") {
+            return Err(too_new(this.min_version));
+        }
+        // Only a connector tells whether these can be had.
+        if this.identity.is_some() || this.min_version > TlsVersion::Tls12 {
+            this.prepare()?;
+        }
+        Ok(this)
     }
 
     /// Fails if no TLS can be had, before anything is dialed.
@@ -71,36 +82,77 @@ impl TlsConnector {
         for root in &self.roots {
             builder.add_root_certificate(root.clone());
         }
+        if let Some(identity) = &self.identity {
+            builder.identity(identity.clone());
+        }
         builder
+            .min_protocol_version(Some(match self.min_version {
+                TlsVersion::Tls12 => Protocol::Tlsv12,
+                TlsVersion::Tls13 => Protocol::Tlsv13,
+            }))
             .danger_accept_invalid_certs(self.accept_invalid_certs)
-            .danger_accept_invalid_hostnames(self.accept_invalid_certs);
-        let connector = builder.build().map_err(|error| {
-            Error::message(ErrorKind::Config, "the platform's TLS could not be set up")
-                .caused_by(error)
-        })?;
+            .danger_accept_invalid_hostnames(self.accept_invalid_hostnames);
+        let connector = builder.build().map_err(|error| self.cannot(error))?;
         Ok(self.connector.get_or_init(|| connector))
     }
+
+    fn cannot(&self, error: native_tls::Error) -> Error {
+        let text = error.to_string();
+        let what = if text.contains("mismatch") {
+            wrong_identity("key", "it does not belong to the first certificate of the chain")
+        } else if text.contains("version") {
+            too_new(self.min_version)
+        } else {
+            Error::message(ErrorKind::Config, "the platform's TLS could not be set up")
+        };
+        what.caused_by(error)
+    }
 }
 
-/// The certificates of `tls`, in DER, after the same checks.
+/// Fails if something of `tls` cannot be read, or cannot be had.
+pub(crate) fn check(tls: &Tls) -> Result<(), Error> {
+    TlsConnector::new(tls).map(drop)
+}
+
+/// The extra roots of `tls`, in DER, after the same checks.
 pub(crate) fn roots(tls: &Tls) -> Result<Vec<Vec<u8>>, Error> {
-    let mut roots = Vec::new();
-    for root in tls.roots() {
-        for certificate in read(root)? {
-            roots.push(certificate.to_der().map_err(|error| wrong_certificate().caused_by(error))?);
-        }
-    }
-    Ok(roots)
+    tls.roots(|der| {
+        Certificate::from_der(der)?;
+        Ok(der.to_vec())
+    })
 }
 
-fn read(root: &Root) -> Result<Vec<Certificate>, Error> {
-    let certificates = match root {
-        Root::Pem(pem) => Certificate::stack_from_pem(pem),
-        Root::Der(der) => Certificate::from_der(der).map(|certificate| vec![certificate]),
-    };
-    match certificates {
-        Ok(certificates) if certificates.is_empty() => Err(wrong_certificate()),
-        Ok(certificates) => Ok(certificates),
-        Err(error) => Err(wrong_certificate().caused_by(error)),
+fn identity(tls: &Tls) -> Result<Option<Identity>, Error> {
+    let Some(identity) = tls.identity()? else { return Ok(None) };
+    if cfg!(all(target_vendor = "apple", not(target_os = "macos"))) {
+        return Err(wrong_identity("key", "native-tls cannot read one on this system"));
     }
+    let found = match identity.kind {
+        KeyKind::Pkcs8 => None,
+        KeyKind::Pkcs1 => Some("PKCS#1"),
+        KeyKind::Sec1 => Some("SEC1"),
+    };
+    if let Some(found) = found {
+        let why = format!(
+            "it is {found}, but native-tls takes PKCS#8; convert it with \
+             `openssl pkcs8 -topk8 -nocrypt`"
+        );
+        return Err(wrong_identity("key", &why));
+    }
+    for (index, der) in identity.chain.iter().enumerate() {
+        Certificate::from_der(der).map_err(|error| {
+            let why = format!("certificate {}: it is not X.509", index + 1);
+            wrong_identity("chain", &why).caused_by(error)
+        })?;
+    }
+    let key = identity.key_pem();
+    let identity = Identity::from_pkcs8(identity.chain_pem().as_bytes(), key.as_bytes());
+    identity.map(Some).map_err(|error| {
+        wrong_identity("key", "the platform's TLS cannot read it").caused_by(error)
+    })
+}
+
+fn too_new(version: TlsVersion) -> Error {
+    let message = format!("Tls::min_version: the platform's TLS does not have {version}");
+    Error::message(ErrorKind::Config, message)
 }

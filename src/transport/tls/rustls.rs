@@ -5,19 +5,23 @@ use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer,
+    ServerName, UnixTime,
+};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::version::{TLS12, TLS13};
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    StreamOwned,
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, InconsistentKeys,
+    RootCertStore, SignatureScheme, StreamOwned,
 };
 use rustls_platform_verifier::Verifier;
 
-use super::{Stream, wrong_certificate};
-use crate::tls::Root;
+use super::Stream;
+use crate::tls::{KeyKind, wrong_identity};
 use crate::transport::memory::{Memory, would_block};
 use crate::transport::wait::Line;
-use crate::{Error, ErrorKind, Tls};
+use crate::{Error, ErrorKind, Tls, TlsVersion};
 
 pub(in crate::transport) type TlsStream = StreamOwned<ClientConnection, Memory>;
 
@@ -27,22 +31,30 @@ pub(super) fn memory(stream: &mut TlsStream) -> &mut Memory {
 
 pub(in crate::transport) struct TlsConnector {
     roots: Vec<CertificateDer<'static>>,
+    identity: Option<Arc<SingleCertAndKey>>,
+    min_version: TlsVersion,
     accept_invalid_certs: bool,
+    accept_invalid_hostnames: bool,
     /// Reading the platform's roots takes long, so once, and only if there is something to check.
     config: OnceLock<Arc<ClientConfig>>,
 }
 
 impl TlsConnector {
     pub(in crate::transport) fn new(tls: &Tls) -> Result<Self, Error> {
-        let mut roots = Vec::new();
-        for root in tls.roots() {
-            roots.extend(read(root)?);
-        }
-        Ok(Self {
-            roots,
+        tls.check_name()?;
+        let this = Self {
+            roots: tls.roots(read)?,
+            identity: identity(tls)?,
+            min_version: tls.oldest(),
             accept_invalid_certs: tls.accepts_invalid_certs(),
+            accept_invalid_hostnames: tls.accepts_invalid_hostnames(),
             config: OnceLock::new(),
-        })
+        };
+        if this.accept_invalid_hostnames && !this.accept_invalid_certs && !NAMES_ARE_LAST {
+            let message = "Tls::danger_accept_invalid_hostnames: not with rustls on this system";
+            return Err(Error::message(ErrorKind::Config, message));
+        }
+        Ok(this)
     }
 
     /// Fails if no TLS can be had, before anything is dialed.
@@ -94,15 +106,23 @@ impl TlsConnector {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = if self.accept_invalid_certs {
             Arc::new(AcceptAny(Arc::clone(&provider)))
+        } else if self.accept_invalid_hostnames {
+            Arc::new(AcceptAnyName(self.verifier(&provider)?))
         } else {
             Arc::new(self.verifier(&provider)?)
         };
+        let versions: &[_] = match self.min_version {
+            TlsVersion::Tls12 => &[&TLS13, &TLS12],
+            TlsVersion::Tls13 => &[&TLS13],
+        };
         let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
+            .with_protocol_versions(versions)?
             .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        Ok(config)
+            .with_custom_certificate_verifier(verifier);
+        Ok(match &self.identity {
+            Some(identity) => config.with_client_cert_resolver(Arc::clone(identity) as _),
+            None => config.with_no_client_auth(),
+        })
     }
 
     #[cfg(not(target_os = "android"))]
@@ -120,27 +140,48 @@ impl TlsConnector {
     }
 }
 
-/// The certificates of `tls`, in DER, after the same checks.
-pub(crate) fn roots(tls: &Tls) -> Result<Vec<Vec<u8>>, Error> {
-    let mut roots = Vec::new();
-    for root in tls.roots() {
-        roots.extend(read(root)?.iter().map(|certificate| certificate.to_vec()));
-    }
-    Ok(roots)
+/// Fails if something of `tls` cannot be read, or cannot be had.
+pub(crate) fn check(tls: &Tls) -> Result<(), Error> {
+    TlsConnector::new(tls).map(drop)
 }
 
-fn read(root: &Root) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let certificates = match root {
-        Root::Pem(pem) => CertificateDer::pem_slice_iter(pem)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| wrong_certificate().caused_by(error))?,
-        Root::Der(der) => vec![CertificateDer::from(der.clone())],
-    };
-    let mut store = RootCertStore::empty();
-    for certificate in &certificates {
-        store.add(certificate.clone()).map_err(|error| wrong_certificate().caused_by(error))?;
+/// The extra roots of `tls`, in DER, after the same checks.
+pub(crate) fn roots(tls: &Tls) -> Result<Vec<Vec<u8>>, Error> {
+    tls.roots(|der| Ok(read(der)?.to_vec()))
+}
+
+fn read(der: &[u8]) -> Result<CertificateDer<'static>, Box<dyn std::error::Error + Send + Sync>> {
+    let certificate = CertificateDer::from(der.to_vec());
+    RootCertStore::empty().add(certificate.clone())?;
+    Ok(certificate)
+}
+
+fn identity(tls: &Tls) -> Result<Option<Arc<SingleCertAndKey>>, Error> {
+    let Some(identity) = tls.identity()? else { return Ok(None) };
+    for (index, der) in identity.chain.iter().enumerate() {
+        read(der).map_err(|error| {
+            let why = format!("certificate {}: it is not X.509", index + 1);
+            wrong_identity("chain", &why).caused_by(error)
+        })?;
     }
-    if certificates.is_empty() { Err(wrong_certificate()) } else { Ok(certificates) }
+    let chain = identity.chain.into_iter().map(CertificateDer::from).collect();
+    let der = identity.key.as_slice();
+    let key = match identity.kind {
+        KeyKind::Pkcs1 => PrivateKeyDer::from(PrivatePkcs1KeyDer::from(der)),
+        KeyKind::Pkcs8 => PrivateKeyDer::from(PrivatePkcs8KeyDer::from(der)),
+        KeyKind::Sec1 => PrivateKeyDer::from(PrivateSec1KeyDer::from(der)),
+    };
+    let provider = rustls::crypto::ring::default_provider();
+    let certified = CertifiedKey::from_der(chain, key.clone_key(), &provider).map_err(|error| {
+        let why = match &error {
+            rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                "it does not belong to the first certificate of the chain"
+            }
+            _ => "rustls cannot read it",
+        };
+        wrong_identity("key", why).caused_by(error)
+    })?;
+    Ok(Some(Arc::new(SingleCertAndKey::from(certified))))
 }
 
 fn failed(line: &Line, error: io::Error) -> Error {
@@ -148,6 +189,57 @@ fn failed(line: &Line, error: io::Error) -> Error {
     match error.downcast::<rustls::Error>() {
         Ok(error) => failed.caused_by(error),
         Err(error) => failed.caused_by(error),
+    }
+}
+
+/// Where webpki checks, a wrong name is told only of a certificate that is right otherwise. Other
+/// verifiers may find several things wrong and tell of one.
+const NAMES_ARE_LAST: bool =
+    cfg!(all(unix, not(target_os = "android"), not(target_vendor = "apple")));
+
+/// Checks everything but the name.
+#[derive(Debug)]
+struct AcceptAnyName(Verifier);
+
+impl ServerCertVerifier for AcceptAnyName {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verified =
+            self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        match verified {
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
     }
 }
 

@@ -1,18 +1,24 @@
 //! `https`, with whichever library the features choose, against a rustls server.
 
 use std::error::Error as _;
+use std::net::Shutdown;
 
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::*;
-use crate::{UserAuth, UserAuthRequest, UserAuthenticator};
+use crate::tls::fixtures::{Authority, BOTH, NEW, OLD, Signed};
+use crate::{TlsVersion, UserAuth, UserAuthRequest, UserAuthenticator as _};
 
-/// A server with a certificate that it signed itself, as PEM; and how many handshakes failed.
+const FAILED: &str = "authorization at 127.0.0.1: the TLS handshake failed";
+const UNKNOWN: &str = "the server's certificate is signed by none that is trusted here: add its root \
+                       with Tls::root_certificate_pem";
+
+/// A server with a certificate that it signed itself, as PEM; and how many connections it took.
 struct Site {
     url: String,
     pem: String,
-    failed: Arc<AtomicU32>,
+    taken: Arc<AtomicU32>,
 }
 
 impl Site {
@@ -32,19 +38,28 @@ fn site(name: &str) -> Site {
         .with_no_client_auth()
         .with_single_cert(vec![cert.der().clone()], key)
         .unwrap();
-    let config = Arc::new(config);
-    let failed = Arc::new(AtomicU32::new(0));
-    let count = Arc::clone(&failed);
+    let (url, taken) = serve(Arc::new(config));
+    Site { url, pem: cert.pem(), taken }
+}
+
+/// A server, and how many connections it took.
+fn serve(config: Arc<ServerConfig>) -> (String, Arc<AtomicU32>) {
+    let taken = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&taken);
     let url = peer(move |mut stream| {
+        count.fetch_add(1, Ordering::SeqCst);
         let mut connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-        if connection.complete_io(&mut stream).is_err() {
-            count.fetch_add(1, Ordering::SeqCst);
-            return;
+        while connection.is_handshaking() {
+            if connection.complete_io(&mut stream).is_err() {
+                // What is left unread would turn the end into a reset, which may overtake the alert.
+                let _ = stream.shutdown(Shutdown::Write);
+                let _ = stream.read_to_end(&mut Vec::new());
+                return;
+            }
         }
         let mut secure = StreamOwned::new(connection, stream);
         // In TLS 1.3 a client that does not like the certificate says so only now.
         if secure.conn.complete_io(&mut secure.sock).is_err() {
-            count.fetch_add(1, Ordering::SeqCst);
             return;
         }
         read_request(&mut secure);
@@ -52,7 +67,7 @@ fn site(name: &str) -> Site {
         secure.conn.send_close_notify();
         let _ = secure.flush();
     });
-    Site { url: url.replace("http://", "https://"), pem: cert.pem(), failed }
+    (url.replace("http://", "https://"), taken)
 }
 
 #[test]
@@ -63,7 +78,7 @@ fn a_certificate_that_is_trusted_is_accepted() {
     for _ in 0..2 {
         assert_eq!(ask(&http).unwrap().auth, "key:signature");
     }
-    assert_eq!(site.failed.load(Ordering::SeqCst), 0);
+    assert_eq!(site.taken.load(Ordering::SeqCst), 2);
     assert!(ask(&HttpAuthorizer::new(&site.url).tls(site.trust()).get()).is_ok());
 }
 
@@ -95,7 +110,8 @@ fn a_user_is_told_over_tls_with_own_or_the_clients_settings() {
 
     let http = user();
     let error = http.authenticate(&request).unwrap_err();
-    assert_eq!(error.to_string(), "user authentication at 127.0.0.1: the TLS handshake failed");
+    let words = format!("user authentication at 127.0.0.1: the TLS handshake failed: {UNKNOWN}");
+    assert_eq!(error.to_string(), words);
     http.use_tls(&site.trust());
     assert_eq!(http.authenticate(&request).unwrap().user_data, GOOD);
 }
@@ -105,20 +121,14 @@ fn a_certificate_that_is_not_trusted_is_refused_with_the_cause() {
     let (here, other) = (site("127.0.0.1"), site("127.0.0.1"));
     let error = ask(&HttpAuthorizer::new(&here.url)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
-    assert_eq!(error.to_string(), "authorization at 127.0.0.1: the TLS handshake failed");
+    assert_eq!(error.to_string(), format!("{FAILED}: {UNKNOWN}"));
     assert!(error.source().unwrap().to_string().contains("certificate"), "{error:?}");
 
     let error = ask(&HttpAuthorizer::new(&here.url).tls(other.trust())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
-    assert!(error.to_string().contains("also with the root certificates given"), "{error}");
+    let also = ", also with the root certificates given: ";
+    assert_eq!(error.to_string(), format!("{FAILED}{also}{UNKNOWN}"));
     assert!(error.source().unwrap().to_string().contains("certificate"), "{error:?}");
-}
-
-#[test]
-fn a_certificate_for_another_host_is_refused() {
-    let site = site("other.test");
-    let error = ask(&HttpAuthorizer::new(&site.url).tls(site.trust())).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
 }
 
 #[test]
@@ -152,6 +162,8 @@ fn a_silent_handshake_times_out_and_one_with_no_tls_is_refused() {
     });
     let error = ask(&HttpAuthorizer::new(&url.replace("http://", "https://"))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
+    let words = "what answers on this port is not TLS; is it plain HTTP or WebSocket?";
+    assert_eq!(error.to_string(), format!("{FAILED}: {words}"));
 }
 
 #[test]
@@ -180,4 +192,135 @@ fn an_interruption_ends_a_handshake() {
     http.interrupt();
     let error = result.recv_timeout(Duration::from_secs(1)).unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
+}
+
+fn trusting(authority: &Authority) -> Tls {
+    Tls::default().root_certificate_pem(authority.pem().as_bytes())
+}
+
+/// What is said of this server, which is asked so many times.
+fn refused(tls: &Tls, config: Arc<ServerConfig>, times: u32) -> String {
+    let (url, taken) = serve(config);
+    let error = ask(&HttpAuthorizer::new(&url).tls(tls.clone())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
+    assert!(!error.is_retryable() && error.source().is_some(), "{error:?}");
+    assert_eq!(taken.load(Ordering::SeqCst), times);
+    error.to_string()
+}
+
+fn accepted(tls: &Tls, config: Arc<ServerConfig>) {
+    let http = HttpAuthorizer::new(&serve(config).0).tls(tls.clone());
+    http.check().unwrap();
+    ask(&http).unwrap();
+}
+
+#[test]
+fn a_certificate_at_a_wrong_time_is_told() {
+    let authority = Authority::new("authority");
+    let expired = authority.sign_for(&["127.0.0.1"], 2000, 2001).server();
+    let also = format!("{FAILED}, also with the root certificates given: the server's certificate");
+    let words = format!("{also} has expired, or this device's clock is fast");
+    assert_eq!(refused(&trusting(&authority), expired, 2), words);
+    let future = authority.sign_for(&["127.0.0.1"], 3000, 3001).server();
+    let words = format!("{also} is not yet valid, or this device's clock is slow");
+    assert_eq!(refused(&trusting(&authority), future, 2), words);
+}
+
+#[test]
+fn a_certificate_for_another_host_is_told_and_not_asked_for_again() {
+    let authority = Authority::new("authority");
+    let certificate = authority.sign(&["other.test"]);
+    let tls = trusting(&authority);
+    let words = format!("{FAILED}: the server's certificate is not for 127.0.0.1");
+    let told = if cfg!(feature = "native-tls") { "" } else { ", but for other.test" };
+    assert_eq!(refused(&tls, certificate.server(), 1), format!("{words}{told}"));
+    // Neither is for this host.
+    let error = refused(&tls.clone().server_name("other.test"), certificate.server(), 1);
+    assert_eq!(error, format!("{words}{told}"));
+    let tls = tls.danger_accept_invalid_hostnames(true);
+    let danger = "; Tls::danger_accept_invalid_hostnames does not apply here";
+    assert_eq!(refused(&tls, certificate.server(), 1), format!("{words}{told}{danger}"));
+}
+
+#[test]
+fn the_name_of_the_other_server_does_not_matter() {
+    let authority = Authority::new("authority");
+    let tls = trusting(&authority).server_name("push.test");
+    accepted(&tls, authority.sign(&["127.0.0.1"]).server());
+}
+
+fn as_client(tls: &Tls, certificate: &Signed) -> Tls {
+    let key = certificate.key_pem.as_bytes();
+    tls.clone().client_certificate_pem(certificate.pem.as_bytes(), key)
+}
+
+#[test]
+fn a_client_certificate_is_shown_to_whom_asks_for_one() {
+    let (authority, clients) = (Authority::new("authority"), Authority::new("clients"));
+    let (tls, site) = (trusting(&authority), authority.sign(&["127.0.0.1"]));
+    let (known, unknown) = (clients.sign(&["device"]), authority.sign(&["device"]));
+    for versions in [OLD, NEW] {
+        let config = site.server_of(versions, Some(&clients));
+        accepted(&as_client(&tls, &known), Arc::clone(&config));
+        let required = "the server requires a client certificate: give one with \
+                        Tls::client_certificate_pem";
+        assert_eq!(refused(&tls, Arc::clone(&config), 1), format!("{FAILED}: {required}"));
+        let words = "the server refused the client certificate (alert 48, unknown authority)";
+        let error = refused(&as_client(&tls, &unknown), config, 1);
+        assert_eq!(error, format!("{FAILED}: {words}"));
+    }
+    accepted(&as_client(&tls, &known), site.server());
+}
+
+#[test]
+fn a_key_of_another_certificate_is_told_and_nothing_is_asked() {
+    let clients = Authority::new("clients");
+    let mut certificate = clients.sign(&["one"]);
+    certificate.key_pem = clients.sign(&["two"]).key_pem;
+    let tls = as_client(&Tls::default(), &certificate);
+    let http = HttpAuthorizer::new("https://127.0.0.1:1/").tls(tls);
+    for error in [http.check().unwrap_err(), ask(&http).unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+        assert!(error.to_string().contains("does not belong to the first certificate"), "{error}");
+    }
+}
+
+#[test]
+fn the_oldest_version_is_kept_or_refused() {
+    let authority = Authority::new("authority");
+    let site = authority.sign(&["127.0.0.1"]);
+    let newest = trusting(&authority).min_version(TlsVersion::Tls13);
+    accepted(&trusting(&authority), site.server_of(OLD, None));
+    if cfg!(not(feature = "native-tls")) {
+        accepted(&newest, site.server_of(NEW, None));
+        let words = "the server speaks no version of TLS that is allowed: TLS 1.3 or later";
+        let error = refused(&newest, site.server_of(OLD, None), 1);
+        assert_eq!(error, format!("{FAILED}: {words}"));
+        return;
+    }
+    let (url, taken) = serve(site.server_of(BOTH, None));
+    let http = HttpAuthorizer::new(&url);
+    http.use_tls(&newest);
+    for error in [http.check().unwrap_err(), ask(&http).unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+        assert!(error.to_string().contains("cannot be kept to TLS 1.3"), "{error}");
+    }
+    let made = || {
+        let url = url.clone();
+        HttpAuthorizer::new("").endpoint_with(move |_| url.clone())
+    };
+    let own = made().tls(trusting(&authority));
+    let made = made();
+    made.use_tls(&newest);
+    made.check().unwrap();
+    assert_eq!(ask(&made).unwrap_err().kind(), ErrorKind::Config);
+    assert_eq!(taken.load(Ordering::SeqCst), 0);
+    own.use_tls(&newest);
+    ask(&own).unwrap();
+    // Without TLS there is no version to keep.
+    let (url, _seen) = server("200 OK", GOOD);
+    let http = HttpAuthorizer::new(&url);
+    http.use_tls(&newest);
+    http.check().unwrap();
+    ask(&http).unwrap();
 }

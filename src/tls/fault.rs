@@ -1,0 +1,219 @@
+//! What was wrong in a failed handshake, as far as the TLS library tells.
+
+use std::error::Error as StdError;
+
+use super::Asked;
+
+/// How many of a certificate's names are told.
+const NAMES: usize = 5;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Expired,
+    NotYetValid,
+    UnknownIssuer,
+    Revoked,
+    /// With the names that the certificate has, if they are told.
+    WrongName(Vec<String>),
+    /// Anything else about the certificate.
+    BadCertificate,
+    NoCommonVersion,
+    NotTls,
+    /// What the server said.
+    Alert(u8),
+}
+
+impl Fault {
+    /// Of an error of the TLS library, also one inside an error of I/O.
+    #[cfg(feature = "native-tls")]
+    pub(crate) fn of(error: &(dyn StdError + 'static)) -> Option<Self> {
+        openssl::fault(&error.to_string())
+    }
+
+    /// Of an error of the TLS library, also one inside an error of I/O.
+    #[cfg(not(feature = "native-tls"))]
+    pub(crate) fn of(error: &(dyn StdError + 'static)) -> Option<Self> {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let inside = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        error.downcast_ref::<rustls::Error>().or(inside).and_then(library::fault)
+    }
+
+    /// Whether other roots could have helped.
+    pub(crate) fn is_about_roots(&self) -> bool {
+        match self {
+            Self::Expired
+            | Self::NotYetValid
+            | Self::UnknownIssuer
+            | Self::Revoked
+            | Self::BadCertificate => true,
+            Self::WrongName(_) | Self::NoCommonVersion | Self::NotTls | Self::Alert(_) => false,
+        }
+    }
+
+    /// For people. `name` is what the certificate should have.
+    pub(crate) fn words(&self, name: &str, asked: Asked) -> String {
+        let version = asked.min_version;
+        match self {
+            Self::Expired => {
+                "the server's certificate has expired, or this device's clock is fast".to_owned()
+            }
+            Self::NotYetValid => {
+                "the server's certificate is not yet valid, or this device's clock is slow"
+                    .to_owned()
+            }
+            Self::UnknownIssuer => "the server's certificate is signed by none that is trusted \
+                                    here: add its root with Tls::root_certificate_pem"
+                .to_owned(),
+            Self::Revoked => "the server's certificate was revoked".to_owned(),
+            Self::WrongName(names) => wrong_name(name, names, asked.any_name),
+            Self::BadCertificate => "the server's certificate is not acceptable".to_owned(),
+            Self::NoCommonVersion => {
+                format!("the server speaks no version of TLS that is allowed: {version} or later")
+            }
+            Self::NotTls => {
+                "what answers on this port is not TLS; is it plain HTTP or WebSocket?".to_owned()
+            }
+            Self::Alert(70) => Self::NoCommonVersion.words(name, asked),
+            Self::Alert(alert @ (42..=46 | 48 | 49)) if asked.client_certificate => {
+                format!("the server refused the client certificate ({})", meaning(*alert))
+            }
+            Self::Alert(42 | 49 | 116) => "the server requires a client certificate: give one \
+                                           with Tls::client_certificate_pem"
+                .to_owned(),
+            Self::Alert(40) => {
+                let certificate = match asked.client_certificate {
+                    true => "another client certificate is required",
+                    false => "a client certificate is required",
+                };
+                format!(
+                    "the server refused (handshake failure): there is no version or cipher in \
+                     common, or {certificate}"
+                )
+            }
+            Self::Alert(alert) => format!("the server refused ({})", meaning(*alert)),
+        }
+    }
+}
+
+fn wrong_name(name: &str, names: &[String], any_name: bool) -> String {
+    let mut words = format!("the server's certificate is not for {name}");
+    if !names.is_empty() {
+        let told: Vec<&str> = names.iter().take(NAMES).map(String::as_str).collect();
+        words.push_str(&format!(", but for {}", told.join(", ")));
+        if names.len() > NAMES {
+            words.push_str(&format!(" and {} more", names.len() - NAMES));
+        }
+    }
+    if any_name {
+        words.push_str("; Tls::danger_accept_invalid_hostnames does not apply here");
+    }
+    words
+}
+
+/// RFC 8446, section 6.2, and RFC 5246, section 7.2.2.
+fn meaning(alert: u8) -> String {
+    let words = match alert {
+        42 => "bad certificate",
+        43 => "unsupported certificate",
+        44 => "certificate revoked",
+        45 => "certificate expired",
+        46 => "certificate unknown",
+        48 => "unknown authority",
+        49 => "access denied",
+        71 => "insufficient security",
+        80 => "internal error",
+        112 => "unrecognized name",
+        116 => "certificate required",
+        other => return format!("alert {other}"),
+    };
+    format!("alert {alert}, {words}")
+}
+
+#[cfg(feature = "native-tls")]
+mod openssl {
+    use super::Fault;
+
+    /// native-tls gives nothing but the text. OpenSSL's, of 1.1 and 3, is not translated.
+    pub(super) fn fault(text: &str) -> Option<Fault> {
+        let text = text.to_ascii_lowercase();
+        if let Some((_, alert)) = text.split_once("ssl alert number ") {
+            let end = alert.find(|c: char| !c.is_ascii_digit()).unwrap_or(alert.len());
+            return alert.get(..end)?.parse().ok().map(Fault::Alert);
+        }
+        let has = |words: &[&str]| words.iter().any(|words| text.contains(words));
+        let fault = if has(&["certificate has expired"]) {
+            Fault::Expired
+        } else if has(&["certificate is not yet valid"]) {
+            Fault::NotYetValid
+        } else if has(&["issuer certificate", "self-signed certificate", "self signed certificate"])
+            || has(&["unable to verify the first certificate"])
+            // By an issuer that has but the name of one that is known.
+            || has(&["certificate signature failure"])
+        {
+            Fault::UnknownIssuer
+        } else if has(&["hostname mismatch", "ip address mismatch"]) {
+            Fault::WrongName(Vec::new())
+        } else if has(&["certificate revoked"]) {
+            Fault::Revoked
+        } else if has(&["certificate verify failed"]) {
+            Fault::BadCertificate
+        } else if has(&["unsupported protocol", "wrong ssl version"]) {
+            Fault::NoCommonVersion
+        } else if has(&["wrong version number", "packet length too long"]) {
+            Fault::NotTls
+        } else {
+            return None;
+        };
+        Some(fault)
+    }
+}
+
+#[cfg(not(feature = "native-tls"))]
+mod library {
+    use rustls::{CertificateError, Error, InvalidMessage, PeerIncompatible};
+
+    use super::Fault;
+
+    pub(super) fn fault(error: &Error) -> Option<Fault> {
+        let fault = match error {
+            Error::AlertReceived(alert) => Fault::Alert(u8::from(*alert)),
+            Error::InvalidCertificate(error) => certificate(error),
+            Error::PeerIncompatible(
+                PeerIncompatible::ServerDoesNotSupportTls12Or13
+                | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+            ) => Fault::NoCommonVersion,
+            Error::InvalidMessage(
+                InvalidMessage::InvalidContentType
+                | InvalidMessage::UnknownProtocolVersion
+                | InvalidMessage::MessageTooLarge,
+            ) => Fault::NotTls,
+            _ => return None,
+        };
+        Some(fault)
+    }
+
+    fn certificate(error: &CertificateError) -> Fault {
+        match error {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Fault::Expired,
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                Fault::NotYetValid
+            }
+            // The latter is by an issuer that has but the name of one that is known.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                Fault::UnknownIssuer
+            }
+            CertificateError::Revoked => Fault::Revoked,
+            CertificateError::NotValidForName => Fault::WrongName(Vec::new()),
+            CertificateError::NotValidForNameContext { presented, .. } => {
+                Fault::WrongName(presented.iter().map(|name| bare(name)).collect())
+            }
+            _ => Fault::BadCertificate,
+        }
+    }
+
+    /// `a.test` of `DnsName("a.test")`.
+    fn bare(name: &str) -> String {
+        let inside = name.split_once('(').and_then(|(_, name)| name.strip_suffix(')'));
+        inside.unwrap_or(name).trim_matches('"').to_owned()
+    }
+}

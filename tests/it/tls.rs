@@ -1,0 +1,272 @@
+//! The whole client over TLS, by a front that speaks it before the in-process server.
+
+#[path = "../../src/tls/fixtures.rs"]
+mod fixtures;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use pusher_channels::testing::Server;
+use pusher_channels::{
+    Client, ErrorKind, HttpAuthorizer, HttpUserAuthenticator, Options, Reconnect, State, Tls,
+    TlsVersion,
+};
+use rustls::{ServerConfig, ServerConnection};
+
+use crate::support::{SOON, alone, quick, spawn};
+use fixtures::{Authority, BOTH, NEW, OLD};
+
+/// Takes TLS connections and passes on what is in them to this port.
+fn front(config: Arc<ServerConfig>, port: u16) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // It ends with the process of the tests.
+    let _done = spawn(move || {
+        for outer in listener.incoming() {
+            let config = Arc::clone(&config);
+            let _done = spawn(move || pass_on(outer.unwrap(), config, port));
+        }
+    });
+    address
+}
+
+#[expect(clippy::disallowed_methods, reason = "on loopback it is there or not")]
+fn pass_on(mut outer: TcpStream, config: Arc<ServerConfig>, port: u16) {
+    let mut session = ServerConnection::new(config).unwrap();
+    while session.is_handshaking() {
+        if session.complete_io(&mut outer).is_err() {
+            // What is left unread would turn the end into a reset, which may overtake the alert.
+            let _ = outer.shutdown(Shutdown::Write);
+            let _ = outer.read_to_end(&mut Vec::new());
+            return;
+        }
+    }
+    let inner = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let session = Arc::new(Mutex::new(session));
+    let (back, replies) = (Arc::clone(&session), inner.try_clone().unwrap());
+    let to = outer.try_clone().unwrap();
+    let _done = spawn(move || {
+        send_back(replies, &to, &back);
+        let _ = to.shutdown(Shutdown::Both);
+    });
+    send_on(&outer, &inner, &session);
+    let _ = inner.shutdown(Shutdown::Both);
+}
+
+fn send_back(mut inner: TcpStream, mut outer: &TcpStream, session: &Mutex<ServerConnection>) {
+    let mut buffer = [0; 4096];
+    while let Ok(length @ 1..) = inner.read(&mut buffer) {
+        let mut session = session.lock().unwrap();
+        session.writer().write_all(&buffer[..length]).unwrap();
+        while session.wants_write() {
+            if session.write_tls(&mut outer).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn send_on(mut outer: &TcpStream, mut inner: &TcpStream, session: &Mutex<ServerConnection>) {
+    let mut buffer = [0; 4096];
+    // What came with the end of the handshake.
+    let mut length = 0;
+    loop {
+        let mut plain = Vec::new();
+        let mut bytes = &buffer[..length];
+        let mut session = session.lock().unwrap();
+        while !bytes.is_empty() {
+            session.read_tls(&mut bytes).unwrap();
+            session.process_new_packets().unwrap();
+        }
+        let _ = session.reader().read_to_end(&mut plain);
+        drop(session);
+        if inner.write_all(&plain).is_err() {
+            return;
+        }
+        let Ok(read @ 1..) = outer.read(&mut buffer) else { return };
+        length = read;
+    }
+}
+
+/// A server behind two fronts that want to see a certificate: of `push.test`, and of its endpoints.
+struct Shop {
+    server: Server,
+    push: SocketAddr,
+    endpoints: SocketAddr,
+    authority: Authority,
+    clients: Authority,
+}
+
+impl Shop {
+    fn open() -> Self {
+        let server = Server::start().unwrap();
+        let (authority, clients) = (Authority::new("authority"), Authority::new("clients"));
+        let config = |name| authority.sign(&[name]).server_of(BOTH, Some(&clients));
+        let auth_port = port_of(&server.auth_url());
+        let push = front(config("push.test"), server.port());
+        let endpoints = front(config("127.0.0.1"), auth_port);
+        Self { server, push, endpoints, authority, clients }
+    }
+
+    fn trusting(&self) -> Tls {
+        Tls::default().root_certificate_pem(self.authority.pem().as_bytes())
+    }
+
+    fn options(&self) -> Options {
+        Options::host("127.0.0.1", self.server.key()).port(self.push.port())
+    }
+
+    fn behind_tls(&self, url: &str) -> String {
+        let plain = format!("http://127.0.0.1:{}", port_of(url));
+        url.replace(&plain, &format!("https://{}", self.endpoints))
+    }
+}
+
+fn port_of(url: &str) -> u16 {
+    let authority = url.split('/').nth(2).unwrap();
+    authority.rsplit_once(':').unwrap().1.parse().unwrap()
+}
+
+#[test]
+fn a_client_with_a_certificate_connects_authorizes_signs_in_and_comes_back() {
+    let shop = Shop::open();
+    let device = shop.clients.sign(&["device"]);
+    let tls = shop
+        .trusting()
+        .client_certificate_pem(device.pem.as_bytes(), device.key_pem.as_bytes())
+        .server_name("push.test");
+    let user = shop.behind_tls(&shop.server.user_auth_url());
+    let client = quick(shop.options())
+        .tls(tls)
+        .authorizer(HttpAuthorizer::new(&shop.behind_tls(&shop.server.auth_url())))
+        .user_authenticator(HttpUserAuthenticator::new(&user).param("user_id", "7"))
+        .build()
+        .unwrap();
+    let room = client.private_channel("private-room").unwrap();
+    let events = room.bind("event");
+    room.subscribe();
+    client.connect();
+    room.wait_subscribed(SOON).unwrap();
+    client.signin();
+    assert_eq!(client.wait_signed_in(SOON).unwrap().id(), "7");
+    let resumed = room.bind_resumed();
+    shop.server.drop_connections();
+    resumed.recv_timeout(SOON).unwrap();
+    shop.server.publish("private-room", "event", "hello");
+    assert_eq!(events.recv_timeout(SOON).unwrap().data(), "hello");
+    client.close(SOON).unwrap();
+}
+
+/// Why a client that tries once does not connect.
+fn cause(options: Options, tls: Tls) -> String {
+    let client = Client::builder(options).tls(tls).reconnect(Reconnect::never()).build().unwrap();
+    let states = client.bind_states();
+    client.connect();
+    loop {
+        let change = states.recv_timeout(SOON).unwrap();
+        if let Some(cause) = change.cause {
+            assert_eq!(cause.kind(), ErrorKind::Tls, "{cause:?}");
+            assert_ne!(change.current, State::Connected);
+            return cause.to_string();
+        }
+    }
+}
+
+#[test]
+fn a_client_that_is_refused_says_why() {
+    let shop = Shop::open();
+    let named = shop.trusting().server_name("push.test");
+    let required = cause(shop.options(), named.clone());
+    assert!(required.ends_with("give one with Tls::client_certificate_pem"), "{required}");
+    let other = cause(shop.options(), shop.trusting());
+    assert!(other.contains("is not for 127.0.0.1"), "{other}");
+    let unknown = cause(shop.options(), Tls::default().server_name("push.test"));
+    assert!(unknown.ends_with("add its root with Tls::root_certificate_pem"), "{unknown}");
+
+    let plain = Options::host("127.0.0.1", shop.server.key()).port(shop.server.port());
+    let plain = cause(plain, Tls::default());
+    assert!(plain.contains("is not TLS"), "{plain}");
+
+    let old = shop.authority.sign(&["push.test"]).server_of(OLD, None);
+    let old = Options::host("127.0.0.1", "key").port(front(old, shop.server.port()).port());
+    let old = cause(old, named.min_version(TlsVersion::Tls13));
+    assert!(old.ends_with("no version of TLS that is allowed: TLS 1.3 or later"), "{old}");
+}
+
+#[test]
+fn tls_1_3_alone_is_enough() {
+    let shop = Shop::open();
+    let config = shop.authority.sign(&["127.0.0.1"]).server_of(NEW, None);
+    let address = front(config, shop.server.port());
+    let options = Options::host("127.0.0.1", shop.server.key()).port(address.port());
+    let tls = shop.trusting().min_version(TlsVersion::Tls13);
+    let client = quick(options).tls(tls).build().unwrap();
+    client.connect();
+    client.wait_connected(SOON).unwrap();
+}
+
+#[test]
+fn wrong_settings_are_errors_of_build() {
+    for tls in [
+        Tls::default().root_certificate_pem(b"none"),
+        Tls::default().client_certificate_pem(b"none", b"none"),
+        Tls::default().server_name("no name"),
+    ] {
+        let error = Client::builder(Options::cluster("eu", "key")).tls(tls).build().map(drop);
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::Config);
+    }
+}
+
+static WARNED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+struct Keeper;
+
+impl Log for Keeper {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if record.level() == Level::Warn && record.target().starts_with("pusher_channels") {
+            WARNED.lock().unwrap().push(record.args().to_string());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn warned() -> Vec<String> {
+    std::mem::take(&mut *WARNED.lock().unwrap())
+}
+
+#[test]
+fn every_client_and_authorizer_warns_once_of_what_it_does_not_check() {
+    alone("tls::every_client_and_authorizer_warns_once_of_what_it_does_not_check", || {
+        log::set_logger(&Keeper).unwrap();
+        log::set_max_level(LevelFilter::Warn);
+        let certs = || Tls::default().danger_accept_invalid_certs(true);
+        let names = || Tls::default().danger_accept_invalid_hostnames(true);
+        let build = |tls| Client::builder(Options::cluster("eu", "key")).tls(tls).build().unwrap();
+
+        build(Tls::default());
+        build(certs().danger_accept_invalid_certs(false));
+        assert_eq!(warned(), [""; 0]);
+        for _ in 0..2 {
+            build(certs());
+            let [warning] = &warned()[..] else { panic!("one warning") };
+            assert!(warning.starts_with("a client accepts any TLS certificate ("), "{warning}");
+        }
+        build(names());
+        let [warning] = &warned()[..] else { panic!("one warning") };
+        assert!(warning.starts_with("a client accepts TLS certificates for other"), "{warning}");
+
+        let http = HttpAuthorizer::new("https://127.0.0.1:1/").tls(certs());
+        http.check().unwrap();
+        pusher_channels::Authorizer::interrupt(&http);
+        http.check().unwrap();
+        let [warning] = &warned()[..] else { panic!("one warning") };
+        assert!(warning.starts_with("an authorizer accepts any TLS cert"), "{warning}");
+    });
+}
