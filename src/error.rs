@@ -140,7 +140,6 @@ impl Error {
         self.edit(|inner| inner.source = Some(Arc::from(cause)))
     }
 
-    #[cfg(any(feature = "native-tls", feature = "rustls"))]
     pub(crate) fn with_message(self, message: String) -> Self {
         self.edit(|inner| inner.message = message)
     }
