@@ -7,6 +7,8 @@
     missing_docs,
     clippy::disallowed_methods,
     clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
     clippy::print_stdout,
     reason = "a bench that cannot go on should fail"
 )]

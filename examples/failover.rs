@@ -15,7 +15,7 @@ fn walk(urls: Vec<String>) -> Options {
     Options::custom(move |_metadata| {
         let index = next.fetch_add(1, Ordering::Relaxed) % urls.len();
         println!("dialling server {}", index + 1);
-        urls[index].clone()
+        urls.get(index).cloned().unwrap_or_default()
     })
 }
 

@@ -51,8 +51,8 @@ impl Default for Queue {
 /// and `crossbeam_channel::select!` all work, and `for value in &binding` receives until the end.
 ///
 /// **Disconnection**: it survives lost connections. Its receiver is disconnected, after what is
-/// still queued has been received, when the client is closed or its last handle (clients and
-/// channels) is gone. Dropping the binding unbinds it.
+/// still queued has been received, when the client is closed or its last handle (clients,
+/// channels and users) is gone. Dropping the binding unbinds it.
 ///
 /// It cannot be cloned, since every binding receives everything. Clone the receiver inside
 /// (`Receiver::clone(&binding)`) for a second consumer that competes for the same values.

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use crate::binding::Queue;
 use crate::client::Client;
-use crate::driver::{Answerer, Dialer, Settings, Shared};
+use crate::driver::{Answerer, Settings, Shared};
 use crate::protocol::Config;
 use crate::transport::WebSocketConnector;
-use crate::{Authorizer, Connector, Error, ErrorKind, Options, Reconnect, Tls, UserAuthenticator};
+use crate::{
+    Authorizer, Connector, Error, ErrorKind, Options, Proxy, Reconnect, Tls, UserAuthenticator,
+};
 
 /// The settings of a [`Client`], each with a default. Made by [`Client::builder`].
 ///
@@ -39,6 +41,7 @@ pub struct ClientBuilder {
     reconnect: Reconnect,
     queue: Queue,
     tls: Tls,
+    proxy: Proxy,
     connector: Option<Arc<dyn Connector>>,
     max_message_size: usize,
     stack_size: Option<usize>,
@@ -61,6 +64,7 @@ impl ClientBuilder {
             reconnect: Reconnect::default(),
             queue: Queue::default(),
             tls: Tls::default(),
+            proxy: Proxy::none(),
             connector: None,
             max_message_size: 1024 * 1024,
             stack_size: None,
@@ -162,7 +166,15 @@ impl ClientBuilder {
         self
     }
 
-    /// Opens the connections by a connector of your own. Default: the built-in WebSocket.
+    /// Through which proxy connections go, those of [`HttpAuthorizer`](crate::HttpAuthorizer) too. Default: none; the environment is not read unless you give
+    /// [`Proxy::from_env`].
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = proxy;
+        self
+    }
+
+    /// Opens the connections by a connector of your own. Default: the built-in WebSocket. Your own connector
+    /// has to see to TLS and to a proxy itself.
     pub fn connector(mut self, connector: impl Connector + 'static) -> Self {
         self.connector = Some(Arc::new(connector));
         self
@@ -186,7 +198,8 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if an option or a setting is wrong, for example a certificate that is none.
+    /// [`ErrorKind::Config`] if an option or a setting is wrong, for example a certificate that is none,
+    /// or a proxy in the environment that is none.
     pub fn build(self) -> Result<Client, Error> {
         self.options.check()?;
         for (name, timeout) in [
@@ -204,9 +217,12 @@ impl ClientBuilder {
         if self.max_message_size == 0 {
             return Err(Error::message(ErrorKind::Config, "max_message_size is zero"));
         }
-        let dialer = match self.connector {
-            Some(connector) => Dialer::Custom(connector),
-            None => Dialer::BuiltIn(WebSocketConnector::new(&self.tls, self.max_message_size)?),
+        self.proxy.check()?;
+        let connector = match self.connector {
+            Some(connector) => connector,
+            None => Arc::new(
+                WebSocketConnector::new(&self.tls, self.max_message_size)?.with_proxy(&self.proxy),
+            ),
         };
         self.tls.warn_of_dangers("a client");
         let settings = Settings {
@@ -221,13 +237,16 @@ impl ClientBuilder {
                 seed: fastrand::u64(..),
             },
             reconnect: self.reconnect,
-            dialer,
+            connector,
             queue: self.queue,
             stack_size: self.stack_size,
-            authorizer: self.authorizer.map(|it| Answerer::authorizer(it, &self.tls)),
-            authenticator: self.authenticator.map(|it| Answerer::authenticator(it, &self.tls)),
+            authorizer: self.authorizer.map(|it| Answerer::authorizer(it, &self.tls, &self.proxy)),
+            authenticator: self
+                .authenticator
+                .map(|it| Answerer::authenticator(it, &self.tls, &self.proxy)),
             max_authorizations: self.max_authorizations,
             tls: self.tls,
+            proxy: self.proxy,
             check_names: self.check_names,
         };
         Ok(Client::start(Shared::new(self.options, settings)))
@@ -241,6 +260,7 @@ impl fmt::Debug for ClientBuilder {
             .field("reconnect", &self.reconnect)
             .field("queue", &self.queue)
             .field("tls", &self.tls)
+            .field("proxy", &self.proxy)
             .finish_non_exhaustive()
     }
 }

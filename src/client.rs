@@ -281,7 +281,7 @@ impl Client {
                 if let Some(user) = core.machine.signed_in() {
                     return Some(Ok(user.clone()));
                 }
-                if !core.machine.wants_signin() {
+                if !core.machine.wants_signin() && !core.machine.is_closed() {
                     let message = "not signed in; call signin() first";
                     return Some(Err(Error::message(ErrorKind::NotSignedIn, message)));
                 }

@@ -1,6 +1,9 @@
-//! The seam between the client and the bytes: a connection of one's own plugs in here.
+//! The seam between the client and the bytes: a connection of one's own plugs in here, as the built-in
+//! WebSocket does.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::Error;
@@ -11,13 +14,83 @@ use crate::Error;
 pub trait Connector: Send + Sync {
     /// Opens a connection to `url`.
     ///
-    /// **Blocking**: it may block, on a thread of the client, but must return by `deadline`: nothing
-    /// can interrupt it before.
+    /// **Blocking**: it may block, on a thread of the client, but must return by `deadline`.
     ///
     /// # Errors
     ///
     /// Whatever went wrong; the client reports it and tries again by its [`Reconnect`](crate::Reconnect) policy.
     fn connect(&self, url: &str, deadline: Instant) -> Result<Box<dyn Connection>, Error>;
+
+    /// As [`connect`](Self::connect), but gives up soon once it is interrupted.
+    ///
+    /// The client calls this one. The provided method cannot be interrupted: after `disconnect()` the
+    /// client pays no heed to it any more, but [`Client::close`](crate::Client::close) waits for it.
+    /// Override it if your dials can take long.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect), and when it was interrupted.
+    fn connect_interruptibly(
+        &self,
+        url: &str,
+        deadline: Instant,
+        interrupt: &Interrupt,
+    ) -> Result<Box<dyn Connection>, Error> {
+        let _ = interrupt;
+        self.connect(url, deadline)
+    }
+}
+
+/// Tells a dial that it is not wanted any more.
+///
+/// See [`Connector::connect_interruptibly`]. All clones are one.
+#[derive(Clone, Default)]
+pub struct Interrupt(Arc<Interruption>);
+
+#[derive(Default)]
+struct Interruption {
+    interrupted: AtomicBool,
+    wake: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
+}
+
+impl Interrupt {
+    /// Whether the dial is to be given up.
+    pub fn is_interrupted(&self) -> bool {
+        self.0.interrupted.load(Ordering::SeqCst)
+    }
+
+    /// Has `wake` called when the dial is interrupted: now, if it is already. It replaces an earlier
+    /// one, may be called from any thread, and must not block.
+    pub fn on_interrupt(&self, wake: impl Fn() + Send + Sync + 'static) {
+        let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(wake);
+        let earlier = self.wake().replace(Arc::clone(&wake));
+        // With the lock released, since it may be the user's.
+        drop(earlier);
+        if self.is_interrupted() {
+            wake();
+        }
+    }
+
+    pub(crate) fn interrupt(&self) {
+        // The flag first: whoever asks to be woken after this looks at it.
+        self.0.interrupted.store(true, Ordering::SeqCst);
+        let wake = self.wake().clone();
+        if let Some(wake) = wake {
+            wake();
+        }
+    }
+
+    fn wake(&self) -> MutexGuard<'_, Option<Arc<dyn Fn() + Send + Sync>>> {
+        self.0.wake.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Interrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Interrupt")
+            .field("interrupted", &self.is_interrupted())
+            .finish_non_exhaustive()
+    }
 }
 
 /// An open connection that carries text messages both ways.
@@ -75,5 +148,14 @@ pub enum Message {
 impl<C: Connector + ?Sized> Connector for Arc<C> {
     fn connect(&self, url: &str, deadline: Instant) -> Result<Box<dyn Connection>, Error> {
         (**self).connect(url, deadline)
+    }
+
+    fn connect_interruptibly(
+        &self,
+        url: &str,
+        deadline: Instant,
+        interrupt: &Interrupt,
+    ) -> Result<Box<dyn Connection>, Error> {
+        (**self).connect_interruptibly(url, deadline, interrupt)
     }
 }

@@ -36,6 +36,8 @@ struct Inner {
     close_code: Option<u16>,
     http_status: Option<u16>,
     retry_after: Option<Duration>,
+    /// It will not pass, although others of its kind may.
+    lasting: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -71,6 +73,9 @@ pub enum ErrorKind {
     NotSubscribed,
     /// The server sent something that is not the Pusher protocol.
     Protocol,
+    /// A proxy does not let the connection through, or does not speak like one; [`Error::http_status`] tells what an
+    /// HTTP proxy answered. See [`Proxy`](crate::Proxy).
+    Proxy,
     /// Too much in too little time.
     RateLimited,
     /// The server reported an error, or closed the connection with a code.
@@ -120,6 +125,7 @@ impl Error {
             close_code: None,
             http_status: None,
             retry_after: None,
+            lasting: false,
             source: None,
         }))
     }
@@ -134,7 +140,6 @@ impl Error {
         self.edit(|inner| inner.source = Some(Arc::from(cause)))
     }
 
-    #[cfg(any(feature = "native-tls", feature = "rustls"))]
     pub(crate) fn with_message(self, message: String) -> Self {
         self.edit(|inner| inner.message = message)
     }
@@ -155,6 +160,10 @@ impl Error {
         self.edit(|inner| inner.retry_after = Some(wait))
     }
 
+    pub(crate) fn lasting(self) -> Self {
+        self.edit(|inner| inner.lasting = true)
+    }
+
     /// Its class.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -166,10 +175,14 @@ impl Error {
     }
 
     /// Whether the same thing may succeed later without a change: the network, a deadline, HTTP
-    /// 408, 429 and 5xx, and close codes other than 4000–4099 and 4300 and above.
+    /// 408, 429 and 5xx, close codes other than 4000–4099 and 4300 and above, and what a SOCKS5 proxy
+    /// answers unless it is about credentials or its rules.
     ///
     /// See [the protocol's close codes](https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/#error-codes).
     pub fn is_retryable(&self) -> bool {
+        if self.0.lasting {
+            return false;
+        }
         if let Some(code) = self.0.close_code {
             return !matches!(code, 4000..=4099 | 4300..=4999);
         }
@@ -182,6 +195,7 @@ impl Error {
             | ErrorKind::Io
             | ErrorKind::NotConnected
             | ErrorKind::Protocol
+            | ErrorKind::Proxy
             | ErrorKind::RateLimited
             | ErrorKind::Server
             | ErrorKind::Timeout => true,
@@ -237,6 +251,7 @@ impl ErrorKind {
             Self::NotSignedIn => "not signed in",
             Self::NotSubscribed => "not subscribed",
             Self::Protocol => "the server does not follow the protocol",
+            Self::Proxy => "the proxy does not let the connection through",
             Self::RateLimited => "too many in too little time",
             Self::Server => "the server reported an error",
             Self::Timeout => "timed out",
@@ -260,7 +275,8 @@ impl fmt::Display for Error {
             f.write_str(&self.0.message)?;
         }
         match &self.0.channel {
-            Some(channel) => write!(f, " (channel {channel})"),
+            // A server may tell of channels that nobody has asked for, under names of any length.
+            Some(channel) => write!(f, " (channel {channel:.200})"),
             None => Ok(()),
         }
     }
@@ -332,6 +348,14 @@ mod tests {
         let error = Error::new(ErrorKind::Auth, io::Error::other("cause"));
         assert_eq!(error.to_string(), "authorization failed");
         assert!(error.source().unwrap().is::<io::Error>());
+    }
+
+    #[test]
+    fn a_long_name_is_cut_in_the_text_only() {
+        let long = "é".repeat(1000);
+        let error = Error::message(ErrorKind::Server, "refused").on_channel(&long);
+        assert_eq!(error.to_string(), format!("refused (channel {})", "é".repeat(200)));
+        assert_eq!(error.channel(), Some(&*long));
     }
 
     #[test]

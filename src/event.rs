@@ -113,7 +113,8 @@ impl Event {
     /// [`ErrorKind::Json`] if the data is no JSON or not of that shape.
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
         serde_json::from_str(self.data()).map_err(|error| {
-            let message = format!("the data of {} is not the JSON that was asked for", self.name());
+            let name = self.name();
+            let message = format!("the data of {name:.200} is not the JSON that was asked for");
             let error = Error::message(ErrorKind::Json, message).caused_by(error);
             match self.channel() {
                 Some(channel) => error.on_channel(channel),
@@ -218,6 +219,8 @@ mod tests {
         assert_eq!(value["a"][1], 2);
         let error = event.json::<u8>().unwrap_err();
         assert_eq!((error.kind(), error.channel()), (ErrorKind::Json, Some("c")));
+        let long = Event::parse(format!(r#"{{"event":"{}"}}"#, "é".repeat(1000))).unwrap();
+        assert!(long.json::<u8>().unwrap_err().to_string().len() < 600);
     }
 
     #[test]

@@ -60,6 +60,11 @@
 //! A connection that is silent is checked with a ping, and counts as lost if the ping is not answered.
 //! [`Client::network_changed`] checks it at once.
 //!
+//! # Proxies
+//!
+//! A client connects directly unless [`ClientBuilder::proxy`] gets a [`Proxy`]: an HTTP proxy, a SOCKS5
+//! proxy, or [what the environment says](Proxy::from_env).
+//!
 //! # Slow consumers
 //!
 //! The client never waits for a consumer. Each binding has a [`Queue`], by default of the newest 4,096
@@ -74,7 +79,7 @@
 //! | `pusher-dns` | for one look-up of a name | asks the system, which cannot be interrupted |
 //! | `pusher-policy` | for one question to [`Reconnect::with`] | runs your function |
 //! | `pusher-auth` | while there are authorizations to ask for; at most 4 | runs your [`Authorizer`] and [`UserAuthenticator`] |
-//! | unnamed | for one look-up of an endpoint's name by [`HttpAuthorizer`] | asks the system, as above |
+//! | unnamed | for one look-up of an endpoint's name by [`HttpAuthorizer`] or [`HttpUserAuthenticator`] | asks the system, as above |
 //!
 //! An idle client wakes up for its heartbeat only. A send is written by the thread that calls, if the
 //! socket is free; else by the reader, which is woken for it.
@@ -111,10 +116,14 @@ mod connection;
 mod driver;
 mod error;
 mod event;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod members;
 mod options;
 pub mod prelude;
 mod protocol;
+mod proxy;
 mod reconnect;
 mod redact;
 mod secret;
@@ -136,11 +145,12 @@ pub use builder::ClientBuilder;
 pub use channel::PrivateEncryptedChannel;
 pub use channel::{Channel, PresenceChannel, PrivateChannel, PublicChannel};
 pub use client::Client;
-pub use connection::{Connection, Connector, Message};
+pub use connection::{Connection, Connector, Interrupt, Message};
 pub use error::{Error, ErrorKind};
 pub use event::Event;
 pub use members::{Member, Members};
 pub use options::{Metadata, Options};
+pub use proxy::Proxy;
 pub use reconnect::{Attempt, Reconnect};
 pub use state::{ChannelStatus, Gap, State, StateChange};
 pub use stats::Stats;

@@ -5,6 +5,6 @@ pub use crate::PrivateEncryptedChannel;
 pub use crate::{
     Auth, AuthRequest, Authorizer, Binding, Channel, ChannelStatus, Client, Error, ErrorKind,
     Event, HttpAuthorizer, HttpUserAuthenticator, Member, Members, Options, PresenceChannel,
-    PrivateChannel, PublicChannel, Queue, Reconnect, SecretAuthorizer, State, StateChange,
-    UserAuth, UserAuthRequest, UserAuthenticator,
+    PrivateChannel, PublicChannel, Queue, Reconnect, SecretAuthorizer, State, StateChange, User,
+    UserAuth, UserAuthRequest, UserAuthenticator, UserData, WatchlistEvent,
 };

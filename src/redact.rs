@@ -4,6 +4,9 @@ use serde_json::Value;
 
 const SECRETS: [&str; 4] = ["auth", "shared_secret", "channel_data", "user_data"];
 
+/// A server that does not like a signature quotes what should have been signed, a user's data included.
+const SIGNED: [&str; 2] = ["::user::", "Invalid signature"];
+
 /// The frame for the log: secrets replaced, also inside strings that hold JSON. What is no JSON is
 /// not shown, since nobody knows what it is.
 pub(crate) fn redact(frame: &str) -> String {
@@ -29,6 +32,9 @@ fn redact_value(value: &mut Value) {
         }
         Value::Array(values) => values.iter_mut().for_each(redact_value),
         Value::String(text) => {
+            if SIGNED.iter().any(|signed| text.contains(signed)) {
+                *text = "[redacted]".to_owned();
+            }
             // Only what can hold a secret is opened; the rest is shown as it came.
             if SECRETS.iter().any(|secret| text.contains(secret)) {
                 *text = redact(text);
@@ -51,6 +57,9 @@ mod tests {
             r#"{"event":"pusher:signin_success","data":"{\"user_data\":\"canary\",\"x\":1}"}"#;
         let shown = redact(nested);
         assert!(shown.contains('x') && !shown.contains("canary"), "{shown}");
+        let quoted =
+            r#"{"event":"pusher:error","data":{"message":"of 1.2::user::{\"id\":\"canary\"}"}}"#;
+        assert!(!redact(quoted).contains("canary"));
         assert!(!redact("{\"auth\":\"canary\"").contains("canary"));
         assert!(!redact(r#"{"data":"broken \"auth\":\"canary"}"#).contains("canary"));
     }

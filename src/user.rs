@@ -1,16 +1,15 @@
 //! The signed-in user: the handle, and the values that tell of users.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::binding::{Binding, Queue};
 use crate::client::Client;
 use crate::driver::{Place, Routed};
+use crate::protocol::{fields, id, text};
 use crate::{Error, Event};
 
 /// Who is signed in, as the server has confirmed it.
@@ -25,17 +24,14 @@ pub struct UserData {
 impl UserData {
     /// `None` unless it is a JSON object with an id: text, or a number on some servers.
     pub(crate) fn parse(json: &str) -> Option<Self> {
-        let id = user_id(&serde_json::from_str(field(json, "id")?).ok()?)?;
+        let id = id(fields(json).get("id")?.get())?;
         Some(Self { id: id.into(), json: json.into() })
     }
 
     /// What a `pusher:signin_success` tells: the user's data in a string, or as it is.
     pub(crate) fn of_success(data: &str) -> Option<Self> {
-        let told = field(data, "user_data")?;
-        match serde_json::from_str::<String>(told) {
-            Ok(text) => Self::parse(&text),
-            Err(_) => Self::parse(told),
-        }
+        let told = fields(data).get("user_data")?.get();
+        text(told).map_or_else(|| Self::parse(told), |text| Self::parse(&text))
     }
 
     /// The user's id. A number that the server sends is its text here.
@@ -79,7 +75,7 @@ impl WatchlistEvent {
     /// What an entry of the server's list, or the data of a bare event, tells.
     pub(crate) fn new(name: &str, data: &Value) -> Self {
         let ids = data.get("user_ids").and_then(Value::as_array);
-        let user_ids = ids.into_iter().flatten().filter_map(user_id).collect();
+        let user_ids = ids.into_iter().flatten().filter_map(|user| id(&user.to_string())).collect();
         Self { name: name.to_owned(), user_ids }
     }
 
@@ -91,21 +87,6 @@ impl WatchlistEvent {
     /// The users that it is about.
     pub fn user_ids(&self) -> &[String] {
         &self.user_ids
-    }
-}
-
-/// The text of a JSON object's field.
-fn field<'a>(object: &'a str, name: &str) -> Option<&'a str> {
-    let mut fields: HashMap<String, &RawValue> = serde_json::from_str(object).ok()?;
-    fields.remove(name).map(RawValue::get)
-}
-
-/// An id is a string, or a number on some servers.
-pub(crate) fn user_id(value: &Value) -> Option<String> {
-    match value {
-        Value::String(id) if !id.is_empty() => Some(id.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
     }
 }
 

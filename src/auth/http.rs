@@ -4,6 +4,9 @@ mod agents;
 mod answer;
 mod batch;
 mod endpoint;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+mod proxied;
 mod request;
 mod secure;
 #[cfg(test)]
@@ -16,7 +19,7 @@ use std::time::Duration;
 use endpoint::{Endpoint, endpoint_setters};
 use request::Field;
 
-use crate::{Auth, AuthRequest, Authorizer, Error, Tls};
+use crate::{Auth, AuthRequest, Authorizer, Error, Proxy, Tls};
 
 pub use user::HttpUserAuthenticator;
 
@@ -26,8 +29,8 @@ pub use user::HttpUserAuthenticator;
 /// and the JSON `{"auth":"…"}`, with a `channel_data` for presence channels and a `shared_secret` for
 /// encrypted ones. The setters change that. It sends `Accept: application/json` too.
 ///
-/// Redirects are not followed: a 3xx is an error with that status. No proxy is used, no cookie is kept and
-/// nothing is compressed. Idle connections are used again for 3 seconds.
+/// Redirects are not followed: a 3xx is an error with that status. No cookie is kept and nothing is
+/// compressed. A proxy is used as [`proxy`](Self::proxy) says. Idle connections are used again for 3 seconds.
 ///
 /// # Example
 ///
@@ -69,6 +72,7 @@ pub use user::HttpUserAuthenticator;
 ///   [`Error::retry_after`] and [`Error::is_retryable`]; or the answer makes no sense. The message has up to 200
 ///   characters of what a refusal says: the `error` or `message` of JSON, or else the first line of text,
 ///   without what looks like a secret
+/// - [`Proxy`](crate::ErrorKind::Proxy): a proxy does not let the request through, see [`Proxy`](Proxy#errors)
 /// - [`TooLarge`](crate::ErrorKind::TooLarge): the answer is longer than [`max_body`](Self::max_body)
 /// - [`Dns`](crate::ErrorKind::Dns), [`Io`](crate::ErrorKind::Io), [`Timeout`](crate::ErrorKind::Timeout),
 ///   [`Tls`](crate::ErrorKind::Tls): the network's, with their cause as source
@@ -143,6 +147,10 @@ impl Authorizer for HttpAuthorizer {
 
     fn use_tls(&self, tls: &Tls) {
         self.endpoint.agents.use_tls(tls);
+    }
+
+    fn use_proxy(&self, proxy: &Proxy) {
+        self.endpoint.agents.use_proxy(proxy);
     }
 
     fn interrupt(&self) {

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::secret::Secret;
-use crate::{Error, ErrorKind, Tls};
+use crate::{Error, ErrorKind, Proxy, Tls};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use http::fuzzing;
 pub use http::{HttpAuthorizer, HttpUserAuthenticator};
 pub use secret::SecretAuthorizer;
 #[cfg(feature = "testing")]
@@ -60,6 +62,11 @@ pub trait Authorizer: Send + Sync {
         let _ = tls;
     }
 
+    /// A client that will use this authorizer tells its proxy. Default: it is ignored.
+    fn use_proxy(&self, proxy: &Proxy) {
+        let _ = proxy;
+    }
+
     /// A client that uses this authorizer is closed: gives up soon what is under way. Default:
     /// nothing; [`Client::close`](crate::Client::close) then waits for it.
     fn interrupt(&self) {}
@@ -88,6 +95,9 @@ macro_rules! authorizer_behind {
             }
             fn use_tls(&self, tls: &Tls) {
                 (**self).use_tls(tls);
+            }
+            fn use_proxy(&self, proxy: &Proxy) {
+                (**self).use_proxy(proxy);
             }
             fn interrupt(&self) {
                 (**self).interrupt();

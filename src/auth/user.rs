@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use crate::{Error, ErrorKind, Tls};
+use crate::{Error, ErrorKind, Proxy, Tls};
 
 /// Answers who the user of this client is, for sign-in: an HTTP endpoint of yours, or code of yours.
 ///
@@ -41,6 +41,11 @@ pub trait UserAuthenticator: Send + Sync {
         let _ = tls;
     }
 
+    /// A client that will use this authenticator tells its proxy. Default: it is ignored.
+    fn use_proxy(&self, proxy: &Proxy) {
+        let _ = proxy;
+    }
+
     /// A client that uses this authenticator is closed: gives up soon what is under way. Default:
     /// nothing; [`Client::close`](crate::Client::close) then waits for it.
     fn interrupt(&self) {}
@@ -63,6 +68,9 @@ macro_rules! authenticator_behind {
             }
             fn use_tls(&self, tls: &Tls) {
                 (**self).use_tls(tls);
+            }
+            fn use_proxy(&self, proxy: &Proxy) {
+                (**self).use_proxy(proxy);
             }
             fn interrupt(&self) {
                 (**self).interrupt();
@@ -235,7 +243,7 @@ mod tests {
     }
 
     #[derive(Default)]
-    struct Counting([AtomicU32; 3]);
+    struct Counting([AtomicU32; 4]);
 
     impl UserAuthenticator for Counting {
         fn authenticate(&self, request: &UserAuthRequest) -> Result<UserAuth, Error> {
@@ -245,6 +253,9 @@ mod tests {
         fn use_tls(&self, _: &Tls) {
             self.0[1].fetch_add(1, Ordering::SeqCst);
         }
+        fn use_proxy(&self, _: &Proxy) {
+            self.0[3].fetch_add(1, Ordering::SeqCst);
+        }
         fn interrupt(&self) {
             self.0[2].fetch_add(1, Ordering::SeqCst);
         }
@@ -253,6 +264,7 @@ mod tests {
     /// As a builder takes it.
     fn ask(authenticator: impl UserAuthenticator + 'static) -> UserAuth {
         authenticator.use_tls(&Tls::default());
+        authenticator.use_proxy(&Proxy::none());
         authenticator.interrupt();
         authenticator.authenticate(&UserAuthRequest::attempt_number("1.2", 4)).unwrap()
     }
@@ -268,8 +280,9 @@ mod tests {
         assert_eq!(ask(Arc::clone(&counting)).user_data, "1.2");
         ask(Arc::clone(&counting) as Arc<dyn UserAuthenticator>);
         ask(Box::new(Arc::clone(&counting)) as Box<dyn UserAuthenticator + Send + Sync>);
-        let [asked, tls, interrupted] = &counting.0;
+        let [asked, tls, interrupted, proxy] = &counting.0;
         assert_eq!(asked.load(Ordering::SeqCst), 12);
         assert_eq!((tls.load(Ordering::SeqCst), interrupted.load(Ordering::SeqCst)), (3, 3));
+        assert_eq!(proxy.load(Ordering::SeqCst), 3);
     }
 }

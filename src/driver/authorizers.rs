@@ -6,10 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::Shared;
+use super::{Settings, Shared};
 use crate::event::ChannelName;
 use crate::{
-    Auth, AuthRequest, Authorizer, Error, ErrorKind, Tls, UserAuth, UserAuthRequest,
+    Auth, AuthRequest, Authorizer, Error, ErrorKind, Proxy, Tls, UserAuth, UserAuthRequest,
     UserAuthenticator, clock,
 };
 
@@ -31,14 +31,20 @@ pub(crate) enum Answerer {
 }
 
 impl Answerer {
-    pub(crate) fn authorizer(authorizer: Arc<dyn Authorizer>, tls: &Tls) -> Self {
+    pub(crate) fn authorizer(authorizer: Arc<dyn Authorizer>, tls: &Tls, proxy: &Proxy) -> Self {
         authorizer.use_tls(tls);
+        authorizer.use_proxy(proxy);
         let window = authorizer.batch_window();
         Self::Authorizer { authorizer, window }
     }
 
-    pub(crate) fn authenticator(authenticator: Arc<dyn UserAuthenticator>, tls: &Tls) -> Self {
+    pub(crate) fn authenticator(
+        authenticator: Arc<dyn UserAuthenticator>,
+        tls: &Tls,
+        proxy: &Proxy,
+    ) -> Self {
         authenticator.use_tls(tls);
+        authenticator.use_proxy(proxy);
         Self::Authenticator(authenticator)
     }
 
@@ -285,7 +291,7 @@ impl Shared {
         channel: &ChannelName,
         authorizer: Arc<dyn Authorizer>,
     ) {
-        let new = Answerer::authorizer(authorizer, &self.settings.tls);
+        let new = Answerer::authorizer(authorizer, &self.settings.tls, &self.settings.proxy);
         let old = self.read(|core| match core.authorizers.closed {
             true => Some(new),
             false => core.authorizers.by_channel.insert(channel.clone(), new),
@@ -297,7 +303,8 @@ impl Shared {
 
     /// Replaces the authenticator, and signs in with it.
     pub(crate) fn sign_in_with(self: &Arc<Self>, authenticator: Arc<dyn UserAuthenticator>) {
-        let new = Answerer::authenticator(authenticator, &self.settings.tls);
+        let Settings { tls, proxy, .. } = &self.settings;
+        let new = Answerer::authenticator(authenticator, tls, proxy);
         let old = self.act_on(|core, now| {
             if core.authorizers.closed {
                 return Some(new);

@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 
 use log::Level;
 
+use crate::Interrupt;
 use crate::binding::{Binding, Queue};
 use crate::event::ChannelName;
 use crate::protocol::{Config, Machine, Now, Output};
-use crate::transport::{Interrupt, WebSocketConnector};
-use crate::{ChannelStatus, Connection, Connector, Error, Options, Reconnect, Tls, clock};
+use crate::{ChannelStatus, Connection, Connector, Error, Options, Proxy, Reconnect, Tls, clock};
 
 pub(crate) use authorizers::Answerer;
 use authorizers::{Authorizers, Job, Subject};
@@ -35,17 +35,11 @@ const USER_ROUNDS: u32 = 4;
 
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// What opens the connections.
-pub(crate) enum Dialer {
-    BuiltIn(WebSocketConnector),
-    Custom(Arc<dyn Connector>),
-}
-
 /// What the threads need to know and never change.
 pub(crate) struct Settings {
     pub(crate) machine: Config,
     pub(crate) reconnect: Reconnect,
-    pub(crate) dialer: Dialer,
+    pub(crate) connector: Arc<dyn Connector>,
     pub(crate) queue: Queue,
     pub(crate) stack_size: Option<usize>,
     /// For every channel that has none of its own.
@@ -53,6 +47,7 @@ pub(crate) struct Settings {
     pub(crate) authenticator: Option<Answerer>,
     pub(crate) max_authorizations: usize,
     pub(crate) tls: Tls,
+    pub(crate) proxy: Proxy,
     /// Whether channels' names must be as Pusher wants them.
     pub(crate) check_names: bool,
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::stats::Received;
-use super::{Dialer, Link, Shared};
+use super::{Link, Shared};
+use crate::Interrupt;
 use crate::redact::redact;
-use crate::transport::Interrupt;
 use crate::{Connection, Error, ErrorKind, Event, Message, Options};
 
 const FRAMES: &str = "pusher_channels::frames";
@@ -103,10 +103,8 @@ impl Shared {
             Err(Error::message(ErrorKind::Config, "the function given to Options::custom panicked"))
         })?;
         let deadline = self.instant(deadline);
-        match &self.settings.dialer {
-            Dialer::BuiltIn(connector) => Ok(Arc::new(connector.dial(&url, deadline, interrupt)?)),
-            Dialer::Custom(connector) => Ok(Arc::from(connector.connect(&url, deadline)?)),
-        }
+        let connector = &self.settings.connector;
+        Ok(Arc::from(connector.connect_interruptibly(&url, deadline, interrupt)?))
     }
 
     /// Handles what was received, in one turn of the lock. Gives the peer's close, if it came.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
-use super::{Dialer, Settings, Shared};
+use super::{Settings, Shared};
 use crate::protocol::{Config, Policy};
 use crate::transport::WebSocketConnector;
-use crate::{Client, Options, Queue, Reconnect, State, Tls};
+use crate::{Client, Options, Proxy, Queue, Reconnect, State, Tls};
 
 const AT_ONCE: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -36,13 +36,14 @@ fn looking_up() -> (Client, mpsc::Sender<()>) {
             seed: 0,
         },
         reconnect: Reconnect::never(),
-        dialer: Dialer::BuiltIn(connector),
+        connector: Arc::new(connector),
         queue: Queue::default(),
         stack_size: None,
         authorizer: None,
         authenticator: None,
         max_authorizations: 1,
         tls: Tls::default(),
+        proxy: Proxy::none(),
         check_names: true,
     };
     let client = Client::start(Shared::new(options, settings));

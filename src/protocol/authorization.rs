@@ -106,6 +106,7 @@ impl Machine {
         };
         question.deadline = deadline;
         self.channels.note_deadline(name);
+        self.asked.insert((deadline, ticket));
         true
     }
 
@@ -118,6 +119,7 @@ impl Machine {
         now: Now,
     ) {
         self.observe(now);
+        self.asked.retain(|&(_, asked)| asked != ticket);
         let Some(channel) = self.channels.get(name) else {
             return;
         };
@@ -183,6 +185,18 @@ impl Machine {
         }
     }
 
+    /// Whoever has been asked and does not answer is given up, whether or not the answer is still of
+    /// use: while they are waited for, nobody else is asked.
+    pub(super) fn give_up_asking(&mut self, now: Now) {
+        while let Some(&(deadline, ticket)) = self.asked.first() {
+            if deadline > now.mono {
+                return;
+            }
+            self.asked.pop_first();
+            self.push(Output::Abandon { ticket });
+        }
+    }
+
     /// What may pass is tried again; what will not waits for the user.
     fn authorization_failed(&mut self, name: &str, attempt: u32, error: Error, now: Now) {
         if !error.is_retryable() {
@@ -217,9 +231,7 @@ impl Machine {
             Status::Sent(at) if *at <= now.mono => {
                 self.fail_channel(name, late("the server did not answer the subscription"));
             }
-            Status::Authorizing(Question { deadline, ticket, .. }) if *deadline <= now.mono => {
-                let ticket = *ticket;
-                self.push(Output::Abandon { ticket });
+            Status::Authorizing(Question { deadline, .. }) if *deadline <= now.mono => {
                 self.fail_channel(name, late("the authorizer did not answer"));
             }
             Status::AwaitingUser { until, .. } if *until <= now.mono => {
@@ -282,7 +294,7 @@ fn left_to_nobody(why: &Error) -> Error {
 
 #[cfg(feature = "encrypted")]
 mod encrypted {
-    use super::{Auth, ChannelNotice, Error, ErrorKind, Machine, Notice, Now, Output};
+    use super::{Auth, ChannelNotice, Error, ErrorKind, Machine, Notice, Now};
     use crate::Event;
     use crate::protocol::crypto::Key;
     use crate::protocol::sealed::Verdict;
@@ -327,9 +339,6 @@ mod encrypted {
                 channel.sealed.refresh_failed(&error, now.mono);
             }
             channel.sealed.handle_timeout(now.mono);
-            if let Some(question) = late {
-                self.push(Output::Abandon { ticket: question.ticket });
-            }
             self.unseal(name, now);
         }
 

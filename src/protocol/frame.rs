@@ -2,10 +2,12 @@
 //!
 //! See [the protocol's events](https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/#events).
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use super::fields::fields;
 use crate::{Auth, Error, ErrorKind, Event, UserAuth};
 
 pub(super) const PING: &str = r#"{"event":"pusher:ping","data":{}}"#;
@@ -39,9 +41,12 @@ pub(super) fn client_event(channel: &str, event: &str, data: &str) -> String {
     format!(r#"{{"event":{event},"channel":{channel},"data":{data}}}"#)
 }
 
-/// The `data` of a protocol event, whether the server sent an object or a string that holds one.
+/// The `data` of a protocol event, whether the server sent an object or a string that holds one, with
+/// those of its fields that can be read.
 pub(super) fn data(event: &Event) -> Value {
-    serde_json::from_str(event.data()).unwrap_or(Value::Null)
+    let read = |json: &str| serde_json::from_str::<Value>(json).ok();
+    let fields = fields(event.data()).into_iter();
+    fields.filter_map(|(key, raw)| Some((key.as_str().to_owned(), read(raw.get())?))).collect()
 }
 
 pub(super) struct Established {
@@ -97,7 +102,7 @@ impl Refusal {
         }
         if !self.message.is_empty() {
             message.push_str(": ");
-            message.extend(self.message.chars().take(500));
+            message.extend(without_signed_data(&self.message).chars().take(500));
         }
         let error = match self.code {
             Some(status @ 400..=599) => {
@@ -109,6 +114,19 @@ impl Refusal {
             Some(channel) => error.on_channel(channel),
             None => error,
         }
+    }
+}
+
+/// Servers quote what should have been signed, a user's data included, which is not for messages.
+fn without_signed_data(message: &str) -> Cow<'_, str> {
+    match (message.find('{'), message.rfind('}')) {
+        (Some(start), Some(end)) if start < end => {
+            let (before, rest) = message.split_at(start);
+            let after = rest.get(end - start + 1..).unwrap_or_default();
+            Cow::Owned(format!("{before}{{…}}{after}"))
+        }
+        (Some(start), _) => Cow::Owned(format!("{}{{…", message.split_at(start).0)),
+        _ => Cow::Borrowed(message),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The state machine of one client.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use log::Level;
@@ -54,6 +54,9 @@ pub(crate) struct Machine {
     questions: u64,
     /// Counts the questions to authorizers.
     pub(super) tickets: u64,
+    /// By when those that are being asked are due, by ticket. An answer is awaited even where it is of
+    /// no use any more.
+    pub(super) asked: BTreeSet<(Duration, u64)>,
     pub(super) bucket: Option<Bucket>,
     /// A client event was sent on the present connection.
     pub(super) triggered: bool,
@@ -84,6 +87,7 @@ impl Machine {
             attempts: 0,
             questions: 0,
             tickets: 0,
+            asked: BTreeSet::new(),
             bucket: config.client_event_limit.map(Bucket::new),
             triggered: false,
             pings: 0,
@@ -219,6 +223,7 @@ impl Machine {
         if !self.closed {
             self.disconnect(now);
             self.closed = true;
+            self.asked.clear();
         }
     }
 
@@ -331,6 +336,7 @@ impl Machine {
             Phase::Waiting { until } if *until <= now.mono => self.dial(now),
             Phase::Idle | Phase::Opening { .. } | Phase::Waiting { .. } | Phase::Asking { .. } => {}
         }
+        self.give_up_asking(now);
         self.handle_user_deadline(now);
         while let Some(name) = self.channels.overdue(now.mono) {
             self.handle_channel_deadline(&name, now);
@@ -351,7 +357,9 @@ impl Machine {
             Phase::Live(live) => Some(live.deadline()),
             Phase::Waiting { until } => Some(*until),
         };
-        [connection, self.user.deadline(), self.channels.deadline()].into_iter().flatten().min()
+        let answer = self.asked.first().map(|&(deadline, _)| deadline);
+        let others = [answer, self.user.deadline(), self.channels.deadline()];
+        connection.into_iter().chain(others.into_iter().flatten()).min()
     }
 
     /// Whether anything that somebody may be waiting for has changed since this was last asked.

@@ -19,7 +19,10 @@ mod connection;
 #[cfg(feature = "encrypted")]
 mod crypto;
 mod envelope;
+mod fields;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod inbound;
 mod machine;
 mod name;
@@ -37,6 +40,7 @@ pub(crate) use backoff::Policy;
 #[cfg(all(feature = "encrypted", feature = "testing"))]
 pub(crate) use crypto::Key;
 pub(crate) use envelope::{Data, Envelope, Text, unescape};
+pub(crate) use fields::{fields, id, text};
 pub(crate) use machine::{Config, Machine};
 pub(crate) use name::{ChannelKind, check_channel};
 pub(crate) use output::{ChannelNotice, Notice, Output, UserNotice};

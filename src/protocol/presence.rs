@@ -1,24 +1,13 @@
 //! What servers tell about the members of a presence channel, in all their ways of telling it.
 
-use std::collections::BTreeMap;
-
-use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::fields::{fields, id};
 use crate::members::{Member, Members};
-use crate::user::user_id as id;
-
-type Fields = BTreeMap<String, Box<RawValue>>;
-
-/// An object's fields, each as its text; none if it is no object (an empty one may come as `[]`).
-fn fields(text: &str) -> Fields {
-    serde_json::from_str(text).unwrap_or_default()
-}
 
 /// The user that this client is on the channel, by what the authorizer answered.
 pub(super) fn own_id(channel_data: &str) -> Option<String> {
-    let data: Value = serde_json::from_str(channel_data).ok()?;
-    id(data.get("user_id")?)
+    id(fields(channel_data).get("user_id")?.get())
 }
 
 /// The members by `{"presence":{"ids":[…],"hash":{…},"count":…}}`: the ids may be missing, or the
@@ -27,20 +16,21 @@ pub(super) fn members(data: &str, me: Option<&str>) -> Members {
     let data = fields(data);
     let presence = data.get("presence").map(|presence| fields(presence.get())).unwrap_or_default();
     let hash = presence.get("hash").map(|hash| fields(hash.get())).unwrap_or_default();
-    let ids: Vec<Value> = presence
+    let ids: Vec<&RawValue> = presence
         .get("ids")
         .and_then(|ids| serde_json::from_str(ids.get()).ok())
         .unwrap_or_default();
-    let listed = ids.iter().filter_map(id).filter(|id| !hash.contains_key(id));
+    let listed = ids.iter().filter_map(|json| id(json.get()));
+    let listed = listed.filter(|id| !hash.contains_key(id.as_str()));
     let listed: Vec<Member> = listed.map(|id| Member::new(&id, "null")).collect();
-    let known = hash.iter().map(|(id, info)| Member::new(id, info.get()));
+    let known = hash.iter().map(|(id, info)| Member::new(id.as_str(), info.get()));
     Members::of(listed.into_iter().chain(known), me)
 }
 
 /// The member by `{"user_id":…,"user_info":…}`.
 pub(super) fn member(data: &str) -> Option<Member> {
     let data = fields(data);
-    let id = id(&serde_json::from_str(data.get("user_id")?.get()).ok()?)?;
+    let id = id(data.get("user_id")?.get())?;
     let info = data.get("user_info").map_or("null", |info| info.get());
     Some(Member::new(&id, info))
 }
@@ -71,6 +61,22 @@ mod tests {
         for odd in ["", "{}", "null", "[]", r#"{"presence":null}"#, r#"{"presence":{"hash":7}}"#] {
             assert!(listed(odd).is_empty(), "{odd}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_read_takes_no_other_with_it() {
+        let ids = r#"{"presence":{"ids":["\ud800",1e400,12345678901234567890123,"7"]}}"#;
+        let null = "null";
+        let expected =
+            [("12345678901234567890123", null), ("1e400", null), ("7", null), ("\u{fffd}", null)];
+        assert_eq!(listed(ids), pairs(&expected));
+        let hash =
+            r#"{"\ud800":1,"presence":{"hash":{"\ud800":1,"\u0037":["\ud800"],"a\"":1e400}}}"#;
+        let expected = [("7", r#"["\ud800"]"#), ("a\"", "1e400"), ("\u{fffd}", "1")];
+        assert_eq!(listed(hash), pairs(&expected));
+        let member = member(r#"{"\ud800":0,"user_id":"7\ud800","user_info":"\ud800"}"#).unwrap();
+        assert_eq!((member.id(), member.info()), ("7\u{fffd}", r#""\ud800""#));
+        assert_eq!(own_id(r#"{"user_id":"7","user_info":"\ud800"}"#).as_deref(), Some("7"));
     }
 
     #[test]

@@ -197,7 +197,7 @@ fn failed(event: &Event, why: impl fmt::Display) -> Verdict {
 }
 
 fn failure(event: &Event, why: impl fmt::Display) -> Error {
-    let message = format!("the event {} {why}", event.name());
+    let message = format!("the event {:.200} {why}", event.name());
     let error = Error::message(ErrorKind::Decryption, message);
     match event.channel() {
         Some(channel) => error.on_channel(channel),

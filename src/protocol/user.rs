@@ -181,6 +181,7 @@ impl Machine {
         match &mut self.user.status {
             Status::Asking(question) if question.ticket == ticket => {
                 question.deadline = now.mono.saturating_add(self.config.signin_timeout);
+                self.asked.insert((question.deadline, ticket));
                 true
             }
             _ => false,
@@ -195,6 +196,7 @@ impl Machine {
         now: Now,
     ) {
         self.observe(now);
+        self.asked.retain(|&(_, asked)| asked != ticket);
         let attempt = match &self.user.status {
             Status::Asking(question) if question.ticket == ticket => question.attempt,
             _ => return,
@@ -315,11 +317,7 @@ impl Machine {
         };
         match &mut self.user.status {
             Status::Idle | Status::SignedIn | Status::Failed(_) => {}
-            Status::Asking(question) => {
-                let ticket = question.ticket;
-                self.push(Output::Abandon { ticket });
-                self.fail_signin(late("the authenticator did not answer"));
-            }
+            Status::Asking(_) => self.fail_signin(late("the authenticator did not answer")),
             Status::Postponed { attempt, .. } => {
                 let attempt = *attempt;
                 self.authenticate(attempt, now);

@@ -12,8 +12,9 @@ use super::listener::Service;
 use super::settings::Settings;
 use super::signature::{channel_text, sign, user_text};
 use super::state::{Shared, State};
+use crate::Interrupt;
 use crate::protocol::{ChannelKind, check_channel};
-use crate::transport::{Exchange, Interrupt};
+use crate::transport::Exchange;
 use crate::{Error, clock};
 
 pub(super) const SERVICE: Service =

@@ -12,7 +12,8 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use super::http::percent_decode;
 use super::peer::Peer;
 use super::state::Shared;
-use crate::transport::{Interrupt, accept};
+use crate::Interrupt;
+use crate::transport::accept;
 use crate::{Message, clock};
 
 const LISTENER: Token = Token(0);

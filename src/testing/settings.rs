@@ -274,6 +274,17 @@ pub enum ChannelRefusal {
 
 /// How the server refuses a sign-in; see [`Settings::signin_refusal`] and
 /// [`Server::refuse_signin`](super::Server::refuse_signin).
+///
+/// # Example
+///
+/// ```
+/// use pusher_channels::testing::{Server, Settings, SigninRefusal};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let server = Server::start_with(Settings::default().signin_refusal(SigninRefusal::Close(4009)))?;
+/// # Ok(())
+/// # }
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SigninRefusal {
@@ -291,6 +302,17 @@ pub enum SigninRefusal {
 }
 
 /// How users are told who of their watchlist is online.
+///
+/// # Example
+///
+/// ```
+/// use pusher_channels::testing::{Server, Settings, WatchlistStyle};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let server = Server::start_with(Settings::default().watchlist_style(WatchlistStyle::Bare))?;
+/// # Ok(())
+/// # }
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchlistStyle {

@@ -15,8 +15,8 @@ use super::lock;
 use super::peer::{Peer, Step};
 use super::settings::{ChannelRefusal, CloseStyle, Settings, SigninRefusal};
 use super::signin::User;
+use crate::Interrupt;
 use crate::clock;
-use crate::transport::Interrupt;
 use channels::Channel;
 
 /// So many frames of clients are kept,

@@ -11,8 +11,9 @@ use super::{Server, auth, text_of};
 /// A client signs in with what [`user_auth_url`](Self::user_auth_url) gives it. It may then subscribe
 /// to its user's own channel, `#server-to-user-ID`, and to presence channels without `channel_data`,
 /// as that user. If the user has a watchlist, it is told who of it is online, and who comes and goes
-/// from then on: see [`WatchlistStyle`](super::WatchlistStyle). A second sign-in on a connection takes
-/// the place of the first.
+/// from then on: see [`WatchlistStyle`](super::WatchlistStyle). News that are not true, or have other
+/// names, can be sent with [`send_raw`](Self::send_raw). A second sign-in on a connection takes the
+/// place of the first.
 impl Server {
     /// Where users are signed in, such as `http://127.0.0.1:54322/pusher/user-auth`.
     ///

@@ -82,10 +82,11 @@ mod server {
     use tungstenite::protocol::Role;
 
     use super::{Codec, config};
+    use crate::Interrupt;
+    use crate::transport::WebSocket;
     use crate::transport::memory::Memory;
     use crate::transport::tls::Stream;
     use crate::transport::wait::{Dial, Line};
-    use crate::transport::{Interrupt, WebSocket};
     use crate::{Error, ErrorKind};
 
     const MAX_HEAD: usize = 64 * 1024;

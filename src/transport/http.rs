@@ -4,11 +4,11 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Instant;
 
-use super::Interrupt;
 use super::handshake::adopt;
 use super::memory::Memory;
 use super::wait::{Dial, Line};
 use crate::Error;
+use crate::Interrupt;
 
 /// A connection that was accepted. What it carries is up to the caller.
 pub(crate) struct Exchange {

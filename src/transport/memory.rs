@@ -38,10 +38,18 @@ impl Chunk {
         self.start == self.end
     }
 
+    fn consume(&mut self, length: usize) {
+        self.start = self.start.saturating_add(length).min(self.end);
+    }
+
     fn append(&mut self, other: &mut Self) {
-        self.bytes = [self.rest(), other.rest()].concat();
+        self.bytes.truncate(self.end);
+        self.bytes.drain(..self.start);
+        self.bytes.extend_from_slice(other.rest());
         self.start = 0;
         self.end = self.bytes.len();
+        // It will be read into again.
+        self.bytes.resize(self.end.max(CHUNK), 0);
         other.start = other.end;
     }
 }
@@ -70,6 +78,16 @@ impl Memory {
         } else if !chunk.is_empty() {
             self.inbox.append(chunk);
         }
+    }
+
+    /// What came in and was not read yet, to look at.
+    pub(super) fn unread(&self) -> &[u8] {
+        self.inbox.rest()
+    }
+
+    /// Counts so many bytes of it as read.
+    pub(super) fn consume(&mut self, length: usize) {
+        self.inbox.consume(length);
     }
 
     /// Nothing more will come in.
@@ -174,6 +192,28 @@ mod tests {
         let mut rest = String::new();
         memory.read_to_string(&mut rest).unwrap();
         assert_eq!(rest, "e two three");
+    }
+
+    #[test]
+    fn what_is_looked_at_is_read_later_and_no_buffer_shrinks() {
+        let mut memory = Memory::default();
+        let mut chunk = Chunk::default();
+        for part in ["head", "er, ", "rest"] {
+            chunk.fill(&mut part.as_bytes()).unwrap();
+            memory.feed(&mut chunk);
+        }
+        assert_eq!(memory.unread(), b"header, rest");
+        memory.consume(8);
+        assert_eq!(memory.unread(), b"rest");
+        memory.read_exact(&mut [0; 4]).unwrap();
+        memory.consume(1);
+        assert!(would_block(&memory.read(&mut [0]).unwrap_err()));
+        // The buffers change places; both take a whole read.
+        for _ in 0..2 {
+            assert_eq!(chunk.fill(&mut &[7; CHUNK][..]).unwrap(), CHUNK);
+            memory.feed(&mut chunk);
+            memory.consume(CHUNK);
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Bytes: DNS, TCP, TLS, WebSocket.
+//! Bytes: DNS, TCP, proxy, TLS, WebSocket.
 //!
 //! TLS and WebSocket run over [`memory`]; only [`wait::Line`] and [`WebSocket`] touch the socket. Every
 //! step of a dial waits in [`wait::Dial`], so that each one has the deadline and can be interrupted.
@@ -8,6 +8,7 @@ mod handshake;
 #[cfg(feature = "testing")]
 mod http;
 mod memory;
+mod proxy;
 mod session;
 mod tcp;
 mod tls;
@@ -17,15 +18,13 @@ mod websocket;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use mio::Waker;
 use tungstenite::http::Uri;
 
 use crate::tls::Asked;
-use crate::{Connection, Connector, Error, ErrorKind, Tls};
+use crate::{Connection, Connector, Error, ErrorKind, Interrupt, Proxy, Tls};
 
 #[cfg(feature = "testing")]
 pub(crate) use handshake::accept;
@@ -35,42 +34,13 @@ pub(crate) use http::Exchange;
 pub(crate) use tls::{check as check_tls, roots as tls_roots};
 pub(crate) use websocket::WebSocket;
 
-/// Ends a dial from any thread: sets a flag and wakes whatever wait is under way.
-#[derive(Clone, Default)]
-pub(crate) struct Interrupt(Arc<Interruption>);
-
-#[derive(Default)]
-struct Interruption {
-    interrupted: AtomicBool,
-    /// Weak, so that it keeps no wait alive that is over.
-    waker: Mutex<Weak<Waker>>,
-}
-
-impl Interrupt {
-    pub(crate) fn interrupt(&self) {
-        // The flag first: a dial that begins to be watched after it looks at the flag.
-        self.0.interrupted.store(true, Ordering::SeqCst);
-        let waker = lock(&self.0.waker).upgrade();
-        if let Some(Err(error)) = waker.map(|waker| waker.wake()) {
-            log::debug!("a dial could not be woken: {error}");
-        }
-    }
-
-    pub(crate) fn is_interrupted(&self) -> bool {
-        self.0.interrupted.load(Ordering::SeqCst)
-    }
-
-    fn watch(&self, waker: &Arc<Waker>) {
-        *lock(&self.0.waker) = Arc::downgrade(waker);
-    }
-}
-
 /// Opens WebSockets.
 pub(crate) struct WebSocketConnector {
     tls: tls::TlsConnector,
     asked: Asked,
     /// What the server's certificate must have instead of the URL's host.
     server_name: Option<String>,
+    proxy: Proxy,
     resolver: dns::Resolver,
     max_message_size: usize,
 }
@@ -82,9 +52,15 @@ impl WebSocketConnector {
             tls: tls::TlsConnector::new(tls)?,
             asked: tls.asked(),
             server_name: tls.name().map(str::to_owned),
+            proxy: Proxy::none(),
             resolver: dns::Resolver::default(),
             max_message_size,
         })
+    }
+
+    pub(crate) fn with_proxy(mut self, proxy: &Proxy) -> Self {
+        self.proxy = proxy.clone();
+        self
     }
 
     #[cfg(test)]
@@ -107,17 +83,26 @@ impl WebSocketConnector {
         if target.tls {
             self.tls.prepare()?;
         }
+        let proxy = self.proxy.server_for(target.tls, host, target.port);
+        let (first_host, first_port) = match proxy {
+            Some(proxy) => (proxy.host.as_str(), proxy.port),
+            None => (host, target.port),
+        };
         let mut dial = wait::Dial::new(deadline, interrupt)?;
-        let addresses = self.resolver.resolve(&mut dial, host, target.port)?;
-        let socket = tcp::connect(&mut dial, host, &addresses)?;
+        let addresses = self.resolver.resolve(&mut dial, first_host, first_port)?;
+        let socket = tcp::connect(&mut dial, first_host, &addresses)?;
         let mut line = wait::Line::new(dial, socket);
+        let mut memory = memory::Memory::default();
+        if let Some(proxy) = proxy {
+            proxy::tunnel(&mut line, &mut memory, proxy, host, target.port)?;
+        }
         let name = self.server_name.as_deref().unwrap_or(host);
         let explain = |error| self.asked.explain(error, name);
         let stream = if target.tls {
             line.dial.begin(format!("TLS handshake with {host}"))?;
-            self.tls.handshake(&mut line, name).map_err(explain)?
+            self.tls.handshake(&mut line, name, memory).map_err(explain)?
         } else {
-            tls::Stream::Plain(memory::Memory::default())
+            tls::Stream::Plain(memory)
         };
         line.dial.begin(format!("WebSocket handshake with {host}"))?;
         // In TLS 1.3 a server may refuse its client only now.
@@ -129,7 +114,16 @@ impl WebSocketConnector {
 
 impl Connector for WebSocketConnector {
     fn connect(&self, url: &str, deadline: Instant) -> Result<Box<dyn Connection>, Error> {
-        Ok(Box::new(self.dial(url, deadline, &Interrupt::default())?))
+        self.connect_interruptibly(url, deadline, &Interrupt::default())
+    }
+
+    fn connect_interruptibly(
+        &self,
+        url: &str,
+        deadline: Instant,
+        interrupt: &Interrupt,
+    ) -> Result<Box<dyn Connection>, Error> {
+        Ok(Box::new(self.dial(url, deadline, interrupt)?))
     }
 }
 

@@ -7,9 +7,8 @@ use std::time::Instant;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use super::Interrupt;
 use super::memory::{Chunk, Memory, is_interrupted, would_block};
-use crate::{Error, ErrorKind, clock};
+use crate::{Error, ErrorKind, Interrupt, clock};
 
 const WAKER: Token = Token(usize::MAX);
 
@@ -68,7 +67,13 @@ impl Dial {
             Error::message(ErrorKind::Io, "the system gives no means to wait on a socket")
                 .caused_by(error)
         })?;
-        interrupt.watch(wait.waker());
+        // Weak, so that it keeps no wait alive that is over.
+        let waker = Arc::downgrade(wait.waker());
+        interrupt.on_interrupt(move || {
+            if let Some(Err(error)) = waker.upgrade().map(|waker| waker.wake()) {
+                log::debug!("a dial could not be woken: {error}");
+            }
+        });
         Ok(Self { wait, deadline, interrupt: interrupt.clone(), step: String::new() })
     }
 

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use pusher_channels::crossbeam_channel::{Receiver, Sender, unbounded};
-use pusher_channels::{Client, Connection, Connector, Error, ErrorKind, Message, Options, State};
+use pusher_channels::{
+    Client, Connection, Connector, Error, ErrorKind, Interrupt, Message, Options, State,
+};
 
 use crate::support::{SOON, now};
 
@@ -161,4 +163,49 @@ fn a_connector_that_does_not_come_back_holds_up_nothing_but_close() {
     assert!(error.is_timeout(), "{error}");
     drop(release);
     client.close(SOON).unwrap();
+}
+
+/// Dials for ever, unless it is interrupted.
+struct Endless(Sender<()>);
+
+impl Connector for Endless {
+    fn connect(&self, _: &str, _: Instant) -> Result<Box<dyn Connection>, Error> {
+        panic!("the client can be interrupted");
+    }
+
+    fn connect_interruptibly(
+        &self,
+        _: &str,
+        _: Instant,
+        interrupt: &Interrupt,
+    ) -> Result<Box<dyn Connection>, Error> {
+        let (wake, woken) = unbounded();
+        interrupt.on_interrupt(move || wake.send(()).unwrap());
+        self.0.send(()).unwrap();
+        woken.recv_timeout(SOON * 2).unwrap();
+        assert!(interrupt.is_interrupted());
+        // Late, it is told at once.
+        let (wake, woken) = unbounded();
+        interrupt.clone().on_interrupt(move || wake.send(()).unwrap());
+        woken.try_recv().unwrap();
+        Err(Error::new(ErrorKind::Closed, "interrupted"))
+    }
+}
+
+#[test]
+fn a_dial_of_ones_own_can_be_interrupted() {
+    let (dialling, started) = unbounded();
+    let client = Client::builder(Options::url("ws://nowhere/app/key"))
+        .connector(Arc::new(Endless(dialling)))
+        .connect_timeout(SOON * 3)
+        .build()
+        .unwrap();
+    for end in [Client::disconnect, Client::reconnect, |client: &Client| drop(client.close(SOON))] {
+        client.connect();
+        started.recv_timeout(SOON).unwrap();
+        end(&client);
+    }
+    // Two of its dials ended before: none is waited for.
+    client.close(SOON).unwrap();
+    assert_eq!(client.state(), State::Disconnected);
 }

@@ -3,15 +3,22 @@
 #![cfg(test)]
 
 mod bulk;
+#[cfg(target_os = "linux")]
+mod chaos;
 mod connector;
+mod hostile;
 mod kinds;
+#[cfg(target_os = "linux")]
+mod network;
 mod peers;
 mod phases;
 mod policy;
 mod process;
+mod proxy;
 mod server;
 mod server_kinds;
 mod server_users;
+mod slow;
 #[cfg(unix)]
 mod soketi;
 mod stats;

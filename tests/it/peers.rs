@@ -14,7 +14,7 @@ const SHORT: Duration = Duration::from_millis(150);
 
 /// Lets the first connection fail by `misbehave`, takes the second one as it should be, and gives
 /// why the first one failed.
-fn failure(
+pub(crate) fn failure(
     tls: bool,
     misbehave: impl FnOnce(TcpStream) + Send + 'static,
 ) -> (Error, Vec<StateChange>) {
@@ -57,12 +57,12 @@ fn check(error: &Error, kind: ErrorKind, part: &str) {
     assert!(error.to_string().contains(part), "{error}");
 }
 
-fn until_gone(mut stream: TcpStream) {
+pub(crate) fn until_gone(mut stream: TcpStream) {
     while stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0) {}
 }
 
 /// Reads the request, and answers with these bytes.
-fn answer(mut stream: TcpStream, reply: &str) {
+pub(crate) fn answer(mut stream: TcpStream, reply: &str) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use pusher_channels::{Client, Options, Reconnect, State};
+use pusher_channels::{Client, Options, Proxy, Reconnect, State};
 
 use crate::support::{SOON, accept, greet, linger, listen, now, options, spawn};
 
@@ -59,6 +59,21 @@ fn in_tls() -> Stuck {
         stream.read_exact(&mut [0]).unwrap();
         until_gone(stream)
     })
+}
+
+/// A proxy that is asked and does not answer.
+fn in_proxy(scheme: &str) -> Stuck {
+    let (listener, _) = listen();
+    let proxy = Proxy::new(&format!("{scheme}://{}", listener.local_addr().unwrap())).unwrap();
+    let minute = Duration::from_secs(60);
+    let options = Options::host("server.invalid", "key").tls(false);
+    let builder = Client::builder(options).proxy(proxy).connect_timeout(minute);
+    let client = builder.build().unwrap();
+    client.connect();
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.read_exact(&mut [0; 3]).unwrap();
+    let ended = spawn(until_gone(stream));
+    Stuck { client, ended: Some(ended), _keep: Box::new(()) }
 }
 
 fn in_websocket() -> Stuck {
@@ -147,6 +162,8 @@ fn in_tcp() -> Stuck {
 fn every_phase(mut test: impl FnMut(&str, Stuck)) {
     #[cfg(target_os = "linux")]
     test("tcp", in_tcp());
+    test("HTTP proxy", in_proxy("http"));
+    test("SOCKS proxy", in_proxy("socks5"));
     if cfg!(any(feature = "native-tls", feature = "rustls")) {
         test("tls", in_tls());
     }

@@ -16,12 +16,12 @@ pub(crate) fn threads() -> Vec<String> {
         .collect()
 }
 
-fn descriptors() -> usize {
+pub(crate) fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
 /// Waits until the process is back to what it was.
-fn settles(threads_before: usize, descriptors_before: usize) {
+pub(crate) fn settles(threads_before: usize, descriptors_before: usize) {
     let deadline = now() + SOON;
     while threads().len() > threads_before || descriptors() > descriptors_before {
         let (threads, descriptors) = (threads(), descriptors());

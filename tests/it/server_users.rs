@@ -54,12 +54,10 @@ fn listening(server: &Server, id: &str) -> Signed {
 }
 
 fn close_code(client: &mut Signed) -> Option<u16> {
-    loop {
-        match client.raw.0.read() {
-            Ok(Message::Close(frame)) => return frame.map(|frame| frame.code.into()),
-            Ok(message) => panic!("no close: {message}"),
-            Err(_) => return None,
-        }
+    match client.raw.0.read() {
+        Ok(Message::Close(frame)) => frame.map(|frame| frame.code.into()),
+        Ok(message) => panic!("no close: {message}"),
+        Err(_) => None,
     }
 }
 

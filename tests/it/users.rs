@@ -266,7 +266,8 @@ fn every_method_may_be_called_from_an_authenticator() {
             let (signs, options) = (secret(&server, "7"), server.options());
             move |request: &UserAuthRequest| {
                 // Once only.
-                if let Some(client) = place.lock().unwrap().take() {
+                let client = place.lock().unwrap().take();
+                if let Some(client) = client {
                     call(&client, &server, &options);
                     called.send(()).unwrap();
                 }

@@ -13,10 +13,12 @@ use ureq::typestate::AgentScope;
 use ureq::{Agent, AsSendBody, Body};
 
 use super::answer::{Answer, is_good, retry_after};
+use super::proxied;
 use super::request::host_of;
 use super::secure;
+use crate::proxy::ProxyServer;
 use crate::tls::Asked;
-use crate::{Error, ErrorKind, Tls, clock};
+use crate::{Error, ErrorKind, Proxy, Tls, clock};
 
 /// What is read of a refusal, in bytes.
 const REFUSAL: u64 = 16 * 1024;
@@ -31,6 +33,7 @@ type Builder = ConfigBuilder<AgentScope>;
 pub(super) struct Agents {
     /// The authorizer's own settings, which win over the client's.
     pub(super) tls: Option<Tls>,
+    pub(super) proxy: Option<Proxy>,
     pub(super) timeout: Duration,
     pub(super) max_body: usize,
     state: Mutex<State>,
@@ -39,13 +42,16 @@ pub(super) struct Agents {
 #[derive(Default)]
 struct State {
     client_tls: Tls,
-    current: Option<Pair>,
+    client_proxy: Proxy,
+    /// One for each way that was needed so far: none and two proxies at the most.
+    current: Vec<Pair>,
     warned: bool,
 }
 
 /// ureq trusts either the platform's roots or those given, but not both, so two agents take turns.
 #[derive(Clone)]
 struct Pair {
+    proxy: Option<Arc<ProxyServer>>,
     platform: Agent,
     given: Option<Agent>,
     /// The platform's roots were the right ones last time.
@@ -60,6 +66,7 @@ impl Default for Agents {
     fn default() -> Self {
         Self {
             tls: None,
+            proxy: None,
             timeout: Duration::from_secs(10),
             max_body: 256 * 1024,
             state: Mutex::default(),
@@ -73,13 +80,21 @@ impl Agents {
         // The agents that are there stay if they can, since only they can be interrupted.
         if self.tls.is_none() && state.client_tls != *tls {
             state.client_tls = tls.clone();
-            state.current = None;
+            state.current.clear();
+        }
+    }
+
+    pub(super) fn use_proxy(&self, proxy: &Proxy) {
+        let mut state = self.lock();
+        if self.proxy.is_none() && state.client_proxy != *proxy {
+            state.client_proxy = proxy.clone();
+            state.current.clear();
         }
     }
 
     pub(super) fn interrupt(&self) {
-        let current = self.lock().current.take();
-        if let Some(pair) = current {
+        let current = std::mem::take(&mut self.lock().current);
+        for pair in current {
             pair.interrupted.store(true, Ordering::SeqCst);
             pair.platform.shutdown();
             if let Some(given) = pair.given {
@@ -88,9 +103,9 @@ impl Agents {
         }
     }
 
-    /// Whether the TLS settings can be used: for `https` if it is `secure`.
+    /// Whether the settings of TLS and of the proxy can be used: for `https` if it is `secure`.
     pub(super) fn check(&self, secure: bool) -> Result<(), Error> {
-        self.pair()?.check(secure)
+        self.pair(|_| None)?.check(secure)
     }
 
     /// `place` names the endpoint in messages.
@@ -100,15 +115,22 @@ impl Agents {
         place: &str,
     ) -> Result<Answer, Error> {
         let secure = check_scheme(request.uri())?;
-        let pair = self.pair()?;
+        let host = host_of(request.uri());
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let port = request.uri().port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let pair = self.pair(|proxy| proxy.server_for(secure, host, port).cloned())?;
         pair.check(secure)?;
         self.send_by(&pair, request, place, secure).map_err(|error| {
             let error = pair.asked.explain(error, host_of(request.uri()));
-            if !pair.interrupted.load(Ordering::SeqCst) {
-                return error;
+            if pair.interrupted.load(Ordering::SeqCst) {
+                // Whatever the TLS library made of it; it may be asked again at once.
+                let message = format!("{place}: interrupted");
+                return Error::message(ErrorKind::Io, message).caused_by(error);
             }
-            // Whatever the TLS library made of it; it may be asked again at once.
-            Error::message(ErrorKind::Io, format!("{place}: interrupted")).caused_by(error)
+            match &pair.proxy {
+                Some(server) => proxied::failed(server, place, error),
+                None => error,
+            }
         })
     }
 
@@ -184,36 +206,42 @@ impl Agents {
         Ok(Answer { status, retry_after, body })
     }
 
-    fn pair(&self) -> Result<Pair, Error> {
+    fn pair(&self, choose: impl FnOnce(&Proxy) -> Option<Arc<ProxyServer>>) -> Result<Pair, Error> {
         let mut state = self.lock();
-        if let Some(pair) = &state.current {
+        let proxy = self.proxy.as_ref().unwrap_or(&state.client_proxy);
+        proxy.check()?;
+        let server = choose(proxy);
+        if let Some(pair) = state.current.iter().find(|pair| pair.proxy == server) {
             return Ok(pair.clone());
         }
-        let pair = self.build(self.tls.as_ref().unwrap_or(&state.client_tls))?;
+        let tls = self.tls.as_ref().unwrap_or(&state.client_tls);
+        let pair = self.build(tls, server)?;
         // The client warns of its own.
         if let Some(tls) = self.tls.as_ref().filter(|_| !state.warned) {
             tls.warn_of_dangers("an authorizer");
             state.warned = true;
         }
-        state.current = Some(pair.clone());
+        state.current.push(pair.clone());
         Ok(pair)
     }
 
     #[cfg(any(feature = "native-tls", feature = "rustls"))]
-    fn build(&self, tls: &Tls) -> Result<Pair, Error> {
+    fn build(&self, tls: &Tls, server: Option<Arc<ProxyServer>>) -> Result<Pair, Error> {
         crate::transport::check_tls(tls)?;
+        let proxy = server.as_deref().map(proxied::proxy).transpose()?;
         let roots = crate::transport::tls_roots(tls)?;
         let client = secure::client_certificate(tls)?;
         let danger = tls.accepts_invalid_certs();
         let agent = |roots| {
             let config = secure::config(tls, roots, client.clone());
-            self.config(|builder| builder.tls_config(config))
+            self.config(proxy.clone(), |builder| builder.tls_config(config))
         };
         let given = (!roots.is_empty() && !danger).then(|| {
             let roots = roots.iter().map(|der| Certificate::from_der(der).to_owned());
             agent(RootCerts::from(roots))
         });
         Ok(Pair {
+            proxy: server,
             platform: agent(RootCerts::PlatformVerifier),
             given,
             platform_first: Arc::default(),
@@ -224,10 +252,11 @@ impl Agents {
     }
 
     #[cfg(not(any(feature = "native-tls", feature = "rustls")))]
-    #[expect(clippy::unnecessary_wraps, reason = "with TLS it can fail")]
-    fn build(&self, tls: &Tls) -> Result<Pair, Error> {
-        let platform = self.config(|builder| builder);
+    fn build(&self, tls: &Tls, server: Option<Arc<ProxyServer>>) -> Result<Pair, Error> {
+        let proxy = server.as_deref().map(proxied::proxy).transpose()?;
+        let platform = self.config(proxy, |builder| builder);
         Ok(Pair {
+            proxy: server,
             platform,
             given: None,
             platform_first: Arc::default(),
@@ -237,15 +266,19 @@ impl Agents {
         })
     }
 
-    fn config(&self, with_tls: impl FnOnce(Builder) -> Builder) -> Agent {
+    fn config(
+        &self,
+        proxy: Option<ureq::Proxy>,
+        with_tls: impl FnOnce(Builder) -> Builder,
+    ) -> Agent {
         let builder = Agent::config_builder()
             .timeout_global(Some(self.timeout()))
             .http_status_as_error(false)
             // Redirects are given back as they are.
             .max_redirects(0)
             .max_redirects_will_error(false)
-            // Not from the environment.
-            .proxy(None)
+            // Else it is taken from the environment.
+            .proxy(proxy)
             .user_agent(concat!("pusher-channels/", env!("CARGO_PKG_VERSION")))
             .accept_encoding(AutoHeaderValue::None)
             .max_idle_age(IDLE);

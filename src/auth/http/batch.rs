@@ -50,23 +50,29 @@ fn ask(
         ("socket_id", Field::Text(socket_id)),
         ("channel_name", Field::List(channels.to_vec())),
     ];
-    let read = |text: &str, secrets: &[&str]| {
-        let answer: Value = serde_json::from_str(text).map_err(|error| {
-            wrong("the answer to the batched authorization is no JSON").caused_by(error)
-        })?;
-        if !answer.is_object() {
-            return Err(wrong("the answer to the batched authorization is no JSON object"));
-        }
-        let answers = answer.get(socket_id).filter(|under| under.is_object()).unwrap_or(&answer);
-        Ok(channels
-            .iter()
-            .map(|channel| one(http, answers.get(*channel), secrets))
-            .collect::<Vec<_>>())
-    };
+    let read = |text: &str, secrets: &[&str]| read(http, text, socket_id, channels, secrets);
     match http.endpoint.ask(url, fields, read) {
         Ok(results) => results,
         Err(error) => channels.iter().map(|_| Err(error.clone())).collect(),
     }
+}
+
+/// The answer about each channel.
+pub(super) fn read(
+    http: &HttpAuthorizer,
+    text: &str,
+    socket_id: &str,
+    channels: &[&str],
+    secrets: &[&str],
+) -> Result<Vec<Result<Auth, Error>>, Error> {
+    let answer: Value = serde_json::from_str(text).map_err(|error| {
+        wrong("the answer to the batched authorization is no JSON").caused_by(error)
+    })?;
+    if !answer.is_object() {
+        return Err(wrong("the answer to the batched authorization is no JSON object"));
+    }
+    let answers = answer.get(socket_id).filter(|under| under.is_object()).unwrap_or(&answer);
+    Ok(channels.iter().map(|channel| one(http, answers.get(*channel), secrets)).collect())
 }
 
 fn one(http: &HttpAuthorizer, answer: Option<&Value>, secrets: &[&str]) -> Result<Auth, Error> {

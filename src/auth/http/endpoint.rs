@@ -188,14 +188,24 @@ macro_rules! endpoint_setters {
             self
         }
 
+        /// Through which proxy the endpoint is asked. Default: as the client that uses this says; of several
+        /// clients, the last one that was built. [`Proxy::none`](crate::Proxy::none) is none whatever the client
+        /// has. The environment is not read unless that is [`Proxy::from_env`](crate::Proxy::from_env).
+        ///
+        /// The proxy is asked to connect, for `http` too, and resolves the endpoint's name.
+        pub fn proxy(mut self, proxy: $crate::Proxy) -> Self {
+            self.endpoint.agents.proxy = Some(proxy);
+            self
+        }
+
         /// The longest answer that is read, in bytes. Default: 262,144 (256 KiB).
         pub fn max_body(mut self, bytes: usize) -> Self {
             self.endpoint.agents.max_body = bytes;
             self
         }
 
-        /// Whether it is set up well, without asking the endpoint: the URL, the fixed headers and the
-        /// settings of TLS.
+        /// Whether it is set up well, without asking the endpoint: the URL, the fixed headers, and the settings of
+        /// TLS and of the proxy.
         ///
         /// # Errors
         ///

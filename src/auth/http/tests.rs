@@ -3,6 +3,7 @@
 mod answers;
 mod batch;
 mod network;
+mod proxy;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 mod tls;
 mod user;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::endpoint::{Endpoint, endpoint_setters};
 use super::request::Field;
-use crate::{Error, Tls, UserAuth, UserAuthRequest, UserAuthenticator};
+use crate::{Error, Proxy, Tls, UserAuth, UserAuthRequest, UserAuthenticator};
 
 /// Asks an HTTP endpoint of yours who the user is, as other Pusher clients do.
 ///
@@ -52,6 +52,10 @@ impl UserAuthenticator for HttpUserAuthenticator {
 
     fn use_tls(&self, tls: &Tls) {
         self.endpoint.agents.use_tls(tls);
+    }
+
+    fn use_proxy(&self, proxy: &Proxy) {
+        self.endpoint.agents.use_proxy(proxy);
     }
 
     fn interrupt(&self) {

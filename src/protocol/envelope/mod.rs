@@ -76,7 +76,7 @@ impl Envelope {
 }
 
 /// Any frame, as serde_json sees it.
-fn slow(raw: &str) -> Result<Envelope, Malformed> {
+pub(super) fn slow(raw: &str) -> Result<Envelope, Malformed> {
     let fields: Fields<'_> = serde_json::from_str(raw).map_err(|error| match error.classify() {
         // The message would quote the value.
         Category::Data => Malformed::NotAnObject,

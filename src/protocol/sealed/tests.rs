@@ -89,6 +89,15 @@ fn without_a_key_nothing_is_held() {
 }
 
 #[test]
+fn a_long_name_is_cut_in_the_error() {
+    let frame = format!(r#"{{"event":"{}","data":""}}"#, "é".repeat(1000));
+    let mut sealed = ready();
+    sealed.receive(Event::parse(frame).unwrap(), START);
+    let Some(Verdict::Failed(error)) = sealed.poll() else { panic!("it fails") };
+    assert!(error.to_string().len() < 600, "{error}");
+}
+
+#[test]
 fn a_new_key_keeps_the_order() {
     let mut sealed = ready();
     sealed.receive(under(1, 0), START);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::desk::{Desk, granted, io, status};
-use super::sim::{MS, SUBSCRIBE, secs};
+use super::sim::{MS, SIGNIN, SUBSCRIBE, secs};
 use crate::{Auth, ChannelStatus, Error, ErrorKind};
 
 const ROOM: &str = "private-room";
@@ -435,4 +435,46 @@ fn a_failed_subscription_is_tried_again_on_the_next_connection() {
     desk.expect(&[]);
     desk.reconnect();
     desk.expect(&["ask private-room 1"]);
+}
+
+#[test]
+fn whoever_does_not_answer_is_given_up_even_when_the_answer_is_of_no_use_any_more() {
+    type Step = fn(&mut Desk);
+    let steps: [Step; 5] = [
+        |_| {},
+        Desk::lose,
+        Desk::disconnect,
+        |desk| desk.unsubscribe(ROOM),
+        |desk| {
+            desk.reconnect();
+            desk.reconnect();
+        },
+    ];
+    for step in steps {
+        let mut desk = Desk::connected();
+        desk.subscribe(ROOM);
+        desk.signin();
+        let (ask, user) = (desk.ask(ROOM), desk.user_asks[0]);
+        assert!(desk.begin(&ask));
+        assert!(desk.input(|machine, now| machine.begin_authentication(user, now)));
+        desk.advance(secs(1));
+        step(&mut desk);
+        desk.advance(SUBSCRIBE - secs(1) - MS);
+        assert!(desk.abandoned.is_empty());
+        desk.advance(MS);
+        assert_eq!(desk.abandoned, [ask.ticket]);
+        desk.advance(SIGNIN - SUBSCRIBE);
+        assert_eq!(desk.abandoned, [ask.ticket, user]);
+        desk.advance(LONG);
+        assert_eq!(desk.abandoned.len(), 2);
+    }
+    // One that has come back is not.
+    let mut desk = Desk::connected();
+    desk.subscribe(ROOM);
+    let ask = desk.ask(ROOM);
+    assert!(desk.begin(&ask));
+    desk.lose();
+    desk.reply(&ask, Ok(granted(&ask)));
+    desk.advance(LONG);
+    assert!(desk.abandoned.is_empty());
 }

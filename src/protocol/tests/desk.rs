@@ -32,6 +32,8 @@ pub(super) struct Desk {
     pub(super) asks: Vec<Ask>,
     /// The tickets of the questions to the authenticator.
     pub(super) user_asks: Vec<u64>,
+    /// The tickets of those that are not awaited any more.
+    pub(super) abandoned: Vec<u64>,
     pub(super) errors: Vec<Error>,
 }
 
@@ -71,6 +73,7 @@ impl Desk {
             frames: Vec::new(),
             asks: Vec::new(),
             user_asks: Vec::new(),
+            abandoned: Vec::new(),
             errors: Vec::new(),
         }
     }
@@ -352,7 +355,11 @@ impl Desk {
                 self.user_asks.push(ticket);
                 format!("authenticate {attempt}")
             }
-            Output::Log(..) | Output::Abandon { .. } => return false,
+            Output::Abandon { ticket } => {
+                self.abandoned.push(ticket);
+                return false;
+            }
+            Output::Log(..) => return false,
             Output::Notify(notice) => match notice {
                 Notice::State(_) | Notice::Connected(_) => return false,
                 Notice::Error(error) => {

@@ -1,6 +1,6 @@
 //! Frames in the shapes that servers send, and in those that none should.
 
-use super::sim::{SUBSCRIBE, Sim};
+use super::sim::{ACTIVITY, SUBSCRIBE, Sim};
 use crate::{ChannelStatus, ErrorKind, State};
 
 /// The `data` of the greeting and so on: as an object and as a string that holds it.
@@ -16,6 +16,26 @@ fn the_greeting_is_understood_as_string_and_as_object() {
         sim.server("pusher:connection_established", None, &data);
         assert_eq!(sim.machine.socket_id(), Some("3.4"));
         assert_eq!(sim.due_in().as_secs(), 60);
+    }
+}
+
+#[test]
+fn a_field_that_cannot_be_read_takes_no_other_with_it() {
+    let deep = "[".repeat(1000) + &"]".repeat(1000);
+    for odd in ["1e400", &"9".repeat(500), r#""\ud800""#, &deep] {
+        for data in both(&format!(r#"{{"socket_id":"3.4","activity_timeout":{odd},"\ud800":1}}"#)) {
+            let mut sim = Sim::new();
+            sim.connect();
+            sim.server("pusher:connection_established", None, &data);
+            assert_eq!(sim.machine.socket_id(), Some("3.4"), "{data:.80}");
+            assert_eq!(sim.due_in(), ACTIVITY);
+        }
+        for data in both(&format!(r#"{{"code":4301,"message":"slow down","more":{odd}}}"#)) {
+            let mut sim = Sim::connected();
+            sim.server("pusher:error", None, &data);
+            let error = sim.expect("ev").error().to_string();
+            assert!(error.ends_with("(4301): slow down"), "{error}");
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::sim::{ACTIVITY, CONNECT, MS, PONG, Sim, secs};
-use crate::State;
+use super::super::Policy;
+use super::sim::{ACTIVITY, CONNECT, MS, PONG, SUBSCRIBE, Sim, secs};
+use crate::{ChannelStatus, State};
 
 /// The longest wait for a pong where the connection is in doubt.
 const DOUBT: Duration = secs(5);
@@ -278,6 +279,118 @@ fn a_suspend_during_a_dial_leaves_it_its_time() {
     sim.timeout();
     sim.expect_nothing();
     assert_eq!(sim.deadline(), before);
+}
+
+#[test]
+fn a_suspend_while_the_greeting_is_awaited_leaves_it_its_time() {
+    let mut sim = Sim::new();
+    sim.connect();
+    sim.opened();
+    sim.take();
+    let before = sim.deadline();
+    sim.suspend(secs(3600));
+    sim.timeout();
+    sim.expect_nothing();
+    assert_eq!(sim.deadline(), before);
+    sim.established();
+    assert_eq!(sim.state(), State::Connected);
+    sim.take();
+    assert_eq!(sim.due_in(), ACTIVITY, "a connection that came after it is not in doubt");
+}
+
+#[test]
+fn a_suspend_with_nothing_under_way_starts_nothing() {
+    let prepare: [fn() -> Sim; 4] = [
+        Sim::new,
+        || {
+            let mut sim = Sim::connected();
+            sim.disconnect();
+            sim
+        },
+        || {
+            let mut sim = Sim::connected();
+            sim.closed(Some(4001));
+            assert_eq!(sim.state(), State::Failed);
+            sim
+        },
+        || {
+            let mut sim = Sim::connected_with(|config| config.policy = Policy::Ask);
+            sim.closed(Some(4001));
+            sim
+        },
+    ];
+    for prepare in prepare {
+        let mut sim = prepare();
+        // So that there is a time to jump from.
+        sim.timeout();
+        sim.take();
+        let state = sim.state();
+        sim.suspend(secs(3600));
+        sim.timeout();
+        sim.expect_nothing();
+        assert_eq!((sim.deadline(), sim.state()), (None, state));
+    }
+}
+
+#[test]
+fn a_suspend_while_the_policy_is_asked_waits_for_its_answer() {
+    let mut sim = Sim::connected_with(|config| config.policy = Policy::Ask);
+    sim.lost();
+    sim.take();
+    sim.suspend(secs(3600));
+    sim.decide(sim.questions, Some(secs(7)));
+    sim.take();
+    assert_eq!(sim.due_in(), secs(7));
+}
+
+#[test]
+fn a_suspend_with_a_subscription_on_its_way_leaves_it_its_time() {
+    let mut sim = Sim::connected();
+    sim.subscribe("room");
+    sim.take();
+    sim.skip(secs(3));
+    sim.suspend(secs(3600));
+    sim.timeout();
+    assert_eq!(sim.expect("S").sent(), ["ping"]);
+    sim.server("pusher:pong", None, "");
+    assert_eq!(sim.due_in(), SUBSCRIBE - secs(3));
+    sim.confirm("room");
+    assert_eq!(sim.status("room"), ChannelStatus::Subscribed);
+}
+
+#[test]
+fn a_gap_spans_the_suspend_that_ended_the_connection() {
+    let mut sim = Sim::subscribed(&["room"]);
+    sim.suspend(secs(3600));
+    sim.timeout();
+    sim.take();
+    sim.advance(DOUBT);
+    assert_eq!(sim.take().state().current, State::Reconnecting);
+    sim.advance_to_deadline();
+    sim.established();
+    sim.confirm("room");
+    let resumed = sim.take().resumed;
+    assert_eq!(resumed.len(), 1);
+    assert!(resumed[0].1.length() >= secs(3600), "{resumed:?}");
+}
+
+#[test]
+fn where_the_clock_runs_on_during_a_suspend_all_that_is_due_is_done_on_waking() {
+    // Not every system's monotonic clock stands still meanwhile.
+    let mut sim = Sim::connected();
+    sim.now.mono += secs(3600);
+    sim.now.wall += secs(3600);
+    sim.timeout();
+    assert_eq!(sim.expect("S").sent(), ["ping"]);
+    sim.server("pusher:pong", None, "");
+    assert_eq!((sim.state(), sim.due_in()), (State::Connected, ACTIVITY));
+
+    sim.advance(ACTIVITY);
+    assert_eq!(sim.take().sent(), ["ping"]);
+    sim.now.mono += secs(3600);
+    sim.now.wall += secs(3600);
+    sim.timeout();
+    assert_eq!(sim.take().state().current, State::Reconnecting);
 }
 
 #[test]

@@ -198,14 +198,18 @@ fn silence_ends_at_the_deadline_and_a_late_success_counts() {
 
 #[test]
 fn an_error_frame_that_can_mean_nothing_else_is_the_refusal() {
-    let refusals = [(json!(4009), "Unauthorized"), (Value::Null, "of 7.1::user::{}, but got x")];
+    let refusals = [
+        (json!(4009), "Unauthorized"),
+        (Value::Null, r#"of 7.1::user::{"id":{"canary":1}}, but got x"#),
+    ];
     for (code, message) in refusals {
         let mut desk = pending();
         desk.error(code.clone(), message);
         desk.expect(&["signin failed Server", "error - Server", "event - pusher:error"]);
         let error = failure(&desk).unwrap();
         assert_eq!(error.close_code(), code.as_u64().map(|code| code as u16));
-        assert!(error.to_string().contains(message));
+        assert!(error.to_string().contains(message.split('{').next().unwrap()), "{error}");
+        assert!(!format!("{error} {error:?}").contains("canary"));
         // It says nothing about how the connection ends.
         desk.lose();
         assert_eq!(desk.machine.state(), State::Reconnecting);
@@ -255,6 +259,7 @@ fn errors_beside_a_success_change_nothing() {
         let mut desk = pending();
         desk.error(code, "The watchlist is too long");
         desk.advance(secs(10));
+        assert!(failure(&desk).is_none());
         desk.confirm_user("9");
         assert!(desk.machine.signed_in().is_some());
         desk.error(code, "The watchlist is too long");

@@ -13,7 +13,11 @@ use crate::ErrorKind;
 const SHORT: Duration = Duration::from_millis(200);
 
 /// Interrupts a dial as soon as `ready` tells that it is in the step in question.
-fn interrupted(connector: WebSocketConnector, url: String, ready: &mpsc::Receiver<()>) -> Error {
+pub(super) fn interrupted(
+    connector: WebSocketConnector,
+    url: String,
+    ready: &mpsc::Receiver<()>,
+) -> Error {
     let interrupt = Interrupt::default();
     let dialing = interrupt.clone();
     let result = spawn(move || connector.dial(&url, soon(), &dialing).map(|_| ()));
@@ -25,7 +29,7 @@ fn interrupted(connector: WebSocketConnector, url: String, ready: &mpsc::Receive
     error
 }
 
-fn timed_out(connector: &WebSocketConnector, url: &str, step: &str) {
+pub(super) fn timed_out(connector: &WebSocketConnector, url: &str, step: &str) {
     let deadline = clock::now() + SHORT;
     let error = connector.dial(url, deadline, &Interrupt::default()).map(|_| ()).unwrap_err();
     assert!(error.is_timeout(), "{error:?}");
@@ -47,7 +51,7 @@ fn stalled_lookup() -> (WebSocketConnector, mpsc::Receiver<()>, mpsc::Sender<()>
 }
 
 /// A connector whose lookups say when they answer.
-fn announcing(address: SocketAddr) -> (WebSocketConnector, mpsc::Receiver<()>) {
+pub(super) fn announcing(address: SocketAddr) -> (WebSocketConnector, mpsc::Receiver<()>) {
     let (started, ready) = mpsc::channel();
     let connector = connector().with_lookup(Arc::new(move |_, _| {
         let _ = started.send(());
@@ -250,7 +254,7 @@ fn the_request_names_host_path_and_query() {
 }
 
 /// An address that refuses: it was free a moment ago.
-fn refusing() -> SocketAddr {
+pub(super) fn refusing() -> SocketAddr {
     listen().1
 }
 

@@ -3,6 +3,7 @@
 mod connection;
 mod dial;
 mod pressure;
+mod proxy;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 mod tls;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
@@ -14,7 +15,8 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Interrupt, WebSocket, WebSocketConnector};
+use super::{WebSocket, WebSocketConnector};
+use crate::Interrupt;
 use crate::{Connection, Error, Message, Tls, clock};
 
 /// No test waits longer for anything.

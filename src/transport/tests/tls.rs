@@ -89,6 +89,36 @@ fn a_trusted_certificate_is_accepted_for_a_name_and_for_an_address() {
 }
 
 #[test]
+fn tls_is_spoken_behind_a_proxy_and_gets_what_came_with_its_answer() {
+    let site = site(&["server.test"]);
+    let tls = Tls::default().root_certificate_pem(site.pem.as_bytes());
+    let config = Arc::clone(&site.config);
+    let (address, _peer) = raw_peer(move |mut stream| {
+        read_head(&mut stream);
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        let connection = ServerConnection::new(config).unwrap();
+        let mut server = tungstenite::accept(StreamOwned::new(connection, stream)).unwrap();
+        server.send("hello".into()).unwrap();
+        let _ = server.read();
+    });
+    let proxy = crate::Proxy::new(&format!("http://{address}")).unwrap();
+    let connector = WebSocketConnector::new(&tls, LIMIT).unwrap().with_proxy(&proxy);
+    let socket = Arc::new(dial(&connector, "wss://server.test/app").unwrap());
+    assert_eq!(recv(&socket).unwrap(), text("hello"));
+
+    // No TLS, as the library finds without another packet.
+    let (address, _peer) = raw_peer(|mut stream| {
+        read_head(&mut stream);
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let proxy = crate::Proxy::new(&format!("http://{address}")).unwrap();
+    let connector = WebSocketConnector::new(&tls, LIMIT).unwrap().with_proxy(&proxy);
+    let error = dial(&connector, "wss://server.test/app").map(|_| ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
+}
+
+#[test]
 fn an_untrusted_certificate_is_refused_with_the_cause() {
     let site = site(&["127.0.0.1"]);
     let (address, _peer) = secure_peer(&site.config, |server| server.is_err());

@@ -56,9 +56,10 @@ impl TlsConnector {
         &self,
         line: &mut Line,
         host: &str,
+        memory: Memory,
     ) -> Result<Stream, Error> {
         let connector = self.connector()?;
-        let mut state = connector.connect(host, Memory::default());
+        let mut state = connector.connect(host, memory);
         loop {
             match state {
                 Ok(stream) => return Ok(Stream::Tls(Box::new(stream))),

@@ -44,7 +44,12 @@ impl TlsConnector {
         ))
     }
 
-    pub(in crate::transport) fn handshake(&self, _: &mut Line, _: &str) -> Result<Stream, Error> {
-        self.prepare().map(|()| Stream::Plain(Memory::default()))
+    pub(in crate::transport) fn handshake(
+        &self,
+        _: &mut Line,
+        _: &str,
+        memory: Memory,
+    ) -> Result<Stream, Error> {
+        self.prepare().map(|()| Stream::Plain(memory))
     }
 }

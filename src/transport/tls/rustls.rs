@@ -66,6 +66,7 @@ impl TlsConnector {
         &self,
         line: &mut Line,
         host: &str,
+        mut memory: Memory,
     ) -> Result<Stream, Error> {
         let name = ServerName::try_from(host.to_owned()).map_err(|error| {
             let message = format!("{host} is not a host name that TLS can check");
@@ -74,7 +75,6 @@ impl TlsConnector {
         let config = Arc::clone(self.config()?);
         let mut connection = ClientConnection::new(config, name)
             .map_err(|error| line.refused(ErrorKind::Tls).caused_by(error))?;
-        let mut memory = Memory::default();
         while connection.is_handshaking() {
             match connection.complete_io(&mut memory) {
                 Ok(_) => {}

@@ -188,3 +188,36 @@ fn a_hanging_authorizer_does_not_hold_up_the_others() {
     drop(release);
     client.close(SOON).unwrap();
 }
+
+/// Nor does one that hangs in a question about a connection that is gone.
+#[test]
+fn an_authorizer_that_hangs_since_the_last_connection_is_replaced_too() {
+    let server = Server::start().unwrap();
+    let signs = secret(&server);
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (asked, first) = std::sync::mpsc::channel();
+    let held = Mutex::new(Some(held));
+    let client = quick(server.options())
+        .authorizer(move |request: &AuthRequest| {
+            let hangs = held.lock().unwrap().take();
+            if let Some(held) = hangs {
+                asked.send(()).unwrap();
+                let _ = held.recv();
+            }
+            signs.authorize(request)
+        })
+        .max_authorizations(1)
+        .subscribe_timeout(Duration::from_millis(200))
+        .build()
+        .unwrap();
+    let room = client.private_channel("private-room").unwrap();
+    room.subscribe();
+    client.connect();
+    first.recv_timeout(SOON).unwrap();
+    server.drop_connections();
+    // The question about the new connection waits for the thread, and then for another one.
+    room.wait_subscribed(SOON).unwrap();
+    assert_eq!(server.dials(), 2);
+    drop(release);
+    client.close(SOON).unwrap();
+}

@@ -6,7 +6,7 @@ use pusher_channels::testing::{DataStyle, Server, Settings, SigninRefusal};
 use pusher_channels::{Client, ErrorKind, State, UserAuth, UserAuthRequest};
 
 use super::{next, secret};
-use crate::support::{SOON, now, quick};
+use crate::support::{SOON, now, quick, spawn};
 
 fn client(server: &Server, signin_timeout: Duration) -> Client {
     let client = quick(server.options())
@@ -97,7 +97,8 @@ fn silence_ends_at_the_deadline() {
 fn disconnect_and_close_end_the_wait() {
     let server = Server::start().unwrap();
     server.refuse_signin(Some(SigninRefusal::Silence));
-    let endings: [(fn(&Client), ErrorKind); 3] = [
+    type End = fn(&Client);
+    let endings: [(End, ErrorKind); 3] = [
         (Client::disconnect, ErrorKind::NotConnected),
         (|client| drop(client.close(SOON)), ErrorKind::Closed),
         (Client::signout, ErrorKind::NotSignedIn),
@@ -108,10 +109,10 @@ fn disconnect_and_close_end_the_wait() {
         client.signin();
         let waiting = {
             let client = client.clone();
-            std::thread::spawn(move || client.wait_signed_in(SOON * 2))
+            spawn(move || client.wait_signed_in(SOON * 2))
         };
         assert!(server.wait_for(SOON, |server| server.recorded().len() > signins));
         end(&client);
-        assert_eq!(waiting.join().unwrap().unwrap_err().kind(), kind);
+        assert_eq!(waiting.recv_timeout(SOON).unwrap().unwrap_err().kind(), kind);
     }
 }

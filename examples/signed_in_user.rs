@@ -1,0 +1,56 @@
+//! Signs in as a user by asking an HTTP endpoint, gets what the server sends to this user alone, sees
+//! who else is online, and is signed out by the server in the end.
+
+use std::time::Duration;
+
+use pusher_channels::{Client, HttpUserAuthenticator, SecretAuthorizer, State, testing::Server};
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let server = Server::start()?;
+
+    // Ann's app knows a session; the endpoint makes a user of it.
+    let endpoint = HttpUserAuthenticator::new(&server.user_auth_url())
+        .headers_with(|| vec![("authorization".to_owned(), "Bearer anns-session".to_owned())])
+        .param("user_id", "ann")
+        .param("user_info", r#"{"name":"Ann"}"#)
+        .param("watchlist", "bob,carol");
+    let ann = Client::builder(server.options()).user_authenticator(endpoint).build()?;
+    let (notes, watchlist) = (ann.user().bind("note"), ann.user().bind_watchlist());
+    ann.signin(); // wanted from now on, across reconnects
+    ann.connect();
+    let user = ann.wait_signed_in(LIMIT)?;
+    println!("signed in as {}: {}", user.id(), user.data());
+    let offline = watchlist.recv_timeout(LIMIT)?;
+    println!("{} are {}", offline.user_ids().join(" and "), offline.name());
+
+    // Bob's device is trusted with the app's secret.
+    let bob = SecretAuthorizer::new(server.key(), server.secret()).member("bob", &["Bob"]);
+    let bob = Client::builder(server.options()).user_authenticator(bob).build()?;
+    bob.signin();
+    bob.connect();
+    bob.wait_signed_in(LIMIT)?;
+    let online = watchlist.recv_timeout(LIMIT)?;
+    println!("{} is {}", online.user_ids().join(" and "), online.name());
+
+    // What an app's own server does by the HTTP API. Pusher sends to a user who is subscribed to a
+    // channel of their own, which the client sees to after the sign-in.
+    server.wait_for(LIMIT, |server| server.subscribers("#server-to-user-ann") == 1);
+    server.send_to_user("ann", "note", "your parcel has come");
+    println!("ann is told: {}", notes.recv_timeout(LIMIT)?.data());
+
+    let states = ann.bind_states();
+    server.terminate_user("ann");
+    for change in &states {
+        println!(
+            "{:?}: {}",
+            change.current,
+            change.cause.map(|e| e.to_string()).unwrap_or_default()
+        );
+        if change.current == State::Failed {
+            break; // ann.connect() would sign in again
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! SOCKS5 (RFC 1928) with user and password (RFC 1929).
+
+use std::net::IpAddr;
+
+use super::{Progress, Refusal};
+use crate::proxy::Credentials;
+use crate::{Error, ErrorKind};
+
+const VERSION: u8 = 5;
+const AUTH_VERSION: u8 = 1;
+const CONNECT: u8 = 1;
+const SUCCEEDED: u8 = 0;
+
+/// Ways to authenticate.
+const NONE: u8 = 0;
+const PASSWORD: u8 = 2;
+const NO_ACCEPTABLE: u8 = 0xff;
+
+/// Kinds of addresses.
+const IPV4: u8 = 1;
+const NAME: u8 = 3;
+const IPV6: u8 = 4;
+
+const NOT_SOCKS: &str = "does not answer with SOCKS5: is it another kind of proxy?";
+
+pub(super) struct Socks {
+    expects: Expects,
+    /// Sent if the proxy asks for them.
+    credentials: Option<Vec<u8>>,
+    request: Vec<u8>,
+}
+
+/// Which answer comes next.
+enum Expects {
+    Method,
+    Authentication,
+    Reply,
+}
+
+impl Socks {
+    pub(super) fn new(
+        host: &str,
+        port: u16,
+        credentials: Option<&Credentials>,
+    ) -> Result<(Self, Vec<u8>), Error> {
+        let greeting = match credentials {
+            Some(_) => vec![VERSION, 2, NONE, PASSWORD],
+            None => vec![VERSION, 1, NONE],
+        };
+        let socks = Self {
+            expects: Expects::Method,
+            credentials: credentials.map(authentication).transpose()?,
+            request: request(host, port)?,
+        };
+        Ok((socks, greeting))
+    }
+
+    pub(super) fn advance(&mut self, input: &[u8]) -> Result<Progress, Refusal> {
+        match self.expects {
+            Expects::Method => self.method(input),
+            Expects::Authentication => self.authentication(input),
+            Expects::Reply => reply(input),
+        }
+    }
+
+    fn method(&mut self, input: &[u8]) -> Result<Progress, Refusal> {
+        match (input, &self.credentials) {
+            ([] | [VERSION], _) => Ok(Progress::Wait),
+            ([VERSION, NONE, ..], _) => Ok(self.ask()),
+            ([VERSION, PASSWORD, ..], Some(credentials)) => {
+                self.expects = Expects::Authentication;
+                Ok(Progress::Send(2, credentials.clone()))
+            }
+            ([VERSION, NO_ACCEPTABLE, ..], Some(_)) => Err(Refusal::lasting(
+                "takes neither these credentials nor none: it wants another kind of authentication",
+            )),
+            ([VERSION, NO_ACCEPTABLE, ..], None) => Err(Refusal::lasting("wants credentials")),
+            ([VERSION, method, ..], _) => {
+                let why = format!("wants authentication method {method}, which it was not offered");
+                Err(Refusal::new(why))
+            }
+            _ => Err(Refusal::new(NOT_SOCKS)),
+        }
+    }
+
+    fn authentication(&mut self, input: &[u8]) -> Result<Progress, Refusal> {
+        match input {
+            [] | [AUTH_VERSION] => Ok(Progress::Wait),
+            [AUTH_VERSION, SUCCEEDED, ..] => Ok(self.ask()),
+            // Some proxies tell the version of SOCKS.
+            [VERSION] => Ok(Progress::Wait),
+            [VERSION, SUCCEEDED, ..] => Ok(self.ask()),
+            [AUTH_VERSION | VERSION, ..] => {
+                Err(Refusal::lasting("does not accept these credentials"))
+            }
+            _ => Err(Refusal::new(NOT_SOCKS)),
+        }
+    }
+
+    fn ask(&mut self) -> Progress {
+        self.expects = Expects::Reply;
+        Progress::Send(2, std::mem::take(&mut self.request))
+    }
+}
+
+fn reply(input: &[u8]) -> Result<Progress, Refusal> {
+    let length = match input {
+        [] | [VERSION] | [VERSION, SUCCEEDED] | [VERSION, SUCCEEDED, _] => {
+            return Ok(Progress::Wait);
+        }
+        // The address that follows is of no use then, and some proxies leave it out.
+        [VERSION, code @ 1..=u8::MAX, ..] => return Err(refused(*code)),
+        [VERSION, SUCCEEDED, _, IPV4, ..] => 4,
+        [VERSION, SUCCEEDED, _, IPV6, ..] => 16,
+        [VERSION, SUCCEEDED, _, NAME] => return Ok(Progress::Wait),
+        [VERSION, SUCCEEDED, _, NAME, length, ..] => 1 + usize::from(*length),
+        [VERSION, SUCCEEDED, _, kind, ..] => {
+            return Err(Refusal::new(format!(
+                "answers with an address of the unknown kind {kind}"
+            )));
+        }
+        _ => return Err(Refusal::new(NOT_SOCKS)),
+    };
+    // Before it four bytes, behind it the port.
+    let length = 4 + length + 2;
+    if input.len() < length { Ok(Progress::Wait) } else { Ok(Progress::Done(length)) }
+}
+
+fn refused(code: u8) -> Refusal {
+    let (words, lasting) = match code {
+        1 => ("has failed in general", false),
+        2 => ("does not allow this connection", true),
+        3 => ("cannot reach the network of the server", false),
+        4 => ("cannot reach the server's host, or does not know its name", false),
+        5 => ("was refused the connection by the server", false),
+        6 => ("gave up: the packets' time to live ran out", false),
+        7 => ("does not support CONNECT", true),
+        8 => ("does not support this kind of address", true),
+        _ => ("failed for a reason that SOCKS5 does not know", false),
+    };
+    Refusal { lasting, ..Refusal::new(format!("{words} (SOCKS5 reply {code})")) }
+}
+
+fn authentication(credentials: &Credentials) -> Result<Vec<u8>, Error> {
+    let mut bytes = vec![AUTH_VERSION];
+    for text in [credentials.user.expose(), credentials.password.expose()] {
+        bytes.push(length_of(text, "the user or the password of the proxy")?);
+        bytes.extend_from_slice(text.as_bytes());
+    }
+    Ok(bytes)
+}
+
+fn request(host: &str, port: u16) -> Result<Vec<u8>, Error> {
+    let mut bytes = vec![VERSION, CONNECT, 0];
+    match host.parse() {
+        Ok(IpAddr::V4(ip)) => {
+            bytes.push(IPV4);
+            bytes.extend(ip.octets());
+        }
+        Ok(IpAddr::V6(ip)) => {
+            bytes.push(IPV6);
+            bytes.extend(ip.octets());
+        }
+        Err(_) => {
+            bytes.push(NAME);
+            bytes.push(length_of(host, "the host's name")?);
+            bytes.extend(host.as_bytes());
+        }
+    }
+    bytes.extend(port.to_be_bytes());
+    Ok(bytes)
+}
+
+fn length_of(text: &str, what: &str) -> Result<u8, Error> {
+    u8::try_from(text.len()).map_err(|_| {
+        let message = format!("{what} has {} bytes; SOCKS5 takes 255 at the most", text.len());
+        Error::message(ErrorKind::Config, message)
+    })
+}

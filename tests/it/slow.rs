@@ -1,0 +1,128 @@
+//! Consumers that are slow, or have stopped: they cost what their queue may hold, and nobody else
+//! anything.
+
+use pusher_channels::testing::Server;
+use pusher_channels::{Binding, Event, Queue};
+
+use crate::support::{SOON, quick, spawn};
+
+const EVENT: &str = "number";
+
+fn number(event: &Event) -> usize {
+    event.json().unwrap()
+}
+
+fn next(binding: &Binding<Event>) -> usize {
+    number(&binding.recv_timeout(SOON).expect("an event is missing"))
+}
+
+/// What is left in a binding that nobody reads.
+fn kept(binding: &Binding<Event>) -> Vec<usize> {
+    binding.try_iter().map(|event| number(&event)).collect()
+}
+
+#[test]
+fn of_a_thousand_bindings_one_that_never_reads_costs_the_others_nothing() {
+    const LIMIT: usize = 100;
+    const EVENTS: usize = 2000;
+    // So many are on their way at the most: those that read never have more than this waiting.
+    const WINDOW: usize = 50;
+
+    let server = Server::start().unwrap();
+    let client = quick(server.options()).build().unwrap();
+    let room = client.public_channel("room").unwrap();
+    let bind = |queue| room.bind_with(EVENT, queue);
+    // In the middle of the others.
+    let some: Vec<_> = (0..499).map(|_| bind(Queue::drop_oldest(LIMIT))).collect();
+    let (oldest, newest) = (bind(Queue::drop_oldest(LIMIT)), bind(Queue::drop_newest(LIMIT)));
+    let others: Vec<_> = (0..499).map(|_| bind(Queue::drop_newest(LIMIT))).collect();
+    room.subscribe();
+    client.connect();
+    room.wait_subscribed(SOON).unwrap();
+    for first in (0..EVENTS).step_by(WINDOW) {
+        for number in first..first + WINDOW {
+            assert_eq!(server.publish("room", EVENT, &number), 1);
+        }
+        for binding in some.iter().chain(&others) {
+            for number in first..first + WINDOW {
+                assert_eq!(next(binding), number);
+            }
+        }
+        for stuck in [&oldest, &newest] {
+            let published = first + WINDOW;
+            assert_eq!(stuck.len(), published.min(LIMIT));
+            assert_eq!(stuck.dropped(), published.saturating_sub(LIMIT) as u64);
+        }
+    }
+    for binding in some.iter().chain(&others) {
+        assert_eq!((binding.len(), binding.dropped()), (0, 0));
+    }
+    assert_eq!(kept(&oldest), (EVENTS - LIMIT..EVENTS).collect::<Vec<_>>());
+    assert_eq!(kept(&newest), (0..LIMIT).collect::<Vec<_>>());
+    // Reading again is all it takes.
+    server.publish("room", EVENT, &EVENTS);
+    assert_eq!((next(&oldest), next(&newest)), (EVENTS, EVENTS));
+    assert_eq!((oldest.dropped(), newest.dropped()), (1900, 1900));
+}
+
+#[test]
+fn the_socket_waits_for_no_consumer() {
+    const EVENTS: usize = 50_000;
+    const WINDOW: usize = 1000;
+
+    let server = Server::start().unwrap();
+    let client = quick(server.options()).build().unwrap();
+    let room = client.public_channel("room").unwrap();
+    // The defaults, on the channel and on the client.
+    let stuck = [room.bind(EVENT), client.bind(EVENT), room.bind_all(), client.bind_all()];
+    let newest = room.bind_with(EVENT, Queue::drop_newest(1));
+    let read = room.bind_with(EVENT, Queue::unbounded());
+    room.subscribe();
+    client.connect();
+    room.wait_subscribed(SOON).unwrap();
+    for first in (0..EVENTS).step_by(WINDOW) {
+        (first..first + WINDOW).for_each(|number| _ = server.publish("room", EVENT, &number));
+        // It is answered in the middle of the flow, not when somebody has made room.
+        client.ping(SOON).unwrap();
+        for number in first..first + WINDOW {
+            assert_eq!(next(&read), number);
+        }
+        for binding in &stuck {
+            assert!(binding.len() <= 4096, "{} wait", binding.len());
+        }
+    }
+    assert_eq!(read.dropped(), 0);
+    let last: Vec<_> = (EVENTS - 4096..EVENTS).collect();
+    // One more: the confirmation.
+    for (binding, more) in stuck.iter().zip([0, 0, 1, 1]) {
+        assert_eq!(binding.dropped(), (EVENTS - 4096 + more) as u64);
+        assert_eq!(kept(binding), last);
+    }
+    assert_eq!((kept(&newest), newest.dropped()), (vec![0], (EVENTS - 1) as u64));
+}
+
+/// A consumer that holds on to what it got, and works on it: neither is the client's business.
+#[test]
+fn a_consumer_at_work_holds_nothing_up() {
+    let server = Server::start().unwrap();
+    let client = quick(server.options()).build().unwrap();
+    let room = client.public_channel("room").unwrap();
+    let (slow, fast) = (room.bind(EVENT), room.bind(EVENT));
+    room.subscribe();
+    client.connect();
+    room.wait_subscribed(SOON).unwrap();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let consumer = spawn(move || {
+        let first = slow.recv_timeout(SOON).unwrap();
+        released.recv_timeout(SOON).unwrap();
+        assert_eq!(number(&first), 0);
+        assert_eq!(kept(&slow), (1..1000).collect::<Vec<_>>());
+    });
+    for number in 0..1000 {
+        server.publish("room", EVENT, &number);
+        assert_eq!(next(&fast), number);
+    }
+    client.ping(SOON).unwrap();
+    release.send(()).unwrap();
+    consumer.recv_timeout(SOON).unwrap();
+}
