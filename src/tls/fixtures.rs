@@ -1,6 +1,7 @@
 //! Certificates, and what a TLS server needs of them, for tests.
 
 #![allow(dead_code, reason = "the integration tests have this file too, and need less of it")]
+#![allow(clippy::unwrap_used, reason = "clippy does not see that it is for tests alone")]
 
 use std::sync::Arc;
 
