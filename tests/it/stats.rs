@@ -24,6 +24,7 @@ fn all_that_passes_is_counted() {
     client.connect();
     room.wait_subscribed(SOON).unwrap();
     let idle = client.stats();
+    assert!(idle.state_for > Duration::ZERO && idle.state_for < SOON);
     assert_eq!(
         (idle.state, idle.dials, idle.connections, idle.attempt),
         (State::Connected, 1, 1, 0)

@@ -193,7 +193,7 @@ impl World {
     }
 
     fn signin(&mut self, wanted: bool) {
-        self.wants_signin = wanted && !self.machine.is_closed();
+        self.wants_signin = wanted && (self.wants_signin || !self.machine.is_closed());
         self.act(|machine, now| match wanted {
             true => machine.signin(now),
             false => machine.signout(now),
