@@ -53,6 +53,7 @@ const COMMANDS: &[Command] = &[
     |world, input| {
         let frame = frame(input);
         world.frame(world.generation.wrapping_sub(1), frame);
+        assert_eq!(world.notices, 0, "told of what came on an older connection");
     },
     |world, input| world.flood(input),
     |world, input| world.lose(input),
@@ -107,6 +108,8 @@ struct Ask {
     ticket: u64,
     channel: String,
     socket_id: String,
+    /// How many connections there had been.
+    connections: u64,
 }
 
 struct World {
@@ -119,6 +122,8 @@ struct World {
     open: bool,
     socket_id: String,
     connections: u64,
+    /// The number in the id of the socket that was greeted last.
+    greetings: u64,
     /// The last question about a dial.
     question: u64,
     asks: Vec<Ask>,
@@ -128,8 +133,9 @@ struct World {
     /// The questions to the authenticator: tickets, and socket ids.
     user_asks: Vec<(u64, String)>,
     wants_signin: bool,
-    /// The events that were delivered by the last input.
+    /// The events that were delivered by the last input, and all that was told.
     delivered: Vec<Event>,
+    notices: u32,
 }
 
 impl World {
@@ -163,6 +169,7 @@ impl World {
             open: false,
             socket_id: String::new(),
             connections: 0,
+            greetings: 0,
             question: 0,
             asks: Vec::new(),
             answering: None,
@@ -170,6 +177,7 @@ impl World {
             user_asks: Vec::new(),
             wants_signin: false,
             delivered: Vec::new(),
+            notices: 0,
         }
     }
 
@@ -228,10 +236,10 @@ impl World {
     }
 
     fn greet(&mut self) {
-        self.connections += 1;
+        self.greetings += 1;
         let frame = format!(
             r#"{{"event":"pusher:connection_established","data":"{{\"socket_id\":\"7.{}\",\"activity_timeout\":120}}"}}"#,
-            self.connections
+            self.greetings
         );
         self.frame(self.generation, frame);
     }
@@ -301,8 +309,9 @@ impl World {
     fn answer(&mut self, input: &mut Input<'_>) {
         let behind = usize::from(input.byte() / 8);
         let Some(at) = self.asks.len().checked_sub(behind + 1) else { return };
-        let Ask { ticket, channel, socket_id } = &self.asks[at];
+        let Ask { ticket, channel, socket_id, connections } = &self.asks[at];
         let (ticket, channel) = (*ticket, channel.clone());
+        let stale = *connections != self.connections || !self.open;
         let auth = Auth::new(format!("{ticket}/{socket_id}"));
         let answer = match input.byte() % 8 {
             0..=2 => {
@@ -325,6 +334,10 @@ impl World {
         self.answering = Some(ticket);
         self.act(|machine, now| machine.handle_authorization(&channel, ticket, answer, now));
         self.answering = None;
+        assert!(
+            !stale || self.notices == 0,
+            "told of an answer to an earlier connection's question"
+        );
     }
 
     fn begin_user(&mut self, input: &mut Input<'_>) {
@@ -390,6 +403,7 @@ impl World {
     fn act(&mut self, input: impl FnOnce(&mut Machine, Now)) {
         input(&mut self.machine, self.now);
         self.delivered.clear();
+        self.notices = 0;
         let mut count = 0;
         while let Some(output) = self.machine.poll_output() {
             self.note(output);
@@ -421,7 +435,8 @@ impl World {
                 assert!(self.asks.last().is_none_or(|ask| ask.ticket < ticket), "tickets are new");
                 assert_eq!(socket_id, self.socket_id);
                 assert!(self.wanted.contains(&*channel), "asked for {channel}");
-                self.asks.push(Ask { ticket, channel: channel.to_string(), socket_id });
+                let (channel, connections) = (channel.to_string(), self.connections);
+                self.asks.push(Ask { ticket, channel, socket_id, connections });
             }
             Output::Authenticate { ticket, socket_id, .. } => {
                 assert!(self.user_asks.last().is_none_or(|ask| ask.0 < ticket), "tickets are new");
@@ -474,6 +489,7 @@ impl World {
     }
 
     fn told(&mut self, notice: Notice) {
+        self.notices += 1;
         match notice {
             Notice::State(change) => {
                 assert_eq!(change.previous, self.state, "changes chain");
@@ -482,6 +498,7 @@ impl World {
             Notice::Connected(socket_id) => {
                 assert_eq!(self.state, State::Connected);
                 self.socket_id = socket_id;
+                self.connections += 1;
             }
             Notice::Error(error) => drop(format!("{error} {error:?}")),
             Notice::Event(event) => {
