@@ -5,10 +5,12 @@
 mod bulk;
 mod connector;
 mod kinds;
+mod models;
 mod peers;
 mod phases;
 mod policy;
 mod process;
+mod reentrancy;
 mod server;
 mod server_kinds;
 mod server_users;

@@ -159,8 +159,7 @@ impl Performing {
 
 impl Model for Performing {
     fn steps(&self) -> Vec<Self> {
-        let mut next: Vec<_> =
-            (0..self.at.len()).filter_map(|thread| self.step(thread)).collect();
+        let mut next: Vec<_> = (0..self.at.len()).filter_map(|thread| self.step(thread)).collect();
         if self.at[CLOSER] == At::Start {
             // Nobody closes it.
             let mut open = self.clone();

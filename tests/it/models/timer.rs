@@ -27,7 +27,9 @@ enum At {
     /// At the head of the loop, with the lock.
     Head,
     /// Only by a fault: not asleep yet, and without the lock.
-    FallingAsleep { until: Option<u8> },
+    FallingAsleep {
+        until: Option<u8>,
+    },
     /// Has released the lock to tell the machine that its deadline has come.
     Telling,
     Asleep {
@@ -143,7 +145,9 @@ impl Model for Timer {
 
     fn check(&self) -> Result<(), &'static str> {
         match (self.at, self.deadline) {
-            (At::Asleep { until }, Some(deadline)) if until.is_none_or(|until| until > deadline) => {
+            (At::Asleep { until }, Some(deadline))
+                if until.is_none_or(|until| until > deadline) =>
+            {
                 Err("it oversleeps")
             }
             _ => Ok(()),
