@@ -215,7 +215,8 @@ impl Shared {
                 if !core.performing {
                     return;
                 }
-                if rounds == USER_ROUNDS && !for_ever {
+                // A closed client has no further supply, and perhaps no timer thread.
+                if rounds == USER_ROUNDS && !for_ever && !core.machine.is_closed() {
                     core.performing = false;
                     self.timer.notify_one();
                     return;

@@ -1,6 +1,7 @@
 //! Every method may be called from every place where the user's code runs inside the client, and every
 //! last handle may be dropped there.
 
+mod endless;
 mod logging;
 mod places;
 
