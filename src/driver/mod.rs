@@ -12,6 +12,7 @@ mod stats;
 mod tests;
 mod threads;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,9 @@ use crate::Interrupt;
 use crate::binding::{Binding, Queue};
 use crate::event::ChannelName;
 use crate::protocol::{Config, Machine, Now, Output};
-use crate::{ChannelStatus, Connection, Connector, Error, Options, Proxy, Reconnect, Tls, clock};
+use crate::{
+    ChannelStatus, Connection, Connector, Error, ErrorKind, Options, Proxy, Reconnect, Tls, clock,
+};
 
 pub(crate) use authorizers::Answerer;
 use authorizers::{Authorizers, Job, Subject};
@@ -210,7 +213,8 @@ impl Shared {
                 if !core.performing {
                     return;
                 }
-                if rounds == USER_ROUNDS && !for_ever {
+                // A closed client has no further supply, and perhaps no timer thread.
+                if rounds == USER_ROUNDS && !for_ever && !core.machine.is_closed() {
                     core.performing = false;
                     self.timer.notify_one();
                     return;
@@ -233,14 +237,18 @@ impl Shared {
             Action::HangUp { link, code } => {
                 link.interrupt.interrupt();
                 if let Some(connection) = link.connection {
-                    connection.close(code);
+                    close(&*connection, code);
                 }
             }
             Action::Send { generation, connection, frame } => {
                 reader::trace_frame("out", &frame);
                 self.counts.sent(frame.len());
-                if let Err(error) = connection.send(&frame) {
-                    connection.close(1000);
+                let sent = catch_unwind(AssertUnwindSafe(|| connection.send(&frame)))
+                    .unwrap_or_else(|_| {
+                        Err(Error::message(ErrorKind::Internal, "the connection panicked in send"))
+                    });
+                if let Err(error) = sent {
+                    close(&*connection, 1000);
                     self.act(|machine, now| machine.handle_lost(generation, error, now));
                 }
             }
@@ -340,6 +348,13 @@ impl Shared {
         for authorizer in authorizers {
             authorizer.interrupt();
         }
+    }
+}
+
+/// The connection may be the user's. Its panic must not end a thread that others need.
+fn close(connection: &dyn Connection, code: u16) {
+    if catch_unwind(AssertUnwindSafe(|| connection.close(code))).is_err() {
+        log::error!("the connection panicked in close");
     }
 }
 

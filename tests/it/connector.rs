@@ -1,5 +1,6 @@
 //! A connection of the user's own.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -139,6 +140,71 @@ fn a_connector_that_fails_or_panics_is_a_failed_attempt() {
     }
     assert_eq!(kinds, [ErrorKind::Tls, ErrorKind::Internal, ErrorKind::Internal]);
     client.close(SOON).unwrap();
+}
+
+/// Breaks the first time it is called where it is said to; greets, and confirms closes.
+#[derive(Clone)]
+struct BreaksOnce {
+    in_send: bool,
+    broken: Arc<AtomicBool>,
+    sent: Sender<String>,
+}
+
+struct BreaksOnceConnection(BreaksOnce, Sender<Message>, Receiver<Message>);
+
+impl Connector for BreaksOnce {
+    fn connect(&self, _: &str, _: Instant) -> Result<Box<dyn Connection>, Error> {
+        let (to_self, received) = unbounded();
+        to_self.send(text(GREETING)).unwrap();
+        Ok(Box::new(BreaksOnceConnection(self.clone(), to_self, received)))
+    }
+}
+
+impl Connection for BreaksOnceConnection {
+    fn recv(&self) -> Result<Message, Error> {
+        self.2.recv().map_err(|_| Error::new(ErrorKind::Closed, "closed"))
+    }
+
+    fn send(&self, text: &str) -> Result<(), Error> {
+        assert!(!self.0.in_send || self.0.broken.swap(true, Ordering::Relaxed), "on purpose");
+        let _ = self.0.sent.send(text.to_owned());
+        Ok(())
+    }
+
+    fn close(&self, code: u16) {
+        let _ = self.1.send(Message::Close(Some(code), String::new()));
+        assert!(self.0.in_send || self.0.broken.swap(true, Ordering::Relaxed), "on purpose");
+    }
+}
+
+#[test]
+fn a_connection_that_panics_costs_no_thread_but_its_own() {
+    for in_send in [true, false] {
+        let (sent, pings) = unbounded();
+        let connector = BreaksOnce { in_send, broken: Arc::default(), sent };
+        let broken = Arc::clone(&connector.broken);
+        // The timer thread pings at once, and hangs up since nothing answers.
+        let soon = Duration::from_millis(5);
+        let client = crate::support::quick(Options::url("ws://broken"))
+            .connector(connector)
+            .activity_timeout(soon)
+            .pong_timeout(soon)
+            .build()
+            .unwrap();
+        let states = client.bind_states();
+        client.connect();
+        let cause = states.iter().find_map(|change| change.cause).unwrap();
+        let expected = if in_send { ErrorKind::Internal } else { ErrorKind::Timeout };
+        assert_eq!(cause.kind(), expected);
+        while !broken.load(Ordering::Relaxed) {
+            states.recv_timeout(SOON).unwrap();
+        }
+        pings.try_iter().count();
+        for _ in 0..2 {
+            assert!(pings.recv_timeout(SOON).unwrap().contains("pusher:ping"), "{in_send}");
+        }
+        client.close(SOON).unwrap();
+    }
 }
 
 /// A connector that is slower than it may be.

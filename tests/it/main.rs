@@ -8,6 +8,7 @@ mod chaos;
 mod connector;
 mod hostile;
 mod kinds;
+mod models;
 #[cfg(target_os = "linux")]
 mod network;
 mod peers;
@@ -15,6 +16,7 @@ mod phases;
 mod policy;
 mod process;
 mod proxy;
+mod reentrancy;
 mod server;
 mod server_kinds;
 mod server_users;
