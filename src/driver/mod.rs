@@ -248,8 +248,9 @@ impl Shared {
                         Err(Error::message(ErrorKind::Internal, "the connection panicked in send"))
                     });
                 if let Err(error) = sent {
-                    close(&*connection, 1000);
+                    // The cause first: the reader may tell of the closing at once.
                     self.act(|machine, now| machine.handle_lost(generation, error, now));
+                    close(&*connection, 1000);
                 }
             }
             Action::Ask { question, attempt, error } => self.start_policy(question, attempt, error),
