@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 
+use crate::error::read_json;
 use crate::protocol::{Data, Envelope, Text, unescape};
 use crate::{Error, ErrorKind};
 
@@ -112,9 +113,9 @@ impl Event {
     ///
     /// [`ErrorKind::Json`] if the data is no JSON or not of that shape.
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
-        serde_json::from_str(self.data()).map_err(|error| {
+        read_json(self.data()).map_err(|error| {
             let message = format!("the data of {} is not the JSON that was asked for", self.name());
-            let error = Error::message(ErrorKind::Json, message).caused_by(error);
+            let error = error.with_message(message);
             match self.channel() {
                 Some(channel) => error.on_channel(channel),
                 None => error,
@@ -218,6 +219,12 @@ mod tests {
         assert_eq!(value["a"][1], 2);
         let error = event.json::<u8>().unwrap_err();
         assert_eq!((error.kind(), error.channel()), (ErrorKind::Json, Some("c")));
+        let causes = [
+            event.json::<u8>().unwrap_err(),
+            event.json::<std::collections::HashMap<String, std::num::NonZeroU8>>().unwrap_err(),
+        ]
+        .map(|error| std::error::Error::source(&error).unwrap().to_string());
+        assert!(causes.iter().all(|cause| cause.starts_with("expected ")), "{causes:?}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use crate::binding::{Binding, Queue};
 use crate::client::Client;
 use crate::driver::{Place, Routed};
+use crate::error::read_json;
 use crate::{Error, Event};
 
 /// Who is signed in, as the server has confirmed it.
@@ -54,7 +55,7 @@ impl UserData {
     ///
     /// [`ErrorKind::Json`](crate::ErrorKind::Json) if it is not of that shape.
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
-        Ok(serde_json::from_str(&self.json)?)
+        read_json(&self.json)
     }
 }
 
