@@ -253,8 +253,9 @@ impl Shared {
                         Err(Error::message(ErrorKind::Internal, "the connection panicked in send"))
                     });
                 if let Err(error) = sent {
-                    close(&*connection, 1000);
+                    // First, or the reader may tell that the connection was closed instead.
                     self.act(|machine, now| machine.handle_lost(generation, error, now));
+                    close(&*connection, 1000);
                 }
             }
             Action::Ask { question, attempt, error } => self.start_policy(question, attempt, error),
