@@ -246,7 +246,7 @@ fn no_secret_of_users_is_logged_or_shown() {
             let info = json!({"name": "canary-info"});
             SecretAuthorizer::new(server.key(), server.secret())
                 .member("7", &info)
-                .watchlist(&["8"])
+                .watchlist(["8"])
         };
         let answer = signs().authenticate(&UserAuthRequest::new("1.2")).unwrap();
         show(&(signs(), answer, UserAuthRequest::new("1.2")));
