@@ -7,6 +7,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
+use serde_json::error::Category;
+
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// What went wrong, wherever it went wrong.
@@ -93,7 +96,8 @@ impl Error {
     ///
     /// It is for authorizers, resolvers and connectors of your own. With a message, `Display` shows
     /// it; with an error, `Display` shows the kind's words and the error is the
-    /// [`source`](std::error::Error::source).
+    /// [`source`](std::error::Error::source). The client may show or drop that error at any time, so
+    /// neither must call the client, nor drop its last handle: it would wait for itself for ever.
     ///
     /// # Example
     ///
@@ -232,6 +236,24 @@ impl Error {
     pub fn channel(&self) -> Option<&str> {
         self.0.channel.as_deref()
     }
+}
+
+/// Reads what a server sent, for the user. What it says is not in the error, as it may be private:
+/// `serde_json` quotes the value that is not of the type that was asked for.
+pub(crate) fn read_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|error| {
+        if error.classify() != Category::Data {
+            return error.into();
+        }
+        let told = error.to_string();
+        let expected = told.rsplit_once(", expected ").map(|(_, expected)| expected);
+        let cause = match expected {
+            _ if told.starts_with("missing field") => told,
+            Some(expected) => format!("expected {expected}"),
+            None => format!("line {} column {}", error.line(), error.column()),
+        };
+        Error::message(ErrorKind::Json, "").caused_by(cause)
+    })
 }
 
 impl ErrorKind {

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 
+use crate::error::read_json;
 use crate::protocol::{Data, Envelope, Text, unescape};
 use crate::{Error, ErrorKind};
 
@@ -112,10 +113,10 @@ impl Event {
     ///
     /// [`ErrorKind::Json`] if the data is no JSON or not of that shape.
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
-        serde_json::from_str(self.data()).map_err(|error| {
+        read_json(self.data()).map_err(|error| {
             let name = self.name();
             let message = format!("the data of {name:.200} is not the JSON that was asked for");
-            let error = Error::message(ErrorKind::Json, message).caused_by(error);
+            let error = error.with_message(message);
             match self.channel() {
                 Some(channel) => error.on_channel(channel),
                 None => error,
@@ -221,6 +222,12 @@ mod tests {
         assert_eq!((error.kind(), error.channel()), (ErrorKind::Json, Some("c")));
         let long = Event::parse(format!(r#"{{"event":"{}"}}"#, "é".repeat(1000))).unwrap();
         assert!(long.json::<u8>().unwrap_err().to_string().len() < 600);
+        let causes = [
+            event.json::<u8>().unwrap_err(),
+            event.json::<std::collections::HashMap<String, std::num::NonZeroU8>>().unwrap_err(),
+        ]
+        .map(|error| std::error::Error::source(&error).unwrap().to_string());
+        assert!(causes.iter().all(|cause| cause.starts_with("expected ")), "{causes:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::Error;
+use crate::error::read_json;
 
 /// A user on a presence channel.
 #[derive(Clone, PartialEq, Eq)]
@@ -36,7 +37,7 @@ impl Member {
     ///
     /// [`ErrorKind::Json`](crate::ErrorKind::Json) if it is not of that shape.
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
-        Ok(serde_json::from_str(&self.info)?)
+        read_json(&self.info)
     }
 }
 

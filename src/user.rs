@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::binding::{Binding, Queue};
 use crate::client::Client;
 use crate::driver::{Place, Routed};
+use crate::error::read_json;
 use crate::protocol::{fields, id, text};
 use crate::{Error, Event};
 
@@ -50,7 +51,7 @@ impl UserData {
     ///
     /// [`ErrorKind::Json`](crate::ErrorKind::Json) if it is not of that shape.
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
-        Ok(serde_json::from_str(&self.json)?)
+        read_json(&self.json)
     }
 }
 

@@ -117,8 +117,10 @@ impl Refusal {
     }
 }
 
-/// Servers quote what should have been signed, a user's data included, which is not for messages.
+/// Servers quote what should have been signed, a user's data included, and then the signature that they
+/// got. Neither is for messages.
 fn without_signed_data(message: &str) -> Cow<'_, str> {
+    let message = message.split(", but got ").next().unwrap_or_default();
     match (message.find('{'), message.rfind('}')) {
         (Some(start), Some(end)) if start < end => {
             let (before, rest) = message.split_at(start);
@@ -135,7 +137,10 @@ pub(super) fn close_error(code: Option<u16>, reason: &str) -> Error {
     let message = match (code, reason.trim()) {
         (None, _) => "the connection ended without a close frame".to_owned(),
         (Some(code), "") => format!("the server closed the connection ({code})"),
-        (Some(code), reason) => format!("the server closed the connection ({code}): {reason}"),
+        (Some(code), reason) => {
+            let reason = without_signed_data(reason);
+            format!("the server closed the connection ({code}): {reason}")
+        }
     };
     let hint = match code {
         Some(4001) => "; check the app key, the cluster and the host",

@@ -58,6 +58,8 @@ fn answered<B>(response: &Response<B>) -> Error {
     let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
     let message = match location {
         Some(location) if status.is_redirection() => {
+            // What follows may be a token.
+            let location = location.split(['?', '#']).next().unwrap_or_default();
             format!("{answer}; redirects are not followed: connect to {location} if that is right")
         }
         _ => format!("{answer}; check host, path and key"),

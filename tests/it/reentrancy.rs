@@ -15,7 +15,7 @@ use pusher_channels::testing::Server;
 use pusher_channels::{Client, ErrorKind, PublicChannel, Queue, SecretAuthorizer, State};
 use serde_json::json;
 
-use crate::support::SOON;
+use crate::support::{SOON, spawn};
 use places::Place;
 
 /// Long enough to come to the waiting, on a thread that what is waited for may need.
@@ -125,6 +125,8 @@ fn close(client: &Client, _: &Server) {
 fn calls_return(place: &Place) {
     let server = Arc::new(Server::start().unwrap());
     for (name, call) in CALLS {
+        let cell = format!("{name} in {}", place.name);
+        println!("{cell}");
         let (hand_over, handed) = bounded::<Client>(1);
         let (called, returned) = unbounded();
         let at = Arc::clone(&server);
@@ -138,7 +140,6 @@ fn calls_return(place: &Place) {
         hand_over.send(client.clone()).unwrap();
         drop(hand_over);
         go(&client);
-        let cell = format!("{name} in {}", place.name);
         let on_own = returned.recv_timeout(SOON).unwrap_or_else(|error| panic!("{cell}: {error}"));
         // A user's thread may find that one of the client's is carrying out actions.
         assert!(on_own || !place.is_the_clients, "{cell}");
@@ -160,6 +161,8 @@ fn last_handles_drop(place: &Place) {
         ("binding after the client", |client| Box::new((client.clone(), client.bind_all()))),
     ];
     for (name, last) in lasts {
+        let cell = format!("the last {name} dropped in {}", place.name);
+        println!("{cell}");
         let (hand_over, handed) = bounded::<Client>(1);
         let (dropped, returned) = unbounded();
         let (client, go) = place.start(&server, move || {
@@ -172,7 +175,6 @@ fn last_handles_drop(place: &Place) {
         go(&client);
         hand_over.send(client).unwrap();
         drop(hand_over);
-        let cell = format!("the last {name} dropped in {}", place.name);
         returned.recv_timeout(SOON).unwrap_or_else(|error| panic!("{cell}: {error}"));
         let ended = loop {
             if let Err(error) = states.recv_timeout(SOON) {
@@ -187,11 +189,15 @@ macro_rules! places {
     ($($name:ident),* $(,)?) => {$(
         #[test]
         fn $name() {
-            let place = places::$name();
-            calls_return(&place);
-            if place.is_the_clients {
-                last_handles_drop(&place);
-            }
+            // On a thread of its own, so that a deadlock ends the test and not only the client.
+            let done = spawn(|| {
+                let place = places::$name();
+                calls_return(&place);
+                if place.is_the_clients {
+                    last_handles_drop(&place);
+                }
+            });
+            done.recv_timeout(SOON * 2).expect("a cell fails or hangs: the last one that is named");
         }
     )*};
 }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use pusher_channels::testing::{Server, Settings};
 use pusher_channels::{
-    Binding, Client, Error, ErrorKind, HttpAuthorizer, HttpUserAuthenticator, Options,
-    SecretAuthorizer, State, UserAuthRequest, UserAuthenticator,
+    Binding, Client, Error, ErrorKind, HttpAuthorizer, HttpUserAuthenticator, SecretAuthorizer,
+    State, UserAuthRequest, UserAuthenticator,
 };
 use serde_json::json;
 
@@ -240,47 +240,6 @@ fn a_panic_fails_the_sign_in_only() {
     client.signin();
     client.wait_signed_in(SOON).unwrap();
     assert_eq!(server.dials(), 1);
-}
-
-#[test]
-fn every_method_may_be_called_from_an_authenticator() {
-    type Call = fn(&Client, &Server, &Options);
-    let calls: [(&str, Call); 7] = [
-        ("signin", |client, _, _| client.signin()),
-        ("signout", |client, _, _| client.signout()),
-        ("signin_with", |client, server, _| client.signin_with(secret(server, "8"))),
-        ("disconnect", |client, _, _| client.disconnect()),
-        ("reconnect", |client, _, _| client.reconnect()),
-        ("switch", |client, _, options| client.switch(options.clone()).unwrap()),
-        ("close", |client, _, _| {
-            // It cannot wait for the thread that it is called on.
-            assert_eq!(client.close(SOON).unwrap_err().kind(), ErrorKind::Config);
-        }),
-    ];
-    for (what, call) in calls {
-        let server = Arc::new(Server::start().unwrap());
-        let place: Arc<Mutex<Option<Client>>> = Arc::default();
-        let (called, done) = crossbeam_channel::unbounded();
-        let authenticator = {
-            let (place, server) = (Arc::clone(&place), Arc::clone(&server));
-            let (signs, options) = (secret(&server, "7"), server.options());
-            move |request: &UserAuthRequest| {
-                // Once only.
-                let client = place.lock().unwrap().take();
-                if let Some(client) = client {
-                    call(&client, &server, &options);
-                    called.send(()).unwrap();
-                }
-                signs.authenticate(request)
-            }
-        };
-        let client = quick(server.options()).user_authenticator(authenticator).build().unwrap();
-        *place.lock().unwrap() = Some(client.clone());
-        client.signin();
-        client.connect();
-        done.recv_timeout(SOON).expect(what);
-        client.close(SOON).expect(what);
-    }
 }
 
 #[test]

@@ -76,6 +76,10 @@ impl Question<'_> {
             secrets.push(value.as_str());
             secrets.extend(value.split_whitespace());
         }
+        if let Some((_, query)) = self.url.split_once('?') {
+            let pairs = query.split(['&', '#']);
+            secrets.extend(pairs.map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value)));
+        }
         secrets
     }
 

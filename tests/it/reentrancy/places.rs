@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use pusher_channels::crossbeam_channel::{Receiver, Sender, unbounded};
+use pusher_channels::crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use pusher_channels::testing::Server;
 use pusher_channels::{
     Auth, AuthRequest, Authorizer, Client, ClientBuilder, Connection, Connector, Error, ErrorKind,
@@ -177,12 +177,17 @@ enum Spot {
 }
 
 #[derive(Clone)]
-struct Own(Spot, Hook);
+struct Own {
+    spot: Spot,
+    hook: Hook,
+    /// Disconnected when `connect()` has returned; until then the user's thread may carry out actions.
+    begun: Receiver<()>,
+}
 
 impl Own {
     fn at(&self, spot: Spot) {
-        if self.0 == spot {
-            (self.1)();
+        if self.spot == spot {
+            (self.hook)();
         }
     }
 }
@@ -199,6 +204,7 @@ const GREETING: &str =
 
 impl Connector for Own {
     fn connect(&self, _: &str, _: Instant) -> Result<Box<dyn Connection>, Error> {
+        let _ = self.begun.recv_timeout(SOON);
         self.at(Spot::Connect);
         let (to_self, received) = unbounded();
         to_self.send(Message::Text(GREETING.to_owned())).unwrap();
@@ -229,81 +235,83 @@ impl Drop for OwnConnection {
     }
 }
 
-fn over_own(server: &Server, spot: Spot, hook: Hook) -> ClientBuilder {
-    quick(server.options()).connector(Own(spot, hook))
+/// A client that connects by [`Own`], and then does something more.
+fn over_own(
+    server: &Server,
+    spot: Spot,
+    hook: Hook,
+    and_then: impl FnOnce(&Client) + Send + 'static,
+) -> (ClientBuilder, Go) {
+    let (begins, begun) = bounded(0);
+    let builder = quick(server.options()).connector(Own { spot, hook, begun });
+    let go = move |client: &Client| {
+        client.connect();
+        drop::<Sender<()>>(begins);
+        and_then(client);
+    };
+    (builder, Box::new(go))
 }
 
-fn subscribe(client: &Client) {
-    room(client).subscribe();
-    client.connect();
-}
+fn nothing(_: &Client) {}
 
-fn wait_connected(client: &Client) {
-    client.connect();
-    client.wait_connected(SOON).unwrap();
-}
-
-/// The timer thread pings at once.
+/// So that the timer thread pings at once.
 const AT_ONCE: Duration = Duration::from_millis(5);
 
 pub(super) fn connector() -> Place {
-    clients_own("Connector::connect", |server, hook| {
-        (over_own(server, Spot::Connect, hook), Box::new(Client::connect))
-    })
+    clients_own("Connector::connect", |server, hook| over_own(server, Spot::Connect, hook, nothing))
 }
 
 pub(super) fn own_recv() -> Place {
-    clients_own("Connection::recv", |server, hook| {
-        (over_own(server, Spot::Recv, hook), Box::new(Client::connect))
-    })
+    clients_own("Connection::recv", |server, hook| over_own(server, Spot::Recv, hook, nothing))
 }
 
 pub(super) fn own_send_on_the_reader() -> Place {
     clients_own("Connection::send on the reader thread", |server, hook| {
-        (over_own(server, Spot::Send, hook), Box::new(subscribe))
+        let (builder, connect) = over_own(server, Spot::Send, hook, nothing);
+        let go = |client: &Client| {
+            room(client).subscribe();
+            connect(client);
+        };
+        (builder, Box::new(go))
     })
 }
 
 pub(super) fn own_send_on_the_timer() -> Place {
     clients_own("Connection::send on the timer thread", |server, hook| {
-        let builder = over_own(server, Spot::Send, hook).activity_timeout(AT_ONCE);
-        (builder, Box::new(Client::connect))
+        let (builder, go) = over_own(server, Spot::Send, hook, nothing);
+        (builder.activity_timeout(AT_ONCE), go)
     })
 }
 
 pub(super) fn own_send_on_a_users_thread() -> Place {
     users("Connection::send on a user's thread", |server, hook| {
-        let go = |client: &Client| {
-            wait_connected(client);
+        over_own(server, Spot::Send, hook, |client| {
+            client.wait_connected(SOON).unwrap();
             room(client).subscribe();
-        };
-        (over_own(server, Spot::Send, hook), Box::new(go))
+        })
     })
 }
 
 pub(super) fn own_close_on_the_timer() -> Place {
     clients_own("Connection::close on the timer thread", |server, hook| {
-        let builder = over_own(server, Spot::Close, hook);
-        let builder = builder.activity_timeout(AT_ONCE).pong_timeout(AT_ONCE);
-        (builder, Box::new(Client::connect))
+        let (builder, go) = over_own(server, Spot::Close, hook, nothing);
+        (builder.activity_timeout(AT_ONCE).pong_timeout(AT_ONCE), go)
     })
 }
 
 pub(super) fn own_close_on_a_users_thread() -> Place {
     users("Connection::close on a user's thread", |server, hook| {
-        let go = |client: &Client| {
-            wait_connected(client);
+        over_own(server, Spot::Close, hook, |client| {
+            client.wait_connected(SOON).unwrap();
             client.disconnect();
-        };
-        (over_own(server, Spot::Close, hook), Box::new(go))
+        })
     })
 }
 
 pub(super) fn drop_of_own_connection() -> Place {
     clients_own("the drop of a Connection", |server, hook| {
-        let builder = over_own(server, Spot::Drop, hook);
-        let builder = builder.activity_timeout(AT_ONCE).pong_timeout(AT_ONCE);
-        (builder, Box::new(Client::connect))
+        let (builder, go) = over_own(server, Spot::Drop, hook, nothing);
+        (builder.activity_timeout(AT_ONCE).pong_timeout(AT_ONCE), go)
     })
 }
 
