@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::binding::Queue;
 use crate::client::Client;
-use crate::driver::{Answerer, Settings, Shared};
+use crate::driver::{Answerer, Initial, Settings, Shared};
 use crate::protocol::Config;
 use crate::transport::WebSocketConnector;
 use crate::{
@@ -225,6 +225,13 @@ impl ClientBuilder {
             ),
         };
         self.tls.warn_of_dangers("a client");
+        let initial = Initial {
+            options: self.options,
+            authorizer: self.authorizer.map(|it| Answerer::authorizer(it, &self.tls, &self.proxy)),
+            authenticator: self
+                .authenticator
+                .map(|it| Answerer::authenticator(it, &self.tls, &self.proxy)),
+        };
         let settings = Settings {
             machine: Config {
                 activity_timeout: self.activity_timeout,
@@ -240,16 +247,12 @@ impl ClientBuilder {
             connector,
             queue: self.queue,
             stack_size: self.stack_size,
-            authorizer: self.authorizer.map(|it| Answerer::authorizer(it, &self.tls, &self.proxy)),
-            authenticator: self
-                .authenticator
-                .map(|it| Answerer::authenticator(it, &self.tls, &self.proxy)),
             max_authorizations: self.max_authorizations,
             tls: self.tls,
             proxy: self.proxy,
             check_names: self.check_names,
         };
-        Ok(Client::start(Shared::new(self.options, settings)))
+        Ok(Client::start(Shared::new(initial, settings)))
     }
 }
 

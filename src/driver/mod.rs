@@ -45,14 +45,20 @@ pub(crate) struct Settings {
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) queue: Queue,
     pub(crate) stack_size: Option<usize>,
-    /// For every channel that has none of its own.
-    pub(crate) authorizer: Option<Answerer>,
-    pub(crate) authenticator: Option<Answerer>,
     pub(crate) max_authorizations: usize,
     pub(crate) tls: Tls,
     pub(crate) proxy: Proxy,
     /// Whether channels' names must be as Pusher wants them.
     pub(crate) check_names: bool,
+}
+
+/// What the client begins with. It is not kept: some of it may be replaced, and all that is the user's
+/// is let go of when the client is closed, since it may hold the client.
+pub(crate) struct Initial {
+    pub(crate) options: Options,
+    /// For every channel that has none of its own.
+    pub(crate) authorizer: Option<Answerer>,
+    pub(crate) authenticator: Option<Answerer>,
 }
 
 /// What the client's handles and threads share.
@@ -104,9 +110,8 @@ enum Action {
 }
 
 impl Shared {
-    pub(crate) fn new(options: Options, settings: Settings) -> Arc<Self> {
-        let (authorizer, authenticator) =
-            (settings.authorizer.clone(), settings.authenticator.clone());
+    pub(crate) fn new(initial: Initial, settings: Settings) -> Arc<Self> {
+        let Initial { options, authorizer, authenticator } = initial;
         let core = Core {
             machine: Machine::new(settings.machine.clone()),
             options,

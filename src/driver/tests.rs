@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
-use super::{Settings, Shared};
+use super::{Initial, Settings, Shared};
 use crate::protocol::{Config, Policy};
 use crate::transport::WebSocketConnector;
 use crate::{Client, Options, Proxy, Queue, Reconnect, State, Tls};
@@ -24,6 +24,7 @@ fn looking_up() -> (Client, mpsc::Sender<()>) {
         Err(std::io::ErrorKind::NotFound.into())
     }));
     let options = Options::host("name.example", "key").tls(false);
+    let initial = Initial { options, authorizer: None, authenticator: None };
     let settings = Settings {
         machine: Config {
             activity_timeout: MINUTE,
@@ -39,14 +40,12 @@ fn looking_up() -> (Client, mpsc::Sender<()>) {
         connector: Arc::new(connector),
         queue: Queue::default(),
         stack_size: None,
-        authorizer: None,
-        authenticator: None,
         max_authorizations: 1,
         tls: Tls::default(),
         proxy: Proxy::none(),
         check_names: true,
     };
-    let client = Client::start(Shared::new(options, settings));
+    let client = Client::start(Shared::new(initial, settings));
     client.connect();
     wait.recv_timeout(10 * AT_ONCE).unwrap();
     (client, release)

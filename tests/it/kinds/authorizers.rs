@@ -6,6 +6,7 @@ use std::time::Duration;
 use pusher_channels::testing::Server;
 use pusher_channels::{
     AuthRequest, Authorizer, Channel, ChannelStatus, Client, Error, ErrorKind, State,
+    UserAuthRequest,
 };
 
 use super::{connected, fails, join, next, receives, secret};
@@ -184,6 +185,8 @@ fn a_hanging_authorizer_does_not_hold_up_the_others() {
     assert!(fails(&hangs).is_timeout());
     waits.wait_subscribed(SOON).unwrap();
     receives(&server, &waits);
+    // What the threads were counted as is right: one is started for another question.
+    join(&client.private_channel("private-later").unwrap());
     assert_eq!(hangs.status(), ChannelStatus::Failed, "the late answer is not awaited");
     drop(release);
     client.close(SOON).unwrap();
@@ -220,4 +223,25 @@ fn an_authorizer_that_hangs_since_the_last_connection_is_replaced_too() {
     assert_eq!(server.dials(), 2);
     drop(release);
     client.close(SOON).unwrap();
+}
+
+/// An authorizer that holds a client, and so itself, is let go of when the client is closed.
+#[test]
+fn closing_lets_go_of_the_authorizers() {
+    let server = Server::start().unwrap();
+    let place: Arc<OnceLock<Client>> = Arc::default();
+    let held = Arc::downgrade(&place);
+    let refused = |_: &OnceLock<Client>| Error::new(ErrorKind::Auth, "nobody is asked here");
+    let (of_channels, of_users) = (Arc::clone(&place), Arc::clone(&place));
+    let client = quick(server.options())
+        .authorizer(move |_: &AuthRequest| Err(refused(&of_channels)))
+        .user_authenticator(move |_: &UserAuthRequest| Err(refused(&of_users)))
+        .build()
+        .unwrap();
+    place.set(client.clone()).unwrap();
+    drop(place);
+    client.connect();
+    client.wait_connected(SOON).unwrap();
+    client.close(SOON).unwrap();
+    assert!(held.upgrade().is_none(), "an authorizer is still there");
 }
