@@ -64,7 +64,11 @@ fn must(arguments: &str) {
 
 impl Net {
     /// `None`, said on standard error, where there can be none.
-    fn new() -> Option<Self> {
+    /// `None` where there can be none, and in a process that plays a role in another's, and has now.
+    fn of_parent() -> Option<Self> {
+        if plays_a_role() {
+            return None;
+        }
         sweep();
         // Namespaces are of the whole machine; several tests may run, and several checkouts.
         let thread = fastrand::u16(..);
@@ -329,10 +333,7 @@ fn consume(host: &str, port: u16) {
 fn a_cable_that_is_pulled_is_noticed_and_the_client_is_back_when_it_is() {
     const TEST: &str =
         "network::a_cable_that_is_pulled_is_noticed_and_the_client_is_back_when_it_is";
-    if plays_a_role() {
-        return;
-    }
-    let Some(net) = Net::new() else {
+    let Some(net) = Net::of_parent() else {
         return;
     };
     let (server, port) = net.start_server(TEST);
@@ -355,10 +356,7 @@ fn a_cable_that_is_pulled_is_noticed_and_the_client_is_back_when_it_is() {
 #[test]
 fn a_server_with_a_new_address_is_found_there() {
     const TEST: &str = "network::a_server_with_a_new_address_is_found_there";
-    if plays_a_role() {
-        return;
-    }
-    let Some(net) = Net::new() else {
+    let Some(net) = Net::of_parent() else {
         return;
     };
     let (server, port) = net.start_server(TEST);
@@ -376,10 +374,7 @@ fn a_server_with_a_new_address_is_found_there() {
 #[test]
 fn a_client_with_a_new_address_comes_back_from_there() {
     const TEST: &str = "network::a_client_with_a_new_address_comes_back_from_there";
-    if plays_a_role() {
-        return;
-    }
-    let Some(net) = Net::new() else {
+    let Some(net) = Net::of_parent() else {
         return;
     };
     let (server, port) = net.start_server(TEST);
@@ -395,10 +390,7 @@ fn a_client_with_a_new_address_comes_back_from_there() {
 #[test]
 fn of_the_two_families_either_alone_will_do() {
     const TEST: &str = "network::of_the_two_families_either_alone_will_do";
-    if plays_a_role() {
-        return;
-    }
-    let Some(net) = Net::new() else {
+    let Some(net) = Net::of_parent() else {
         return;
     };
     let (server, port) = net.start_server(TEST);

@@ -12,7 +12,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use pusher_channels::testing::{ChannelRefusal, Server, Settings, SigninRefusal};
 use pusher_channels::{
     Auth, AuthRequest, Authorizer, Client, Error, ErrorKind, HttpAuthorizer, HttpUserAuthenticator,
-    Options, SecretAuthorizer, State, Tls, UserAuth, UserAuthRequest, UserAuthenticator,
+    Options, Proxy, SecretAuthorizer, State, Tls, UserAuth, UserAuthRequest, UserAuthenticator,
 };
 use serde_json::{Value, json};
 
@@ -325,16 +325,23 @@ fn answering(answer: &'static str) -> u16 {
 fn no_secret_in_a_url_or_a_setting_is_logged_or_shown() {
     watched("kinds::secrets::no_secret_in_a_url_or_a_setting_is_logged_or_shown", || {
         // Every new type that holds a secret is shown here.
-        let settings: [&dyn Debug; 4] = [
+        let key = || Tls::default().client_certificate_pem(b"canary", b"canary");
+        let proxies = ["http", "socks5"].map(|scheme| {
+            move |port| Proxy::new(&format!("{scheme}://user:canary@127.0.0.1:{port}")).unwrap()
+        });
+        let settings: [&dyn Debug; 7] = [
             &Options::url("ws://host/app/key?token=canary"),
             &Options::custom(|_| "ws://host/?token=canary".to_owned()),
             &Tls::default().root_certificate_pem(b"canary"),
+            &key(),
+            &proxies[0](1),
+            &proxies[1](1),
             &HttpAuthorizer::new("http://host/?token=canary").header("a", "canary"),
         ];
         settings.into_iter().for_each(show);
         // And every setting that is wrong here.
         let url = Options::url;
-        let wrong: [Result<Client, Error>; 6] = [
+        let wrong: [Result<Client, Error>; 7] = [
             Client::new(url("canary")),
             Client::new(url("http://host/?token=canary")),
             Client::new(url("ws://user:canary@host/")),
@@ -343,6 +350,7 @@ fn no_secret_in_a_url_or_a_setting_is_logged_or_shown() {
             Client::builder(url("ws://host/"))
                 .tls(Tls::default().root_certificate_pem(b"canary"))
                 .build(),
+            Client::builder(url("ws://host/")).tls(key()).build(),
         ];
         wrong.into_iter().for_each(|client| show_error(&client.unwrap_err()));
 
@@ -380,6 +388,30 @@ fn no_secret_in_a_url_or_a_setting_is_logged_or_shown() {
         show_error(&client.switch(url("ws://user:canary@host/")).unwrap_err());
         client.close(SOON).unwrap();
         tell();
+
+        for wrong in ["canary", "ftp://user:canary@host/", "http://user:canary@", "http://canary@h"]
+        {
+            if let Err(error) = Proxy::new(wrong) {
+                show_error(&error);
+            }
+        }
+        for proxy in &proxies {
+            for port in [refusing, moving, babbling, closed] {
+                let client = Client::builder(url("ws://host/?token=canary"))
+                    .proxy(proxy(port))
+                    .reconnect(pusher_channels::Reconnect::never())
+                    .build()
+                    .unwrap();
+                let tell = watch(&client);
+                client.connect();
+                show_error(&client.wait_connected(SOON).unwrap_err());
+                let endpoint = HttpAuthorizer::new("http://host/?token=canary").proxy(proxy(port));
+                show(&endpoint);
+                show_error(&endpoint.authorize(&AuthRequest::new("1.2", "private-a")).unwrap_err());
+                client.close(SOON).unwrap();
+                tell();
+            }
+        }
 
         // An endpoint's.
         let question = AuthRequest::new("1.2", "private-a");
