@@ -8,9 +8,7 @@ use super::presence::{Member, id_text, is_id};
 use super::settings::{PresenceStyle, SigninRefusal};
 use super::signature::user_text;
 use super::state::State;
-
-/// How the name of a user's own channel begins.
-const USER_CHANNEL: &str = "#server-to-user-";
+use crate::protocol::USER_CHANNEL_PREFIX;
 
 /// Pusher's limit for a watchlist.
 const MAX_WATCHLIST: usize = 100;
@@ -23,12 +21,12 @@ const INVALID_MESSAGE: u16 = 4200;
 
 /// The user whose own channel this is.
 pub(super) fn user_of(channel: &str) -> Option<&str> {
-    channel.strip_prefix(USER_CHANNEL)
+    channel.strip_prefix(USER_CHANNEL_PREFIX)
 }
 
 /// The user's own channel.
 pub(super) fn channel_of(user: &str) -> String {
-    format!("{USER_CHANNEL}{user}")
+    format!("{USER_CHANNEL_PREFIX}{user}")
 }
 
 /// Who has signed in on a connection.
