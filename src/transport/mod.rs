@@ -9,6 +9,7 @@ mod handshake;
 mod http;
 mod memory;
 mod proxy;
+mod route;
 mod session;
 mod tcp;
 mod tls;
@@ -30,6 +31,7 @@ use crate::{Connection, Connector, Error, ErrorKind, Interrupt, Proxy, Tls};
 pub(crate) use handshake::accept;
 #[cfg(feature = "testing")]
 pub(crate) use http::Exchange;
+use route::Route;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 pub(crate) use tls::{check as check_tls, roots as tls_roots};
 pub(crate) use websocket::WebSocket;
@@ -84,18 +86,9 @@ impl WebSocketConnector {
             self.tls.prepare()?;
         }
         let proxy = self.proxy.server_for(target.tls, host, target.port);
-        let (first_host, first_port) = match proxy {
-            Some(proxy) => (proxy.host.as_str(), proxy.port),
-            None => (host, target.port),
-        };
-        let mut dial = wait::Dial::new(deadline, interrupt)?;
-        let addresses = self.resolver.resolve(&mut dial, first_host, first_port)?;
-        let socket = tcp::connect(&mut dial, first_host, &addresses)?;
-        let mut line = wait::Line::new(dial, socket);
-        let mut memory = memory::Memory::default();
-        if let Some(proxy) = proxy {
-            proxy::tunnel(&mut line, &mut memory, proxy, host, target.port)?;
-        }
+        let route = Route { host, port: target.port, proxy: proxy.map(AsRef::as_ref) };
+        let dial = wait::Dial::new(deadline, interrupt)?;
+        let (mut line, memory) = route.open(dial, &self.resolver)?;
         let name = self.server_name.as_deref().unwrap_or(host);
         let explain = |error| self.asked.explain(error, name);
         let stream = if target.tls {

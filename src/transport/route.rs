@@ -1,0 +1,40 @@
+//! What all dials have in common: a name is resolved, its addresses are raced, and a proxy, if there is one, is
+//! asked for the rest of the way. It knows nothing of what is spoken then.
+
+use super::dns::Resolver;
+use super::memory::Memory;
+use super::wait::{Dial, Line};
+use super::{proxy, tcp};
+use crate::Error;
+use crate::proxy::ProxyServer;
+
+/// The way to a peer.
+pub(crate) struct Route<'a> {
+    /// A name, or a literal address without brackets.
+    pub(crate) host: &'a str,
+    pub(crate) port: u16,
+    pub(crate) proxy: Option<&'a ProxyServer>,
+}
+
+impl Route<'_> {
+    /// Connects, by the dial's deadline and unless interrupted. The memory has what came in behind a proxy's
+    /// response.
+    pub(super) fn open(
+        &self,
+        mut dial: Dial,
+        resolver: &Resolver,
+    ) -> Result<(Line, Memory), Error> {
+        let (host, port) = match self.proxy {
+            Some(proxy) => (proxy.host.as_str(), proxy.port),
+            None => (self.host, self.port),
+        };
+        let addresses = resolver.resolve(&mut dial, host, port)?;
+        let socket = tcp::connect(&mut dial, host, &addresses)?;
+        let mut line = Line::new(dial, socket);
+        let mut memory = Memory::default();
+        if let Some(proxy) = self.proxy {
+            proxy::tunnel(&mut line, &mut memory, proxy, self.host, self.port)?;
+        }
+        Ok((line, memory))
+    }
+}
