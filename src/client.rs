@@ -12,8 +12,8 @@ use crate::channel::{ChannelHandle, PresenceChannel, PrivateChannel, PublicChann
 use crate::driver::{Core, Place, Shared};
 use crate::protocol::{ChannelKind, check_channel};
 use crate::{
-    Authorizer, Error, ErrorKind, Event, Options, State, StateChange, Stats, User,
-    UserAuthenticator, UserData,
+    Authorizer, Error, ErrorKind, Event, Options, State, StateChange, Stats, Timeout, User,
+    UserAuthenticator, UserData, units,
 };
 
 /// A client of one app on one server: the connection, the channels on it, and its user.
@@ -150,15 +150,17 @@ impl Client {
         self.shared().join(timeout)
     }
 
-    /// Waits until the client is connected, and gives the socket id.
+    /// Waits until the client is connected, and returns the socket id.
     ///
-    /// **Blocking**: for at most `timeout`. It waits through lost connections and failed dials; it ends
-    /// early in [`State::Failed`] and [`State::Disconnected`], by `disconnect()` and `close()`.
+    /// **Blocking**: for at most `timeout`. Lost connections and failed dials do not end it. Returns early
+    /// in [`State::Failed`] and [`State::Disconnected`], and on `disconnect()` and `close()`.
     ///
     /// # Errors
     ///
-    /// The cause of the failure; [`ErrorKind::NotConnected`] after `disconnect()`; [`ErrorKind::Closed`]
-    /// after `close()`; [`ErrorKind::Timeout`].
+    /// - the cause of the failure in [`State::Failed`]
+    /// - [`ErrorKind::NotConnected`] after `disconnect()`, [`ErrorKind::Closed`] after `close()`
+    /// - [`ErrorKind::Timeout`]: not connected within `timeout`; the source is the last failure of this
+    ///   outage, if there was one, and `{error}` shows it
     pub fn wait_connected(&self, timeout: Duration) -> Result<String, Error> {
         let mut ended = Ended::default();
         self.shared().wait(
@@ -168,14 +170,12 @@ impl Client {
                 None => ended.check(core).map(Err),
             },
             |core| {
-                let state = core.machine.state();
-                let hint = match state {
-                    State::Initialized => ": connect() was not called",
-                    _ => "",
-                };
-                let message =
-                    format!("not connected after {timeout:?}; the state is {state:?}{hint}");
-                Error::message(ErrorKind::Timeout, message)
+                let failure = core.machine.last_failure();
+                let error = wait_timed_out(timeout, "the connection", failure);
+                match core.machine.state() {
+                    State::Initialized => error.with_hint("call connect() first"),
+                    _ => error,
+                }
             },
         )
     }
@@ -203,7 +203,7 @@ impl Client {
     /// # Errors
     ///
     /// [`ErrorKind::NotConnected`] if there is no connection, or it is lost meanwhile;
-    /// [`ErrorKind::Timeout`], which does not end the connection: that is up to
+    /// [`ErrorKind::Timeout`] ([`Timeout::Wait`]), which does not end the connection: that is up to
     /// [`pong_timeout`](ClientBuilder::pong_timeout).
     pub fn ping(&self, timeout: Duration) -> Result<Duration, Error> {
         let number = self.shared().act(|machine, now| machine.ping(now))?;
@@ -218,10 +218,7 @@ impl Client {
                 }
                 _ => None,
             },
-            |_| {
-                let message = format!("the server did not answer a ping within {timeout:?}");
-                Error::message(ErrorKind::Timeout, message)
-            },
+            |_| wait_timed_out(timeout, "the answer to a ping", None),
         )
     }
 
@@ -262,17 +259,19 @@ impl Client {
         self.shared().act(|machine, now| machine.signout(now));
     }
 
-    /// Waits until the server has confirmed the sign-in, and tells who is signed in.
+    /// Waits until the server has confirmed the sign-in, and returns the user.
     ///
-    /// **Blocking**: for at most `timeout`. It waits through lost connections, and through failures that
-    /// are tried again. It ends early when the sign-in has failed, when none is wanted, in
-    /// [`State::Failed`] and [`State::Disconnected`], by `disconnect()` and `close()`.
+    /// **Blocking**: for at most `timeout`. Lost connections and failures that are retried do not end it.
+    /// Returns early if the sign-in has failed, if none is wanted, in [`State::Failed`] and
+    /// [`State::Disconnected`], and on `disconnect()` and `close()`.
     ///
     /// # Errors
     ///
-    /// Why the sign-in or the connection failed; [`ErrorKind::NotSignedIn`] without
-    /// [`signin`](Self::signin); [`ErrorKind::NotConnected`] after `disconnect()`;
-    /// [`ErrorKind::Closed`] after `close()`; [`ErrorKind::Timeout`].
+    /// - why the sign-in or the connection failed
+    /// - [`ErrorKind::NotSignedIn`]: [`signin`](Self::signin) was not called
+    /// - [`ErrorKind::NotConnected`] after `disconnect()`, [`ErrorKind::Closed`] after `close()`
+    /// - [`ErrorKind::Timeout`]: no confirmation within `timeout`; the source is the last failure of the
+    ///   sign-in on this connection, else of the connection, if there was one, and `{error}` shows it
     pub fn wait_signed_in(&self, timeout: Duration) -> Result<UserData, Error> {
         let mut ended = Ended::default();
         self.shared().wait(
@@ -289,10 +288,13 @@ impl Client {
                 failure.or_else(|| ended.check(core)).map(Err)
             },
             |core| {
-                let state = core.machine.state();
-                let message =
-                    format!("not signed in after {timeout:?}; the connection is {state:?}");
-                Error::message(ErrorKind::Timeout, message)
+                let machine = &core.machine;
+                let failure = machine.last_signin_failure().or(machine.last_failure());
+                let error = wait_timed_out(timeout, "the sign-in", failure);
+                match machine.state() {
+                    State::Initialized => error.with_hint("call connect() first"),
+                    _ => error,
+                }
             },
         )
     }
@@ -433,6 +435,16 @@ impl Client {
     /// [`StateChange::cause`].
     pub fn bind_errors(&self) -> Binding<Error> {
         self.shared().bind(Place::Client, None)
+    }
+}
+
+/// The error of a `wait_*` that has had its time; `failure` is the last one of what it waited for.
+pub(crate) fn wait_timed_out(timeout: Duration, what: &str, failure: Option<&Error>) -> Error {
+    let message = format!("timed out after {} waiting for {what}", units::words(timeout));
+    let error = Error::timed_out(Timeout::Wait, message);
+    match failure {
+        Some(failure) => error.caused_by(failure.clone()),
+        None => error,
     }
 }
 

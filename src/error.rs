@@ -1,5 +1,7 @@
 //! The one error type: opaque, cheap to clone, with a kind to match on.
 
+mod chain;
+
 use std::any::type_name;
 use std::borrow::Cow;
 use std::fmt;
@@ -14,18 +16,25 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// What went wrong, wherever it went wrong.
 ///
-/// It is cheap to clone, since one failure may be told to many receivers. Match on [`kind`](Self::kind);
-/// the text of `Display` is for people and may change. The cause, if there is one, is in
-/// [`source`](std::error::Error::source) and is not repeated in the text.
+/// It is cheap to clone, since one failure may be sent to many receivers. Match on [`kind`](Self::kind);
+/// the text is for people and may change. Both forms of it are one line:
+///
+/// - `{error}` says what failed and, of failures of I/O, DNS and TLS and of time-outs of `wait_*`, why: the
+///   immediate cause, as in "connecting to 10.0.0.7:6001 failed: connection refused".
+/// - `{error:#}` adds all causes, each once: at most 8, of at most 300 characters each. Use it in logs.
+///
+/// The causes themselves are in [`source`](std::error::Error::source). A printer that walks them and
+/// shows each with `{}`, as `anyhow`'s does, repeats what `{error}` says of the immediate one.
 ///
 /// # Example
 ///
 /// ```
 /// use pusher_channels::{Error, ErrorKind};
 ///
-/// let error = Error::new(ErrorKind::Auth, "the token has expired");
-/// assert_eq!(error.kind(), ErrorKind::Auth);
-/// assert_eq!(error.to_string(), "the token has expired");
+/// let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+/// let error = Error::new(ErrorKind::Io, refused);
+/// assert_eq!(error.kind(), ErrorKind::Io);
+/// assert_eq!(error.to_string(), "input or output failed: connection refused");
 /// ```
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
@@ -41,6 +50,11 @@ struct Inner {
     retry_after: Option<Duration>,
     /// It will not pass, although others of its kind may.
     lasting: bool,
+    timeout: Option<Timeout>,
+    /// What there is to do; empty if nothing.
+    hint: &'static str,
+    /// The message says what the source says, in better words.
+    explained: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -91,6 +105,30 @@ pub enum ErrorKind {
     Tls,
 }
 
+/// The deadlines that an [`Error`] of kind [`ErrorKind::Timeout`] can be about.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Timeout {
+    /// A dial, up to `pusher:connection_established`:
+    /// [`connect_timeout`](crate::ClientBuilder::connect_timeout), 15 s by default, or the operating system's own.
+    Connect,
+    /// The server's confirmation of a subscription:
+    /// [`subscribe_timeout`](crate::ClientBuilder::subscribe_timeout), 30 s by default.
+    Subscribe,
+    /// The server's confirmation of a sign-in:
+    /// [`signin_timeout`](crate::ClientBuilder::signin_timeout), 30 s by default.
+    SignIn,
+    /// The server's answer to a ping of the keep-alive:
+    /// [`pong_timeout`](crate::ClientBuilder::pong_timeout), 30 s by default. The connection counts as lost.
+    Pong,
+    /// The answer of an authorizer, a user authenticator or an HTTP endpoint, by its own time-out or by the
+    /// one of the subscription or sign-in that it is for.
+    Auth,
+    /// The argument of `wait_*`, [`Client::ping`](crate::Client::ping) or
+    /// [`Client::close`](crate::Client::close).
+    Wait,
+}
+
 impl Error {
     /// An error of `kind`, told by a message or caused by another error.
     ///
@@ -130,8 +168,15 @@ impl Error {
             http_status: None,
             retry_after: None,
             lasting: false,
+            timeout: None,
+            hint: "",
+            explained: false,
             source: None,
         }))
+    }
+
+    pub(crate) fn timed_out(which: Timeout, message: impl Into<String>) -> Self {
+        Self::message(ErrorKind::Timeout, message).with_timeout(which)
     }
 
     fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
@@ -168,14 +213,59 @@ impl Error {
         self.edit(|inner| inner.lasting = true)
     }
 
+    /// Of no effect on other kinds than [`ErrorKind::Timeout`].
+    pub(crate) fn with_timeout(self, which: Timeout) -> Self {
+        self.edit(|inner| inner.timeout = Some(which).filter(|_| inner.kind == ErrorKind::Timeout))
+    }
+
+    /// Adds what there is to do. It is shown behind the causes.
+    pub(crate) fn with_hint(self, hint: &'static str) -> Self {
+        self.edit(|inner| inner.hint = hint)
+    }
+
+    /// The message says what the source says, in better words: only `{:#}` shows the source.
+    pub(crate) fn explained(self) -> Self {
+        self.edit(|inner| inner.explained = true)
+    }
+
+    /// The message alone.
+    pub(crate) fn text(&self) -> &str {
+        match &*self.0.message {
+            "" => self.0.kind.words(),
+            message => message,
+        }
+    }
+
     /// Its class.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Whether a deadline passed.
+    /// Returns `true` if a deadline passed. [`timeout`](Self::timeout) returns which one.
     pub fn is_timeout(&self) -> bool {
         self.0.kind == ErrorKind::Timeout
+    }
+
+    /// Returns which deadline passed.
+    ///
+    /// `None` for errors of other kinds, and for time-outs that are not the client's own: those of the
+    /// operating system on an open connection, and those of your authorizers and connectors.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use pusher_channels::{Client, Options, Timeout};
+    ///
+    /// # fn main() -> Result<(), pusher_channels::Error> {
+    /// let client = Client::new(Options::cluster("eu", "app-key"))?; // not connected
+    /// let error = client.wait_connected(Duration::from_millis(1)).unwrap_err();
+    /// assert_eq!(error.timeout(), Some(Timeout::Wait));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn timeout(&self) -> Option<Timeout> {
+        self.0.timeout
     }
 
     /// Whether the same thing may succeed later without a change: the network, a deadline, HTTP
@@ -245,15 +335,20 @@ pub(crate) fn read_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Erro
         if error.classify() != Category::Data {
             return error.into();
         }
-        let told = error.to_string();
-        let expected = told.rsplit_once(", expected ").map(|(_, expected)| expected);
-        let cause = match expected {
-            _ if told.starts_with("missing field") => told,
-            Some(expected) => format!("expected {expected}"),
-            None => format!("line {} column {}", error.line(), error.column()),
-        };
-        Error::message(ErrorKind::Json, "").caused_by(cause)
+        Error::message(ErrorKind::Json, "").caused_by(json_words(&error))
     })
+}
+
+/// The text of such an error without the value that it quotes.
+fn json_words(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if error.classify() != Category::Data || text.starts_with("missing field") {
+        return text;
+    }
+    match text.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("expected {expected}"),
+        None => format!("line {} column {}", error.line(), error.column()),
+    }
 }
 
 impl ErrorKind {
@@ -291,16 +386,7 @@ impl fmt::Display for ErrorKind {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.message.is_empty() {
-            f.write_str(self.0.kind.words())?;
-        } else {
-            f.write_str(&self.0.message)?;
-        }
-        match &self.0.channel {
-            // A server may tell of channels that nobody has asked for, under names of any length.
-            Some(channel) => write!(f, " (channel {channel:.200})"),
-            None => Ok(()),
-        }
+        chain::write(self, f)
     }
 }
 
@@ -308,7 +394,14 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
         let mut out = f.debug_struct("Error");
-        out.field("kind", &inner.kind).field("message", &self.to_string());
+        let head = chain::Head(self).to_string();
+        out.field("kind", &inner.kind).field("message", &head);
+        if !inner.hint.is_empty() {
+            out.field("hint", &inner.hint);
+        }
+        if let Some(timeout) = inner.timeout {
+            out.field("timeout", &timeout);
+        }
         if let Some(code) = inner.close_code {
             out.field("close_code", &code);
         }
@@ -351,56 +444,4 @@ impl From<serde_json::Error> for Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::error::Error as _;
-
-    #[test]
-    fn text_is_the_message_and_an_error_is_the_source() {
-        let borrowed = String::from("said");
-        for error in [
-            Error::new(ErrorKind::Auth, "said"),
-            Error::new(ErrorKind::Auth, borrowed.as_str()),
-            Error::new(ErrorKind::Auth, borrowed.clone()),
-            Error::new(ErrorKind::Auth, Cow::Borrowed("said")),
-        ] {
-            assert_eq!(error.to_string(), "said");
-            assert!(error.source().is_none());
-        }
-        let error = Error::new(ErrorKind::Auth, io::Error::other("cause"));
-        assert_eq!(error.to_string(), "authorization failed");
-        assert!(error.source().unwrap().is::<io::Error>());
-    }
-
-    #[test]
-    fn a_long_name_is_cut_in_the_text_only() {
-        let long = "é".repeat(1000);
-        let error = Error::message(ErrorKind::Server, "refused").on_channel(&long);
-        assert_eq!(error.to_string(), format!("refused (channel {})", "é".repeat(200)));
-        assert_eq!(error.channel(), Some(&*long));
-    }
-
-    #[test]
-    fn an_io_timeout_is_a_timeout() {
-        let error = Error::from(io::Error::from(io::ErrorKind::TimedOut));
-        assert!(error.is_timeout() && error.is_retryable());
-    }
-
-    #[test]
-    fn retryable_follows_the_close_code_and_the_status_first() {
-        let server = || Error::message(ErrorKind::Server, "");
-        assert!(!server().with_close_code(Some(4001)).is_retryable());
-        assert!(server().with_close_code(Some(4100)).is_retryable());
-        assert!(server().with_close_code(Some(4200)).is_retryable());
-        assert!(!server().with_close_code(Some(4301)).is_retryable());
-        assert!(server().with_http_status(503).is_retryable());
-        assert!(!server().with_http_status(403).is_retryable());
-    }
-
-    #[test]
-    fn it_stays_small_and_shareable() {
-        assert_eq!(size_of::<Error>(), size_of::<usize>());
-        fn shareable<T: Clone + Send + Sync + 'static>() {}
-        shareable::<Error>();
-    }
-}
+mod tests;

@@ -133,6 +133,7 @@ mod stats;
 pub mod testing;
 mod tls;
 mod transport;
+mod units;
 mod user;
 
 pub use crossbeam_channel;
@@ -146,7 +147,7 @@ pub use channel::PrivateEncryptedChannel;
 pub use channel::{Channel, PresenceChannel, PrivateChannel, PublicChannel};
 pub use client::Client;
 pub use connection::{Connection, Connector, Interrupt, Message};
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, Timeout};
 pub use event::Event;
 pub use members::{Member, Members};
 pub use options::{Metadata, Options};

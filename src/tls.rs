@@ -261,8 +261,8 @@ impl Asked {
         else {
             return error;
         };
-        let message = format!("{error}: {}", fault.words(name, self));
-        error.with_message(message)
+        let message = format!("{}: {}", error.text(), fault.words(name, self));
+        error.with_message(message).explained()
     }
 
     #[cfg(not(any(feature = "native-tls", feature = "rustls")))]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Shared;
 use crate::reconnect::Attempt;
-use crate::{Error, ErrorKind, Reconnect};
+use crate::{Error, ErrorKind, Reconnect, Timeout};
 
 /// The threads that were started and may still run.
 #[derive(Default)]
@@ -129,7 +129,7 @@ impl Shared {
             |core| {
                 let left = core.threads.running.len();
                 let message = format!("{left} threads of the client still run; they end by themselves");
-                Error::message(ErrorKind::Timeout, message)
+                Error::timed_out(Timeout::Wait, message)
             },
         )?;
         // All have left their work, so this takes no time.

@@ -14,7 +14,7 @@ use super::frame::{self, Refusal};
 use super::name::ChannelKind;
 use super::user::Whose;
 use super::{ChannelNotice, Machine, Notice, Now, Output, presence};
-use crate::{Auth, Error, ErrorKind};
+use crate::{Auth, Error, ErrorKind, Timeout, units};
 
 /// How long after a failed authorization the next one is tried.
 const RETRY: Policy = Policy::Backoff {
@@ -220,19 +220,20 @@ impl Machine {
     /// Something of a channel is due.
     pub(super) fn handle_channel_deadline(&mut self, name: &str, now: Now) {
         let limit = self.config.subscribe_timeout;
-        let late = |what: &str| {
-            let message = format!("{what} (subscribe_timeout is {limit:?})");
-            Error::message(ErrorKind::Timeout, message)
+        let late = |which, what: &str| {
+            let message = format!("{what} (subscribe_timeout is {})", units::words(limit));
+            Error::timed_out(which, message)
         };
         let Some(channel) = self.channels.get(name) else {
             return;
         };
         match &channel.status {
             Status::Sent(at) if *at <= now.mono => {
-                self.fail_channel(name, late("the server did not answer the subscription"));
+                let error = late(Timeout::Subscribe, "the server did not answer the subscription");
+                self.fail_channel(name, error);
             }
             Status::Authorizing(Question { deadline, .. }) if *deadline <= now.mono => {
-                self.fail_channel(name, late("the authorizer did not answer"));
+                self.fail_channel(name, late(Timeout::Auth, "the authorizer did not answer"));
             }
             Status::AwaitingUser { until, .. } if *until <= now.mono => {
                 let message =
@@ -294,7 +295,7 @@ fn left_to_nobody(why: &Error) -> Error {
 
 #[cfg(feature = "encrypted")]
 mod encrypted {
-    use super::{Auth, ChannelNotice, Error, ErrorKind, Machine, Notice, Now};
+    use super::{Auth, ChannelNotice, Error, ErrorKind, Machine, Notice, Now, Timeout};
     use crate::Event;
     use crate::protocol::crypto::Key;
     use crate::protocol::sealed::Verdict;
@@ -335,7 +336,7 @@ mod encrypted {
             };
             let late = channel.refresh.take_if(|question| question.deadline <= now.mono);
             if late.is_some() {
-                let error = Error::message(ErrorKind::Timeout, "the authorizer did not answer");
+                let error = Error::timed_out(Timeout::Auth, "the authorizer did not answer");
                 channel.sealed.refresh_failed(&error, now.mono);
             }
             channel.sealed.handle_timeout(now.mono);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Now;
-use crate::{Error, ErrorKind};
+use crate::{Error, Timeout, units};
 
 /// A connection that lasted this long was a good one: the attempts are counted anew after it.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
@@ -142,9 +142,9 @@ impl Live {
     }
 
     pub(super) fn pong_missing(&self) -> Error {
-        let silence = self.pong_timeout;
-        let message = format!("the server did not answer a ping (pong_timeout is {silence:?})");
-        Error::message(ErrorKind::Timeout, message)
+        let limit = units::words(self.pong_timeout);
+        let message = format!("the server did not answer a ping (pong_timeout is {limit})");
+        Error::timed_out(Timeout::Pong, message)
     }
 
     pub(super) fn remember_error(&mut self, error: Error, now: Now) {

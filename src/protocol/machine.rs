@@ -12,7 +12,7 @@ use super::connection::{Due, Live, Phase};
 use super::frame::{self, Established};
 use super::user::SignIn;
 use super::{ChannelNotice, Notice, Now, Output};
-use crate::{ChannelStatus, Error, ErrorKind, Gap, Members, State, StateChange};
+use crate::{ChannelStatus, Error, ErrorKind, Gap, Members, State, StateChange, Timeout, units};
 
 /// A jump of the wall clock by more than this against the monotonic one: the machine was suspended.
 const SUSPEND_JUMP: Duration = Duration::from_secs(5);
@@ -64,6 +64,7 @@ pub(crate) struct Machine {
     answered: Option<(u64, Duration)>,
     /// Why the state is `Failed`.
     failure: Option<Error>,
+    last_failure: Option<Error>,
     /// How often the user has ended the connection.
     disconnects: u64,
     closed: bool,
@@ -93,6 +94,7 @@ impl Machine {
             pings: 0,
             answered: None,
             failure: None,
+            last_failure: None,
             disconnects: 0,
             closed: false,
             last_seen: None,
@@ -138,6 +140,12 @@ impl Machine {
         self.failure.as_ref()
     }
 
+    /// Why the last connection of this outage was lost, or its last dial failed. `None` while connected,
+    /// and from `connect`, `disconnect` and `switch` to the next failure.
+    pub(crate) fn last_failure(&self) -> Option<&Error> {
+        self.last_failure.as_ref()
+    }
+
     pub(crate) fn disconnects(&self) -> u64 {
         self.disconnects
     }
@@ -179,6 +187,7 @@ impl Machine {
         self.observe(now);
         if matches!(self.phase, Phase::Idle) && !self.closed {
             self.attempts = 0;
+            self.last_failure = None;
             self.dial(now);
             self.set_state(State::Connecting, None, None);
         }
@@ -191,6 +200,7 @@ impl Machine {
         self.hang_up(now);
         self.phase = Phase::Idle;
         self.failure = None;
+        self.last_failure = None;
         if self.state != State::Disconnected {
             self.set_state(State::Disconnected, None, None);
         }
@@ -213,6 +223,8 @@ impl Machine {
     /// The server is another one from now on.
     pub(crate) fn switch(&mut self, now: Now) {
         self.observe(now);
+        // It was about the server before.
+        self.last_failure = None;
         if !matches!(self.phase, Phase::Idle) {
             self.reconnect(now);
         }
@@ -319,10 +331,9 @@ impl Machine {
         match &self.phase {
             Phase::Opening { opened, deadline } if *deadline <= now.mono => {
                 let step = if *opened { "pusher:connection_established" } else { "the connection" };
-                let limit = self.config.connect_timeout;
-                let message =
-                    format!("timed out waiting for {step} (connect_timeout is {limit:?})");
-                self.abandon(Error::message(ErrorKind::Timeout, message), now);
+                let limit = units::words(self.config.connect_timeout);
+                let message = format!("timed out waiting for {step} (connect_timeout is {limit})");
+                self.abandon(Error::timed_out(Timeout::Connect, message), now);
             }
             Phase::Live(live) => match live.due(now) {
                 Due::Nothing => {}
@@ -409,6 +420,7 @@ impl Machine {
         let socket_id = established.socket_id;
         let live = Live::new(socket_id.clone(), activity, self.config.pong_timeout, now);
         self.phase = Phase::Live(live);
+        self.last_failure = None;
         self.connections += 1;
         self.set_state(State::Connected, None, None);
         self.notify(Notice::Connected(socket_id));
@@ -494,6 +506,7 @@ impl Machine {
                 (error, false)
             }
         };
+        self.last_failure = Some(error.clone());
         self.lose_user(&error);
         self.forget_connection(now);
         if was_stable {

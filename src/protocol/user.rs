@@ -15,7 +15,7 @@ use super::channels::Question;
 use super::connection::Phase;
 use super::frame::{self, Refusal};
 use super::{Machine, Notice, Now, Output, UserNotice};
-use crate::{Error, ErrorKind, Event, UserAuth, UserData, WatchlistEvent};
+use crate::{Error, ErrorKind, Event, Timeout, UserAuth, UserData, WatchlistEvent, units};
 
 /// The channels on which servers send to one user.
 pub(crate) const CHANNEL_PREFIX: &str = "#server-to-user-";
@@ -31,6 +31,8 @@ pub(super) struct SignIn {
     status: Status,
     /// To whom the present connection was said to belong, confirmed or not.
     presented: Option<UserData>,
+    /// Why the last attempt on the present connection failed, whether or not it is retried.
+    last_failure: Option<Error>,
 }
 
 /// What the present connection has made of it.
@@ -75,7 +77,7 @@ impl SignIn {
 
     /// Nothing of the present connection counts any more.
     pub(super) fn connection_lost(&mut self) {
-        (self.status, self.presented) = (Status::Idle, None);
+        (self.status, self.presented, self.last_failure) = (Status::Idle, None, None);
     }
 }
 
@@ -106,6 +108,10 @@ impl Machine {
             Status::Failed(error) => Some(error),
             _ => None,
         }
+    }
+
+    pub(crate) fn last_signin_failure(&self) -> Option<&Error> {
+        self.user.last_failure.as_ref()
     }
 
     pub(super) fn whose_connection(&self) -> Whose {
@@ -239,6 +245,7 @@ impl Machine {
         let user = UserData::of_success(event.data()).unwrap_or_else(|| presented.clone());
         let channel = format!("{CHANNEL_PREFIX}{}", user.id());
         self.user.status = Status::SignedIn;
+        self.user.last_failure = None;
         self.user.presented = Some(user.clone());
         self.mark_changed();
         self.notify(Notice::User(UserNotice::SignedIn(user)));
@@ -311,20 +318,23 @@ impl Machine {
             return;
         }
         let limit = self.config.signin_timeout;
-        let late = |what: &str| {
-            let message = format!("{what} (signin_timeout is {limit:?})");
-            Error::message(ErrorKind::Timeout, message)
+        let late = |which, what: &str| {
+            let message = format!("{what} (signin_timeout is {})", units::words(limit));
+            Error::timed_out(which, message)
         };
         match &mut self.user.status {
             Status::Idle | Status::SignedIn | Status::Failed(_) => {}
-            Status::Asking(_) => self.fail_signin(late("the authenticator did not answer")),
+            Status::Asking(_) => {
+                self.fail_signin(late(Timeout::Auth, "the authenticator did not answer"));
+            }
             Status::Postponed { attempt, .. } => {
                 let attempt = *attempt;
                 self.authenticate(attempt, now);
             }
             Status::Sent { suspect, .. } => {
                 let unanswered = || {
-                    late("the server did not answer the sign-in; it may not be enabled for the app")
+                    late(Timeout::SignIn, "the server did not answer the sign-in")
+                        .with_hint("it may not be enabled for the app")
                 };
                 let error = suspect.take().unwrap_or_else(unanswered);
                 self.fail_signin(error);
@@ -342,6 +352,7 @@ impl Machine {
     }
 
     fn tell_signin_failure(&mut self, error: Error) {
+        self.user.last_failure = Some(error.clone());
         self.log(Level::Warn, || format!("sign-in failed: {error}"));
         self.notify(Notice::User(UserNotice::Failed(error.clone())));
         self.notify(Notice::Error(error));

@@ -8,7 +8,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::memory::{Chunk, Memory, is_interrupted, would_block};
-use crate::{Error, ErrorKind, Interrupt, clock};
+use crate::{Error, ErrorKind, Interrupt, Timeout, clock};
 
 const WAKER: Token = Token(usize::MAX);
 
@@ -106,7 +106,7 @@ impl Dial {
             return Err(Error::message(ErrorKind::Closed, message));
         }
         if clock::now() >= self.deadline {
-            return Err(Error::message(ErrorKind::Timeout, format!("{} timed out", self.step)));
+            return Err(Error::timed_out(Timeout::Connect, format!("{} timed out", self.step)));
         }
         Ok(())
     }
@@ -121,7 +121,9 @@ impl Dial {
             io::ErrorKind::TimedOut => ErrorKind::Timeout,
             _ => ErrorKind::Io,
         };
-        Error::message(kind, format!("{} failed{detail}", self.step)).caused_by(error)
+        Error::message(kind, format!("{} failed{detail}", self.step))
+            .with_timeout(Timeout::Connect)
+            .caused_by(error)
     }
 }
 
@@ -169,7 +171,8 @@ impl Line {
     pub(super) fn refused(&self, kind: ErrorKind) -> Error {
         if self.eof {
             let message = format!("{} failed: the peer closed the connection", self.dial.step);
-            return Error::message(ErrorKind::Io, message);
+            // The library below only says that its handshake is not complete.
+            return Error::message(ErrorKind::Io, message).explained();
         }
         self.dial.failed(kind)
     }

@@ -18,7 +18,7 @@ use super::request::host_of;
 use super::secure;
 use crate::proxy::ProxyServer;
 use crate::tls::Asked;
-use crate::{Error, ErrorKind, Proxy, Tls, clock};
+use crate::{Error, ErrorKind, Proxy, Timeout, Tls, clock};
 
 /// What is read of a refusal, in bytes.
 const REFUSAL: u64 = 16 * 1024;
@@ -125,7 +125,7 @@ impl Agents {
             if pair.interrupted.load(Ordering::SeqCst) {
                 // Whatever the TLS library made of it; it may be asked again at once.
                 let message = format!("{place}: interrupted");
-                return Error::message(ErrorKind::Io, message).caused_by(error);
+                return Error::message(ErrorKind::Io, message).caused_by(error).explained();
             }
             match &pair.proxy {
                 Some(server) => proxied::failed(server, place, error),
@@ -323,7 +323,9 @@ fn limit<B: AsSendBody>(agent: &Agent, request: Request<B>, left: Option<Duratio
 }
 
 fn failed(place: &str, error: ureq::Error) -> Error {
-    let told = |kind: ErrorKind| Error::message(kind, format!("{place}: {kind}"));
+    let told = |kind: ErrorKind| {
+        Error::message(kind, format!("{place}: {kind}")).with_timeout(Timeout::Auth)
+    };
     match error {
         ureq::Error::Io(error) => failed_io(told, error),
         ureq::Error::Timeout(_) => told(ErrorKind::Timeout).caused_by(error),

@@ -43,7 +43,7 @@ pub(super) fn failed(server: &ProxyServer, place: &str, error: Error) -> Error {
     }
     match error.kind() {
         ErrorKind::Dns | ErrorKind::Io | ErrorKind::Timeout => {
-            let message = format!("{error} (through the proxy {proxy})");
+            let message = format!("{} (through the proxy {proxy})", error.text());
             error.with_message(message)
         }
         _ => error,

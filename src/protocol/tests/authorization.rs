@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::desk::{Desk, granted, io, status};
 use super::sim::{MS, SIGNIN, SUBSCRIBE, secs};
-use crate::{Auth, ChannelStatus, Error, ErrorKind};
+use crate::{Auth, ChannelStatus, Error, ErrorKind, Timeout};
 
 const ROOM: &str = "private-room";
 
@@ -209,7 +209,9 @@ fn an_authorizer_that_never_answers_fails_the_subscription_for_good() {
     assert!(desk.begin(&late));
     desk.advance(LONG);
     assert_eq!(desk.status(ROOM), ChannelStatus::Failed);
-    assert!(desk.machine.channel_failure(ROOM).unwrap().to_string().contains("20s"));
+    let failure = desk.machine.channel_failure(ROOM).unwrap();
+    assert!(failure.to_string().contains("subscribe_timeout is 20 s"), "{failure}");
+    assert_eq!(failure.timeout(), Some(Timeout::Auth));
     desk.take();
     assert!(!desk.begin(&late));
     desk.reply(&late, Ok(granted(&late)));

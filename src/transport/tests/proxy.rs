@@ -309,7 +309,7 @@ fn the_proxys_addresses_are_all_tried() {
     let error = dial(&through("http://other.test", Vec::new()), TARGET).map(|_| ()).unwrap_err();
     assert_eq!(
         (error.kind(), error.to_string().as_str()),
-        (ErrorKind::Dns, "resolving other.test failed")
+        (ErrorKind::Dns, "resolving other.test failed: other.test was looked up")
     );
 }
 

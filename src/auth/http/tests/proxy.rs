@@ -133,7 +133,8 @@ fn a_proxy_that_cannot_be_reached_or_is_silent_is_named() {
     drop(listener);
     let error = refused(&with(&format!("http://user:canary@{address}")));
     assert_eq!(error.kind(), ErrorKind::Io);
-    assert!(error.to_string().ends_with(&format!("(through the proxy {address})")), "{error}");
+    let end = format!("failed (through the proxy {address}): connection refused");
+    assert!(error.to_string().ends_with(&end), "{error}");
     assert!(error.source().is_some());
 
     for scheme in ["http", "socks5"] {

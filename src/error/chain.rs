@@ -1,0 +1,145 @@
+//! The text of an error and of its causes: one line, bounded, each part once.
+
+use std::error::Error as StdError;
+use std::fmt::{self, Display, Write};
+use std::io;
+
+use super::{Error, ErrorKind, json_words};
+
+/// So many causes are shown, of so many characters each.
+const MAX_CAUSES: usize = 8;
+const MAX_CAUSE: usize = 300;
+
+/// Writes the error: with `{}` and the causes that say what failed, with `{:#}` and all of them.
+pub(super) fn write(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut line = one_line(&Head(error), usize::MAX);
+    let mut hints = vec![error.0.hint];
+    let mut shows_next = f.alternate() || shows_cause(error);
+    let mut next = error.source();
+    for _ in 0..MAX_CAUSES {
+        let Some(cause) = next.filter(|_| shows_next) else {
+            break;
+        };
+        let own = cause.downcast_ref::<Error>();
+        let text = match own {
+            Some(own) => one_line(&Head(own), MAX_CAUSE),
+            None => foreign(cause),
+        };
+        // Many libraries repeat their cause in their own text.
+        if !text.is_empty() && !mentions(&line, &text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        hints.extend(own.map(|own| own.0.hint).filter(|hint| !hints.contains(hint)));
+        shows_next = f.alternate() || own.is_some_and(shows_cause);
+        next = cause.source();
+    }
+    f.write_str(&line)?;
+    hints.iter().filter(|hint| !hint.is_empty()).try_for_each(|hint| write!(f, "; {hint}"))
+}
+
+/// Whether the text says too little without the cause. Of the other kinds the message says it all, or
+/// the cause may quote what is nobody's business.
+fn shows_cause(error: &Error) -> bool {
+    let is_known =
+        |cause: &(dyn StdError + 'static)| cause.is::<Error>() || cause.is::<io::Error>();
+    match error.kind() {
+        ErrorKind::Io | ErrorKind::Dns | ErrorKind::Tls => !error.0.explained,
+        // Libraries say no more than that it was a time-out.
+        ErrorKind::Timeout => error.source().is_some_and(is_known),
+        _ => false,
+    }
+}
+
+/// What the error says of itself, without hint and causes.
+pub(super) struct Head<'a>(pub(super) &'a Error);
+
+impl Display for Head<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.text())?;
+        match self.0.channel() {
+            // A server may report channels that nobody has subscribed to, under names of any length.
+            Some(channel) => write!(f, " (channel {channel:.200})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The text of another library's error, as it reads within a sentence: the number of the system's error
+/// is left to `source()`.
+fn foreign(cause: &(dyn StdError + 'static)) -> String {
+    let mut text = match cause.downcast_ref::<serde_json::Error>() {
+        Some(error) => one_line(&json_words(error), MAX_CAUSE),
+        None => one_line(cause, MAX_CAUSE),
+    };
+    while let Some(start) = text.find(" (os error ") {
+        let length = text.get(start..).and_then(|rest| rest.find(')')).map(|end| end + 1);
+        let end = length.map_or(text.len(), |length| start + length);
+        text.replace_range(start..end, "");
+    }
+    let text = text.strip_suffix('.').unwrap_or(&text);
+    let word = text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    let mut letters = word.chars();
+    match letters.next() {
+        // Not what is written in capitals, such as TLS or OpenSSL.
+        Some(first) if word.len() > 1 && !letters.any(char::is_uppercase) => {
+            let rest = text.strip_prefix(first).unwrap_or_default();
+            first.to_lowercase().chain(rest.chars()).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// Whether the text stands in the line, and not as a part of a word or of a host's name.
+fn mentions(line: &str, text: &str) -> bool {
+    let goes_on = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+    let (line, text) = (line.to_lowercase(), text.to_lowercase());
+    line.match_indices(&text).any(|(at, _)| {
+        let before = line.get(..at).unwrap_or_default();
+        let after = line.get(at + text.len()..).unwrap_or_default();
+        !before.ends_with(goes_on) && !after.starts_with(goes_on)
+    })
+}
+
+/// The value's text on one line: no more than `limit` characters of it, and no control characters.
+fn one_line(value: &(impl Display + ?Sized), limit: usize) -> String {
+    let mut line = Line { text: String::new(), left: limit, gap: false };
+    // It fails when the line is full, and where the value's own `Display` does.
+    let _ = write!(line, "{value}");
+    line.text
+}
+
+struct Line {
+    text: String,
+    left: usize,
+    /// A control character came, and nothing else since.
+    gap: bool,
+}
+
+impl Line {
+    fn push(&mut self, c: char) -> fmt::Result {
+        if self.left == 0 {
+            self.text.push('…');
+            return Err(fmt::Error);
+        }
+        self.left -= 1;
+        self.text.push(c);
+        Ok(())
+    }
+}
+
+impl Write for Line {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        for c in part.chars() {
+            if c.is_control() || (self.gap && c == ' ') {
+                self.gap = true;
+                continue;
+            }
+            if std::mem::take(&mut self.gap) && !self.text.is_empty() && !self.text.ends_with(' ') {
+                self.push(' ')?;
+            }
+            self.push(c)?;
+        }
+        Ok(())
+    }
+}
