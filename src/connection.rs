@@ -104,7 +104,7 @@ pub trait Connection: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The connection broke, or was closed from this side.
+    /// The connection broke, ended without a close frame, or was closed from this side.
     fn recv(&self) -> Result<Message, Error>;
 
     /// Waits as [`recv`](Self::recv) does, and takes what else is already here.
@@ -141,7 +141,8 @@ pub trait Connection: Send + Sync {
 pub enum Message {
     /// A text message: one frame of the Pusher protocol.
     Text(String),
-    /// The peer closed the connection, with the code and the reason it gave.
+    /// The peer closed the connection, with the code and the reason it gave; `None` if its close frame had
+    /// no code. A connection that ends without a close frame is an `Err` of [`Connection::recv`].
     Close(Option<u16>, String),
 }
 

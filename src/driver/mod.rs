@@ -21,7 +21,7 @@ use log::Level;
 use crate::Interrupt;
 use crate::binding::{Binding, Queue};
 use crate::event::ChannelName;
-use crate::protocol::{Config, Machine, Now, Output};
+use crate::protocol::{Config, LogLine, Machine, Now, Output};
 use crate::{
     ChannelStatus, Connection, Connector, Error, ErrorKind, Options, Proxy, Reconnect, Tls, clock,
 };
@@ -106,7 +106,7 @@ enum Action {
     Send { generation: u64, connection: Arc<dyn Connection>, frame: String },
     Ask { question: u64, attempt: u32, error: Option<Error> },
     StartWorker,
-    Log(Level, String),
+    Log(Level, LogLine),
 }
 
 impl Shared {
@@ -260,9 +260,7 @@ impl Shared {
             }
             Action::Ask { question, attempt, error } => self.start_policy(question, attempt, error),
             Action::StartWorker => self.start_worker(),
-            Action::Log(level, text) => {
-                log::log!(target: "pusher_channels::protocol", level, "{text}")
-            }
+            Action::Log(level, line) => write_log(level, &line),
         }
     }
 
@@ -357,6 +355,13 @@ impl Shared {
     }
 }
 
+/// The logger is the user's, and so may be what its line shows of an error's causes.
+fn write_log(level: Level, line: &LogLine) {
+    let write = || log::log!(target: "pusher_channels::protocol", level, "{line}");
+    // There is no other place to report it; the panic hook has.
+    let _ = catch_unwind(AssertUnwindSafe(write));
+}
+
 /// The connection may be the user's. Its panic must not end a thread that others need.
 fn close(connection: &dyn Connection, code: u16) {
     if catch_unwind(AssertUnwindSafe(|| connection.close(code))).is_err() {
@@ -436,7 +441,7 @@ impl Core {
                         self.actions.push(Action::StartWorker);
                     }
                 }
-                Output::Log(level, text) => self.actions.push(Action::Log(level, text)),
+                Output::Log(level, line) => self.actions.push(Action::Log(level, line)),
             }
         }
     }

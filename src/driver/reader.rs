@@ -51,7 +51,7 @@ impl Shared {
         interrupt: &Interrupt,
         options: Box<Options>,
     ) -> Option<Error> {
-        let dialled = self.dial(deadline, interrupt, &options);
+        let dialled = self.dial(generation, deadline, interrupt, &options);
         drop(options);
         let connection = match dialled {
             Ok(connection) => connection,
@@ -93,7 +93,8 @@ impl Shared {
     }
 
     fn dial(
-        &self,
+        self: &Arc<Self>,
+        generation: u64,
         deadline: Duration,
         interrupt: &Interrupt,
         options: &Options,
@@ -102,6 +103,9 @@ impl Shared {
         let url = catch_unwind(AssertUnwindSafe(|| options.to_url())).unwrap_or_else(|_| {
             Err(Error::message(ErrorKind::Config, "the function given to Options::custom panicked"))
         })?;
+        if let Some(target) = target(&url) {
+            self.act(|machine, _| machine.handle_target(generation, target));
+        }
         let deadline = self.instant(deadline);
         let connector = &self.settings.connector;
         Ok(Arc::from(connector.connect_interruptibly(&url, deadline, interrupt)?))
@@ -140,6 +144,25 @@ impl Shared {
             }
         });
         closed
+    }
+}
+
+/// Host and port of a URL for the log, and nothing else of it: the path has the key, and a password may stand
+/// before the host. `None` if they cannot be told for certain.
+pub(super) fn target(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?;
+    let is_of_a_host = |c: char| c.is_alphanumeric() || ".-_:[]%".contains(c);
+    if host.is_empty() || host.len() > 300 || !host.chars().all(is_of_a_host) {
+        return None;
+    }
+    let port = host.rsplit_once(':').map(|(_, port)| port).unwrap_or_default();
+    let has_port = !port.is_empty() && port.chars().all(|c| c.is_ascii_digit());
+    match scheme {
+        "ws" if !has_port => Some(format!("{host}:80")),
+        "wss" if !has_port => Some(format!("{host}:443")),
+        _ => Some(host.to_owned()),
     }
 }
 

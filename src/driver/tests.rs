@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
+use super::reader::target;
 use super::{Initial, Settings, Shared};
 use crate::protocol::{Config, Policy};
 use crate::transport::WebSocketConnector;
@@ -68,4 +69,23 @@ fn drop_does_not_wait_for_a_lookup() {
     drop(client);
     assert_eq!(states.recv_timeout(AT_ONCE).unwrap().current, State::Disconnected);
     assert!(states.recv_timeout(AT_ONCE).unwrap_err().is_disconnected());
+}
+
+#[test]
+fn the_log_gets_host_and_port_of_a_url_and_no_more() {
+    for (url, expected) in [
+        ("wss://ws-eu.pusher.com/app/canary?x=canary", Some("ws-eu.pusher.com:443")),
+        ("ws://h", Some("h:80")),
+        ("ws://canary:canary@h:6001/app/canary", Some("h:6001")),
+        ("ws://[::1]/app/canary", Some("[::1]:80")),
+        ("ws://[::1]:6001?canary", Some("[::1]:6001")),
+        ("own://h#canary", Some("h")),
+        ("unix:///run/canary.sock", None),
+        ("ws://h canary/", None),
+        ("canary", None),
+        ("", None),
+    ] {
+        assert_eq!(target(url).as_deref(), expected, "{url}");
+    }
+    assert_eq!(target(&format!("ws://{}", "a".repeat(301))), None);
 }

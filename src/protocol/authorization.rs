@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use log::Level;
-
 use super::backoff::Policy;
 use super::channels::{Question, Status};
 use super::connection::Phase;
@@ -211,7 +209,7 @@ impl Machine {
 
     pub(super) fn tell_failure(&mut self, name: &str, error: Error) {
         if let Some(name) = self.channels.name(name) {
-            self.log(Level::Warn, || format!("subscription failed: {error}"));
+            self.log_subscription_failure(&name, &error);
             self.notify(Notice::Channel(name, ChannelNotice::Failed(error.clone())));
             self.notify(Notice::Error(error));
         }

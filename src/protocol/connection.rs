@@ -164,7 +164,11 @@ impl Live {
         }
     }
 
+    pub(super) fn lasted(&self, now: Now) -> Duration {
+        now.mono.saturating_sub(self.since)
+    }
+
     pub(super) fn was_stable(&self, now: Now) -> bool {
-        now.mono.saturating_sub(self.since) >= STABLE_AFTER
+        self.lasted(now) >= STABLE_AFTER
     }
 }

@@ -95,6 +95,11 @@ impl Refusal {
         }
     }
 
+    /// The refusal of a connection that is not established yet.
+    pub(super) fn of_connection(&self) -> Error {
+        self.error("the server refused the connection").with_hint(hint(self.code))
+    }
+
     pub(super) fn error(&self, what: &str) -> Error {
         let mut message = what.to_owned();
         if let Some(code) = self.code {
@@ -132,21 +137,50 @@ fn without_signed_data(message: &str) -> Cow<'_, str> {
     }
 }
 
-/// What is left of a close code and its reason for people to read.
+/// The error of a connection that the server closed.
 pub(super) fn close_error(code: Option<u16>, reason: &str) -> Error {
-    let message = match (code, reason.trim()) {
-        (None, _) => "the connection ended without a close frame".to_owned(),
-        (Some(code), "") => format!("the server closed the connection ({code})"),
-        (Some(code), reason) => {
-            let reason = without_signed_data(reason);
-            format!("the server closed the connection ({code}): {reason}")
-        }
+    let mut message = match code {
+        // What connections report where no code came, and where no close frame came (RFC 6455, 7.4.1).
+        None | Some(1005) => "the server closed the connection without a code".to_owned(),
+        Some(1006) => "the connection ended without a close frame".to_owned(),
+        Some(code) => format!("the server closed the connection ({code})"),
     };
-    let hint = match code {
-        Some(4001) => "; check the app key, the cluster and the host",
-        Some(4003) => "; the app is disabled",
-        Some(4004) => "; the app is over its connection quota",
+    let reason = reason.trim();
+    if !reason.is_empty() {
+        message.push_str(": ");
+        message.push_str(&without_signed_data(reason));
+    }
+    Error::message(ErrorKind::Server, message).with_close_code(code).with_hint(hint(code))
+}
+
+/// What to do when the server ends a connection, or refuses one, with this code.
+///
+/// See [the error codes](https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/#error-codes).
+fn hint(code: Option<u16>) -> &'static str {
+    match code {
+        Some(4000) => "the app takes TLS connections only: connect with `wss`",
+        Some(4001) => "check the app key, the cluster and the host",
+        Some(4003) => "the app is disabled",
+        Some(4004) => "the app is over its connection quota",
+        Some(4005) => "check the path of the URL",
+        Some(4006..=4008) => "check `protocol` in the query of the URL",
+        Some(4009) => "check the origins that the app allows, and the sign-in",
         _ => "",
+    }
+}
+
+/// What ended the connection before `pusher:connection_established`. Some servers answer a wrong key just
+/// so, without a word.
+pub(super) fn unestablished(error: Error) -> Error {
+    let kind = match (error.close_code(), error.kind()) {
+        // A connection of the user's may say no more than that it is closed. It is dialed again.
+        (None | Some(1005 | 1006), ErrorKind::Closed | ErrorKind::Server) => ErrorKind::Server,
+        (None | Some(1005 | 1006), ErrorKind::Io) => ErrorKind::Io,
+        _ => return error,
     };
-    Error::message(ErrorKind::Server, message + hint).with_close_code(code)
+    let message = "the connection closed before `pusher:connection_established`";
+    Error::message(kind, message)
+        .with_close_code(error.close_code())
+        .with_hint("check the app key")
+        .caused_by(error)
 }

@@ -7,7 +7,7 @@ use super::connection::Phase;
 use super::frame::{self, Established, Refusal};
 use super::name::ChannelKind;
 use super::presence;
-use super::{ChannelNotice, Machine, Notice, Now, USER_CHANNEL_PREFIX};
+use super::{ChannelNotice, LogLine, Machine, Notice, Now, USER_CHANNEL_PREFIX};
 use crate::{Error, Event};
 
 impl Machine {
@@ -40,7 +40,7 @@ impl Machine {
         if let Phase::Live(live) = &mut self.phase {
             live.received(now);
         }
-        self.log(Level::Debug, || format!("ignored a frame: {error}"));
+        self.log_line(Level::Debug, || LogLine::from("ignored a frame".to_owned()).because(&error));
         self.notify(Notice::Error(error));
     }
 
@@ -55,7 +55,7 @@ impl Machine {
                 }
             },
             "pusher:error" => {
-                let error = Refusal::parse(event).error("the server refused the connection");
+                let error = Refusal::parse(event).of_connection();
                 self.notify(Notice::Error(error.clone()));
                 self.abandon(error, now);
             }
@@ -96,7 +96,6 @@ impl Machine {
     fn handle_error(&mut self, event: Event, now: Now) {
         let refusal = Refusal::parse(&event);
         let error = refusal.error("the server reported an error");
-        self.log(Level::Warn, || error.to_string());
         match self.channel_meant(&refusal) {
             Some(name) => self.fail_channel(&name, error),
             None if self.refuses_signin(&refusal, &error, now) => {}
@@ -104,6 +103,7 @@ impl Machine {
                 // From 4300 on the frame is about one request and never announces a close.
                 let may_end_it = matches!(refusal.code, Some(4000..=4299));
                 let channel = &refusal.channel;
+                self.log_report(&error);
                 if let (Phase::Live(live), None, true) = (&mut self.phase, channel, may_end_it) {
                     live.remember_error(error.clone(), now);
                 }

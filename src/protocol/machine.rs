@@ -1,5 +1,7 @@
 //! The state machine of one client.
 
+mod ending;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -10,9 +12,10 @@ use super::channels::Channels;
 use super::client_events::Bucket;
 use super::connection::{Due, Live, Phase};
 use super::frame::{self, Established};
+use super::journal::Journal;
 use super::user::SignIn;
 use super::{ChannelNotice, Notice, Now, Output};
-use crate::{ChannelStatus, Error, ErrorKind, Gap, Members, State, StateChange, Timeout, units};
+use crate::{ChannelStatus, Error, ErrorKind, Gap, Members, State, Timeout, units};
 
 /// A jump of the wall clock by more than this against the monotonic one: the machine was suspended.
 const SUSPEND_JUMP: Duration = Duration::from_secs(5);
@@ -68,7 +71,8 @@ pub(crate) struct Machine {
     /// How often the user has ended the connection.
     disconnects: u64,
     closed: bool,
-    last_seen: Option<Now>,
+    pub(super) last_seen: Option<Now>,
+    pub(super) journal: Journal,
     changed: bool,
     pub(super) random: fastrand::Rng,
     outputs: VecDeque<Output>,
@@ -98,6 +102,7 @@ impl Machine {
             disconnects: 0,
             closed: false,
             last_seen: None,
+            journal: Journal::default(),
             changed: false,
             config,
             outputs: VecDeque::new(),
@@ -188,6 +193,7 @@ impl Machine {
         if matches!(self.phase, Phase::Idle) && !self.closed {
             self.attempts = 0;
             self.last_failure = None;
+            self.journal.end_outage();
             self.dial(now);
             self.set_state(State::Connecting, None, None);
         }
@@ -201,6 +207,7 @@ impl Machine {
         self.phase = Phase::Idle;
         self.failure = None;
         self.last_failure = None;
+        self.journal.end_outage();
         if self.state != State::Disconnected {
             self.set_state(State::Disconnected, None, None);
         }
@@ -296,25 +303,6 @@ impl Machine {
         }
     }
 
-    /// The dial has failed, or the connection broke.
-    pub(crate) fn handle_lost(&mut self, generation: u64, error: Error, now: Now) {
-        self.observe(now);
-        if self.is_current(generation) {
-            self.lose(error, now);
-        }
-    }
-
-    /// The server has closed the connection.
-    pub(crate) fn handle_closed(
-        &mut self,
-        generation: u64,
-        code: Option<u16>,
-        reason: &str,
-        now: Now,
-    ) {
-        self.handle_lost(generation, frame::close_error(code, reason), now);
-    }
-
     /// The user's reconnect policy has answered.
     pub(crate) fn handle_decision(&mut self, question: u64, wait: Option<Duration>, now: Now) {
         self.observe(now);
@@ -408,6 +396,7 @@ impl Machine {
 
     fn dial(&mut self, now: Now) {
         self.generation += 1;
+        self.journal.dialing();
         let deadline = now.mono.saturating_add(self.config.connect_timeout);
         let given_up = deadline.saturating_add(DIAL_GRACE);
         self.phase = Phase::Opening { opened: false, deadline: given_up };
@@ -423,6 +412,7 @@ impl Machine {
         self.last_failure = None;
         self.connections += 1;
         self.set_state(State::Connected, None, None);
+        self.log_connected(now);
         self.notify(Notice::Connected(socket_id));
         self.triggered = false;
         // Before the channels: some of them may be left to the user.
@@ -453,8 +443,9 @@ impl Machine {
             return false;
         };
         self.changed = true;
-        if let Some(lost_at) = confirmed.lost_at {
-            let gap = Gap::new(now.since(lost_at));
+        let gap = confirmed.lost_at.map(|lost_at| Gap::new(now.since(lost_at)));
+        self.log_subscribed(name, gap);
+        if let Some(gap) = gap {
             self.notify(Notice::Channel(name.into(), ChannelNotice::Resumed(gap)));
         }
         true
@@ -500,10 +491,12 @@ impl Machine {
 
     /// The dial has failed or the connection is gone: what next?
     fn lose(&mut self, error: Error, now: Now) {
-        let (error, was_stable) = match &mut self.phase {
-            Phase::Live(live) => (live.explain(error, now), live.was_stable(now)),
+        let (error, was_stable, lasted) = match &mut self.phase {
+            Phase::Live(live) => {
+                (live.explain(error, now), live.was_stable(now), Some(live.lasted(now)))
+            }
             Phase::Idle | Phase::Opening { .. } | Phase::Waiting { .. } | Phase::Asking { .. } => {
-                (error, false)
+                (error, false, None)
             }
         };
         self.last_failure = Some(error.clone());
@@ -513,6 +506,7 @@ impl Machine {
             self.attempts = 0;
         }
         self.attempts = self.attempts.saturating_add(1);
+        self.log_lost(&error, lasted, now);
         if let Policy::Ask = self.config.policy {
             self.questions += 1;
             let (question, attempt) = (self.questions, self.attempts);
@@ -527,41 +521,6 @@ impl Machine {
         self.settle(wait, Some(error), now);
     }
 
-    fn settle(&mut self, wait: Option<Duration>, cause: Option<Error>, now: Now) {
-        match wait {
-            Some(wait) => {
-                self.phase = Phase::Waiting { until: now.mono.saturating_add(wait) };
-                self.set_state(State::Reconnecting, cause, Some(wait));
-            }
-            None => {
-                self.phase = Phase::Idle;
-                self.failure = cause.clone();
-                self.set_state(State::Failed, cause, None);
-            }
-        }
-    }
-
-    fn set_state(&mut self, current: State, cause: Option<Error>, retry_in: Option<Duration>) {
-        let previous = std::mem::replace(&mut self.state, current);
-        if previous != current {
-            // Every input has passed by `observe` with its time.
-            self.state_since = self.last_seen;
-        }
-        self.changed = true;
-        if !matches!(current, State::Failed | State::Reconnecting) {
-            self.failure = None;
-        }
-        let attempt = self.attempts;
-        let level = if cause.is_some() { Level::Warn } else { Level::Debug };
-        self.log(level, || {
-            let cause = cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
-            let retry = retry_in.map(|wait| format!(", dialling in {wait:?}")).unwrap_or_default();
-            format!("{previous:?} -> {current:?}{cause}{retry}")
-        });
-        let change = StateChange { previous, current, cause, retry_in, attempt };
-        self.notify(Notice::State(change));
-    }
-
     /// Something that somebody may be waiting for has changed.
     pub(super) fn mark_changed(&mut self) {
         self.changed = true;
@@ -573,11 +532,5 @@ impl Machine {
 
     pub(super) fn notify(&mut self, notice: Notice) {
         self.outputs.push_back(Output::Notify(notice));
-    }
-
-    pub(super) fn log(&mut self, level: Level, text: impl FnOnce() -> String) {
-        if level <= log::max_level() {
-            self.outputs.push_back(Output::Log(level, text()));
-        }
     }
 }

@@ -24,6 +24,7 @@ mod frame;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod inbound;
+mod journal;
 mod machine;
 mod name;
 mod output;
@@ -43,7 +44,7 @@ pub(crate) use envelope::{Data, Envelope, Text, unescape};
 pub(crate) use fields::{fields, id, text};
 pub(crate) use machine::{Config, Machine};
 pub(crate) use name::{ChannelKind, check_channel};
-pub(crate) use output::{ChannelNotice, Notice, Output, UserNotice};
+pub(crate) use output::{ChannelNotice, LogLine, Notice, Output, UserNotice};
 pub(crate) use user::CHANNEL_PREFIX as USER_CHANNEL_PREFIX;
 
 /// The time, as told to the core. Both clocks count from an origin of the caller's.

@@ -1,5 +1,6 @@
 //! What the machine asks of its driver.
 
+use std::fmt;
 use std::time::Duration;
 
 use log::Level;
@@ -27,7 +28,41 @@ pub(crate) enum Output {
     /// Tell the user.
     Notify(Notice),
     /// Write to the log, once no lock is held.
-    Log(Level, String),
+    Log(Level, LogLine),
+}
+
+/// A line for the log. Its error is formatted by the driver, once no lock is held: a cause may be the user's.
+#[derive(Debug)]
+pub(crate) struct LogLine {
+    text: String,
+    error: Option<Error>,
+    end: String,
+}
+
+impl LogLine {
+    pub(super) fn because(self, error: &Error) -> Self {
+        Self { error: Some(error.clone()), ..self }
+    }
+
+    pub(super) fn and(self, end: String) -> Self {
+        Self { end, ..self }
+    }
+}
+
+impl From<String> for LogLine {
+    fn from(text: String) -> Self {
+        Self { text, error: None, end: String::new() }
+    }
+}
+
+impl fmt::Display for LogLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        if let Some(error) = &self.error {
+            write!(f, ": {error:#}")?;
+        }
+        f.write_str(&self.end)
+    }
 }
 
 /// News for the user's bindings.

@@ -248,6 +248,7 @@ impl Machine {
         self.user.last_failure = None;
         self.user.presented = Some(user.clone());
         self.mark_changed();
+        self.log_signed_in();
         self.notify(Notice::User(UserNotice::SignedIn(user)));
         // Pusher's own servers send to the user through this channel; others do so in any case, so
         // nothing depends on its confirmation.
@@ -353,7 +354,11 @@ impl Machine {
 
     fn tell_signin_failure(&mut self, error: Error) {
         self.user.last_failure = Some(error.clone());
-        self.log(Level::Warn, || format!("sign-in failed: {error}"));
+        let next = match &self.user.status {
+            Status::Postponed { until, .. } => Some(*until),
+            _ => None,
+        };
+        self.log_signin_failure(&error, next);
         self.notify(Notice::User(UserNotice::Failed(error.clone())));
         self.notify(Notice::Error(error));
     }

@@ -60,7 +60,7 @@ impl Session {
                 // The answer to a ping is encoded by the next read.
                 Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_)) => {}
                 Err(tungstenite::Error::Io(error)) if would_block(&error) => return Ok(()),
-                Err(error) => return Err(self.ended(error, ready)),
+                Err(error) => return Err(self.ended(error)),
             }
         }
     }
@@ -119,7 +119,7 @@ impl Session {
         }
     }
 
-    fn ended(&mut self, error: tungstenite::Error, ready: &mut VecDeque<Message>) -> Error {
+    fn ended(&mut self, error: tungstenite::Error) -> Error {
         use tungstenite::Error as Fault;
         let ended = self.memory().is_ended();
         let (code, told) = match error {
@@ -131,9 +131,9 @@ impl Session {
                 (CloseCode::Size, Error::message(ErrorKind::TooLarge, message))
             }
             Fault::ConnectionClosed | Fault::AlreadyClosed => return closed_by_peer(),
-            Fault::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return cut(ready),
+            Fault::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return cut(),
             // TLS takes a bare end of the connection for an error.
-            Fault::Io(_) if ended => return cut(ready),
+            Fault::Io(_) if ended => return cut(),
             Fault::Io(error) => {
                 return Error::message(ErrorKind::Io, "the TLS connection broke").caused_by(error);
             }
@@ -150,10 +150,9 @@ fn wrong(what: &str) -> Error {
     Error::message(ErrorKind::Protocol, format!("the peer {what}"))
 }
 
-/// The connection ended without a close frame.
-fn cut(ready: &mut VecDeque<Message>) -> Error {
-    ready.push_back(Message::Close(None, String::new()));
-    closed_by_peer()
+/// Not a `Message::Close`, which without a code is a close frame without one.
+fn cut() -> Error {
+    Error::message(ErrorKind::Io, "the connection ended without a close frame")
 }
 
 pub(super) fn closed_by_peer() -> Error {

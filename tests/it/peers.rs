@@ -141,7 +141,8 @@ fn half_a_frame_and_then_the_end_is_a_lost_connection() {
         // A text frame of 100 bytes, of which 3 come.
         socket.get_mut().write_all(&[0x81, 100, b'{', b'"', b'e']).unwrap();
     });
-    check(&error, ErrorKind::Server, "without a close frame");
+    check(&error, ErrorKind::Io, "before `pusher:connection_established`");
+    check(&error, ErrorKind::Io, "ended without a close frame; check the app key");
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub(super) struct Desk {
     /// The tickets of those that are not awaited any more.
     pub(super) abandoned: Vec<u64>,
     pub(super) errors: Vec<Error>,
+    /// What was logged; nothing unless the machine's journal takes it.
+    pub(super) lines: Vec<String>,
 }
 
 /// The key of this number, as an authorizer tells it.
@@ -75,6 +77,7 @@ impl Desk {
             user_asks: Vec::new(),
             abandoned: Vec::new(),
             errors: Vec::new(),
+            lines: Vec::new(),
         }
     }
 
@@ -359,7 +362,10 @@ impl Desk {
                 self.abandoned.push(ticket);
                 return false;
             }
-            Output::Log(..) => return false,
+            Output::Log(level, line) => {
+                self.lines.push(format!("{level} {line}"));
+                return false;
+            }
             Output::Notify(notice) => match notice {
                 Notice::State(_) | Notice::Connected(_) => return false,
                 Notice::Error(error) => {

@@ -310,7 +310,7 @@ fn an_error_frame_before_the_greeting_decides_by_its_code() {
             assert_eq!(cause.close_code().map(|code| code.to_string()), {
                 Some(code.to_owned()).filter(|_| code.starts_with('4'))
             });
-            assert!(cause.to_string().ends_with(": no"), "{cause}");
+            assert!(cause.to_string().contains(": no"), "{cause}");
             assert_eq!(news.error().to_string(), cause.to_string());
             if code == "4100" {
                 assert!(news.state().retry_in >= Some(secs(1)));

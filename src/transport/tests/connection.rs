@@ -123,13 +123,25 @@ fn a_close_by_the_peer_is_told_after_the_messages_before_it_and_answered() {
 }
 
 #[test]
-fn an_end_without_a_close_frame_is_a_close_without_a_code() {
+fn an_end_without_a_close_frame_is_an_error_of_its_own() {
     let (address, _peer) = peer(|mut server| {
         server.send("last words".into()).unwrap();
         server.get_mut().write_all(&frame(1, b"torn apart")[..5]).unwrap();
     });
     let socket = open(address);
     assert_eq!(recv(&socket).unwrap(), text("last words"));
+    is_cut(&recv(&socket).unwrap_err());
+    assert_eq!(recv(&socket).unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn a_close_frame_without_a_code_is_a_close_without_a_code() {
+    let (address, _peer) = peer(|mut server| {
+        server.get_mut().write_all(&frame(8, b"")).unwrap();
+        // Its answer comes before the end of the connection.
+        let _ = server.read();
+    });
+    let socket = open(address);
     assert_eq!(recv(&socket).unwrap(), Message::Close(None, String::new()));
     assert_eq!(recv(&socket).unwrap_err().kind(), ErrorKind::Closed);
 }
@@ -317,7 +329,7 @@ fn abort_ends_both_sides_without_a_close_frame() {
     let (client, server, _) = pair();
     let ending = drain(&server);
     server.abort();
-    assert_eq!(recv(&client).unwrap(), Message::Close(None, String::new()));
+    is_cut(&recv(&client).unwrap_err());
     let error = ending.recv_timeout(Duration::from_secs(1)).unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
 }

@@ -42,6 +42,12 @@ fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 
     spawn(work).recv_timeout(limit).expect("it should have been done by now")
 }
 
+/// The end of a connection that came without a close frame.
+fn is_cut(error: &Error) {
+    let text = "the connection ended without a close frame";
+    assert_eq!((error.kind(), &*error.to_string()), (crate::ErrorKind::Io, text));
+}
+
 fn soon() -> Instant {
     clock::now() + LONG
 }

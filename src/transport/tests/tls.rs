@@ -166,7 +166,7 @@ fn messages_in_one_record_arrive_without_another_packet() {
 }
 
 #[test]
-fn an_end_without_a_farewell_is_a_close_without_a_code() {
+fn an_end_without_a_farewell_is_an_error_of_its_own() {
     let site = site(&["127.0.0.1"]);
     let (address, _peer) = secure_peer(&site.config, |server| {
         let mut server = server.unwrap();
@@ -176,5 +176,5 @@ fn an_end_without_a_farewell_is_a_close_without_a_code() {
     let connector = WebSocketConnector::new(&tls, LIMIT).unwrap();
     let socket = Arc::new(dial(&connector, &format!("wss://{address}")).unwrap());
     assert_eq!(recv(&socket).unwrap(), text("last words"));
-    assert_eq!(recv(&socket).unwrap(), Message::Close(None, String::new()));
+    is_cut(&recv(&socket).unwrap_err());
 }

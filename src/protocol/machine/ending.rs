@@ -1,0 +1,79 @@
+//! How dials and connections end, and what state that leaves.
+
+use std::time::Duration;
+
+use log::Level;
+
+use super::Machine;
+use crate::protocol::connection::Phase;
+use crate::protocol::{LogLine, Notice, Now, frame};
+use crate::{Error, State, StateChange, units};
+
+impl Machine {
+    /// The dial has failed, or the connection broke.
+    pub(crate) fn handle_lost(&mut self, generation: u64, error: Error, now: Now) {
+        self.observe(now);
+        if self.is_current(generation) {
+            let upgraded = matches!(self.phase, Phase::Opening { opened: true, .. });
+            let error = if upgraded { frame::unestablished(error) } else { error };
+            self.lose(error, now);
+        }
+    }
+
+    /// The server has closed the connection.
+    pub(crate) fn handle_closed(
+        &mut self,
+        generation: u64,
+        code: Option<u16>,
+        reason: &str,
+        now: Now,
+    ) {
+        self.handle_lost(generation, frame::close_error(code, reason), now);
+    }
+
+    /// The next dial is after this wait, or there is none.
+    pub(super) fn settle(&mut self, wait: Option<Duration>, cause: Option<Error>, now: Now) {
+        match (wait, &cause) {
+            (Some(wait), Some(cause)) => self.log_retry(wait, cause, now),
+            (None, Some(cause)) => self.log_given_up(cause),
+            (_, None) => {}
+        }
+        match wait {
+            Some(wait) => {
+                self.phase = Phase::Waiting { until: now.mono.saturating_add(wait) };
+                self.set_state(State::Reconnecting, cause, Some(wait));
+            }
+            None => {
+                self.phase = Phase::Idle;
+                self.failure = cause.clone();
+                self.set_state(State::Failed, cause, None);
+            }
+        }
+    }
+
+    pub(super) fn set_state(
+        &mut self,
+        current: State,
+        cause: Option<Error>,
+        retry_in: Option<Duration>,
+    ) {
+        let previous = std::mem::replace(&mut self.state, current);
+        if previous != current {
+            // Every input has passed by `observe` with its time.
+            self.state_since = self.last_seen;
+        }
+        self.changed = true;
+        if !matches!(current, State::Failed | State::Reconnecting) {
+            self.failure = None;
+        }
+        let attempt = self.attempts;
+        self.log_line(Level::Debug, || {
+            let line = LogLine::from(format!("{previous:?} -> {current:?}"));
+            let line = cause.iter().fold(line, LogLine::because);
+            let retry = retry_in.map(|wait| format!("; next attempt in {}", units::words(wait)));
+            line.and(retry.unwrap_or_default())
+        });
+        let change = StateChange { previous, current, cause, retry_in, attempt };
+        self.notify(Notice::State(change));
+    }
+}
