@@ -29,6 +29,7 @@ use crate::{
 /// # Example
 ///
 /// ```no_run
+/// use std::time::Duration;
 /// use pusher_channels::{Client, Options};
 ///
 /// # fn main() -> Result<(), pusher_channels::Error> {
@@ -37,6 +38,7 @@ use crate::{
 /// let messages = chat.bind("message");
 /// chat.subscribe();
 /// client.connect();
+/// chat.wait_subscribed(Duration::from_secs(10))?;
 /// for event in &messages {
 ///     println!("{}", event.data());
 /// }

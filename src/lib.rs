@@ -6,6 +6,7 @@
 //! anywhere. It speaks to Pusher's own service and to servers that are compatible with it.
 //!
 //! ```no_run
+//! use std::time::Duration;
 //! use pusher_channels::{Client, Options};
 //!
 //! # fn main() -> Result<(), pusher_channels::Error> {
@@ -14,12 +15,17 @@
 //! let messages = chat.bind("message");                           // a receiver of its own
 //! chat.subscribe();                                              // wanted from now on
 //! client.connect();                                              // returns at once
+//! chat.wait_subscribed(Duration::from_secs(10))?;                // a wrong key ends here
 //! for event in &messages {
 //!     println!("{}", event.data());
 //! }
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! When the client gives up ([`State::Failed`], for example on a wrong key), receivers are not
+//! disconnected: they stay silent until [`Client::connect`] or [`Client::close`] is called. So wait with a
+//! limit, as above, or watch [`Client::bind_states`].
 //!
 //! # What waits and what does not
 //!

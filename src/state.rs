@@ -20,6 +20,7 @@ pub enum State {
     Disconnected,
     /// The client has given up: the server refused it for good (close codes 4000–4099, and 4300 and
     /// above), or its [`Reconnect`](crate::Reconnect) policy says so. `connect()` tries again.
+    /// Receivers stay connected, and silent, until then or until `close()`.
     Failed,
 }
 

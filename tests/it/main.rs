@@ -16,6 +16,7 @@ mod phases;
 mod policy;
 mod process;
 mod proxy;
+mod reasons;
 mod reentrancy;
 mod server;
 mod server_kinds;
