@@ -133,9 +133,10 @@ impl Error {
     /// An error of `kind`, told by a message or caused by another error.
     ///
     /// It is for authorizers, resolvers and connectors of your own. With a message, `Display` shows
-    /// it; with an error, `Display` shows the kind's words (of the kinds `Io`, `Dns` and `Tls` that error
-    /// too) and the error is the [`source`](std::error::Error::source). The client may show or drop that error at any time, so
-    /// neither must call the client, nor drop its last handle: it would wait for itself for ever.
+    /// it; with an error, `Display` shows the kind's words (and that error, if the kind is `Io`, `Dns` or
+    /// `Tls`) and the error is the [`source`](std::error::Error::source). The client may show or drop that
+    /// error at any time, so neither must call the client, nor drop its last handle: it would wait for
+    /// itself for ever.
     ///
     /// # Example
     ///

@@ -93,7 +93,7 @@ impl Shared {
     }
 
     fn dial(
-        self: &Arc<Self>,
+        &self,
         generation: u64,
         deadline: Duration,
         interrupt: &Interrupt,
@@ -104,7 +104,7 @@ impl Shared {
             Err(Error::message(ErrorKind::Config, "the function given to Options::custom panicked"))
         })?;
         if let Some(target) = target(&url) {
-            self.act(|machine, _| machine.handle_target(generation, target));
+            self.read(|core| core.machine.handle_target(generation, target));
         }
         let deadline = self.instant(deadline);
         let connector = &self.settings.connector;
@@ -148,7 +148,7 @@ impl Shared {
 }
 
 /// Host and port of a URL for the log, and nothing else of it: the path has the key, and a password may stand
-/// before the host. `None` if they cannot be told for certain.
+/// before the host. `None` if the URL has none that is certain.
 pub(super) fn target(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;

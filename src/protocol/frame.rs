@@ -169,8 +169,8 @@ fn hint(code: Option<u16>) -> &'static str {
     }
 }
 
-/// What ended the connection before `pusher:connection_established`. Some servers answer a wrong key just
-/// so, without a word.
+/// The error of a connection that ended before `pusher:connection_established`, which without a code is some
+/// servers' answer to a wrong key.
 pub(super) fn unestablished(error: Error) -> Error {
     let kind = match (error.close_code(), error.kind()) {
         // A connection of the user's may say no more than that it is closed. It is dialed again.

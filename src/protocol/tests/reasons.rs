@@ -109,15 +109,14 @@ fn an_end_before_the_establishment_says_to_check_the_key() {
     let text = "the connection closed before `pusher:connection_established`";
     let cut = || Error::new(ErrorKind::Io, "cut");
     let by_user = || Error::new(ErrorKind::Closed, "gone");
-    let ends: [(fn(&mut Desk), &str); 3] = [
-        (|desk| close(desk, None, ""), ": the server closed the connection without a code"),
-        (|desk| close(desk, Some(1006), ""), ": the connection ended without a close frame"),
-        (|desk| close(desk, Some(1005), ""), ": the server closed the connection without a code"),
-    ];
-    for (end, cause) in ends {
+    for (code, cause) in [
+        (None, ": the server closed the connection without a code"),
+        (Some(1005), ": the server closed the connection without a code"),
+        (Some(1006), ": the connection ended without a close frame"),
+    ] {
         let mut desk = dialing();
         opened(&mut desk);
-        end(&mut desk);
+        close(&mut desk, code, "");
         assert_eq!(last(&desk), format!("{text}{cause}; check the app key"));
         assert_eq!(desk.machine.state(), State::Reconnecting);
     }
