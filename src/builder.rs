@@ -34,6 +34,7 @@ use crate::{
 pub struct ClientBuilder {
     options: Options,
     activity_timeout: Duration,
+    override_activity_timeout: Option<Duration>,
     pong_timeout: Duration,
     connect_timeout: Duration,
     subscribe_timeout: Duration,
@@ -57,6 +58,7 @@ impl ClientBuilder {
         Self {
             options,
             activity_timeout: Duration::from_secs(120),
+            override_activity_timeout: None,
             pong_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(15),
             subscribe_timeout: Duration::from_secs(30),
@@ -116,6 +118,34 @@ impl ClientBuilder {
     /// this and what the server tells applies.
     pub fn activity_timeout(mut self, timeout: Duration) -> Self {
         self.activity_timeout = timeout;
+        self
+    }
+
+    /// Counts instead of what the server tells and of [`activity_timeout`](Self::activity_timeout), even if
+    /// it is longer. Default: none.
+    ///
+    /// A server closes a connection on which it has heard nothing for a time of its own, which is what it
+    /// tells the client. With a longer one here such a server will cut the connection, and the client
+    /// will dial again and again. Use it for servers that tell a value which does not suit them or the
+    /// network, for example one that is so short that its pings cost a battery or a metered link, and only
+    /// where the server tolerates the silence. A client that only receives sends a ping after twice this
+    /// time.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use pusher_channels::{Client, Options};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> Result<(), pusher_channels::Error> {
+    /// let client = Client::builder(Options::host("push.example.org", "app-key"))
+    ///     .override_activity_timeout(Duration::from_secs(300))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn override_activity_timeout(mut self, timeout: Duration) -> Self {
+        self.override_activity_timeout = Some(timeout);
         self
     }
 
@@ -203,13 +233,14 @@ impl ClientBuilder {
     pub fn build(self) -> Result<Client, Error> {
         self.options.check()?;
         for (name, timeout) in [
-            ("activity_timeout", self.activity_timeout),
-            ("pong_timeout", self.pong_timeout),
-            ("connect_timeout", self.connect_timeout),
-            ("subscribe_timeout", self.subscribe_timeout),
-            ("signin_timeout", self.signin_timeout),
+            ("activity_timeout", Some(self.activity_timeout)),
+            ("override_activity_timeout", self.override_activity_timeout),
+            ("pong_timeout", Some(self.pong_timeout)),
+            ("connect_timeout", Some(self.connect_timeout)),
+            ("subscribe_timeout", Some(self.subscribe_timeout)),
+            ("signin_timeout", Some(self.signin_timeout)),
         ] {
-            if timeout.is_zero() {
+            if timeout.is_some_and(|timeout| timeout.is_zero()) {
                 let message = format!("{name} is zero: nothing can happen in no time");
                 return Err(Error::message(ErrorKind::Config, message));
             }
@@ -235,6 +266,7 @@ impl ClientBuilder {
         let settings = Settings {
             machine: Config {
                 activity_timeout: self.activity_timeout,
+                override_activity_timeout: self.override_activity_timeout,
                 pong_timeout: self.pong_timeout,
                 connect_timeout: self.connect_timeout,
                 subscribe_timeout: self.subscribe_timeout,

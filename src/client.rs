@@ -97,9 +97,13 @@ impl Client {
         self.shared().act(|machine, now| machine.disconnect(now));
     }
 
-    /// Drops the connection, if there is one, and dials now; also out of a wait for the next dial.
+    /// Drops the connection, if there is one, and dials now; also out of a wait for the next dial, even one
+    /// that the server has asked for.
     ///
-    /// Returns at once. In the other states it does what [`connect`](Self::connect) does.
+    /// Returns at once. If a function given to [`Options::custom`] or a [`Connector`](crate::Connector) of your
+    /// own has been called for an earlier dial and has not returned, the new dial waits for that, and the log
+    /// says so after 1 s; if it takes longer than [`connect_timeout`](ClientBuilder::connect_timeout), the
+    /// dial counts as failed. In the other states it does what [`connect`](Self::connect) does.
     pub fn reconnect(&self) {
         self.shared().act(|machine, now| machine.reconnect(now));
     }
@@ -128,7 +132,8 @@ impl Client {
 
     /// Tells the client that the network may have changed, or that the machine was suspended: it
     /// checks the connection with a ping that must be answered within 5 s (or
-    /// [`pong_timeout`](ClientBuilder::pong_timeout) if that is shorter), or dials now if it was waiting to.
+    /// [`pong_timeout`](ClientBuilder::pong_timeout) if that is shorter), or dials now if it was waiting to. A
+    /// wait that the server has asked for (see [`Reconnect`](crate::Reconnect)) goes on.
     ///
     /// Returns at once. A suspension is noticed without it, though only when something wakes the
     /// client: the next heartbeat, a message, or a call.
@@ -139,12 +144,13 @@ impl Client {
     /// Ends the client for good: disconnects, disconnects every binding, and waits for every thread to end.
     ///
     /// **Blocking**: for at most `timeout`; usually milliseconds, up to 250 ms if the server does not
-    /// answer the close frame. A look-up of a host's name that the platform does not finish is left behind,
-    /// and a [`Connector`](crate::Connector) of your own is waited for.
+    /// answer the close frame. A look-up of a host's name that the platform does not finish is left behind;
+    /// code of your own that the client has called, such as a [`Connector`](crate::Connector), is waited for.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Timeout`] if threads are left, which end by themselves; [`ErrorKind::Config`] when
+    /// [`ErrorKind::Timeout`] if threads are left, which end by themselves (the message names them, and what
+    /// has not returned); [`ErrorKind::Config`] when
     /// called on one of the client's own threads, which cannot wait for itself. The client is closed
     /// all the same.
     pub fn close(&self, timeout: Duration) -> Result<(), Error> {

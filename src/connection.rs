@@ -14,7 +14,9 @@ use crate::Error;
 pub trait Connector: Send + Sync {
     /// Opens a connection to `url`.
     ///
-    /// **Blocking**: it may block, on a thread of the client, but must return by `deadline`.
+    /// **Blocking**: it may block, on a thread of the client, but must return by `deadline`. It is called once
+    /// at a time: until it returns nothing else is dialled, not by
+    /// [`Client::reconnect`](crate::Client::reconnect) either, since nothing can make it return.
     ///
     /// # Errors
     ///

@@ -90,8 +90,8 @@ impl Options {
 
     /// Asks `resolve` for the URL before every dial, for example to walk through a list of hosts.
     ///
-    /// It runs on the client's reader thread; while it blocks, nothing is dialled. Of the setters
-    /// only [`metadata`](Self::metadata) applies. A wrong URL fails that dial.
+    /// It runs on the client's reader thread, once at a time; while it blocks, nothing is dialled, not by
+    /// [`Client::reconnect`](crate::Client::reconnect) either. Of the setters only [`metadata`](Self::metadata) applies. A wrong URL fails that dial.
     ///
     /// # Example
     ///
@@ -104,6 +104,10 @@ impl Options {
     /// ```
     pub fn custom(resolve: impl Fn(&Metadata) -> String + Send + Sync + 'static) -> Self {
         Self::to(Target::Custom(Arc::new(resolve)))
+    }
+
+    pub(crate) fn is_custom(&self) -> bool {
+        matches!(self.target, Target::Custom(_))
     }
 
     fn to(target: Target) -> Self {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Error;
-use crate::protocol::Policy;
+use crate::protocol::{Backoff, Policy};
 
 type Decide = dyn Fn(&Attempt) -> Option<Duration> + Send + Sync;
 
@@ -19,9 +19,15 @@ type Decide = dyn Fn(&Attempt) -> Option<Duration> + Send + Sync;
 /// | close code | what happens |
 /// |---|---|
 /// | 4000–4099, 4300 and above | the client stops in [`State::Failed`](crate::State::Failed) |
-/// | 4100–4199 | it waits, at least 1 s |
+/// | 4100–4199, 1012, 1013 | it waits, at least 1 s |
 /// | 4200–4299 | it dials at once if the connection had lasted 10 s, else it waits |
 /// | any other, or none | it waits |
+///
+/// A server that refuses the handshake with `Retry-After` (HTTP status 429 or 503) is not dialled again
+/// before that time, at most an hour, even if the policy's own wait is shorter; the refusal counts as an
+/// attempt. Neither this wait nor the 1 s of the table is cut short by
+/// [`Client::network_changed`](crate::Client::network_changed) or by a resume from suspend, during which it
+/// goes on. [`Client::reconnect`](crate::Client::reconnect) dials at once all the same.
 ///
 /// # Example
 ///
@@ -44,17 +50,13 @@ pub struct Reconnect(Kind);
 #[derive(Clone)]
 enum Kind {
     Never,
-    Backoff { initial: Duration, max: Duration, max_attempts: Option<u32> },
+    Backoff(Backoff),
     With(Arc<Decide>),
 }
 
 impl Default for Reconnect {
     fn default() -> Self {
-        Self(Kind::Backoff {
-            initial: Duration::from_secs(1),
-            max: Duration::from_secs(30),
-            max_attempts: None,
-        })
+        Self(Kind::Backoff(Backoff::default()))
     }
 }
 
@@ -67,25 +69,54 @@ impl Reconnect {
     /// Asks `decide` after every lost connection and failed dial how long to wait; `None` ends in
     /// [`State::Failed`](crate::State::Failed).
     ///
-    /// It is asked for every close code, those included at which the default stops. It runs on a
-    /// thread of its own, so it may block and may call the client; until it answers nothing is dialled.
-    /// If it panics, the default decides.
+    /// It is asked for every close code, those included at which the default stops, and its wait counts
+    /// whatever the server has asked for: see [`Error::retry_after`] of [`Attempt::error`].
+    ///
+    /// It runs on a thread of its own, so it may block and may call the client. It is called once at a
+    /// time: until it returns, nothing is dialled but by
+    /// [`Client::connect`](crate::Client::connect), [`reconnect`](crate::Client::reconnect) and
+    /// [`switch`](crate::Client::switch), and it is not asked about what fails meanwhile; then it is asked
+    /// about the last failure. If it panics, or no thread can be started for it, the default decides.
     pub fn with(decide: impl Fn(&Attempt) -> Option<Duration> + Send + Sync + 'static) -> Self {
         Self(Kind::With(Arc::new(decide)))
     }
 
     /// The upper end of the first wait. Default: 1 s. No effect on [`never`](Self::never) and [`with`](Self::with).
     pub fn initial(mut self, wait: Duration) -> Self {
-        if let Kind::Backoff { initial, .. } = &mut self.0 {
-            *initial = wait;
+        if let Kind::Backoff(backoff) = &mut self.0 {
+            backoff.initial = wait;
+        }
+        self
+    }
+
+    /// The lower end of every wait. Default: zero. No effect on [`never`](Self::never) and [`with`](Self::with).
+    ///
+    /// Waits are spread evenly from it to the upper end. It counts for more than [`initial`](Self::initial) and
+    /// [`max`](Self::max): where an upper end is not above it, the wait is exactly this long, without a
+    /// spread. It also holds after close codes 4200–4299, after which the client would dial at once.
+    /// [`Client::reconnect`](crate::Client::reconnect) and
+    /// [`Client::network_changed`](crate::Client::network_changed) dial without this wait.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use pusher_channels::Reconnect;
+    /// use std::time::Duration;
+    ///
+    /// // First 0.5 s to 1 s, then 0.5 s to 2 s, and at last 0.5 s to 30 s.
+    /// let policy = Reconnect::default().min(Duration::from_millis(500));
+    /// ```
+    pub fn min(mut self, wait: Duration) -> Self {
+        if let Kind::Backoff(backoff) = &mut self.0 {
+            backoff.min = wait;
         }
         self
     }
 
     /// The upper end of every wait. Default: 30 s. No effect on [`never`](Self::never) and [`with`](Self::with).
     pub fn max(mut self, wait: Duration) -> Self {
-        if let Kind::Backoff { max, .. } = &mut self.0 {
-            *max = wait;
+        if let Kind::Backoff(backoff) = &mut self.0 {
+            backoff.max = wait;
         }
         self
     }
@@ -93,8 +124,8 @@ impl Reconnect {
     /// How many retries in a row before the client gives up. Default: no limit. No effect on
     /// [`never`](Self::never) and [`with`](Self::with).
     pub fn max_attempts(mut self, attempts: u32) -> Self {
-        if let Kind::Backoff { max_attempts, .. } = &mut self.0 {
-            *max_attempts = Some(attempts);
+        if let Kind::Backoff(backoff) = &mut self.0 {
+            backoff.max_attempts = Some(attempts);
         }
         self
     }
@@ -102,9 +133,7 @@ impl Reconnect {
     pub(crate) fn policy(&self) -> Policy {
         match &self.0 {
             Kind::Never => Policy::Never,
-            Kind::Backoff { initial, max, max_attempts } => {
-                Policy::Backoff { initial: *initial, max: *max, max_attempts: *max_attempts }
-            }
+            Kind::Backoff(backoff) => Policy::Backoff(*backoff),
             Kind::With(_) => Policy::Ask,
         }
     }
@@ -112,7 +141,7 @@ impl Reconnect {
     pub(crate) fn decider(&self) -> Option<Arc<Decide>> {
         match &self.0 {
             Kind::With(decide) => Some(Arc::clone(decide)),
-            Kind::Never | Kind::Backoff { .. } => None,
+            Kind::Never | Kind::Backoff(_) => None,
         }
     }
 }
@@ -121,9 +150,10 @@ impl fmt::Debug for Reconnect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Never => f.write_str("Reconnect::never()"),
-            Kind::Backoff { initial, max, max_attempts } => f
+            Kind::Backoff(Backoff { initial, min, max, max_attempts }) => f
                 .debug_struct("Reconnect")
                 .field("initial", initial)
+                .field("min", min)
                 .field("max", max)
                 .field("max_attempts", max_attempts)
                 .finish(),

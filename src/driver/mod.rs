@@ -14,12 +14,13 @@ mod threads;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use log::Level;
 
 use crate::Interrupt;
 use crate::binding::{Binding, Queue};
+use crate::clock::Clock;
 use crate::event::ChannelName;
 use crate::protocol::{Config, LogLine, Machine, Now, Output};
 use crate::{
@@ -35,8 +36,6 @@ use threads::Threads;
 
 /// How many rounds of actions a thread of the user's carries out before the timer thread takes over.
 const USER_ROUNDS: u32 = 4;
-
-const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// What the threads need to know and never change.
 pub(crate) struct Settings {
@@ -73,7 +72,7 @@ pub(crate) struct Shared {
     timer: Condvar,
     counts: Counts,
     settings: Settings,
-    origin: Instant,
+    clock: Clock,
 }
 
 /// What the lock protects.
@@ -130,17 +129,8 @@ impl Shared {
             timer: Condvar::new(),
             counts: Counts::default(),
             settings,
-            origin: clock::now(),
+            clock: Clock::start(),
         })
-    }
-
-    fn now(&self) -> Now {
-        Now { mono: clock::now().saturating_duration_since(self.origin), wall: clock::wall() }
-    }
-
-    /// The same time as a clock tells it. What no clock can count is a year from now.
-    fn instant(&self, mono: Duration) -> Instant {
-        self.origin.checked_add(mono).unwrap_or_else(|| clock::now() + A_YEAR)
     }
 
     /// A panic elsewhere leaves nothing half done that matters more than going on.
@@ -162,11 +152,12 @@ impl Shared {
     fn act_on<R>(self: &Arc<Self>, input: impl FnOnce(&mut Core, Now) -> R) -> R {
         let mut overflowing = Vec::new();
         let mut tally = Tally::default();
+        self.clock.notice_suspends();
         let (result, idle) = {
             let mut deliveries = self.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
             let (result, idle) = {
                 let mut core = self.lock();
-                let now = self.now();
+                let now = self.clock.now();
                 let result = input(&mut core, now);
                 core.settle(&mut deliveries, now);
                 self.wake(&mut core);

@@ -1,6 +1,6 @@
 //! The reader thread: one for each dial; it opens the connection and reads it to its end.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use crate::redact::redact;
 use crate::{Connection, Error, ErrorKind, Event, Message, Options};
 
 const FRAMES: &str = "pusher_channels::frames";
+
+const RESOLVER: &str = "the function given to `Options::custom`";
 
 /// One frame in the log, without its secrets.
 pub(super) fn trace_frame(direction: &str, frame: &str) {
@@ -39,7 +41,10 @@ impl Shared {
             })
         });
         if let Err(error) = started {
-            self.act(|machine, now| machine.handle_lost(generation, error, now));
+            self.act(|machine, now| {
+                machine.handle_dial_returned(generation, now);
+                machine.handle_lost(generation, error, now);
+            });
         }
     }
 
@@ -51,11 +56,15 @@ impl Shared {
         interrupt: &Interrupt,
         options: Box<Options>,
     ) -> Option<Error> {
-        let dialled = self.dial(generation, deadline, interrupt, &options);
-        drop(options);
+        // All of the user's code that a dial runs is in here, what their options' drop does included.
+        let dialled = catch_unwind(AssertUnwindSafe(move || {
+            self.dial(generation, deadline, interrupt, &options)
+        }));
+        self.act(|machine, now| machine.handle_dial_returned(generation, now));
         let connection = match dialled {
-            Ok(connection) => connection,
-            Err(error) => return Some(error),
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => return Some(error),
+            Err(panic) => resume_unwind(panic),
         };
         let wanted = self.act_on_link(generation, &connection);
         if !wanted {
@@ -93,20 +102,30 @@ impl Shared {
     }
 
     fn dial(
-        &self,
+        self: &Arc<Self>,
         generation: u64,
         deadline: Duration,
         interrupt: &Interrupt,
         options: &Options,
     ) -> Result<Arc<dyn Connection>, Error> {
+        let calling = |code| {
+            self.act(|machine, now| machine.handle_calling(generation, code, now));
+        };
         // The function behind `Options::custom` is the user's.
+        if options.is_custom() {
+            calling(Some(RESOLVER));
+        }
         let url = catch_unwind(AssertUnwindSafe(|| options.to_url())).unwrap_or_else(|_| {
             Err(Error::message(ErrorKind::Config, "the function given to Options::custom panicked"))
         })?;
         if let Some(target) = target(&url) {
             self.read(|core| core.machine.handle_target(generation, target));
         }
-        let deadline = self.instant(deadline);
+        if interrupt.is_interrupted() {
+            return Err(Error::message(ErrorKind::Closed, "the dial was given up"));
+        }
+        calling(None);
+        let deadline = self.clock.instant(deadline);
         let connector = &self.settings.connector;
         Ok(Arc::from(connector.connect_interruptibly(&url, deadline, interrupt)?))
     }

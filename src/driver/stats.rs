@@ -52,7 +52,8 @@ impl Counts {
 
 impl Shared {
     pub(crate) fn stats(&self) -> Stats {
-        let now = self.now();
+        self.clock.notice_suspends();
+        let now = self.clock.now();
         let counts = &self.counts;
         let total = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let core = self.lock();

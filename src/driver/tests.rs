@@ -29,6 +29,7 @@ fn looking_up() -> (Client, mpsc::Sender<()>) {
     let settings = Settings {
         machine: Config {
             activity_timeout: MINUTE,
+            override_activity_timeout: None,
             pong_timeout: MINUTE,
             connect_timeout: MINUTE,
             subscribe_timeout: MINUTE,

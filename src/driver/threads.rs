@@ -7,42 +7,53 @@ use std::time::Duration;
 
 use super::Shared;
 use crate::reconnect::Attempt;
-use crate::{Error, ErrorKind, Reconnect, Timeout};
+use crate::{Error, ErrorKind, Timeout};
 
 /// The threads that were started and may still run.
 #[derive(Default)]
 pub(super) struct Threads {
     handles: Vec<JoinHandle<()>>,
-    running: Vec<ThreadId>,
+    running: Vec<Running>,
+    /// Counts those that were started.
+    started: u64,
     has_timer: bool,
+}
+
+struct Running {
+    number: u64,
+    name: &'static str,
+    /// From when it runs.
+    id: Option<ThreadId>,
 }
 
 impl Shared {
     /// Starts a thread that counts until `run` has returned, or panicked.
     pub(super) fn spawn(
         self: &Arc<Self>,
-        name: &str,
+        name: &'static str,
         run: impl FnOnce(&Arc<Self>) + Send + 'static,
     ) -> Result<(), Error> {
         let mut builder = thread::Builder::new().name(name.to_owned());
         if let Some(size) = self.settings.stack_size {
             builder = builder.stack_size(size);
         }
-        let shared = Arc::clone(self);
-        // The new thread enters itself under the lock, so it cannot leave before it is entered.
-        let mut core = self.lock();
-        let handle = builder
-            .spawn(move || {
-                let _leave = Leave(&shared);
-                run(&shared);
-            })
-            .map_err(|error| {
-                let message = format!("could not start the thread {name}");
-                Error::message(ErrorKind::Io, message).caused_by(error)
-            })?;
-        core.threads.handles.retain(|handle| !handle.is_finished());
-        core.threads.running.push(handle.thread().id());
-        core.threads.handles.push(handle);
+        // It counts from now on, and is started with the lock released: that may take its time.
+        let number = self.read(|core| core.threads.enter(name));
+        let leave = Leave { shared: Arc::clone(self), number };
+        let started = builder.spawn(move || {
+            let leave = leave;
+            leave.shared.read(|core| core.threads.runs(number));
+            run(&leave.shared);
+        });
+        // Where it could not be started, it has left already: what it was to run is dropped.
+        let handle = started.map_err(|error| {
+            let message = format!("could not start the thread {name}");
+            Error::message(ErrorKind::Io, message).caused_by(error)
+        })?;
+        self.read(|core| {
+            core.threads.handles.retain(|handle| !handle.is_finished());
+            core.threads.handles.push(handle);
+        });
         Ok(())
     }
 
@@ -72,7 +83,7 @@ impl Shared {
             }
             let deadline = core.machine.deadline();
             core.timer_until = deadline;
-            let left = deadline.map(|deadline| deadline.saturating_sub(self.now().mono));
+            let left = deadline.map(|deadline| deadline.saturating_sub(self.clock.now().mono));
             core = match left {
                 None => self.timer.wait(core).unwrap_or_else(PoisonError::into_inner),
                 Some(Duration::ZERO) => {
@@ -94,22 +105,20 @@ impl Shared {
         };
         let attempt = Attempt::new(number, error);
         let started = self.spawn("pusher-policy", move |shared| {
-            let decision =
-                catch_unwind(AssertUnwindSafe(|| decide(&attempt))).unwrap_or_else(|_| {
-                    log::error!("the reconnect policy panicked; waiting as the default does");
-                    shared.default_wait(number)
-                });
-            shared.act(|machine, now| machine.handle_decision(question, decision, now));
+            // The closure owns what is the user's, so that it is dropped before the policy counts as returned.
+            let decision = catch_unwind(AssertUnwindSafe(move || decide(&attempt)));
+            match decision {
+                Ok(wait) => shared.act(|machine, now| machine.handle_decision(question, wait, now)),
+                Err(_) => {
+                    shared.act(|machine, now| machine.handle_no_decision(question, now));
+                    log::error!("the reconnect policy panicked; the default decides");
+                }
+            }
         });
         if let Err(error) = started {
-            log::error!("{error}; waiting as the default does");
-            let wait = self.default_wait(number);
-            self.act(|machine, now| machine.handle_decision(question, wait, now));
+            self.act(|machine, now| machine.handle_no_decision(question, now));
+            log::error!("{error}; the default reconnect policy decides");
         }
-    }
-
-    fn default_wait(&self, attempt: u32) -> Option<Duration> {
-        Reconnect::default().policy().plain_wait(attempt, fastrand::f64())
     }
 
     /// Waits until every thread has ended.
@@ -119,16 +128,24 @@ impl Shared {
             timeout,
             |core| match &core.threads.running {
                 running if running.is_empty() => Some(Ok(())),
-                running if running.contains(&this) => Some(Err(Error::message(
-                    ErrorKind::Config,
-                    "close() was called on a thread of the client's own, which cannot wait for itself; \
-                     the client closes all the same",
-                ))),
+                running if running.iter().any(|thread| thread.id == Some(this)) => {
+                    Some(Err(Error::message(
+                        ErrorKind::Config,
+                        "close() was called on a thread of the client's own, which cannot wait for itself; \
+                         the client closes all the same",
+                    )))
+                }
                 _ => None,
             },
             |core| {
-                let left = core.threads.running.len();
-                let message = format!("{left} threads of the client still run; they end by themselves");
+                let names: Vec<_> = core.threads.running.iter().map(|thread| thread.name).collect();
+                let why = core.machine.not_returned(self.clock.now());
+                let why = if why.is_empty() { String::new() } else { format!(": {}", why.join(", ")) };
+                let message = format!(
+                    "{} threads of the client still run ({}){why}; they end by themselves",
+                    names.len(),
+                    names.join(", "),
+                );
                 Error::timed_out(Timeout::Wait, message)
             },
         )?;
@@ -142,13 +159,32 @@ impl Shared {
     }
 }
 
-/// Strikes the thread off the list, however it ends.
-struct Leave<'a>(&'a Shared);
+impl Threads {
+    fn enter(&mut self, name: &'static str) -> u64 {
+        self.started += 1;
+        self.running.push(Running { number: self.started, name, id: None });
+        self.started
+    }
 
-impl Drop for Leave<'_> {
+    fn runs(&mut self, number: u64) {
+        let id = Some(thread::current().id());
+        if let Some(thread) = self.running.iter_mut().find(|thread| thread.number == number) {
+            thread.id = id;
+        }
+    }
+}
+
+/// Strikes the thread off the list, however it ends.
+struct Leave {
+    shared: Arc<Shared>,
+    number: u64,
+}
+
+impl Drop for Leave {
     fn drop(&mut self) {
-        let this = thread::current().id();
-        self.0.lock().threads.running.retain(|&id| id != this);
-        self.0.changed.notify_all();
+        self.shared.read(|core| {
+            core.threads.running.retain(|thread| thread.number != self.number);
+        });
+        self.shared.changed.notify_all();
     }
 }

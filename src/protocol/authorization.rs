@@ -3,9 +3,7 @@
 //! Every question has a ticket. One that is not current any more, because the connection is gone or
 //! the channel is not wanted, is answered in vain.
 
-use std::time::Duration;
-
-use super::backoff::Policy;
+use super::backoff::{QUEUE_PATIENCE, retry_wait};
 use super::channels::{Question, Status};
 use super::connection::Phase;
 use super::frame::{self, Refusal};
@@ -13,25 +11,6 @@ use super::name::ChannelKind;
 use super::user::Whose;
 use super::{ChannelNotice, Machine, Notice, Now, Output, presence};
 use crate::{Auth, Error, ErrorKind, Timeout, units};
-
-/// How long after a failed authorization the next one is tried.
-const RETRY: Policy = Policy::Backoff {
-    initial: Duration::from_secs(1),
-    max: Duration::from_secs(30),
-    max_attempts: None,
-};
-
-/// So many times `subscribe_timeout` a question may wait for others to be answered before it.
-pub(super) const QUEUE_PATIENCE: u32 = 10;
-
-/// The longest wait that an endpoint may ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
-
-/// How long after this failure of attempt number `attempt` the next one is made.
-pub(super) fn retry_wait(attempt: u32, error: &Error, random: f64) -> Duration {
-    let wait = RETRY.plain_wait(attempt, random).unwrap_or_default();
-    wait.max(error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER))
-}
 
 impl Machine {
     /// Does what is next for a channel that is wanted and not subscribed.

@@ -21,18 +21,31 @@ pub(super) enum Phase {
     Idle,
     /// Dialling, and then waiting for the server's `pusher:connection_established`.
     Opening {
-        opened: bool,
+        step: Step,
         deadline: Duration,
     },
     Live(Live),
     /// Waiting to dial again.
     Waiting {
         until: Duration,
+        /// Until when the server has asked to wait, by [`Now::elapsed`].
+        asked_until: Duration,
     },
     /// Waiting for the user's policy.
     Asking {
         question: u64,
     },
+}
+
+/// What a dial waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// For an earlier dial to return. It has no generation of its own yet.
+    Held,
+    /// For the connection.
+    Connecting,
+    /// For the server's `pusher:connection_established`.
+    Opened,
 }
 
 /// An established connection.

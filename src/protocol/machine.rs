@@ -7,21 +7,20 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::backoff::{self, CloseClass, Policy};
+use super::backoff::Policy;
 use super::channels::Channels;
 use super::client_events::Bucket;
-use super::connection::{Due, Live, Phase};
+use super::connection::{Due, Live, Phase, Step};
 use super::frame::{self, Established};
 use super::journal::Journal;
+use super::turn::Turn;
 use super::user::SignIn;
 use super::{ChannelNotice, Notice, Now, Output};
-use crate::{ChannelStatus, Error, ErrorKind, Gap, Members, State, Timeout, units};
+use crate::{ChannelStatus, Error, ErrorKind, Gap, Members, State};
 
-/// A jump of the wall clock by more than this against the monotonic one: the machine was suspended.
+/// A jump of the wall clock by more than this against the monotonic one: the machine may have been
+/// suspended.
 const SUSPEND_JUMP: Duration = Duration::from_secs(5);
-
-/// A dial reports its own time-out, which says more; this much later it is given up all the same.
-const DIAL_GRACE: Duration = Duration::from_millis(250);
 
 /// Close code of a connection that the client ends.
 const NORMAL_CLOSE: u16 = 1000;
@@ -29,6 +28,8 @@ const NORMAL_CLOSE: u16 = 1000;
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) activity_timeout: Duration,
+    /// Counts instead of what the server tells.
+    pub(crate) override_activity_timeout: Option<Duration>,
     pub(crate) pong_timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) subscribe_timeout: Duration,
@@ -48,13 +49,17 @@ pub(crate) struct Machine {
     state_since: Option<Now>,
     pub(super) phase: Phase,
     /// Counts the dials; the present one is current in `Opening` and `Live` only.
-    generation: u64,
+    pub(super) generation: u64,
+    /// The dial that runs.
+    pub(super) dialling: Turn,
     /// How many of them were established.
     connections: u64,
     pub(super) channels: Channels,
     pub(super) user: SignIn,
-    attempts: u32,
+    pub(super) attempts: u32,
     questions: u64,
+    /// The question that the user's policy is asked.
+    pub(super) deciding: Turn,
     /// Counts the questions to authorizers.
     pub(super) tickets: u64,
     /// By when those that are being asked are due, by ticket. An answer is awaited even where it is of
@@ -65,8 +70,8 @@ pub(crate) struct Machine {
     pub(super) triggered: bool,
     pings: u64,
     answered: Option<(u64, Duration)>,
-    /// Why the state is `Failed`.
-    failure: Option<Error>,
+    /// Why the state is `Failed`, or what the user's policy is to decide about.
+    pub(super) failure: Option<Error>,
     last_failure: Option<Error>,
     /// How often the user has ended the connection.
     disconnects: u64,
@@ -86,11 +91,13 @@ impl Machine {
             state_since: None,
             phase: Phase::Idle,
             generation: 0,
+            dialling: Turn::default(),
             connections: 0,
             channels: Channels::default(),
             user: SignIn::default(),
             attempts: 0,
             questions: 0,
+            deciding: Turn::default(),
             tickets: 0,
             asked: BTreeSet::new(),
             bucket: config.client_event_limit.map(Bucket::new),
@@ -182,8 +189,12 @@ impl Machine {
 
     /// Whether this generation's dial or connection still counts.
     pub(crate) fn is_current(&self, generation: u64) -> bool {
-        generation == self.generation
-            && matches!(self.phase, Phase::Opening { .. } | Phase::Live(_))
+        let present = match self.phase {
+            Phase::Opening { step, .. } => step != Step::Held,
+            Phase::Live(_) => true,
+            Phase::Idle | Phase::Waiting { .. } | Phase::Asking { .. } => false,
+        };
+        present && generation == self.generation
     }
 
     // ---- what the user wants
@@ -296,32 +307,20 @@ impl Machine {
     /// The connection is open; what is missing is the server's greeting.
     pub(crate) fn handle_opened(&mut self, generation: u64, now: Now) {
         self.observe(now);
-        if let (true, Phase::Opening { opened, .. }) =
-            (generation == self.generation, &mut self.phase)
-        {
-            *opened = true;
+        let current = self.is_current(generation);
+        if let (true, Phase::Opening { step, .. }) = (current, &mut self.phase) {
+            *step = Step::Opened;
         }
-    }
-
-    /// The user's reconnect policy has answered.
-    pub(crate) fn handle_decision(&mut self, question: u64, wait: Option<Duration>, now: Now) {
-        self.observe(now);
-        if !matches!(self.phase, Phase::Asking { question: asked } if asked == question) {
-            return;
-        }
-        let cause = self.failure.take();
-        self.settle(wait, cause, now);
     }
 
     /// The deadline has come; earlier calls do nothing.
     pub(crate) fn handle_timeout(&mut self, now: Now) {
         self.observe(now);
+        self.notice_held(now);
         match &self.phase {
-            Phase::Opening { opened, deadline } if *deadline <= now.mono => {
-                let step = if *opened { "pusher:connection_established" } else { "the connection" };
-                let limit = units::words(self.config.connect_timeout);
-                let message = format!("timed out waiting for {step} (connect_timeout is {limit})");
-                self.abandon(Error::timed_out(Timeout::Connect, message), now);
+            Phase::Opening { step, deadline } if *deadline <= now.mono => {
+                let error = self.dial_overdue(*step, now);
+                self.abandon(error, now);
             }
             Phase::Live(live) => match live.due(now) {
                 Due::Nothing => {}
@@ -332,7 +331,7 @@ impl Machine {
                     self.abandon(error, now);
                 }
             },
-            Phase::Waiting { until } if *until <= now.mono => self.dial(now),
+            Phase::Waiting { until, .. } if *until <= now.mono => self.dial(now),
             Phase::Idle | Phase::Opening { .. } | Phase::Waiting { .. } | Phase::Asking { .. } => {}
         }
         self.give_up_asking(now);
@@ -354,10 +353,10 @@ impl Machine {
             Phase::Idle | Phase::Asking { .. } => None,
             Phase::Opening { deadline, .. } => Some(*deadline),
             Phase::Live(live) => Some(live.deadline()),
-            Phase::Waiting { until } => Some(*until),
+            Phase::Waiting { until, .. } => Some(*until),
         };
         let answer = self.asked.first().map(|&(deadline, _)| deadline);
-        let others = [answer, self.user.deadline(), self.channels.deadline()];
+        let others = [answer, self.held_deadline(), self.user.deadline(), self.channels.deadline()];
         connection.into_iter().chain(others.into_iter().flatten()).min()
     }
 
@@ -368,14 +367,15 @@ impl Machine {
 
     // ---- inside
 
-    /// Every input passes here first: a jump of the clocks shows that the machine was asleep.
+    /// Every input passes here first: a jump of the clocks shows that the machine may have been asleep.
     pub(super) fn observe(&mut self, now: Now) {
         let Some(last) = self.last_seen.replace(now) else {
             return;
         };
         let by_wall = now.wall.saturating_sub(last.wall);
         let by_mono = now.mono.saturating_sub(last.mono);
-        if by_wall.saturating_sub(by_mono) > SUSPEND_JUMP {
+        let suspended = now.suspended.saturating_sub(last.suspended);
+        if suspended.max(by_wall.saturating_sub(by_mono)) > SUSPEND_JUMP {
             self.log(Level::Debug, || "the wall clock jumped: checking the connection".into());
             self.check_connection(now);
         }
@@ -389,23 +389,18 @@ impl Machine {
                     live.doubt(now);
                 }
             }
-            Phase::Waiting { until } => *until = now.mono,
+            Phase::Waiting { until, asked_until } => {
+                let asked = asked_until.saturating_sub(now.elapsed());
+                *until = now.mono.saturating_add(asked).min(*until);
+            }
             Phase::Idle | Phase::Opening { .. } | Phase::Asking { .. } => {}
         }
     }
 
-    fn dial(&mut self, now: Now) {
-        self.generation += 1;
-        self.journal.dialing();
-        let deadline = now.mono.saturating_add(self.config.connect_timeout);
-        let given_up = deadline.saturating_add(DIAL_GRACE);
-        self.phase = Phase::Opening { opened: false, deadline: given_up };
-        self.outputs.push_back(Output::Dial { generation: self.generation, deadline });
-    }
-
     pub(super) fn establish(&mut self, established: Established, now: Now) {
         let configured = self.config.activity_timeout;
-        let activity = established.activity_timeout.map_or(configured, |told| told.min(configured));
+        let told = established.activity_timeout.map_or(configured, |told| told.min(configured));
+        let activity = self.config.override_activity_timeout.unwrap_or(told);
         let socket_id = established.socket_id;
         let live = Live::new(socket_id.clone(), activity, self.config.pong_timeout, now);
         self.phase = Phase::Live(live);
@@ -461,17 +456,21 @@ impl Machine {
 
     /// Ends the present connection from this side, and goes on as if it were lost.
     pub(super) fn abandon(&mut self, error: Error, now: Now) {
-        self.outputs.push_back(Output::HangUp { generation: self.generation, code: NORMAL_CLOSE });
+        self.end_connection();
         self.lose(error, now);
     }
 
     /// Ends the dial or connection, if there is one, because the user wants it.
     fn hang_up(&mut self, now: Now) {
-        if self.is_current(self.generation) {
-            self.outputs
-                .push_back(Output::HangUp { generation: self.generation, code: NORMAL_CLOSE });
-        }
+        self.end_connection();
         self.forget_connection(now);
+    }
+
+    fn end_connection(&mut self) {
+        let generation = self.generation;
+        if self.is_current(generation) {
+            self.push(Output::HangUp { generation, code: NORMAL_CLOSE });
+        }
     }
 
     fn forget_connection(&mut self, now: Now) {
@@ -509,15 +508,13 @@ impl Machine {
         self.log_lost(&error, lasted, now);
         if let Policy::Ask = self.config.policy {
             self.questions += 1;
-            let (question, attempt) = (self.questions, self.attempts);
-            self.phase = Phase::Asking { question };
+            self.phase = Phase::Asking { question: self.questions };
             self.failure = Some(error.clone());
-            self.set_state(State::Reconnecting, Some(error.clone()), None);
-            return self.outputs.push_back(Output::Ask { question, attempt, error: Some(error) });
+            self.set_state(State::Reconnecting, Some(error), None);
+            return self.ask_policy(now);
         }
-        let class = CloseClass::of(error.close_code());
         let random = self.random.f64();
-        let wait = backoff::wait(&self.config.policy, class, self.attempts, was_stable, random);
+        let wait = self.config.policy.wait(&error, self.attempts, was_stable, random);
         self.settle(wait, Some(error), now);
     }
 

@@ -18,6 +18,7 @@ mod client_events;
 mod connection;
 #[cfg(feature = "encrypted")]
 mod crypto;
+mod dialling;
 mod envelope;
 mod fields;
 mod frame;
@@ -33,11 +34,12 @@ mod presence;
 mod sealed;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod user;
 
 use std::time::Duration;
 
-pub(crate) use backoff::Policy;
+pub(crate) use backoff::{Backoff, Policy};
 #[cfg(all(feature = "encrypted", feature = "testing"))]
 pub(crate) use crypto::Key;
 pub(crate) use envelope::{Data, Envelope, Text, unescape};
@@ -47,19 +49,26 @@ pub(crate) use name::{ChannelKind, check_channel};
 pub(crate) use output::{ChannelNotice, LogLine, Notice, Output, UserNotice};
 pub(crate) use user::CHANNEL_PREFIX as USER_CHANNEL_PREFIX;
 
-/// The time, as told to the core. Both clocks count from an origin of the caller's.
+/// The time, as told to the core. All count from origins of the caller's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Now {
     /// Never goes back. It may stand still while the machine is suspended.
     pub(crate) mono: Duration,
-    /// What people call the time. Only jumps of it against `mono` matter.
+    /// How long the machine was suspended while `mono` stood still. Never goes back.
+    pub(crate) suspended: Duration,
+    /// What people call the time. It may be set to anything, so a jump of it is only a reason to check
+    /// the connection.
     pub(crate) wall: Duration,
 }
 
 impl Now {
-    /// How long ago `then` was, by the clock that tells more: one may have stood still meanwhile.
+    /// The time that has really passed.
+    fn elapsed(self) -> Duration {
+        self.mono.saturating_add(self.suspended)
+    }
+
+    /// How long ago `then` was.
     fn since(self, then: Self) -> Duration {
-        let by_mono = self.mono.saturating_sub(then.mono);
-        by_mono.max(self.wall.saturating_sub(then.wall))
+        self.elapsed().saturating_sub(then.elapsed())
     }
 }

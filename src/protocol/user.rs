@@ -9,8 +9,8 @@ use std::time::Duration;
 use log::Level;
 use serde_json::Value;
 
-use super::authorization::{QUEUE_PATIENCE, retry_wait};
 use super::backoff::CloseClass;
+use super::backoff::{QUEUE_PATIENCE, retry_wait};
 use super::channels::Question;
 use super::connection::Phase;
 use super::frame::{self, Refusal};

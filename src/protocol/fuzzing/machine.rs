@@ -13,7 +13,7 @@ use super::frame::{CHANNELS, frame};
 use crate::fuzzing::Input;
 #[cfg(feature = "encrypted")]
 use crate::protocol::ChannelNotice;
-use crate::protocol::{ChannelKind, Config, Machine, Notice, Now, Output, Policy};
+use crate::protocol::{Backoff, ChannelKind, Config, Machine, Notice, Now, Output, Policy};
 use crate::{Auth, ChannelStatus, Error, ErrorKind, Event, State, UserAuth};
 
 /// One input may fail all that is held on the encrypted channels, each with two notices.
@@ -78,6 +78,13 @@ const COMMANDS: &[Command] = &[
         let frame = r#"{"event":"pusher:signin_success","data":{"user_data":"{\"id\":\"7\"}"}}"#;
         world.frame(world.generation, frame.to_owned());
     },
+    |world, input| {
+        let time = time(input);
+        world.now.suspended += time;
+        world.now.wall += time;
+    },
+    |world, input| world.blocks = input.byte() % 2 == 1,
+    |world, _| world.dial_returns(),
 ];
 
 /// Plays one life.
@@ -120,6 +127,10 @@ struct World {
     generation: u64,
     /// Whether that dial or its connection still stands.
     open: bool,
+    /// Whether what a dial calls does not return.
+    blocks: bool,
+    /// The dial that has not returned.
+    running: Option<u64>,
     socket_id: String,
     connections: u64,
     /// The number in the id of the socket that was greeted last.
@@ -140,11 +151,8 @@ struct World {
 
 impl World {
     fn new(input: &mut Input<'_>) -> Self {
-        let backoff = |max_attempts| Policy::Backoff {
-            initial: Duration::from_secs(1),
-            max: Duration::from_secs(30),
-            max_attempts,
-        };
+        let backoff =
+            |max_attempts| Policy::Backoff(Backoff { max_attempts, ..Backoff::default() });
         let policy = match input.byte() % 4 {
             0 => backoff(None),
             1 => backoff(Some(2)),
@@ -153,6 +161,7 @@ impl World {
         };
         let config = Config {
             activity_timeout: Duration::from_secs(120),
+            override_activity_timeout: None,
             pong_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(15),
             subscribe_timeout: Duration::from_secs(20),
@@ -163,10 +172,16 @@ impl World {
         };
         Self {
             machine: Machine::new(config),
-            now: Now { mono: Duration::from_secs(1000), wall: Duration::from_secs(1_700_000_000) },
+            now: Now {
+                mono: Duration::from_secs(1000),
+                suspended: Duration::ZERO,
+                wall: Duration::from_secs(1_700_000_000),
+            },
             state: State::Initialized,
             generation: 0,
             open: false,
+            blocks: false,
+            running: None,
             socket_id: String::new(),
             connections: 0,
             greetings: 0,
@@ -373,6 +388,12 @@ impl World {
         self.act(|machine, now| machine.handle_decision(question, wait, now));
     }
 
+    fn dial_returns(&mut self) {
+        if let Some(generation) = self.running.take() {
+            self.act(|machine, now| machine.handle_dial_returned(generation, now));
+        }
+    }
+
     // ---- time
 
     /// Lets time pass without anybody telling the machine.
@@ -417,7 +438,13 @@ impl World {
             Output::Dial { generation, deadline } => {
                 assert!(!self.open, "dialled while the last connection stands");
                 assert!(generation > self.generation && deadline > self.now.mono);
+                assert_eq!(self.running, None, "dialled while another dial has not returned");
                 (self.generation, self.open) = (generation, true);
+                if self.blocks {
+                    self.running = Some(generation);
+                } else {
+                    self.machine.handle_dial_returned(generation, self.now);
+                }
             }
             Output::HangUp { generation, .. } => {
                 assert!(self.open && generation == self.generation, "hung up what is not there");
@@ -564,6 +591,8 @@ impl World {
         let held = shown.matches("Refused(").count() + shown.matches("Decided(").count();
         assert!(held <= 2 * 256, "{held} events wait");
         if !self.machine.is_closed() {
+            self.blocks = false;
+            self.dial_returns();
             self.act(|machine, now| machine.reconnect(now));
             self.greet();
             self.subscribe("room");

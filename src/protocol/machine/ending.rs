@@ -5,7 +5,8 @@ use std::time::Duration;
 use log::Level;
 
 use super::Machine;
-use crate::protocol::connection::Phase;
+use crate::protocol::backoff::Wait;
+use crate::protocol::connection::{Phase, Step};
 use crate::protocol::{LogLine, Notice, Now, frame};
 use crate::{Error, State, StateChange, units};
 
@@ -14,7 +15,7 @@ impl Machine {
     pub(crate) fn handle_lost(&mut self, generation: u64, error: Error, now: Now) {
         self.observe(now);
         if self.is_current(generation) {
-            let upgraded = matches!(self.phase, Phase::Opening { opened: true, .. });
+            let upgraded = matches!(self.phase, Phase::Opening { step: Step::Opened, .. });
             let error = if upgraded { frame::unestablished(error) } else { error };
             self.lose(error, now);
         }
@@ -32,16 +33,24 @@ impl Machine {
     }
 
     /// The next dial is after this wait, or there is none.
-    pub(super) fn settle(&mut self, wait: Option<Duration>, cause: Option<Error>, now: Now) {
+    pub(in crate::protocol) fn settle(
+        &mut self,
+        wait: Option<Wait>,
+        cause: Option<Error>,
+        now: Now,
+    ) {
         match (wait, &cause) {
-            (Some(wait), Some(cause)) => self.log_retry(wait, cause, now),
+            (Some(wait), Some(cause)) => self.log_retry(wait.time, cause, now),
             (None, Some(cause)) => self.log_given_up(cause),
             (_, None) => {}
         }
         match wait {
-            Some(wait) => {
-                self.phase = Phase::Waiting { until: now.mono.saturating_add(wait) };
-                self.set_state(State::Reconnecting, cause, Some(wait));
+            Some(Wait { time, asked }) => {
+                self.phase = Phase::Waiting {
+                    until: now.mono.saturating_add(time),
+                    asked_until: now.elapsed().saturating_add(asked),
+                };
+                self.set_state(State::Reconnecting, cause, Some(time));
             }
             None => {
                 self.phase = Phase::Idle;

@@ -67,7 +67,7 @@ impl Desk {
     pub(super) fn new() -> Self {
         Self {
             machine: Machine::new(config()),
-            now: Now { mono: secs(1000), wall: secs(1_700_000_000) },
+            now: Now { mono: secs(1000), suspended: secs(7), wall: secs(1_700_000_000) },
             generation: 0,
             dialling: false,
             connections: 0,
@@ -320,6 +320,7 @@ impl Desk {
     fn note(&mut self, output: Output) -> bool {
         let line = match output {
             Output::Dial { generation, .. } => {
+                self.machine.handle_dial_returned(generation, self.now);
                 (self.generation, self.dialling) = (generation, true);
                 return false;
             }

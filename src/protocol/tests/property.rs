@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::Policy;
+use super::super::{Backoff, Policy};
 use super::sim::{MS, Sim, backoff, secs};
 use crate::{Event, State};
 
@@ -42,7 +42,10 @@ enum Input {
     Skip(Duration),
     Advance(Duration),
     Suspend(Duration),
+    Forward(Duration),
     Back(Duration),
+    Block(bool),
+    Return,
 }
 
 fn frame() -> impl Strategy<Value = String> {
@@ -185,6 +188,9 @@ fn input() -> impl Strategy<Value = Input> {
         // A dead server costs several steps for each wait.
         3 => time().prop_map(|time| Input::Advance(time.min(secs(3000)))),
         1 => time().prop_map(Input::Suspend),
+        1 => time().prop_map(Input::Forward),
+        1 => any::<bool>().prop_map(Input::Block),
+        2 => Just(Input::Return),
         1 => time().prop_map(Input::Back),
     ]
 }
@@ -195,8 +201,9 @@ fn policy() -> impl Strategy<Value = Policy> {
         2 => (0_u32..4).prop_map(|most| backoff(Some(most))),
         1 => Just(Policy::Never),
         3 => Just(Policy::Ask),
-        1 => (time(), time())
-            .prop_map(|(initial, max)| Policy::Backoff { initial, max, max_attempts: None }),
+        1 => (time(), time(), time()).prop_map(|(initial, min, max)| {
+            Policy::Backoff(Backoff { initial, min, max, max_attempts: None })
+        }),
     ]
 }
 
@@ -255,6 +262,9 @@ fn apply(sim: &mut Sim, input: &Input) {
         Input::Skip(time) => sim.skip(*time),
         Input::Advance(time) => sim.advance(*time),
         Input::Suspend(time) => sim.suspend(*time),
+        Input::Forward(time) => sim.now.wall += *time,
+        Input::Block(blocks) => sim.blocks = *blocks,
+        Input::Return => sim.returned(),
         Input::Back(time) => sim.now.wall = sim.now.wall.saturating_sub(*time),
     }
     if ended && !matches!(input, Input::Connect | Input::Reconnect) {
@@ -319,6 +329,8 @@ proptest! {
         for input in &inputs {
             apply(&mut sim, input);
         }
+        sim.blocks = false;
+        sim.returned();
         sim.subscribe("a");
         sim.unsubscribe("b");
         sim.connect();

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::{ChannelNotice, Config, Machine, Notice, Now, Output, Policy, UserNotice};
+use super::super::{
+    Backoff, ChannelNotice, Config, Machine, Notice, Now, Output, Policy, UserNotice,
+};
 use crate::{Auth, ChannelStatus, Error, ErrorKind, Event, Gap, State, StateChange, UserAuth};
 
 pub(super) const ACTIVITY: Duration = secs(120);
@@ -23,12 +25,13 @@ pub(super) const fn secs(seconds: u64) -> Duration {
 }
 
 pub(super) fn backoff(max_attempts: Option<u32>) -> Policy {
-    Policy::Backoff { initial: secs(1), max: secs(30), max_attempts }
+    Policy::Backoff(Backoff { max_attempts, ..Backoff::default() })
 }
 
 pub(super) fn config() -> Config {
     Config {
         activity_timeout: ACTIVITY,
+        override_activity_timeout: None,
         pong_timeout: PONG,
         connect_timeout: CONNECT,
         subscribe_timeout: SUBSCRIBE,
@@ -102,6 +105,10 @@ pub(super) struct Sim {
     pub(super) generation: u64,
     /// Whether its dial or connection still stands, as far as the machine knows.
     open: bool,
+    /// Whether what a dial calls does not return.
+    pub(super) blocks: bool,
+    /// The dial that has not returned.
+    running: Option<u64>,
     /// The last question that the user was asked.
     pub(super) questions: u64,
     /// Whether the user decides about every dial.
@@ -125,11 +132,13 @@ impl Sim {
         Self {
             asks: matches!(config.policy, Policy::Ask),
             machine: Machine::new(config),
-            now: Now { mono: secs(1000), wall: secs(1_700_000_000) },
+            now: Now { mono: secs(1000), suspended: secs(7), wall: secs(1_700_000_000) },
             news: News::default(),
             generation: 0,
             questions: 0,
             open: false,
+            blocks: false,
+            running: None,
             state: State::Initialized,
             wanted: Vec::new(),
             wants_signin: false,
@@ -313,6 +322,13 @@ impl Sim {
         self.input(|machine, now| machine.handle_lost(generation, error, now));
     }
 
+    /// What the last dial has called returns.
+    pub(super) fn returned(&mut self) {
+        if let Some(generation) = self.running.take() {
+            self.input(|machine, now| machine.handle_dial_returned(generation, now));
+        }
+    }
+
     pub(super) fn decide(&mut self, question: u64, wait: Option<Duration>) {
         self.input(|machine, now| machine.handle_decision(question, wait, now));
     }
@@ -368,8 +384,9 @@ impl Sim {
         panic!("the deadline stays at {:?}: {:?}", self.deadline(), self.machine);
     }
 
-    /// What happens to both clocks when a machine sleeps whose monotonic clock stands still.
+    /// What happens to the clocks when a machine sleeps whose monotonic clock stands still.
     pub(super) fn suspend(&mut self, time: Duration) {
+        self.now.suspended += time;
         self.now.wall += time;
     }
 
@@ -440,7 +457,11 @@ impl Sim {
                 continue;
             }
             connected |= matches!(output, Output::Notify(Notice::Connected(_)));
+            let dialled = matches!(output, Output::Dial { .. });
             self.note(output);
+            if let Some(generation) = self.running.take_if(|_| dialled && !self.blocks) {
+                self.machine.handle_dial_returned(generation, self.now);
+            }
         }
         if connected {
             assert_eq!(subscribed, self.wanted, "exactly what is wanted, in order");
@@ -453,6 +474,8 @@ impl Sim {
         let letter = match output {
             Output::Dial { generation, deadline } => {
                 assert!(!self.open, "dialled while the last connection stands");
+                let before = self.running.replace(generation);
+                assert_eq!(before, None, "dialled while another dial has not returned");
                 assert_eq!(generation, self.generation + 1, "generations count the dials");
                 assert!(deadline > self.now.mono, "a dial has time");
                 (self.generation, self.open) = (generation, true);
