@@ -139,12 +139,13 @@ impl Shared {
             },
             |core| {
                 let names: Vec<_> = core.threads.running.iter().map(|thread| thread.name).collect();
-                let why = core.machine.not_returned(self.clock.now());
-                let why = if why.is_empty() { String::new() } else { format!(": {}", why.join(", ")) };
+                let names = names.join(", ");
+                let why = match core.machine.not_returned(self.clock.now()) {
+                    calls if calls.is_empty() => String::new(),
+                    calls => format!(" ({})", calls.join(", ")),
+                };
                 let message = format!(
-                    "{} threads of the client still run ({}){why}; they end by themselves",
-                    names.len(),
-                    names.join(", "),
+                    "threads of the client still run: {names}{why}; they end by themselves"
                 );
                 Error::timed_out(Timeout::Wait, message)
             },

@@ -12,8 +12,8 @@ use pusher_channels::{
 use crate::support::{SOON, now};
 
 /// The far side of a connection in memory.
-struct Far {
-    to_client: Sender<Message>,
+pub(crate) struct Far {
+    pub(crate) to_client: Sender<Message>,
     from_client: Receiver<String>,
 }
 
@@ -23,7 +23,7 @@ struct InMemory {
     sent: Sender<String>,
 }
 
-struct MemoryConnector(Sender<Far>);
+pub(crate) struct MemoryConnector(pub(crate) Sender<Far>);
 
 impl Connector for MemoryConnector {
     fn connect(&self, url: &str, deadline: Instant) -> Result<Box<dyn Connection>, Error> {
@@ -56,10 +56,10 @@ impl Connection for InMemory {
     }
 }
 
-const GREETING: &str =
+pub(crate) const GREETING: &str =
     r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"9.9\"}"}"#;
 
-fn text(frame: &str) -> Message {
+pub(crate) fn text(frame: &str) -> Message {
     Message::Text(frame.to_owned())
 }
 

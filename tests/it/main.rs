@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+#[cfg(target_os = "linux")]
+mod blocked;
 mod bulk;
 #[cfg(target_os = "linux")]
 mod chaos;

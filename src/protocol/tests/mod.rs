@@ -3,6 +3,7 @@
 mod authorization;
 mod channels;
 mod client_events;
+mod clocks;
 mod desk;
 #[cfg(feature = "encrypted")]
 mod encrypted;
@@ -18,4 +19,5 @@ mod reasons;
 mod refusals;
 mod replay;
 mod sim;
+mod turns;
 mod user;

@@ -240,10 +240,10 @@ fn the_users_policy_can_give_up() {
 #[test]
 fn an_answer_of_the_users_policy_that_comes_too_late_has_no_effect() {
     type Meanwhile = fn(&mut Sim);
-    let cases: [(Meanwhile, State); 4] = [
-        (Sim::disconnect, State::Disconnected),
-        (Sim::close, State::Disconnected),
-        (Sim::reconnect, State::Reconnecting),
+    let cases: [(Meanwhile, State, &str); 4] = [
+        (Sim::disconnect, State::Disconnected, ""),
+        (Sim::close, State::Disconnected, ""),
+        (Sim::reconnect, State::Reconnecting, ""),
         (
             |sim| {
                 sim.disconnect();
@@ -251,18 +251,20 @@ fn an_answer_of_the_users_policy_that_comes_too_late_has_no_effect() {
                 sim.lost();
             },
             State::Reconnecting,
+            // What is to be decided now is asked.
+            "Q",
         ),
     ];
-    for (meanwhile, state) in cases {
+    for (meanwhile, state, order) in cases {
         for answer in [Some(Duration::ZERO), None] {
             let mut sim = Sim::with(|config| config.policy = Policy::Ask);
             sim.connect();
             sim.lost();
             meanwhile(&mut sim);
             sim.take();
-            let deadline = sim.deadline();
+            let deadline = sim.deadline().filter(|_| order.is_empty());
             sim.decide(1, answer);
-            sim.expect_nothing();
+            sim.expect(order);
             assert_eq!((sim.state(), sim.deadline()), (state, deadline));
         }
     }

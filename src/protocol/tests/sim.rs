@@ -426,7 +426,7 @@ impl Sim {
     }
 
     /// An input that tells that the connection is gone. What the clocks call for comes before it.
-    fn ending(&mut self, input: impl FnOnce(&mut Machine, Now)) {
+    pub(super) fn ending(&mut self, input: impl FnOnce(&mut Machine, Now)) {
         let hangups = self.news.hangups.len();
         self.drain(input);
         assert_eq!(self.news.hangups.len(), hangups, "hung up what is gone");

@@ -1,0 +1,271 @@
+//! The user's code does not return: a reconnect policy, `Options::custom`, a connector. Each test runs
+//! alone in a child process, since threads are counted.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use pusher_channels::crossbeam_channel::unbounded;
+use pusher_channels::testing::Server;
+use pusher_channels::{
+    Client, Connection, Connector, Error, ErrorKind, Options, Reconnect, State, StateChange,
+};
+
+use crate::connector::{GREETING, MemoryConnector, text};
+use crate::process::threads;
+use crate::support::{SOON, alone, listen, now, quick};
+
+/// A place where the first who comes is held until it is lifted.
+struct Barrier {
+    came: mpsc::Sender<()>,
+    held: Mutex<Option<mpsc::Receiver<()>>>,
+    calls: AtomicUsize,
+}
+
+/// Lets go of who is held when it is dropped.
+struct Lift(#[expect(dead_code, reason = "dropping it is what counts")] mpsc::Sender<()>);
+
+impl Barrier {
+    fn new() -> (Arc<Self>, mpsc::Receiver<()>, Lift) {
+        let ((came, wait), (lift, held)) = (mpsc::channel(), mpsc::channel());
+        let held = Mutex::new(Some(held));
+        (Arc::new(Self { came, held, calls: AtomicUsize::new(0) }), wait, Lift(lift))
+    }
+
+    fn pass(&self) {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let held = self.held.lock().unwrap().take();
+        if let Some(held) = held {
+            self.came.send(()).unwrap();
+            assert!(held.recv().is_err());
+        }
+    }
+
+    fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+struct Keeper;
+
+impl Log for Keeper {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= Level::Warn
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let text = record.args().to_string();
+        if text.contains("the next dial waits") {
+            WARNINGS.lock().unwrap().push(text);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn keep_warnings() {
+    log::set_logger(&Keeper).unwrap();
+    log::set_max_level(LevelFilter::Warn);
+}
+
+/// Waits until it is said, once, that the next dial waits for this.
+fn is_warned_of(code: &str) {
+    let deadline = now() + SOON;
+    while WARNINGS.lock().unwrap().is_empty() {
+        assert!(now() < deadline, "nothing is said");
+        std::thread::yield_now();
+    }
+    let warnings = WARNINGS.lock().unwrap();
+    assert!(warnings.len() == 1 && warnings[0].contains(code), "{warnings:?}");
+}
+
+fn clients_threads() -> Vec<String> {
+    let mut threads = threads();
+    threads.retain(|name| name.starts_with("pusher-"));
+    threads
+}
+
+/// Dials two thousand times, in every way there is.
+fn dial_again(client: &Client, options: &Options) {
+    for round in 0..2000 {
+        match round % 4 {
+            0 => client.switch(options.clone()).unwrap(),
+            1 => {
+                client.disconnect();
+                client.connect();
+            }
+            _ => client.reconnect(),
+        }
+    }
+    let threads = clients_threads();
+    assert!(threads.len() <= 5, "{} threads: {threads:?}", threads.len());
+}
+
+/// It does not wait for what does not return, and names it.
+fn close_names(client: &Client, code: &str) {
+    let before = now();
+    let error = client.close(Duration::from_millis(50)).unwrap_err();
+    assert!(now() - before < SOON, "close waited");
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(error.to_string().contains(code), "{error}");
+    assert!(error.to_string().contains("pusher-"), "{error}");
+}
+
+fn dead() -> String {
+    let (listener, options) = listen();
+    drop(listener);
+    options.to_url().unwrap()
+}
+
+#[test]
+fn a_policy_that_blocks_has_one_thread_and_the_client_connects_once_it_returns() {
+    let name =
+        "blocked::a_policy_that_blocks_has_one_thread_and_the_client_connects_once_it_returns";
+    alone(name, || {
+        let (barrier, came, lift) = Barrier::new();
+        let server = Server::start().unwrap();
+        let is_up = Arc::new(AtomicBool::new(false));
+        let (up, live, dead) = (Arc::clone(&is_up), server.url(), dead());
+        let options = Options::custom(move |_| match up.load(Ordering::SeqCst) {
+            true => live.clone(),
+            false => dead.clone(),
+        });
+        let asked = Arc::clone(&barrier);
+        let policy = Reconnect::with(move |_| {
+            asked.pass();
+            Some(Duration::ZERO)
+        });
+        let client = Client::builder(options.clone()).reconnect(policy).build().unwrap();
+        client.connect();
+        came.recv_timeout(SOON).unwrap();
+        dial_again(&client, &options);
+        // The last dial has failed, and nobody can be asked about it.
+        let deadline = now() + SOON;
+        while client.stats().attempt == 0 {
+            assert!(now() < deadline);
+            std::thread::yield_now();
+        }
+        let threads = clients_threads();
+        assert_eq!(threads.iter().filter(|name| *name == "pusher-policy").count(), 1);
+        assert_eq!((barrier.calls(), client.state()), (1, State::Reconnecting));
+        is_up.store(true, Ordering::SeqCst);
+        drop(lift);
+        client.wait_connected(SOON).unwrap();
+        client.close(SOON).unwrap();
+    });
+}
+
+#[test]
+fn a_resolver_that_blocks_has_one_thread_and_the_client_connects_once_it_returns() {
+    let name =
+        "blocked::a_resolver_that_blocks_has_one_thread_and_the_client_connects_once_it_returns";
+    alone(name, || {
+        keep_warnings();
+        let (barrier, came, lift) = Barrier::new();
+        let server = Server::start().unwrap();
+        let (asked, live) = (Arc::clone(&barrier), server.url());
+        let options = Options::custom(move |_| {
+            asked.pass();
+            live.clone()
+        });
+        let client = quick(options.clone()).build().unwrap();
+        client.connect();
+        came.recv_timeout(SOON).unwrap();
+        dial_again(&client, &options);
+        is_warned_of("`Options::custom` has not returned");
+        dial_again(&client, &options);
+        assert_eq!((barrier.calls(), client.stats().dials), (1, 1));
+        drop(lift);
+        client.wait_connected(SOON).unwrap();
+        assert_eq!((barrier.calls(), client.stats().dials), (2, 2), "the newest one only");
+        client.close(SOON).unwrap();
+        is_warned_of("`Options::custom` has not returned");
+    });
+}
+
+/// Its first dial hangs, deadline or not.
+struct Hanging(Arc<Barrier>, MemoryConnector);
+
+impl Connector for Hanging {
+    fn connect(&self, url: &str, deadline: Instant) -> Result<Box<dyn Connection>, Error> {
+        self.0.pass();
+        self.1.connect(url, deadline.max(now() + SOON))
+    }
+}
+
+#[test]
+fn a_connector_that_blocks_has_one_thread_and_the_client_connects_once_it_returns() {
+    let name =
+        "blocked::a_connector_that_blocks_has_one_thread_and_the_client_connects_once_it_returns";
+    alone(name, || {
+        let (barrier, came, lift) = Barrier::new();
+        let (dials, dialled) = unbounded();
+        let connector = Hanging(Arc::clone(&barrier), MemoryConnector(dials));
+        let options = Options::url("ws://memory/app");
+        let client = quick(options.clone()).connector(connector).build().unwrap();
+        client.connect();
+        came.recv_timeout(SOON).unwrap();
+        dial_again(&client, &options);
+        assert_eq!(barrier.calls(), 1);
+        drop(lift);
+        let dropped = dialled.recv_timeout(SOON).unwrap();
+        let far = dialled.recv_timeout(SOON).unwrap();
+        far.to_client.send(text(GREETING)).unwrap();
+        client.wait_connected(SOON).unwrap();
+        assert_eq!((barrier.calls(), client.stats().dials), (2, 2));
+        client.close(SOON).unwrap();
+        drop(dropped);
+    });
+}
+
+#[test]
+fn what_blocks_is_named_by_the_failed_dials_and_by_close() {
+    let name = "blocked::what_blocks_is_named_by_the_failed_dials_and_by_close";
+    alone(name, || {
+        let (barrier, came, lift) = Barrier::new();
+        let asked = Arc::clone(&barrier);
+        let options = Options::custom(move |_| {
+            asked.pass();
+            String::new()
+        });
+        let client = quick(options).connect_timeout(Duration::from_millis(20)).build().unwrap();
+        let states = client.bind_states();
+        client.connect();
+        came.recv_timeout(SOON).unwrap();
+        // The dial that hangs, and two that wait for it.
+        let mut failed = 0;
+        while failed < 3 {
+            let StateChange { cause, .. } = states.recv_timeout(SOON).unwrap();
+            if let Some(cause) = cause {
+                assert!(cause.is_timeout(), "{cause}");
+                let text = cause.to_string();
+                assert!(text.contains("`Options::custom` has not returned for "), "{text}");
+                failed += 1;
+            }
+        }
+        close_names(&client, "`Options::custom` has not returned for ");
+        assert_eq!(barrier.calls(), 1);
+        drop(lift);
+        client.close(SOON).unwrap();
+    });
+}
+
+#[test]
+fn close_names_a_policy_that_blocks() {
+    alone("blocked::close_names_a_policy_that_blocks", || {
+        let (barrier, came, lift) = Barrier::new();
+        let policy = Reconnect::with(move |_| {
+            barrier.pass();
+            None
+        });
+        let client = Client::builder(Options::url(&dead())).reconnect(policy).build().unwrap();
+        client.connect();
+        came.recv_timeout(SOON).unwrap();
+        close_names(&client, "`Reconnect::with` has not returned");
+        drop(lift);
+        client.close(SOON).unwrap();
+    });
+}
