@@ -115,7 +115,8 @@ impl ClientBuilder {
     }
 
     /// How long the server may be silent before it is sent a ping. Default: 120 s; the smaller of
-    /// this and what the server tells applies.
+    /// this and what the server tells applies, unless
+    /// [`override_activity_timeout`](Self::override_activity_timeout) is set.
     pub fn activity_timeout(mut self, timeout: Duration) -> Self {
         self.activity_timeout = timeout;
         self
@@ -241,7 +242,7 @@ impl ClientBuilder {
             ("signin_timeout", Some(self.signin_timeout)),
         ] {
             if timeout.is_some_and(|timeout| timeout.is_zero()) {
-                let message = format!("{name} is zero: nothing can happen in no time");
+                let message = format!("`{name}` must be greater than zero");
                 return Err(Error::message(ErrorKind::Config, message));
             }
         }
@@ -297,5 +298,31 @@ impl fmt::Debug for ClientBuilder {
             .field("tls", &self.tls)
             .field("proxy", &self.proxy)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_timeout_must_be_greater_than_zero() {
+        type Set = fn(ClientBuilder, Duration) -> ClientBuilder;
+        let setters: [(&str, Set); 6] = [
+            ("activity_timeout", ClientBuilder::activity_timeout),
+            ("override_activity_timeout", ClientBuilder::override_activity_timeout),
+            ("pong_timeout", ClientBuilder::pong_timeout),
+            ("connect_timeout", ClientBuilder::connect_timeout),
+            ("subscribe_timeout", ClientBuilder::subscribe_timeout),
+            ("signin_timeout", ClientBuilder::signin_timeout),
+        ];
+        for (name, set) in setters {
+            let build = |timeout| set(Client::builder(Options::host("h", "k")), timeout).build();
+            let error = build(Duration::ZERO).err().expect(name);
+            assert_eq!(error.kind(), ErrorKind::Config, "{name}");
+            assert_eq!(error.to_string(), format!("`{name}` must be greater than zero"));
+            assert!(build(Duration::from_nanos(1)).is_ok(), "{name}");
+            assert!(build(Duration::MAX).is_ok(), "{name}");
+        }
     }
 }

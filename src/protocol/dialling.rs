@@ -39,6 +39,15 @@ impl Machine {
         }
     }
 
+    /// The connection is open; what is missing is the server's greeting.
+    pub(crate) fn handle_opened(&mut self, generation: u64, now: Now) {
+        self.observe(now);
+        let current = self.is_current(generation);
+        if let (true, Phase::Opening { step, .. }) = (current, &mut self.phase) {
+            *step = Step::Opened;
+        }
+    }
+
     /// The user's reconnect policy has decided.
     pub(crate) fn handle_decision(&mut self, question: u64, wait: Option<Duration>, now: Now) {
         self.observe(now);

@@ -304,15 +304,6 @@ impl Machine {
 
     // ---- what came in
 
-    /// The connection is open; what is missing is the server's greeting.
-    pub(crate) fn handle_opened(&mut self, generation: u64, now: Now) {
-        self.observe(now);
-        let current = self.is_current(generation);
-        if let (true, Phase::Opening { step, .. }) = (current, &mut self.phase) {
-            *step = Step::Opened;
-        }
-    }
-
     /// The deadline has come; earlier calls do nothing.
     pub(crate) fn handle_timeout(&mut self, now: Now) {
         self.observe(now);

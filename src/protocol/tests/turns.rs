@@ -92,8 +92,8 @@ fn a_dial_that_waits_too_long_fails_and_says_what_it_waited_for() {
     assert_eq!(sim.state(), State::Connecting);
     sim.advance(MS);
     let text = format!(
-        "timed out waiting for the connection: {RESOLVER} has not returned for 15.2s \
-         (connect_timeout is 15s)"
+        "timed out waiting for the connection: {RESOLVER} has not returned for 15.25 s \
+         (connect_timeout is 15 s)"
     );
     assert_eq!(overdue(&mut sim), text, "the first one itself");
     sim.advance(secs(1));
@@ -101,7 +101,7 @@ fn a_dial_that_waits_too_long_fails_and_says_what_it_waited_for() {
     sim.advance(CONNECT + GRACE);
     let text = overdue(&mut sim);
     assert!(text.contains(RESOLVER), "{text}");
-    assert!(!text.contains("15.2s ("), "it counts from the call: {text}");
+    assert!(!text.contains("15.25 s ("), "it counts from the call: {text}");
     sim.advance(secs(2) + CONNECT + GRACE);
     assert_eq!(sim.state(), State::Failed, "each counts as an attempt");
     // What has not returned is no reason not to try again, nor is it forgotten.
@@ -119,7 +119,7 @@ fn a_connector_is_named_where_nothing_else_is() {
     let mut sim = blocked();
     sim.advance(CONNECT + GRACE);
     let text = overdue(&mut sim);
-    assert!(text.contains(": the connector has not returned for 15.2s"), "{text}");
+    assert!(text.contains(": the connector has not returned for 15.25 s"), "{text}");
     let mut sim = blocked();
     sim.opened();
     sim.returned();
