@@ -96,7 +96,7 @@ impl Backoff {
     /// From `min` to what has doubled with each attempt.
     fn jittered(&self, attempt: u32, random: f64) -> Duration {
         let doublings = attempt.saturating_sub(1).min(31);
-        let ceiling = self.initial.saturating_mul(1 << doublings).min(self.max).max(self.min);
+        let ceiling = self.initial.saturating_mul(1 << doublings).min(self.max);
         let span = ceiling.saturating_sub(self.min);
         // Multiplying the duration itself panics where rounding takes it past the largest one.
         let seconds = span.as_secs_f64() * random.clamp(0.0, 1.0);

@@ -382,7 +382,7 @@ impl Machine {
             }
             Phase::Waiting { until, asked_until } => {
                 let asked = asked_until.saturating_sub(now.elapsed());
-                *until = now.mono.saturating_add(asked).min(*until);
+                *until = now.mono.saturating_add(asked);
             }
             Phase::Idle | Phase::Opening { .. } | Phase::Asking { .. } => {}
         }
