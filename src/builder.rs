@@ -318,7 +318,7 @@ mod tests {
         ];
         for (name, set) in setters {
             let build = |timeout| set(Client::builder(Options::host("h", "k")), timeout).build();
-            let error = build(Duration::ZERO).err().expect(name);
+            let error = build(Duration::ZERO).expect_err(name);
             assert_eq!(error.kind(), ErrorKind::Config, "{name}");
             assert_eq!(error.to_string(), format!("`{name}` must be greater than zero"));
             assert!(build(Duration::from_nanos(1)).is_ok(), "{name}");

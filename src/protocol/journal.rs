@@ -149,7 +149,7 @@ impl Machine {
         self.journal.end_outage();
         self.log_at(Level::Info, |place| {
             let attempt = outage.failed_dials + 1;
-            let length = outage.since.map(|since| now.mono.saturating_sub(since));
+            let length = outage.since.map(|since| now.elapsed().saturating_sub(since));
             let after = length.map(|length| format!(", after an outage of {}", words(length)));
             format!("connected to {place} (attempt {attempt}){}", after.unwrap_or_default()).into()
         });
@@ -159,7 +159,7 @@ impl Machine {
     pub(super) fn log_lost(&mut self, error: &Error, lasted: Option<Duration>, now: Now) {
         let in_a_row = self.attempt() > 1;
         let outage = &mut self.journal.outage;
-        outage.since.get_or_insert(now.mono);
+        outage.since.get_or_insert(now.elapsed());
         let Some(lasted) = lasted else {
             outage.failed_dials += 1;
             outage.last = Some(Failure::Dial);
