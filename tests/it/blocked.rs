@@ -1,5 +1,5 @@
-//! The user's code does not return: a reconnect policy, `Options::custom`, a connector. Each test runs
-//! alone in a child process, since threads are counted.
+//! The user's code does not return: a reconnect policy, `Options::custom`, a connector. Most tests
+//! run alone in a child process, since they count threads or keep the log.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -219,6 +219,26 @@ fn a_connector_that_blocks_has_one_thread_and_the_client_connects_once_it_return
         client.close(SOON).unwrap();
         drop(dropped);
     });
+}
+
+#[test]
+fn a_dial_that_was_given_up_in_the_resolver_calls_no_connector() {
+    let (barrier, came, lift) = Barrier::new();
+    let options = Options::custom(move |_| {
+        barrier.pass();
+        "ws://memory/app".to_owned()
+    });
+    let (dials, dialled) = unbounded();
+    let client = quick(options).connector(Arc::new(MemoryConnector(dials))).build().unwrap();
+    client.connect();
+    came.recv_timeout(SOON).unwrap();
+    client.reconnect();
+    drop(lift);
+    let far = dialled.recv_timeout(SOON).unwrap();
+    far.to_client.send(text(GREETING)).unwrap();
+    client.wait_connected(SOON).unwrap();
+    assert!(dialled.is_empty());
+    client.close(SOON).unwrap();
 }
 
 #[test]

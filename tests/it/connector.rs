@@ -210,21 +210,24 @@ fn a_connection_that_panics_costs_no_thread_but_its_own() {
 }
 
 /// A connector that is slower than it may be.
-struct Slow(Receiver<()>);
+struct Slow(Sender<()>, Receiver<()>);
 
 impl Connector for Slow {
     fn connect(&self, _: &str, _: Instant) -> Result<Box<dyn Connection>, Error> {
-        let _ = self.0.recv_timeout(SOON);
+        self.0.send(()).unwrap();
+        let _ = self.1.recv_timeout(SOON);
         Err(Error::new(ErrorKind::Io, "too late"))
     }
 }
 
 #[test]
 fn a_connector_that_does_not_come_back_holds_up_nothing_but_close() {
-    let (release, released) = unbounded();
-    let client =
-        Client::builder(Options::url("ws://slow")).connector(Slow(released)).build().unwrap();
+    let ((call, called), (release, released)) = (unbounded(), unbounded());
+    let connector = Slow(call, released);
+    let client = Client::builder(Options::url("ws://slow")).connector(connector).build().unwrap();
     client.connect();
+    // A dial that is given up before would not call it.
+    called.recv_timeout(SOON).unwrap();
     client.disconnect();
     assert_eq!(client.state(), State::Disconnected);
     let error = client.close(Duration::from_millis(50)).unwrap_err();
