@@ -132,6 +132,7 @@ mod protocol;
 mod proxy;
 mod reconnect;
 mod redact;
+mod retry_after;
 mod secret;
 mod state;
 mod stats;
