@@ -125,6 +125,7 @@ mod event;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod headers;
 mod members;
 mod options;
 pub mod prelude;

@@ -12,7 +12,8 @@ pub(super) const UNKNOWN: &str = "the server's certificate is signed by none tha
                        send the whole chain";
 const REQUIRED: &str =
     "the server requires a client certificate: give one with Tls::client_certificate_pem";
-const NOT_TLS: &str = "what answers on this port is not TLS; is it plain HTTP or WebSocket?";
+const NOT_TLS: &str = "what answers on this port is not TLS; is it plain HTTP or WebSocket? Then use \
+                       `.tls(false)` or `ws://`";
 
 pub(super) fn trusting(authority: &Authority) -> Tls {
     Tls::default().root_certificate_pem(authority.pem().as_bytes())
@@ -293,7 +294,9 @@ fn a_silent_handshake_times_out() {
     });
     let error = result.unwrap_err();
     assert!(error.is_timeout(), "{error:?}");
-    assert_eq!(error.to_string(), "TLS handshake with 127.0.0.1 timed out");
+    let words = "TLS handshake with 127.0.0.1 timed out without any answer; if this port does not speak TLS, \
+                 use `.tls(false)` or `ws://`";
+    assert_eq!(error.to_string(), words);
 }
 
 #[test]
