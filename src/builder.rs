@@ -7,8 +7,9 @@ use std::time::Duration;
 use crate::binding::Queue;
 use crate::client::Client;
 use crate::driver::{Answerer, Initial, Settings, Shared};
+use crate::headers::Headers;
 use crate::protocol::Config;
-use crate::transport::WebSocketConnector;
+use crate::transport::{WebSocketConnector, check_tls};
 use crate::{
     Authorizer, Connector, Error, ErrorKind, Options, Proxy, Reconnect, Tls, UserAuthenticator,
 };
@@ -44,6 +45,7 @@ pub struct ClientBuilder {
     tls: Tls,
     proxy: Proxy,
     connector: Option<Arc<dyn Connector>>,
+    headers: Headers,
     max_message_size: usize,
     stack_size: Option<usize>,
     authorizer: Option<Arc<dyn Authorizer>>,
@@ -68,6 +70,7 @@ impl ClientBuilder {
             tls: Tls::default(),
             proxy: Proxy::none(),
             connector: None,
+            headers: Headers::default(),
             max_message_size: 1024 * 1024,
             stack_size: None,
             authorizer: None,
@@ -204,8 +207,71 @@ impl ClientBuilder {
         self
     }
 
+    /// Sends a header with every WebSocket handshake, for example `Origin`, `Cookie` or `Authorization`.
+    ///
+    /// Of two with the same name, in any case, the later one counts; one that the client sends by default is
+    /// replaced. Default: `Host`, and `User-Agent: pusher-channels/VERSION`. Values are never logged or shown.
+    /// Proxies do not get them.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] from [`build`](Self::build): the name is empty or has a character that HTTP does not
+    /// allow in it, the value has a line break or another control character, or the header is one that the
+    /// handshake owns: `Connection`, `Upgrade`, `Sec-WebSocket-*` ([RFC 6455, section
+    /// 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)), `Content-Length`, `Transfer-Encoding`. Also if
+    /// there is a [`connector`](Self::connector), which headers do not reach.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use pusher_channels::{Client, Options};
+    ///
+    /// # fn main() -> Result<(), pusher_channels::Error> {
+    /// let client = Client::builder(Options::host("push.example.org", "app-key"))
+    ///     .header("Origin", "https://app.example.org")
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push(name, value);
+        self
+    }
+
+    /// Asks for more headers before every dial, for tokens that change. They replace those of
+    /// [`header`](Self::header) with the same name. Default: none. A second call replaces the function.
+    ///
+    /// `headers` runs on the thread that dials; while it blocks, nothing is dialed, and what it takes counts
+    /// towards [`connect_timeout`](Self::connect_timeout).
+    ///
+    /// # Errors
+    ///
+    /// As of [`header`](Self::header), but of the dial, which is repeated like any other that failed; also if
+    /// `headers` panics.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use pusher_channels::{Client, Options};
+    ///
+    /// # fn main() -> Result<(), pusher_channels::Error> {
+    /// # fn token() -> String { String::new() }
+    /// let client = Client::builder(Options::host("push.example.org", "app-key"))
+    ///     .headers_with(|| vec![("Authorization".to_owned(), format!("Bearer {}", token()))])
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn headers_with(
+        mut self,
+        headers: impl Fn() -> Vec<(String, String)> + Send + Sync + 'static,
+    ) -> Self {
+        self.headers.ask(Box::new(headers));
+        self
+    }
+
     /// Opens the connections by a connector of your own. Default: the built-in WebSocket. Your own connector
-    /// has to see to TLS and to a proxy itself.
+    /// has to see to TLS, to a proxy and to headers itself, and takes URLs of any scheme.
     pub fn connector(mut self, connector: impl Connector + 'static) -> Self {
         self.connector = Some(Arc::new(connector));
         self
@@ -231,8 +297,9 @@ impl ClientBuilder {
     ///
     /// [`ErrorKind::Config`] if an option or a setting is wrong, for example a certificate that is none,
     /// or a proxy in the environment that is none.
-    pub fn build(self) -> Result<Client, Error> {
-        self.options.check()?;
+    pub fn build(mut self) -> Result<Client, Error> {
+        let built_in = self.connector.is_none();
+        self.options.check(built_in)?;
         for (name, timeout) in [
             ("activity_timeout", Some(self.activity_timeout)),
             ("override_activity_timeout", self.override_activity_timeout),
@@ -250,12 +317,7 @@ impl ClientBuilder {
             return Err(Error::message(ErrorKind::Config, "max_message_size is zero"));
         }
         self.proxy.check()?;
-        let connector = match self.connector {
-            Some(connector) => connector,
-            None => Arc::new(
-                WebSocketConnector::new(&self.tls, self.max_message_size)?.with_proxy(&self.proxy),
-            ),
-        };
+        let connector = self.take_connector()?;
         self.tls.warn_of_dangers("a client");
         let initial = Initial {
             options: self.options,
@@ -284,8 +346,25 @@ impl ClientBuilder {
             tls: self.tls,
             proxy: self.proxy,
             check_names: self.check_names,
+            built_in,
         };
         Ok(Client::start(Shared::new(initial, settings)))
+    }
+
+    /// The connector, after the checks of its settings: those for TLS hold for endpoints in any case.
+    fn take_connector(&mut self) -> Result<Arc<dyn Connector>, Error> {
+        let headers = std::mem::take(&mut self.headers);
+        let Some(connector) = self.connector.take() else {
+            let built_in = WebSocketConnector::new(&self.tls, self.max_message_size)?;
+            return Ok(Arc::new(built_in.with_proxy(&self.proxy).with_headers(headers)?));
+        };
+        check_tls(&self.tls)?;
+        if !headers.is_empty() {
+            let message =
+                "`header` and `headers_with` do not reach a `connector` of your own: remove one";
+            return Err(Error::message(ErrorKind::Config, message));
+        }
+        Ok(connector)
     }
 }
 
@@ -297,6 +376,7 @@ impl fmt::Debug for ClientBuilder {
             .field("queue", &self.queue)
             .field("tls", &self.tls)
             .field("proxy", &self.proxy)
+            .field("headers", &self.headers)
             .finish_non_exhaustive()
     }
 }

@@ -122,7 +122,7 @@ impl Client {
     /// [`ErrorKind::Config`] if the options are wrong; [`ErrorKind::Closed`] after
     /// [`close`](Self::close). Nothing changes then.
     pub fn switch(&self, options: Options) -> Result<(), Error> {
-        options.check()?;
+        options.check(self.shared().settings().built_in)?;
         if self.shared().read(|core| core.machine.is_closed()) {
             return Err(Error::message(ErrorKind::Closed, "the client is closed"));
         }

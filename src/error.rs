@@ -318,7 +318,10 @@ impl Error {
         self.0.http_status
     }
 
-    /// How long the endpoint asked to wait, in `Retry-After` of a status 429 or 503; at most a day.
+    /// How long the server, a proxy or an endpoint asked to wait, in `Retry-After` of a status 429 or 503: a number
+    /// of seconds, or a date, of which this device's clock makes a wait. At most a day.
+    ///
+    /// See [RFC 9110, section 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3).
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }

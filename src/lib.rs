@@ -125,6 +125,7 @@ mod event;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod headers;
 mod members;
 mod options;
 pub mod prelude;
@@ -132,6 +133,7 @@ mod protocol;
 mod proxy;
 mod reconnect;
 mod redact;
+mod retry_after;
 mod secret;
 mod state;
 mod stats;

@@ -83,7 +83,8 @@ impl Options {
         Self::to(Target::Host { host: host.to_owned(), key: key.to_owned() })
     }
 
-    /// A whole `ws://` or `wss://` URL, used as it is. The setters do not apply to it.
+    /// A whole URL, used as it is: of the scheme `ws` or `wss` for the built-in WebSocket, of any scheme for a
+    /// [`Connector`](crate::Connector) of your own (`unix:///run/pusher.sock`). The setters do not apply to it.
     pub fn url(url: &str) -> Self {
         Self::to(Target::Url(url.to_owned()))
     }
@@ -154,7 +155,9 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`], saying what is wrong.
+    /// [`ErrorKind::Config`], saying what is wrong. Of a URL whose scheme is neither `ws` nor `wss`, nothing but
+    /// the scheme is checked: it is for a [`Connector`](crate::Connector) of your own, and an error of
+    /// [`ClientBuilder::build`](crate::ClientBuilder::build) or of the dial without one.
     pub fn to_url(&self) -> Result<String, Error> {
         self.check_setters()?;
         match &self.target {
@@ -178,12 +181,14 @@ impl Options {
         }
     }
 
-    /// As [`to_url`](Self::to_url), but leaves the user's function alone.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// As [`to_url`](Self::to_url), but leaves the user's function alone, and for the built-in WebSocket takes no
+    /// other scheme than its own.
+    pub(crate) fn check(&self, built_in: bool) -> Result<(), Error> {
         match &self.target {
             Target::Custom(_) => self.check_setters(),
             Target::Cluster { .. } | Target::Host { .. } | Target::Url(_) => {
-                self.to_url().map(drop)
+                let url = self.to_url()?;
+                if built_in { websocket_url(&url).map(drop) } else { Ok(()) }
             }
         }
     }
@@ -274,37 +279,62 @@ fn check_host(host: &str) -> Result<String, Error> {
     Ok(host.to_owned())
 }
 
-/// The last word on every URL, from whichever source.
+/// The last word on every URL for a connector: it has a scheme, and if that is the WebSocket's, it is right as a whole.
 fn check_url(url: &str) -> Result<String, Error> {
+    match scheme(url) {
+        None => Err(wrong("the URL must begin with a scheme, such as wss://host/app/key".into())),
+        Some(scheme) if tls_of(scheme).is_some() => websocket_url(url).map(|_| url.to_owned()),
+        Some(_) => Ok(url.to_owned()),
+    }
+}
+
+/// The scheme of a URL (RFC 3986, section 3.1).
+fn scheme(url: &str) -> Option<&str> {
+    let (scheme, _) = url.split_once(':')?;
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    (scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(is_part))
+        .then_some(scheme)
+}
+
+/// Whether the WebSocket scheme means TLS. `None`: it is another scheme.
+fn tls_of(scheme: &str) -> Option<bool> {
+    match scheme.to_ascii_lowercase().as_str() {
+        "ws" => Some(false),
+        "wss" => Some(true),
+        _ => None,
+    }
+}
+
+/// The last word on the URLs of the built-in WebSocket, and whether they mean TLS.
+pub(crate) fn websocket_url(url: &str) -> Result<(Uri, bool), Error> {
+    if let Some(other) = scheme(url).filter(|scheme| tls_of(scheme).is_none()) {
+        return Err(wrong(format!(
+            "unsupported URL scheme `{other:.40}`: expected `ws` or `wss` (a custom `Connector` accepts any scheme)"
+        )));
+    }
     // The key stands in the URL, so a message shows no more of it than what is wrong.
     let uri: Uri = url.parse().map_err(|error| {
         wrong("the URL is no URL: it looks like wss://host/app/key".into())
             .caused_by(Box::new(error))
     })?;
-    match uri.scheme_str() {
-        Some("ws" | "wss") => {}
-        Some(scheme) => {
-            return Err(wrong(format!(
-                "the URL begins with {scheme}://, not with ws:// or wss://"
-            )));
-        }
-        None => return Err(wrong("the URL does not begin with ws:// or wss://".into())),
-    }
+    let Some(tls) = uri.scheme_str().and_then(tls_of) else {
+        return Err(wrong("the URL does not begin with ws:// or wss://".into()));
+    };
     let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
     if authority.contains('@') {
         return Err(wrong("the URL names a user, which the protocol has no place for".into()));
     }
-    if uri.host().is_none_or(str::is_empty) {
+    let host = uri.host().unwrap_or_default();
+    if host.trim_matches(['[', ']']).is_empty() {
         return Err(wrong("the URL has no host".into()));
     }
-    let host = uri.host().unwrap_or_default();
     if authority != host && uri.port_u16().is_none_or(|port| port == 0) {
         return Err(wrong("the URL's port is not one from 1 to 65535".into()));
     }
     if url.contains('#') {
         return Err(wrong("the URL has a fragment (#…): write a # of the key as %23".into()));
     }
-    Ok(url.to_owned())
+    Ok((uri, tls))
 }
 
 /// As RFC 3986 wants every part of a path or query that is not plain.
@@ -337,7 +367,7 @@ mod tests {
     use super::*;
 
     fn message(options: &Options) -> String {
-        let error = options.to_url().unwrap_err();
+        let error = options.to_url().and_then(|_| options.check(true)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
         error.to_string()
     }
@@ -396,8 +426,8 @@ mod tests {
             (Options::url("ws://h").without_metadata(), "metadata()"),
             (Options::custom(|_| String::new()).tls(true), ".tls()"),
             (Options::custom(|_| String::new()), "URL"),
-            (Options::url("http://h"), "ws://"),
-            (Options::url("h/app"), "ws"),
+            (Options::url("http://h"), "`http`: expected `ws` or `wss`"),
+            (Options::url("h/app"), "must begin with a scheme"),
             (Options::url("ws://u:p@h/app"), "user"),
             (Options::url("ws://h:0/app"), "port"),
             (Options::url("ws://h:99999/app"), ""),
@@ -412,6 +442,34 @@ mod tests {
 
     #[test]
     fn the_users_function_is_not_asked_by_check() {
-        assert!(Options::custom(|_| panic!("asked")).check().is_ok());
+        for built_in in [true, false] {
+            assert!(Options::custom(|_| panic!("asked")).check(built_in).is_ok());
+        }
+    }
+
+    #[test]
+    fn any_scheme_is_for_a_connector_of_ones_own() {
+        for url in
+            ["unix:///run/pusher.sock", "own:x", "http://h/a b#c", "COM1+a.b-c://", "tcp://u:p@h:0"]
+        {
+            let options = Options::url(url);
+            assert_eq!(options.to_url().unwrap(), url);
+            options.check(false).unwrap();
+            let told = message(&options);
+            assert!(told.starts_with("unsupported URL scheme `"), "{told}");
+            assert_eq!(Options::custom(move |_| url.to_owned()).to_url().unwrap(), url);
+        }
+        for url in ["h/app", "", "/run/pusher.sock", "://h", "1a://h", "a b://h", "ä://h"] {
+            assert!(message(&Options::url(url)).contains("must begin with a scheme"), "{url}");
+        }
+        // The schemes of WebSocket are checked as a whole for everybody, in any case (RFC 3986, section 3.1).
+        for url in ["ws://h:0/app", "WSS://u@h", "wss:///app", "wss://[]/app", "Ws://h/#x"] {
+            assert_eq!(
+                Options::url(url).check(false).unwrap_err().kind(),
+                ErrorKind::Config,
+                "{url}"
+            );
+        }
+        Options::url("WSS://h/app").check(true).unwrap();
     }
 }

@@ -26,8 +26,8 @@ pub(crate) use material::{KeyKind, wrong_identity};
 /// an error of kind [`Config`](crate::ErrorKind::Config) when the client is built, not a weaker setting.
 ///
 /// A handshake that fails is an error of kind [`Tls`](crate::ErrorKind::Tls), whose text says what was wrong
-/// (expired, not yet valid, signed by nobody known here, for another host, a client certificate missing or
-/// refused, no common version, no TLS at all) as far as the library tells: rustls and OpenSSL do, the
+/// (expired, not yet valid, signed by nobody known here or without the intermediate certificate, a key that is too
+/// short, for another host, a client certificate missing or refused, no common version, no TLS at all) as far as the library tells: rustls and OpenSSL do, the
 /// libraries of macOS and Windows only in the [`source`](std::error::Error::source).
 ///
 /// # Example
@@ -269,6 +269,17 @@ impl Asked {
     pub(crate) fn explain(self, error: Error, _: &str) -> Error {
         error
     }
+}
+
+/// Returns `true` if a handshake failed because the peer does not speak TLS, as far as the source tells.
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+pub(crate) fn is_not_tls(error: &Error) -> bool {
+    std::error::Error::source(error).and_then(Fault::of) == Some(Fault::NotTls)
+}
+
+#[cfg(not(any(feature = "native-tls", feature = "rustls")))]
+pub(crate) fn is_not_tls(_: &Error) -> bool {
+    false
 }
 
 #[cfg(test)]

@@ -49,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) proxy: Proxy,
     /// Whether channels' names must be as Pusher wants them.
     pub(crate) check_names: bool,
+    /// Whether the connector is the built-in WebSocket, which takes its own URLs only.
+    pub(crate) built_in: bool,
 }
 
 /// What the client begins with. It is not kept: some of it may be replaced, and all that is the user's

@@ -46,6 +46,7 @@ fn looking_up() -> (Client, mpsc::Sender<()>) {
         tls: Tls::default(),
         proxy: Proxy::none(),
         check_names: true,
+        built_in: true,
     };
     let client = Client::start(Shared::new(initial, settings));
     client.connect();

@@ -6,12 +6,26 @@ use super::Asked;
 
 /// How many of a certificate's names are told.
 const NAMES: usize = 5;
+const UNKNOWN: &str = "the server's certificate is signed by none that is trusted here: add its root with \
+                       Tls::root_certificate_pem";
+const SHORT: &str = "make certificates with RSA keys of at least 2048 bits";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(dead_code, reason = "each library tells of some of them only")]
 pub(crate) enum Fault {
     Expired,
     NotYetValid,
+    /// The chain ends in a certificate that is not known here, or too early: the library does not tell which.
     UnknownIssuer,
+    /// The chain is whole, but nobody here knows its end.
+    UnknownRoot,
+    /// The server's own certificate is one of an authority, which rustls does not take.
+    Authority,
+    /// Some key of the chain is too short.
+    WeakKey,
+    /// By an issuer that has but the name of one that is known here, or by a key that is too short: rustls does not
+    /// tell which.
+    BadSignature,
     Revoked,
     /// With the names that the certificate has, if they are told.
     WrongName(Vec<String>),
@@ -44,6 +58,10 @@ impl Fault {
             Self::Expired
             | Self::NotYetValid
             | Self::UnknownIssuer
+            | Self::UnknownRoot
+            | Self::Authority
+            | Self::WeakKey
+            | Self::BadSignature
             | Self::Revoked
             | Self::BadCertificate => true,
             Self::WrongName(_) | Self::NoCommonVersion | Self::NotTls | Self::Alert(_) => false,
@@ -61,9 +79,19 @@ impl Fault {
                 "the server's certificate is not yet valid, or this device's clock is slow"
                     .to_owned()
             }
-            Self::UnknownIssuer => "the server's certificate is signed by none that is trusted \
-                                    here: add its root with Tls::root_certificate_pem"
+            Self::UnknownIssuer => format!(
+                "{UNKNOWN}; or the server does not send its intermediate certificate: have it send the \
+                 whole chain"
+            ),
+            Self::UnknownRoot => UNKNOWN.to_owned(),
+            Self::Authority => "the server's certificate is one of an authority (CA:TRUE, as `openssl req -x509` \
+                                makes it), which rustls does not take as a server's own: make one with \
+                                `basicConstraints=CA:FALSE`, or use the feature `native-tls`"
                 .to_owned(),
+            Self::WeakKey => format!("a key of the server's certificates is too short: {SHORT}"),
+            Self::BadSignature => format!(
+                "{UNKNOWN}; or a key of the server's certificates is too short: {SHORT}"
+            ),
             Self::Revoked => "the server's certificate was revoked".to_owned(),
             Self::WrongName(names) => wrong_name(name, names, asked.any_name),
             Self::BadCertificate => "the server's certificate is not acceptable".to_owned(),
@@ -145,8 +173,11 @@ mod openssl {
             Fault::Expired
         } else if has(&["certificate is not yet valid"]) {
             Fault::NotYetValid
-        } else if has(&["issuer certificate", "self-signed certificate", "self signed certificate"])
-            || has(&["unable to verify the first certificate"])
+        } else if has(&["key too weak", "ee key too small", "ca key too small"]) {
+            Fault::WeakKey
+        } else if has(&["self-signed certificate", "self signed certificate"]) {
+            Fault::UnknownRoot
+        } else if has(&["issuer certificate", "unable to verify the first certificate"])
             // By an issuer that has but the name of one that is known.
             || has(&["certificate signature failure"])
         {
@@ -198,11 +229,13 @@ mod library {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 Fault::NotYetValid
             }
-            // The latter is by an issuer that has but the name of one that is known.
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                Fault::UnknownIssuer
-            }
+            CertificateError::UnknownIssuer => Fault::UnknownIssuer,
+            CertificateError::BadSignature => Fault::BadSignature,
             CertificateError::Revoked => Fault::Revoked,
+            // rustls passes webpki's own errors on as they are.
+            CertificateError::Other(other) if other.to_string() == "CaUsedAsEndEntity" => {
+                Fault::Authority
+            }
             CertificateError::NotValidForName => Fault::WrongName(Vec::new()),
             CertificateError::NotValidForNameContext { presented, .. } => {
                 Fault::WrongName(presented.iter().map(|name| bare(name)).collect())

@@ -1,15 +1,36 @@
 //! The WebSocket handshake, of a client and, for tests, of a server.
 
-use tungstenite::handshake::HandshakeError;
-use tungstenite::http::{Response, Uri, header};
-use tungstenite::protocol::WebSocketConfig;
+mod client;
+mod refusal;
+#[cfg(feature = "testing")]
+mod server;
+#[cfg(test)]
+mod tests;
 
-use super::memory::CHUNK;
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+use tungstenite::handshake::client::generate_key;
+use tungstenite::protocol::{Role, WebSocketConfig};
+
+use super::Target;
+use super::memory::{CHUNK, is_interrupted, would_block};
 use super::tls::Stream;
 use super::wait::Line;
-use crate::{Error, ErrorKind};
+use crate::headers::Header;
+use crate::{Error, ErrorKind, clock};
+
+use client::{Handshake, Input, Progress};
+pub(super) use refusal::{USE_PLAIN, USE_TLS};
+#[cfg(feature = "testing")]
+pub(crate) use server::accept;
+#[cfg(feature = "testing")]
+pub(super) use server::adopt;
 
 pub(super) type Codec = tungstenite::WebSocket<Stream>;
+
+/// How long the page behind a refusal is waited for.
+const PAGE: Duration = Duration::from_millis(500);
 
 fn config(max_message_size: usize) -> WebSocketConfig {
     WebSocketConfig::default()
@@ -23,150 +44,86 @@ fn config(max_message_size: usize) -> WebSocketConfig {
 /// Asks the server to speak WebSocket.
 pub(super) fn request(
     line: &mut Line,
-    stream: Stream,
-    uri: Uri,
+    mut stream: Stream,
+    target: &Target,
+    headers: &[Header],
     max_message_size: usize,
 ) -> Result<Codec, Error> {
-    let encrypted = matches!(stream, Stream::Tls(_));
-    let config = config(max_message_size);
-    let mut state = tungstenite::client::client_with_config(uri, stream, Some(config));
+    let (mut handshake, request) = Handshake::new(target, headers, &generate_key());
+    let written = stream.write_all(&request).and_then(|()| stream.flush());
+    written.map_err(|error| broken(line, &stream, error))?;
+    line.send(stream.memory()).map_err(|error| silent(error, target, &[]))?;
+    let mut input = Vec::new();
+    // What came with the end of the step before is here already.
+    let mut is_all = take(&mut stream, &mut input).map_err(|error| broken(line, &stream, error))?;
+    let mut patience = None;
     loop {
-        match state {
-            Ok((codec, _)) => return Ok(codec),
-            Err(HandshakeError::Interrupted(mut unfinished)) => {
-                line.exchange(unfinished.get_mut().get_mut().memory())?;
-                state = unfinished.handshake();
+        let known = Input { bytes: &input, is_all, wall: clock::wall() };
+        match handshake.advance(known).map_err(|refusal| refusal.into_error(line))? {
+            Progress::Done(length) => {
+                let rest = input.split_off(length);
+                let config = Some(config(max_message_size));
+                return Ok(Codec::from_partially_read(stream, rest, Role::Client, config));
             }
-            Err(HandshakeError::Failure(error)) => return Err(refused(line, error, encrypted)),
+            Progress::Skip(length) => drop(input.drain(..length)),
+            Progress::Wait if is_all => return Err(ended(line, target, &input)),
+            Progress::Wait => {
+                line.exchange(stream.memory()).map_err(|error| silent(error, target, &input))?;
+                is_all =
+                    take(&mut stream, &mut input).map_err(|error| broken(line, &stream, error))?;
+            }
+            Progress::WaitBriefly => {
+                let until = *patience.get_or_insert_with(|| clock::now() + PAGE);
+                is_all = linger(line, &mut stream, &mut input, until);
+            }
         }
     }
 }
 
-fn refused(line: &Line, error: tungstenite::Error, encrypted: bool) -> Error {
-    match error {
-        tungstenite::Error::Http(response) => answered(&response),
-        // Memory does not fail, so this is TLS: a server may refuse its client only now.
-        tungstenite::Error::Io(error) if encrypted => line.refused(ErrorKind::Tls).caused_by(error),
-        error => line.refused(ErrorKind::Handshake).caused_by(error),
+/// Adds what has come in to `input`. Returns `true` if it was the last.
+fn take(stream: &mut Stream, input: &mut Vec<u8>) -> io::Result<bool> {
+    match stream.read_to_end(input) {
+        Ok(_) => Ok(true),
+        Err(error) if would_block(&error) || is_interrupted(&error) => Ok(false),
+        // TLS takes a bare end of the connection for an error.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(true),
+        Err(error) => Err(error),
     }
 }
 
-fn answered<B>(response: &Response<B>) -> Error {
-    let status = response.status();
-    let answer =
-        format!("the server answered the WebSocket handshake with HTTP {}", status.as_u16());
-    let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-    let message = match location {
-        Some(location) if status.is_redirection() => {
-            // What follows may be a token.
-            let location = location.split(['?', '#']).next().unwrap_or_default();
-            format!("{answer}; redirects are not followed: connect to {location} if that is right")
-        }
-        _ => format!("{answer}; check host, path and key"),
+/// Waits until `until` for more. Returns `true` if there will be none; why is of no interest, for the refusal is here.
+fn linger(line: &mut Line, stream: &mut Stream, input: &mut Vec<u8>, until: Instant) -> bool {
+    let waited = line.exchange_until(stream.memory(), Some(until));
+    waited.is_err() || take(stream, input).unwrap_or(true) || clock::now() >= until
+}
+
+/// The TLS library failed: memory does not.
+fn broken(line: &Line, stream: &Stream, error: io::Error) -> Error {
+    let kind = match stream {
+        Stream::Plain(_) => ErrorKind::Io,
+        // A server may refuse its client only now.
+        Stream::Tls(_) => ErrorKind::Tls,
     };
-    Error::message(ErrorKind::Handshake, message).with_http_status(status.as_u16())
+    line.refused(kind).caused_by(error)
 }
 
-#[cfg(feature = "testing")]
-pub(crate) use server::accept;
-#[cfg(feature = "testing")]
-pub(super) use server::adopt;
-
-#[cfg(feature = "testing")]
-mod server {
-    use std::io::{self, Read, Write};
-    use std::net::{Shutdown, TcpStream};
-    use std::time::Instant;
-
-    use tungstenite::handshake::machine::TryParse;
-    use tungstenite::handshake::server::{Request, create_response, write_response};
-    use tungstenite::http::StatusCode;
-    use tungstenite::protocol::Role;
-
-    use super::{Codec, config};
-    use crate::Interrupt;
-    use crate::transport::WebSocket;
-    use crate::transport::memory::Memory;
-    use crate::transport::tls::Stream;
-    use crate::transport::wait::{Dial, Line};
-    use crate::{Error, ErrorKind};
-
-    const MAX_HEAD: usize = 64 * 1024;
-    const MAX_MESSAGE: usize = 1024 * 1024;
-
-    /// Speaks WebSocket, as the server, on a connection that was accepted.
-    ///
-    /// `inspect` gets the path with its query, and may refuse with an HTTP status.
-    pub(crate) fn accept(
-        stream: TcpStream,
-        deadline: Instant,
-        interrupt: &Interrupt,
-        inspect: impl FnOnce(&str) -> Result<(), u16>,
-    ) -> Result<WebSocket, Error> {
-        let mut dial = Dial::new(deadline, interrupt)?;
-        dial.begin("WebSocket handshake with a client".to_owned())?;
-        let socket = adopt(&dial, stream).map_err(|error| dial.broken("", error))?;
-        let mut line = Line::new(dial, socket);
-        let codec = answer(&mut line, inspect)?;
-        Ok(WebSocket::new(line, codec))
-    }
-
-    /// Makes the connection one that the dial waits for.
-    pub(in crate::transport) fn adopt(
-        dial: &Dial,
-        stream: TcpStream,
-    ) -> io::Result<mio::net::TcpStream> {
-        stream.set_nonblocking(true)?;
-        stream.set_nodelay(true)?;
-        let mut socket = mio::net::TcpStream::from_std(stream);
-        dial.wait.register(&mut socket, mio::Token(0))?;
-        Ok(socket)
-    }
-
-    fn answer(
-        line: &mut Line,
-        inspect: impl FnOnce(&str) -> Result<(), u16>,
-    ) -> Result<Codec, Error> {
-        let mut memory = Memory::default();
-        let mut head = Vec::new();
-        let (length, request) = loop {
-            line.exchange(&mut memory)?;
-            // What is there is appended, whether or not an end or more is to come.
-            let _ = memory.read_to_end(&mut head);
-            match Request::try_parse(&head) {
-                Ok(Some(parsed)) => break parsed,
-                Ok(None) if memory.is_ended() => return Err(line.refused(ErrorKind::Handshake)),
-                Ok(None) if head.len() < MAX_HEAD => {}
-                _ => return Err(refuse(line, memory, 400)),
-            }
-        };
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        let response = match inspect(path) {
-            Ok(()) => create_response(&request).map_err(|_| 400),
-            Err(status) => Err(status),
-        };
-        match response {
-            Err(status) => Err(refuse(line, memory, status)),
-            Ok(response) => {
-                write_response(&mut memory, &response)
-                    .map_err(|error| line.refused(ErrorKind::Handshake).caused_by(error))?;
-                let rest = head.split_off(length);
-                let config = Some(config(MAX_MESSAGE));
-                Ok(Codec::from_partially_read(Stream::Plain(memory), rest, Role::Server, config))
-            }
+/// The peer has closed the connection before its answer was whole.
+fn ended(line: &Line, target: &Target, input: &[u8]) -> Error {
+    let error = line.refused(ErrorKind::Io);
+    let error = match input {
+        [] => error,
+        _ => {
+            let message = format!("{} in the middle of its answer", error.text());
+            error.with_message(message)
         }
-    }
+    };
+    silent(error, target, input)
+}
 
-    fn refuse(line: &Line, mut memory: Memory, status: u16) -> Error {
-        let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-        let reason = reason.unwrap_or("Refused");
-        let answer =
-            format!("HTTP/1.1 {status} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-        // The client may be gone, which is no reason to say more than that it was refused.
-        let _ = memory.write_all(answer.as_bytes());
-        let _ = line.send(&mut memory);
-        let _ = line.socket.shutdown(Shutdown::Write);
-        let message = format!("the client's WebSocket handshake was refused with HTTP {status}");
-        Error::message(ErrorKind::Handshake, message).with_http_status(status)
+/// Adds to the failure of a connection on which nothing came that TLS may be spoken there.
+fn silent(error: Error, target: &Target, input: &[u8]) -> Error {
+    if target.tls || !input.is_empty() || error.kind() != ErrorKind::Io {
+        return error;
     }
+    error.with_hint(USE_TLS)
 }

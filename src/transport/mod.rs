@@ -5,6 +5,7 @@
 
 mod dns;
 mod handshake;
+mod head;
 #[cfg(feature = "testing")]
 mod http;
 mod memory;
@@ -24,16 +25,20 @@ use std::time::Instant;
 
 use tungstenite::http::Uri;
 
-use crate::tls::Asked;
+use crate::headers::Headers;
+use crate::options::websocket_url;
+use crate::tls::{Asked, is_not_tls};
 use crate::{Connection, Connector, Error, ErrorKind, Interrupt, Proxy, Tls};
 
+use handshake::USE_PLAIN;
 #[cfg(feature = "testing")]
 pub(crate) use handshake::accept;
 #[cfg(feature = "testing")]
 pub(crate) use http::Exchange;
 use route::Route;
+pub(crate) use tls::check as check_tls;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
-pub(crate) use tls::{check as check_tls, roots as tls_roots};
+pub(crate) use tls::roots as tls_roots;
 pub(crate) use websocket::WebSocket;
 
 /// Opens WebSockets.
@@ -44,6 +49,7 @@ pub(crate) struct WebSocketConnector {
     server_name: Option<String>,
     proxy: Proxy,
     resolver: dns::Resolver,
+    headers: Headers,
     max_message_size: usize,
 }
 
@@ -56,6 +62,7 @@ impl WebSocketConnector {
             server_name: tls.name().map(str::to_owned),
             proxy: Proxy::none(),
             resolver: dns::Resolver::default(),
+            headers: Headers::default(),
             max_message_size,
         })
     }
@@ -63,6 +70,13 @@ impl WebSocketConnector {
     pub(crate) fn with_proxy(mut self, proxy: &Proxy) -> Self {
         self.proxy = proxy.clone();
         self
+    }
+
+    /// Fails if one of them cannot be sent.
+    pub(crate) fn with_headers(mut self, headers: Headers) -> Result<Self, Error> {
+        headers.check()?;
+        self.headers = headers;
+        Ok(self)
     }
 
     #[cfg(test)]
@@ -81,6 +95,7 @@ impl WebSocketConnector {
         interrupt: &Interrupt,
     ) -> Result<WebSocket, Error> {
         let target = Target::parse(url)?;
+        let headers = self.headers.collect()?;
         let host = target.host.as_str();
         if target.tls {
             self.tls.prepare()?;
@@ -93,14 +108,17 @@ impl WebSocketConnector {
         let explain = |error| self.asked.explain(error, name);
         let stream = if target.tls {
             line.dial.begin(format!("TLS handshake with {host}"))?;
-            self.tls.handshake(&mut line, name, memory).map_err(explain)?
+            line.listen();
+            let stream = self.tls.handshake(&mut line, name, memory).map_err(explain);
+            stream.map_err(|error| plain(error, line.is_silent()))?
         } else {
             tls::Stream::Plain(memory)
         };
         line.dial.begin(format!("WebSocket handshake with {host}"))?;
         // In TLS 1.3 a server may refuse its client only now.
-        let websocket = handshake::request(&mut line, stream, target.uri, self.max_message_size)
-            .map_err(explain)?;
+        let websocket =
+            handshake::request(&mut line, stream, &target, &headers, self.max_message_size)
+                .map_err(explain)?;
         Ok(WebSocket::new(line, websocket))
     }
 }
@@ -120,6 +138,21 @@ impl Connector for WebSocketConnector {
     }
 }
 
+/// Adds to the failure of a TLS handshake that the peer may not speak TLS, if it said nothing or something else.
+fn plain(error: Error, is_silent: bool) -> Error {
+    let text = match error.kind() {
+        ErrorKind::Io if is_silent => return error.with_hint(USE_PLAIN),
+        ErrorKind::Timeout if is_silent => format!("{} without any answer", error.text()),
+        // The text ends with the question whether it is.
+        ErrorKind::Tls if is_not_tls(&error) => {
+            let text = format!("{} Then use `.tls(false)` or `ws://`", error.text());
+            return error.with_message(text);
+        }
+        _ => return error,
+    };
+    error.with_message(text).with_hint(USE_PLAIN)
+}
+
 /// Where a URL leads.
 struct Target {
     uri: Uri,
@@ -131,22 +164,21 @@ struct Target {
 
 impl Target {
     fn parse(url: &str) -> Result<Self, Error> {
-        let wrong = |why| Error::message(ErrorKind::Config, format!("the URL {why}"));
-        let uri: Uri = url.parse().map_err(|error| wrong("is not valid").caused_by(error))?;
-        let tls = match uri.scheme_str() {
-            Some("ws") => false,
-            Some("wss") => true,
-            _ => return Err(wrong("begins neither with ws:// nor with wss://")),
-        };
+        let (uri, tls) = websocket_url(url)?;
         let host = uri.host().unwrap_or_default();
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        if host.is_empty() {
-            return Err(wrong("names no host"));
-        }
         let host = host.to_owned();
-        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        let port = uri.port_u16().unwrap_or(default_port(tls));
         Ok(Self { uri, host, port, tls })
     }
+
+    fn default_port(&self) -> u16 {
+        default_port(self.tls)
+    }
+}
+
+fn default_port(tls: bool) -> u16 {
+    if tls { 443 } else { 80 }
 }
 
 /// What the locks here guard stays right when a thread panics, so a poisoned one is as good as any.

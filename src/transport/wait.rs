@@ -115,6 +115,10 @@ impl Dial {
         Error::message(kind, format!("{} failed", self.step))
     }
 
+    pub(super) fn failed_because(&self, kind: ErrorKind, why: &str) -> Error {
+        Error::message(kind, format!("{} failed: {why}", self.step))
+    }
+
     /// The failure of a socket, which may be the system's own time-out.
     pub(super) fn broken(&self, detail: &str, error: io::Error) -> Error {
         let kind = match error.kind() {
@@ -133,15 +137,26 @@ pub(super) struct Line {
     pub(super) socket: TcpStream,
     chunk: Chunk,
     eof: bool,
+    /// Something has come in.
+    heard: bool,
 }
 
 impl Line {
     pub(super) fn new(dial: Dial, socket: TcpStream) -> Self {
-        Self { dial, socket, chunk: Chunk::default(), eof: false }
+        Self { dial, socket, chunk: Chunk::default(), eof: false, heard: false }
     }
 
     /// Sends what is in `memory`, then waits for something to come in or for the peer to close.
     pub(super) fn exchange(&mut self, memory: &mut Memory) -> Result<(), Error> {
+        self.exchange_until(memory, None)
+    }
+
+    /// As [`exchange`](Self::exchange), but `until` may pass with nothing, too.
+    pub(super) fn exchange_until(
+        &mut self,
+        memory: &mut Memory,
+        until: Option<Instant>,
+    ) -> Result<(), Error> {
         self.dial.check()?;
         loop {
             self.send(memory)?;
@@ -152,10 +167,16 @@ impl Line {
                     return Ok(());
                 }
                 Ok(_) => {
+                    self.heard = true;
                     memory.feed(&mut self.chunk);
                     return Ok(());
                 }
-                Err(error) if would_block(&error) => self.dial.wait(None)?,
+                Err(error) if would_block(&error) => {
+                    if until.is_some_and(|until| clock::now() >= until) {
+                        return Ok(());
+                    }
+                    self.dial.wait(until)?;
+                }
                 Err(error) if is_interrupted(&error) => {}
                 Err(error) => return Err(self.dial.broken("", error)),
             }
@@ -170,11 +191,21 @@ impl Line {
     /// The error of a handshake that failed in a library: if the peer has hung up, that is the news.
     pub(super) fn refused(&self, kind: ErrorKind) -> Error {
         if self.eof {
-            let message = format!("{} failed: the peer closed the connection", self.dial.step);
+            let closed = self.dial.failed_because(ErrorKind::Io, "the peer closed the connection");
             // The library below only says that its handshake is not complete.
-            return Error::message(ErrorKind::Io, message).explained();
+            return closed.explained();
         }
         self.dial.failed(kind)
+    }
+
+    /// Forgets what the peer has said so far, for [`is_silent`](Self::is_silent).
+    pub(super) fn listen(&mut self) {
+        self.heard = false;
+    }
+
+    /// Returns `true` if nothing has come in since [`listen`](Self::listen).
+    pub(super) fn is_silent(&self) -> bool {
+        !self.heard
     }
 
     pub(super) fn into_parts(self) -> (Wait, TcpStream) {

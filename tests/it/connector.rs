@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use pusher_channels::crossbeam_channel::{Receiver, Sender, unbounded};
 use pusher_channels::{
-    Client, Connection, Connector, Error, ErrorKind, Interrupt, Message, Options, State,
+    Client, Connection, Connector, Error, ErrorKind, Interrupt, Message, Options, State, Tls,
 };
 
 use crate::support::{SOON, now};
@@ -279,4 +279,57 @@ fn a_dial_of_ones_own_can_be_interrupted() {
     // Two of its dials ended before: none is waited for.
     client.close(SOON).unwrap();
     assert_eq!(client.state(), State::Disconnected);
+}
+
+#[test]
+fn a_connector_of_ones_own_takes_urls_of_any_scheme() {
+    struct Seen(Sender<String>);
+
+    impl Connector for Seen {
+        fn connect(&self, url: &str, _: Instant) -> Result<Box<dyn Connection>, Error> {
+            let _ = self.0.send(url.to_owned());
+            Err(Error::new(ErrorKind::Io, "nobody is there"))
+        }
+    }
+
+    let (first, second, third) = ("unix:///run/pusher.sock", "own:1?a#b", "http://host/app");
+    let (seen, urls) = unbounded();
+    let client = crate::support::quick(Options::url(first)).connector(Seen(seen)).build().unwrap();
+    client.connect();
+    assert_eq!(urls.recv_timeout(SOON).unwrap(), first);
+    client.switch(Options::url(second)).unwrap();
+    while urls.recv_timeout(SOON).unwrap() != second {}
+    client.switch(Options::custom(move |_| third.to_owned())).unwrap();
+    while urls.recv_timeout(SOON).unwrap() != third {}
+    for wrong in ["/run/pusher.sock", "ws://", "wss://h:0/"] {
+        let error = client.switch(Options::url(wrong)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{wrong}");
+    }
+    client.close(SOON).unwrap();
+
+    // The built-in one takes its own, also later.
+    let error = Client::new(Options::url(first)).unwrap_err();
+    assert!(error.to_string().starts_with("unsupported URL scheme `unix`"), "{error}");
+    let client = Client::new(Options::url("ws://h/")).unwrap();
+    let error = client.switch(Options::url(first)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+}
+
+#[test]
+fn settings_are_checked_beside_a_connector_of_ones_own() {
+    let builder = || Client::builder(Options::url("own:1")).connector(Slow(unbounded().1));
+    builder().build().unwrap();
+    let with_header = builder().header("Origin", "https://app.test");
+    let asking = builder().headers_with(Vec::new);
+    for builder in [with_header, asking] {
+        let error = builder.build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("do not reach a `connector`"), "{error}");
+    }
+    if cfg!(any(feature = "native-tls", feature = "rustls")) {
+        let tls = Tls::default().root_certificate_pem(b"no certificate");
+        let error = builder().tls(tls).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("root_certificate_pem"), "{error}");
+    }
 }

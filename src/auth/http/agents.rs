@@ -12,11 +12,12 @@ use ureq::tls::{Certificate, RootCerts};
 use ureq::typestate::AgentScope;
 use ureq::{Agent, AsSendBody, Body};
 
-use super::answer::{Answer, is_good, retry_after};
+use super::answer::{Answer, is_good};
 use super::proxied;
 use super::request::host_of;
 use super::secure;
 use crate::proxy::ProxyServer;
+use crate::retry_after::retry_after;
 use crate::tls::Asked;
 use crate::{Error, ErrorKind, Proxy, Timeout, Tls, clock};
 
@@ -188,7 +189,7 @@ impl Agents {
         let status = response.status().as_u16();
         let wait =
             response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = retry_after(status, wait);
+        let retry_after = retry_after(status, wait, clock::wall());
         let mut body = Vec::new();
         let reader = response.into_body().into_reader();
         if is_good(status) {

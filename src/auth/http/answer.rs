@@ -12,8 +12,6 @@ const EXCERPT: usize = 200;
 const SHORTEST_SECRET: usize = 6;
 /// Words from this length on that have a digit are taken for tokens.
 const TOKEN: usize = 24;
-/// Longer waits count as this, so that adding them to a time cannot fail.
-const LONGEST_WAIT: u64 = 24 * 60 * 60;
 /// Text that speaks of these is not shown at all.
 const TELLTALES: [&str; 6] =
     ["\"auth\"", "shared_secret", "channel_data", "user_data", "token\":", "password"];
@@ -52,19 +50,6 @@ pub(super) fn refused(what: &str, status: u16, excerpt: &str) -> Error {
     let joint = if excerpt.is_empty() { "" } else { ": " };
     Error::message(ErrorKind::Auth, format!("{what}: HTTP {status}{joint}{excerpt}"))
         .with_http_status(status)
-}
-
-/// The seconds of a `Retry-After`; its other form, a date, is not understood.
-pub(super) fn retry_after(status: u16, header: Option<&str>) -> Option<Duration> {
-    if !matches!(status, 429 | 503) {
-        return None;
-    }
-    let text = header?.trim();
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    // What is too long for a number is too long anyway.
-    Some(Duration::from_secs(text.parse().unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)))
 }
 
 /// What a refusal says for people: JSON's `error` or `message`, else the first line of the text.

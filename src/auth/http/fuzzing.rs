@@ -1,11 +1,14 @@
 //! What endpoints answer, see [`crate::fuzzing`].
 #![allow(clippy::unwrap_used, reason = "a target panics when something does not hold")]
 
+use std::time::Duration;
+
 use serde_json::Value;
 
-use super::answer::{Answer, excerpt, is_good, retry_after};
+use super::answer::{Answer, excerpt, is_good};
 use super::{HttpAuthorizer, batch};
 use crate::fuzzing::Input;
+use crate::retry_after::retry_after;
 use crate::{Auth, ErrorKind};
 
 const CHANNELS: [&str; 3] = ["private-a", "presence-b", "private-\"\\"];
@@ -84,7 +87,7 @@ fn alone(part: &Value) -> Option<Auth> {
 fn whole(input: &mut Input<'_>) {
     let status = input.pick(&[200, 204, 301, 400, 403, 408, 429, 500, 503]);
     let header = input.text();
-    let retry_after = retry_after(status, Some(&header));
+    let retry_after = retry_after(status, Some(&header), Duration::ZERO);
     assert!(retry_after.is_none_or(|wait| wait.as_secs() <= 24 * 60 * 60));
     let body = input.take(usize::MAX).to_vec();
     let is_text = std::str::from_utf8(&body).is_ok();

@@ -76,7 +76,7 @@ mod with {
         by_platform: Error,
     ) -> Error {
         let error = match fault(&by_platform) {
-            Some(Fault::UnknownIssuer) => by_given,
+            Some(Fault::UnknownIssuer | Fault::UnknownRoot) => by_given,
             _ => by_platform,
         };
         let failed = ErrorKind::Tls;

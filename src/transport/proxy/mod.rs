@@ -8,11 +8,12 @@ mod socks;
 mod tests;
 
 use std::io::Write;
+use std::time::Duration;
 
 use super::memory::Memory;
 use super::wait::Line;
 use crate::proxy::{Protocol, ProxyServer, authority};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, clock};
 
 use connect::Connect;
 use socks::Socks;
@@ -39,13 +40,15 @@ enum Progress {
 struct Refusal {
     why: String,
     status: Option<u16>,
+    /// How long it asks to wait.
+    wait: Option<Duration>,
     /// Trying again is of no use.
     lasting: bool,
 }
 
 impl Refusal {
     fn new(why: impl Into<String>) -> Self {
-        Self { why: why.into(), status: None, lasting: false }
+        Self { why: why.into(), status: None, wait: None, lasting: false }
     }
 
     fn lasting(why: impl Into<String>) -> Self {
@@ -57,6 +60,9 @@ impl Refusal {
         let mut error = Error::message(ErrorKind::Proxy, message);
         if let Some(status) = self.status {
             error = error.with_http_status(status);
+        }
+        if let Some(wait) = self.wait {
+            error = error.with_retry_after(wait);
         }
         if self.lasting { error.lasting() } else { error }
     }
@@ -78,10 +84,10 @@ impl Handshake {
         }
     }
 
-    /// `input` is what came in and is not done with yet.
-    fn advance(&mut self, input: &[u8]) -> Result<Progress, Refusal> {
+    /// `input` is what came in and is not done with yet; `wall` is the wall clock, as time since 1970.
+    fn advance(&mut self, input: &[u8], wall: Duration) -> Result<Progress, Refusal> {
         match self {
-            Self::Connect(connect) => connect.advance(input),
+            Self::Connect(connect) => connect.advance(input, wall),
             Self::Socks(socks) => socks.advance(input),
         }
     }
@@ -100,7 +106,7 @@ pub(super) fn tunnel(
     let (mut handshake, first) = Handshake::new(server, host, port)?;
     put(memory, &first);
     loop {
-        let progress = handshake.advance(memory.unread());
+        let progress = handshake.advance(memory.unread(), clock::wall());
         match progress.map_err(|refusal| refusal.into_error(server))? {
             Progress::Wait if memory.is_ended() => return Err(line.refused(ErrorKind::Proxy)),
             Progress::Wait => line.exchange(memory)?,

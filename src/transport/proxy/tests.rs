@@ -8,6 +8,9 @@ fn server(url: &str) -> Arc<ProxyServer> {
     Arc::clone(Proxy::new(url).unwrap().server_for(true, "h", 1).unwrap())
 }
 
+/// Sun, 06 Nov 1994 08:49:37 GMT
+const WALL: Duration = Duration::from_secs(784_111_777);
+
 /// Each piece that goes out.
 type Sent = Vec<Vec<u8>>;
 /// What is left of the input.
@@ -22,7 +25,7 @@ fn run(url: &str, host: &str, parts: &[&[u8]]) -> (Sent, Option<End>) {
     for (index, part) in parts.iter().enumerate() {
         input.extend_from_slice(part);
         loop {
-            match handshake.advance(&input) {
+            match handshake.advance(&input, WALL) {
                 Ok(Progress::Wait) => break,
                 Ok(Progress::Send(length, bytes)) => {
                     input.drain(..length);
@@ -151,6 +154,19 @@ fn connect_tells_refusals_by_their_status() {
         assert_eq!(error.http_status(), Some(status), "{head}");
         assert_eq!(error.is_retryable(), retryable, "{head}");
         assert!(error.to_string().contains(part), "{error}");
+    }
+}
+
+#[test]
+fn connect_tells_how_long_a_proxy_asks_to_wait() {
+    for (head, seconds) in [
+        ("HTTP/1.1 503 x\r\nRetry-After: 7", Some(7)),
+        ("HTTP/1.0 429 x\r\nretry-after:Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+        ("HTTP/1.1 502 x\r\nRetry-After: 7", None),
+        ("HTTP/1.1 503 x", None),
+    ] {
+        let error = refused("http://p", format!("{head}\r\n\r\n").as_bytes());
+        assert_eq!(error.retry_after(), seconds.map(Duration::from_secs), "{head}");
     }
 }
 

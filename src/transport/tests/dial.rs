@@ -194,44 +194,67 @@ fn without_tls_the_error_names_the_features() {
 fn a_refusal_by_http_is_told_with_its_status() {
     for (head, status, hint) in [
         ("HTTP/1.1 401 Unauthorized", 401, "check host, path and key"),
-        ("HTTP/1.1 404 Not Found", 404, "check host, path and key"),
-        ("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1", 503, "check host, path and key"),
+        ("HTTP/1.0 404 Not Found", 404, "check host, path and key"),
+        ("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1", 503, "it asks to wait for 1 s"),
         (
             "HTTP/1.1 301 Moved Permanently\r\nLocation: wss://other.test/",
             301,
-            "redirects are not followed: connect to wss://other.test/",
+            "redirects are not followed: `wss://other.test/` speaks TLS",
         ),
     ] {
         let (address, _peer) = raw_peer(move |mut stream| answer(&mut stream, head));
         let error = dial(&connector(), &format!("ws://{address}")).map(|_| ()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Handshake);
         assert_eq!(error.http_status(), Some(status));
+        assert_eq!(error.retry_after(), (status == 503).then_some(Duration::from_secs(1)));
+        assert!(
+            error.to_string().starts_with("WebSocket handshake with 127.0.0.1 failed: the server")
+        );
         assert!(error.to_string().contains(&format!("HTTP {status}; {hint}")), "{error}");
     }
 }
 
 #[test]
 fn a_wrong_answer_to_the_handshake_is_an_error() {
-    for head in [
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=",
-        "HTTP/1.1 101 Switching Protocols",
-        "220 mail.test ESMTP",
+    for (head, why) in [
+        (
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            "switched protocols without the `Sec-WebSocket-Accept`",
+        ),
+        ("HTTP/1.1 101 Switching Protocols", "switched protocols without `Upgrade: websocket`"),
+        ("220 mail.test ESMTP", "answered with the greeting of a mail or FTP server"),
     ] {
         let (address, _peer) = raw_peer(move |mut stream| answer(&mut stream, head));
         let error = dial(&connector(), &format!("ws://{address}")).map(|_| ()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Handshake);
-        assert_eq!(error.to_string(), "WebSocket handshake with 127.0.0.1 failed");
-        assert!(error.source().is_some());
+        let words = format!("WebSocket handshake with 127.0.0.1 failed: the server {why}");
+        assert!(error.to_string().starts_with(&words), "{error}");
     }
 }
 
 #[test]
 fn a_peer_that_hangs_up_during_the_handshake_is_named() {
-    let (address, _peer) = raw_peer(|mut stream| drop(read_head(&mut stream)));
+    for (answer, end) in [
+        (
+            "",
+            "the peer closed the connection; if this port speaks TLS, use `.tls(true)` or `wss://`",
+        ),
+        ("HTTP/1.1 101 Swi", "the peer closed the connection in the middle of its answer"),
+    ] {
+        let (address, _peer) = raw_peer(move |mut stream| {
+            read_head(&mut stream);
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        let error = dial(&connector(), &format!("ws://{address}")).map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io);
+        assert!(error.to_string().ends_with(end), "{error}");
+    }
+    // What was not read turns the end into a reset.
+    let (address, _peer) = raw_peer(|mut stream| stream.read_exact(&mut [0]).unwrap());
     let error = dial(&connector(), &format!("ws://{address}")).map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
-    assert!(error.to_string().ends_with("the peer closed the connection"), "{error}");
+    assert!(error.to_string().contains("if this port speaks TLS, use `.tls(true)`"), "{error}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The transport against scripted peers on loopback.
 
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+mod chains;
 mod connection;
 mod dial;
 mod pressure;

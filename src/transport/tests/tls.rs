@@ -141,7 +141,8 @@ fn a_peer_that_hangs_up_in_the_handshake_is_an_error_of_io() {
     });
     let error = dial(&connector(), &format!("wss://{address}")).map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
-    assert!(error.to_string().ends_with("the peer closed the connection"), "{error}");
+    let end = "the peer closed the connection; if this port does not speak TLS, use `.tls(false)` or `ws://`";
+    assert!(error.to_string().ends_with(end), "{error}");
 }
 
 #[test]

@@ -20,8 +20,9 @@ mod none;
 use none as library;
 
 pub(super) use library::TlsConnector;
+pub(crate) use library::check;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
-pub(crate) use library::{check, roots};
+pub(crate) use library::roots;
 
 /// What WebSocket runs over.
 pub(super) enum Stream {

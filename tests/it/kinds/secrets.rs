@@ -6,6 +6,7 @@
 use std::error::Error as _;
 use std::fmt::{Debug, Write as _};
 use std::io::{Read, Write as _};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -324,12 +325,13 @@ fn answering(answer: &'static str) -> u16 {
 #[test]
 fn no_secret_in_a_url_or_a_setting_is_logged_or_shown() {
     watched("kinds::secrets::no_secret_in_a_url_or_a_setting_is_logged_or_shown", || {
+        let url = Options::url;
         // Every new type that holds a secret is shown here.
         let key = || Tls::default().client_certificate_pem(b"canary", b"canary");
         let proxies = ["http", "socks5"].map(|scheme| {
             move |port| Proxy::new(&format!("{scheme}://user:canary@127.0.0.1:{port}")).unwrap()
         });
-        let settings: [&dyn Debug; 7] = [
+        let settings: [&dyn Debug; 8] = [
             &Options::url("ws://host/app/key?token=canary"),
             &Options::custom(|_| "ws://host/?token=canary".to_owned()),
             &Tls::default().root_certificate_pem(b"canary"),
@@ -337,11 +339,11 @@ fn no_secret_in_a_url_or_a_setting_is_logged_or_shown() {
             &proxies[0](1),
             &proxies[1](1),
             &HttpAuthorizer::new("http://host/?token=canary").header("a", "canary"),
+            &Client::builder(url("ws://host")).header("a", "canary").header("canary\n", "canary"),
         ];
         settings.into_iter().for_each(show);
         // And every setting that is wrong here.
-        let url = Options::url;
-        let wrong: [Result<Client, Error>; 7] = [
+        let wrong: [Result<Client, Error>; 10] = [
             Client::new(url("canary")),
             Client::new(url("http://host/?token=canary")),
             Client::new(url("ws://user:canary@host/")),
@@ -351,6 +353,9 @@ fn no_secret_in_a_url_or_a_setting_is_logged_or_shown() {
                 .tls(Tls::default().root_certificate_pem(b"canary"))
                 .build(),
             Client::builder(url("ws://host/")).tls(key()).build(),
+            Client::builder(url("ws://host/")).header("a", "canary\r\nb: c").build(),
+            Client::builder(url("ws://host/")).header("Authorization: canary", "").build(),
+            Client::builder(url("ws://host/")).header("Upgrade", "canary").build(),
         ];
         wrong.into_iter().for_each(|client| show_error(&client.unwrap_err()));
 
@@ -358,8 +363,17 @@ fn no_secret_in_a_url_or_a_setting_is_logged_or_shown() {
         let moving = answering("HTTP/1.1 302 no\r\nlocation: http://host/?token=canary\r\n\r\n");
         let babbling = answering("canary\r\n\r\n");
         let closed = listen().0.local_addr().unwrap().port();
+        // Good ones, and in the last two dials wrong ones and none at all.
+        let turn = AtomicUsize::new(0);
+        let headers = move || match turn.fetch_add(1, Ordering::Relaxed) {
+            9 => vec![("Cookie".to_owned(), "canary\n".to_owned())],
+            10.. => panic!("canary-panic"),
+            _ => vec![("Cookie".to_owned(), "session=canary".to_owned())],
+        };
         let client = Client::builder(url("ws://127.0.0.1:1/?token=canary"))
             .reconnect(pusher_channels::Reconnect::never())
+            .header("Authorization", "Bearer canary")
+            .headers_with(headers)
             .build()
             .unwrap();
         let tell = watch(&client);
@@ -370,6 +384,7 @@ fn no_secret_in_a_url_or_a_setting_is_logged_or_shown() {
             let error = client.wait_connected(SOON).unwrap_err();
             show_error(&error);
             kinds.push(error.kind());
+            error
         };
         for port in [refusing, moving, babbling, closed] {
             for scheme in ["ws", "wss"] {
@@ -381,6 +396,10 @@ fn no_secret_in_a_url_or_a_setting_is_logged_or_shown() {
             dial(Options::custom(move |_| wrong.to_owned()));
         }
         dial(Options::custom(|_| panic!("canary-panic")));
+        for end in ["must have no line breaks", "`headers_with` panicked"] {
+            let error = dial(url("ws://127.0.0.1:1/"));
+            assert!(error.to_string().contains(end), "{error}");
+        }
         use ErrorKind::{Config, Dns, Handshake, Io};
         for kind in [Config, Dns, Handshake, Io] {
             assert!(kinds.contains(&kind), "{kind:?} is not among {kinds:?}");

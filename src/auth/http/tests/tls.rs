@@ -11,6 +11,19 @@ use crate::tls::fixtures::{Authority, BOTH, NEW, OLD, Signed};
 use crate::{TlsVersion, UserAuth, UserAuthRequest, UserAuthenticator as _};
 
 const FAILED: &str = "authorization at 127.0.0.1: the TLS handshake failed";
+const NATIVE: bool = cfg!(feature = "native-tls");
+/// Of a certificate that it has signed itself: rustls does not tell whether the chain is whole.
+const REST: &str = if NATIVE {
+    ""
+} else {
+    "; or the server does not send its intermediate certificate: have it send the whole chain"
+};
+/// The same where another one of its name is trusted, which to rustls may also be a key that is too short.
+const NAMESAKE: &str = if NATIVE {
+    ""
+} else {
+    "; or a key of the server's certificates is too short: make certificates with RSA keys of at least 2048 bits"
+};
 const UNKNOWN: &str = "the server's certificate is signed by none that is trusted here: add its root \
                        with Tls::root_certificate_pem";
 
@@ -110,7 +123,8 @@ fn a_user_is_told_over_tls_with_own_or_the_clients_settings() {
 
     let http = user();
     let error = http.authenticate(&request).unwrap_err();
-    let words = format!("user authentication at 127.0.0.1: the TLS handshake failed: {UNKNOWN}");
+    let words =
+        format!("user authentication at 127.0.0.1: the TLS handshake failed: {UNKNOWN}{REST}");
     assert_eq!(error.to_string(), words);
     http.use_tls(&site.trust());
     assert_eq!(http.authenticate(&request).unwrap().user_data, GOOD);
@@ -121,13 +135,13 @@ fn a_certificate_that_is_not_trusted_is_refused_with_the_cause() {
     let (here, other) = (site("127.0.0.1"), site("127.0.0.1"));
     let error = ask(&HttpAuthorizer::new(&here.url)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
-    assert_eq!(error.to_string(), format!("{FAILED}: {UNKNOWN}"));
+    assert_eq!(error.to_string(), format!("{FAILED}: {UNKNOWN}{REST}"));
     assert!(error.source().unwrap().to_string().contains("certificate"), "{error:?}");
 
     let error = ask(&HttpAuthorizer::new(&here.url).tls(other.trust())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
     let also = ", also with the root certificates given: ";
-    assert_eq!(error.to_string(), format!("{FAILED}{also}{UNKNOWN}"));
+    assert_eq!(error.to_string(), format!("{FAILED}{also}{UNKNOWN}{NAMESAKE}"));
     assert!(error.source().unwrap().to_string().contains("certificate"), "{error:?}");
 }
 

@@ -1,0 +1,125 @@
+//! Certificates that people really meet, and that send them the wrong way if the error does not say what is wrong.
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, PublicKeyData};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::{CertifiedKey, Signer, SigningKey};
+use rustls::{ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedProtocolVersion};
+
+use super::trust::{UNKNOWN, accepted, in_tls, refused, trusting};
+use super::*;
+use crate::tls::fixtures::{Authority, NEW, OLD};
+
+fn builder(
+    versions: &[&'static SupportedProtocolVersion],
+) -> rustls::ConfigBuilder<ServerConfig, rustls::server::WantsServerCert> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_no_client_auth()
+}
+
+#[test]
+fn a_missing_intermediate_is_told_beside_an_unknown_root() {
+    let root = Authority::new("root");
+    let intermediate = root.intermediate("intermediate");
+    let certificate = intermediate.sign(&["127.0.0.1"]);
+    assert_eq!(refused(&trusting(&root), &certificate.server()), in_tls(UNKNOWN));
+    let chain = vec![certificate.der.clone(), CertificateDer::from(intermediate.der().to_vec())];
+    let whole = builder(NEW).with_single_cert(chain, certificate.key.clone_key()).unwrap();
+    accepted(&trusting(&root), &Arc::new(whole));
+}
+
+#[test]
+fn a_certificate_of_an_authority_as_the_servers_own_is_told_by_rustls() {
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let server = builder(NEW).with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    let server = Arc::new(server);
+    let trusting = Tls::default().root_certificate_der(certificate.der());
+    if cfg!(feature = "native-tls") {
+        accepted(&trusting, &server);
+        let words = "the server's certificate is signed by none that is trusted here: add its root with \
+                     Tls::root_certificate_pem";
+        assert_eq!(refused(&Tls::default(), &server), in_tls(words), "the chain is whole");
+    } else {
+        for tls in [Tls::default(), trusting] {
+            let told = refused(&tls, &server);
+            assert!(
+                told.starts_with(&in_tls("the server's certificate is one of an authority")),
+                "{told}"
+            );
+            assert!(told.contains("`basicConstraints=CA:FALSE`"), "{told}");
+        }
+    }
+}
+
+/// An RSA key of 1,024 bits, as far as anybody looks: its signatures are wrong.
+#[derive(Debug)]
+struct Short(Vec<u8>);
+
+impl Short {
+    fn new() -> Self {
+        // RSAPublicKey (RFC 8017, appendix A.1.1): the modulus, with its sign, and the exponent.
+        let mut der = vec![0x30, 0x81, 0x89, 0x02, 0x81, 0x81, 0];
+        der.extend([0xc5; 128]);
+        der.extend([0x02, 0x03, 1, 0, 1]);
+        Self(der)
+    }
+}
+
+impl PublicKeyData for Short {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        &rcgen::PKCS_RSA_SHA256
+    }
+}
+
+impl SigningKey for Short {
+    fn choose_scheme(&self, _: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        Some(Box::new(Self::new()))
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::RSA
+    }
+}
+
+impl Signer for Short {
+    fn sign(&self, _: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+        Ok(vec![1; 128])
+    }
+
+    fn scheme(&self) -> SignatureScheme {
+        SignatureScheme::RSA_PSS_SHA256
+    }
+}
+
+#[derive(Debug)]
+struct Only(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for Only {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+#[test]
+fn an_rsa_key_that_is_too_short_is_told() {
+    let authority = Authority::new("authority");
+    let chain = vec![authority.sign_key(&Short::new())];
+    for versions in [OLD, NEW] {
+        let certified = CertifiedKey::new(chain.clone(), Arc::new(Short::new()));
+        let server = builder(versions).with_cert_resolver(Arc::new(Only(Arc::new(certified))));
+        let told = refused(&trusting(&authority), &Arc::new(server));
+        let words = "too short: make certificates with RSA keys of at least 2048 bits";
+        assert!(told.ends_with(words), "{told}");
+    }
+}
