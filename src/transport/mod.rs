@@ -8,6 +8,7 @@ mod handshake;
 #[cfg(feature = "testing")]
 mod http;
 mod memory;
+mod pipe;
 mod proxy;
 mod route;
 mod session;
@@ -27,11 +28,13 @@ use tungstenite::http::Uri;
 use crate::tls::Asked;
 use crate::{Connection, Connector, Error, ErrorKind, Interrupt, Proxy, Tls};
 
+pub(crate) use dns::Resolver;
 #[cfg(feature = "testing")]
 pub(crate) use handshake::accept;
 #[cfg(feature = "testing")]
 pub(crate) use http::Exchange;
-use route::Route;
+pub(crate) use pipe::Pipe;
+pub(crate) use route::Route;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 pub(crate) use tls::{check as check_tls, roots as tls_roots};
 pub(crate) use websocket::WebSocket;
@@ -43,7 +46,7 @@ pub(crate) struct WebSocketConnector {
     /// What the server's certificate must have instead of the URL's host.
     server_name: Option<String>,
     proxy: Proxy,
-    resolver: dns::Resolver,
+    resolver: Resolver,
     max_message_size: usize,
 }
 
@@ -55,7 +58,7 @@ impl WebSocketConnector {
             asked: tls.asked(),
             server_name: tls.name().map(str::to_owned),
             proxy: Proxy::none(),
-            resolver: dns::Resolver::default(),
+            resolver: Resolver::default(),
             max_message_size,
         })
     }
@@ -67,7 +70,7 @@ impl WebSocketConnector {
 
     #[cfg(test)]
     pub(crate) fn with_lookup(mut self, lookup: dns::Lookup) -> Self {
-        self.resolver = dns::Resolver::with(lookup);
+        self.resolver = Resolver::with(lookup);
         self
     }
 
