@@ -23,7 +23,7 @@ pub(crate) fn now() -> Instant {
 
 /// The wall clock, as time since 1970; zero if it is set before that.
 #[expect(clippy::disallowed_methods, reason = "this is the place that the lint points to")]
-fn wall() -> Duration {
+pub(crate) fn wall() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 

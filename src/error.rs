@@ -194,6 +194,12 @@ impl Error {
         self.edit(|inner| inner.message = message)
     }
 
+    /// The same, at a place that its message did not name.
+    pub(crate) fn at(self, place: &str) -> Self {
+        let message = format!("{place}: {}", self.text());
+        self.with_message(message)
+    }
+
     pub(crate) fn on_channel(self, name: &str) -> Self {
         self.edit(|inner| inner.channel = Some(name.to_owned()))
     }

@@ -3,10 +3,11 @@
 mod agents;
 mod answer;
 mod batch;
+mod carrier;
 mod endpoint;
+mod failure;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-mod proxied;
 mod request;
 mod secure;
 #[cfg(test)]
@@ -27,7 +28,8 @@ pub use user::HttpUserAuthenticator;
 ///
 /// By default it sends a POST with the form `socket_id=…&channel_name=…`, and expects a status of 200 to 299
 /// and the JSON `{"auth":"…"}`, with a `channel_data` for presence channels and a `shared_secret` for
-/// encrypted ones. The setters change that. It sends `Accept: application/json` too.
+/// encrypted ones. The setters change that. It sends `Accept: application/json` too. A UTF-8 byte order mark
+/// before the answer is skipped.
 ///
 /// Redirects are not followed: a 3xx is an error with that status. No cookie is kept and nothing is
 /// compressed. A proxy is used as [`proxy`](Self::proxy) says. Idle connections are used again for 3 seconds.
@@ -50,10 +52,15 @@ pub use user::HttpUserAuthenticator;
 ///
 /// # Blocking
 ///
-/// [`authorize`](Authorizer::authorize) blocks for at most the [`timeout`](Self::timeout).
+/// [`authorize`](Authorizer::authorize) blocks for at most the [`timeout`](Self::timeout), whatever it waits for.
 /// [`interrupt`](Authorizer::interrupt) ends requests that are under way at once with an error of kind
-/// [`Io`](crate::ErrorKind::Io), and what is asked later works again. But a look-up of the host's name and a
-/// TCP connect in progress go on until their own end or the timeout.
+/// [`Io`](crate::ErrorKind::Io), and what is asked later works again. A lookup of the host's name that is given up
+/// goes on in the background until the system answers; at most 4 run at once, and more wait for their turn.
+///
+/// # Connecting
+///
+/// As the client's own connection does it: of several addresses of a host the next one is tried when one has not
+/// answered within 250 ms, and the first that connects is used.
 ///
 /// # Logging
 ///
@@ -63,15 +70,16 @@ pub use user::HttpUserAuthenticator;
 ///
 /// # Errors
 ///
-/// Of [`authorize`](Authorizer::authorize), with messages that name the endpoint's host, but neither its path
-/// nor anything that was sent:
+/// Of [`authorize`](Authorizer::authorize), with messages that name the endpoint's host and port, but neither its
+/// path nor anything that was sent:
 ///
 /// - [`Config`](crate::ErrorKind::Config): the URL, a header or a certificate is wrong, or the URL starts with
 ///   `https` and this build has no TLS
 /// - [`Auth`](crate::ErrorKind::Auth): the status is not 2xx, see [`Error::http_status`],
-///   [`Error::retry_after`] and [`Error::is_retryable`]; or the answer makes no sense. The message has up to 200
-///   characters of what a refusal says: the `error` or `message` of JSON, or else the first line of text,
-///   without what looks like a secret
+///   [`Error::retry_after`] and [`Error::is_retryable`]; or the answer makes no sense, for example since it is
+///   empty, an HTML page or compressed. The message has up to 200 characters of what a refusal says: the `error`
+///   or `message` of JSON, the title of an HTML page, or else the first line of text; and of a redirect its
+///   target without the query; all without what looks like a secret
 /// - [`Proxy`](crate::ErrorKind::Proxy): a proxy does not let the request through, see [`Proxy`](Proxy#errors)
 /// - [`TooLarge`](crate::ErrorKind::TooLarge): the answer is longer than [`max_body`](Self::max_body)
 /// - [`Dns`](crate::ErrorKind::Dns), [`Io`](crate::ErrorKind::Io), [`Timeout`](crate::ErrorKind::Timeout),
@@ -143,6 +151,10 @@ impl Authorizer for HttpAuthorizer {
             return requests.iter().map(|request| self.authorize(request)).collect();
         }
         batch::authorize(self, requests)
+    }
+
+    fn endpoint(&self) -> Option<String> {
+        self.endpoint.name()
     }
 
     fn use_tls(&self, tls: &Tls) {

@@ -52,6 +52,15 @@ pub trait Authorizer: Send + Sync {
         None
     }
 
+    /// Returns the host and port that are asked, if they are always the same: `app.example.org:443`.
+    ///
+    /// The client asks once, when it gets the authorizer. All that return the same share their workers, see
+    /// [`ClientBuilder::max_authorizations`](crate::ClientBuilder::max_authorizations). Default: `None`, and it
+    /// shares them with none but itself; clones of an `Arc` are one.
+    fn endpoint(&self) -> Option<String> {
+        None
+    }
+
     /// Answers several questions, in their order. Default: one by one.
     fn authorize_many(&self, requests: &[AuthRequest]) -> Vec<Result<Auth, Error>> {
         requests.iter().map(|request| self.authorize(request)).collect()
@@ -82,13 +91,17 @@ where
 }
 
 macro_rules! authorizer_behind {
-    ([$($generic:tt)*] $type:ty) => {
+    ([$($generic:tt)*] $type:ty, $own_name:expr) => {
         impl<$($generic)*> Authorizer for $type {
             fn authorize(&self, request: &AuthRequest) -> Result<Auth, Error> {
                 (**self).authorize(request)
             }
             fn batch_window(&self) -> Option<Duration> {
                 (**self).batch_window()
+            }
+            fn endpoint(&self) -> Option<String> {
+                let own_name: fn(&Self) -> Option<String> = $own_name;
+                (**self).endpoint().or_else(|| own_name(self))
             }
             fn authorize_many(&self, requests: &[AuthRequest]) -> Vec<Result<Auth, Error>> {
                 (**self).authorize_many(requests)
@@ -105,8 +118,8 @@ macro_rules! authorizer_behind {
         }
     };
 }
-authorizer_behind!([A: Authorizer + ?Sized] Arc<A>);
-authorizer_behind!([] Box<dyn Authorizer + Send + Sync>);
+authorizer_behind!([A: Authorizer + ?Sized] Arc<A>, |this| Some(format!("{:p}", Arc::as_ptr(this))));
+authorizer_behind!([] Box<dyn Authorizer + Send + Sync>, |_| None);
 
 /// What an [`Authorizer`] is asked.
 #[derive(Clone, Debug)]
@@ -175,17 +188,15 @@ impl Auth {
     ///
     /// [`ErrorKind::Auth`] if it is no such JSON.
     pub fn from_json(text: &str) -> Result<Self, Error> {
-        let wrong = |what: &str| {
-            Error::message(ErrorKind::Auth, format!("the answer to the authorization {what}"))
-        };
+        let wrong = |what: &str| Error::message(ErrorKind::Auth, format!("the answer {what}"));
         let answer: serde_json::Value =
-            serde_json::from_str(text).map_err(|error| wrong("is no JSON").caused_by(error))?;
+            serde_json::from_str(text).map_err(|error| wrong("is not JSON").caused_by(error))?;
         let field = |name: &str| match answer.get(name) {
             None | Some(serde_json::Value::Null) => Ok(None),
             Some(serde_json::Value::String(text)) => Ok(Some(text.clone())),
-            Some(_) => Err(wrong(&format!("has a {name} that is no string"))),
+            Some(_) => Err(wrong(&format!("has a `{name}` that is not a string"))),
         };
-        let auth = field("auth")?.ok_or_else(|| wrong("has no auth"))?;
+        let auth = field("auth")?.ok_or_else(|| wrong("has no `auth`"))?;
         Ok(Self {
             auth,
             channel_data: field("channel_data")?,

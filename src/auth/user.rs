@@ -36,6 +36,15 @@ pub trait UserAuthenticator: Send + Sync {
     /// Whatever went wrong. Make it retryable or not by its kind, see [`Error::is_retryable`].
     fn authenticate(&self, request: &UserAuthRequest) -> Result<UserAuth, Error>;
 
+    /// Returns the host and port that are asked, if they are always the same: `app.example.org:443`.
+    ///
+    /// The client asks once, when it gets the authenticator. All that return the same share their workers, see
+    /// [`ClientBuilder::max_authorizations`](crate::ClientBuilder::max_authorizations). Default: `None`, and it
+    /// shares them with none but itself; clones of an `Arc` are one.
+    fn endpoint(&self) -> Option<String> {
+        None
+    }
+
     /// A client that will use this authenticator tells its TLS settings. Default: they are ignored.
     fn use_tls(&self, tls: &Tls) {
         let _ = tls;
@@ -61,10 +70,14 @@ where
 }
 
 macro_rules! authenticator_behind {
-    ([$($generic:tt)*] $type:ty) => {
+    ([$($generic:tt)*] $type:ty, $own_name:expr) => {
         impl<$($generic)*> UserAuthenticator for $type {
             fn authenticate(&self, request: &UserAuthRequest) -> Result<UserAuth, Error> {
                 (**self).authenticate(request)
+            }
+            fn endpoint(&self) -> Option<String> {
+                let own_name: fn(&Self) -> Option<String> = $own_name;
+                (**self).endpoint().or_else(|| own_name(self))
             }
             fn use_tls(&self, tls: &Tls) {
                 (**self).use_tls(tls);
@@ -78,8 +91,8 @@ macro_rules! authenticator_behind {
         }
     };
 }
-authenticator_behind!([A: UserAuthenticator + ?Sized] Arc<A>);
-authenticator_behind!([] Box<dyn UserAuthenticator + Send + Sync>);
+authenticator_behind!([A: UserAuthenticator + ?Sized] Arc<A>, |this| Some(format!("{:p}", Arc::as_ptr(this))));
+authenticator_behind!([] Box<dyn UserAuthenticator + Send + Sync>, |_| None);
 
 /// What a [`UserAuthenticator`] is asked.
 ///
@@ -144,27 +157,24 @@ impl UserAuth {
     ///
     /// [`ErrorKind::Auth`] if it is no such JSON.
     pub fn from_json(text: &str) -> Result<Self, Error> {
-        let wrong = |what: &str| {
-            let message = format!("the answer to the user authentication {what}");
-            Error::message(ErrorKind::Auth, message)
-        };
+        let wrong = |what: &str| Error::message(ErrorKind::Auth, format!("the answer {what}"));
         let answer: HashMap<String, &RawValue> =
             serde_json::from_str(text).map_err(|error| match error.classify() {
                 // The cause is not kept: it quotes what is there instead.
-                Category::Data => wrong("is no JSON object"),
-                _ => wrong("is no JSON").caused_by(error),
+                Category::Data => wrong("is not a JSON object"),
+                _ => wrong("is not JSON").caused_by(error),
             })?;
         let field = |name: &str| {
             let value = answer.get(name).map(|value| value.get()).filter(|value| *value != "null");
-            value.ok_or_else(|| wrong(&format!("has no {name}")))
+            value.ok_or_else(|| wrong(&format!("has no `{name}`")))
         };
         let auth = serde_json::from_str(field("auth")?)
-            .map_err(|_| wrong("has an auth that is no string"))?;
+            .map_err(|_| wrong("has an `auth` that is not a string"))?;
         let user_data = match field("user_data")? {
             // Byte for byte, since it is this text that was signed.
             object if object.starts_with('{') => object.to_owned(),
             string => serde_json::from_str(string)
-                .map_err(|_| wrong("has a user_data that is neither a string nor an object"))?,
+                .map_err(|_| wrong("has a `user_data` that is neither a string nor an object"))?,
         };
         Ok(Self { auth, user_data })
     }
@@ -205,31 +215,31 @@ mod tests {
     #[test]
     fn an_answer_that_is_wrong_is_told_and_not_shown() {
         for (text, what) in [
-            ("", "is no JSON"),
-            ("canary", "is no JSON"),
-            (r#"{"auth":"canary""#, "is no JSON"),
-            (r#"{"auth":"canary"} canary"#, "is no JSON"),
-            (r#""canary""#, "is no JSON object"),
-            (r#"["canary"]"#, "is no JSON object"),
-            ("null", "is no JSON object"),
-            (r#"{"user_data":"canary"}"#, "has no auth"),
-            (r#"{"auth":null,"user_data":"canary"}"#, "has no auth"),
-            (r#"{"auth":["canary"],"user_data":"canary"}"#, "has an auth that is no string"),
-            (r#"{"auth":"canary"}"#, "has no user_data"),
-            (r#"{"auth":"canary","user_data":null}"#, "has no user_data"),
+            ("", "is not JSON"),
+            ("canary", "is not JSON"),
+            (r#"{"auth":"canary""#, "is not JSON"),
+            (r#"{"auth":"canary"} canary"#, "is not JSON"),
+            (r#""canary""#, "is not a JSON object"),
+            (r#"["canary"]"#, "is not a JSON object"),
+            ("null", "is not a JSON object"),
+            (r#"{"user_data":"canary"}"#, "has no `auth`"),
+            (r#"{"auth":null,"user_data":"canary"}"#, "has no `auth`"),
+            (r#"{"auth":["canary"],"user_data":"canary"}"#, "has an `auth` that is not a string"),
+            (r#"{"auth":"canary"}"#, "has no `user_data`"),
+            (r#"{"auth":"canary","user_data":null}"#, "has no `user_data`"),
             (
                 r#"{"auth":"canary","user_data":["canary"]}"#,
-                "has a user_data that is neither a string nor an object",
+                "has a `user_data` that is neither a string nor an object",
             ),
             (
                 r#"{"auth":"canary","user_data":7}"#,
-                "has a user_data that is neither a string nor an object",
+                "has a `user_data` that is neither a string nor an object",
             ),
         ] {
             let error = UserAuth::from_json(text).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Auth);
-            assert_eq!(error.to_string(), format!("the answer to the user authentication {what}"));
-            assert_eq!(error.source().is_some(), what == "is no JSON", "{error:?}");
+            assert_eq!(error.to_string(), format!("the answer {what}"));
+            assert_eq!(error.source().is_some(), what == "is not JSON", "{error:?}");
             assert!(!format!("{error:?}").contains("canary"), "{error:?}");
         }
         let deep = format!(r#"{{"auth":"k:s","user_data":{{"a":{}"#, "[".repeat(1_000_000));

@@ -1,11 +1,18 @@
 //! The threads that ask the user's authorizers and authenticator: few, started when there is something
 //! to ask, and gone when there is not.
 
+mod leave;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use leave::{LeavePool, LeaveTurn};
+
+use super::shares::{End, EndpointId, Shares, Turn, endpoint_id};
 use super::{Settings, Shared};
 use crate::event::ChannelName;
 use crate::{
@@ -26,8 +33,12 @@ pub(crate) enum Answerer {
         authorizer: Arc<dyn Authorizer>,
         /// For how long it wants its questions collected.
         window: Option<Duration>,
+        endpoint: EndpointId,
     },
-    Authenticator(Arc<dyn UserAuthenticator>),
+    Authenticator {
+        authenticator: Arc<dyn UserAuthenticator>,
+        endpoint: EndpointId,
+    },
 }
 
 impl Answerer {
@@ -35,7 +46,8 @@ impl Answerer {
         authorizer.use_tls(tls);
         authorizer.use_proxy(proxy);
         let window = authorizer.batch_window();
-        Self::Authorizer { authorizer, window }
+        let endpoint = endpoint_id(authorizer.endpoint(), Arc::as_ptr(&authorizer).cast());
+        Self::Authorizer { authorizer, window, endpoint }
     }
 
     pub(crate) fn authenticator(
@@ -45,20 +57,27 @@ impl Answerer {
     ) -> Self {
         authenticator.use_tls(tls);
         authenticator.use_proxy(proxy);
-        Self::Authenticator(authenticator)
+        let endpoint = endpoint_id(authenticator.endpoint(), Arc::as_ptr(&authenticator).cast());
+        Self::Authenticator { authenticator, endpoint }
     }
 
     pub(super) fn interrupt(&self) {
         match self {
             Self::Authorizer { authorizer, .. } => authorizer.interrupt(),
-            Self::Authenticator(authenticator) => authenticator.interrupt(),
+            Self::Authenticator { authenticator, .. } => authenticator.interrupt(),
+        }
+    }
+
+    fn endpoint(&self) -> EndpointId {
+        match self {
+            Self::Authorizer { endpoint, .. } | Self::Authenticator { endpoint, .. } => *endpoint,
         }
     }
 
     fn window(&self) -> Option<Duration> {
         match self {
             Self::Authorizer { window, .. } => *window,
-            Self::Authenticator(_) => None,
+            Self::Authenticator { .. } => None,
         }
     }
 
@@ -68,7 +87,10 @@ impl Answerer {
                 Self::Authorizer { authorizer: one, .. },
                 Self::Authorizer { authorizer: other, .. },
             ) => Arc::ptr_eq(one, other),
-            (Self::Authenticator(one), Self::Authenticator(other)) => Arc::ptr_eq(one, other),
+            (
+                Self::Authenticator { authenticator: one, .. },
+                Self::Authenticator { authenticator: other, .. },
+            ) => Arc::ptr_eq(one, other),
             _ => false,
         }
     }
@@ -76,12 +98,12 @@ impl Answerer {
     /// Runs the user's code, for as long as it takes.
     fn ask(&self, jobs: &[Job]) -> Vec<Answer> {
         match self {
-            Self::Authenticator(authenticator) => jobs
+            Self::Authenticator { authenticator, .. } => jobs
                 .iter()
                 .map(|job| UserAuthRequest::attempt_number(&job.socket_id, job.attempt))
                 .map(|request| Answer::User(authenticator.authenticate(&request)))
                 .collect(),
-            Self::Authorizer { authorizer, window } => {
+            Self::Authorizer { authorizer, window, .. } => {
                 let requests: Vec<_> = jobs.iter().map(Job::auth_request).collect();
                 let answers = match (window, requests.as_slice()) {
                     (None, [request]) => vec![authorizer.authorize(request)],
@@ -131,10 +153,10 @@ impl Job {
 }
 
 impl Answer {
-    fn is_error(&self) -> bool {
+    fn error(&self) -> Option<&Error> {
         match self {
-            Self::Channel(answer) => answer.is_err(),
-            Self::User(answer) => answer.is_err(),
+            Self::Channel(answer) => answer.as_ref().err(),
+            Self::User(answer) => answer.as_ref().err(),
         }
     }
 }
@@ -148,7 +170,8 @@ pub(super) struct Authorizers {
     /// A worker collects their questions; no other takes them.
     collecting: Vec<Answerer>,
     /// The questions that are being asked, by worker.
-    asking: Vec<Vec<u64>>,
+    asking: Vec<(Turn, Vec<u64>)>,
+    shares: Shares,
     /// Those that do not hang.
     workers: usize,
     max_workers: usize,
@@ -166,6 +189,7 @@ impl Authorizers {
         user: Option<Answerer>,
         max_workers: usize,
     ) -> Self {
+        let max_workers = max_workers.max(1);
         Self {
             default,
             by_channel: HashMap::new(),
@@ -173,9 +197,10 @@ impl Authorizers {
             waiting: VecDeque::new(),
             collecting: Vec::new(),
             asking: Vec::new(),
+            shares: Shares::new(max_workers),
             workers: 0,
             hanging: 0,
-            max_workers: max_workers.max(1),
+            max_workers,
             closed: false,
             asked: 0,
             failed: 0,
@@ -199,34 +224,38 @@ impl Authorizers {
         let Some(answerer) = answerer else {
             return Err((job, Error::message(ErrorKind::Config, missing)));
         };
+        let admitted = self.shares.admits(answerer.endpoint());
         self.waiting.push_back((answerer.clone(), job));
+        Ok(admitted && self.add_worker())
+    }
+
+    /// Counts one worker more, to be started, if there may be.
+    fn add_worker(&mut self) -> bool {
         let more = self.workers < self.max_workers;
         if more {
             self.workers += 1;
         }
-        Ok(more)
+        more
     }
 
     /// The worker that asks this question hangs in it: it does not count any more. Tells whether
     /// another one is to be started in its place.
     pub(super) fn abandon(&mut self, ticket: u64) -> bool {
-        let position = self.asking.iter().position(|tickets| tickets.contains(&ticket));
+        let position = self.asking.iter().position(|(_, tickets)| tickets.contains(&ticket));
         let Some(position) = position.filter(|_| self.hanging < MAX_HANGING) else {
             return false;
         };
-        self.asking.swap_remove(position);
+        let (turn, _) = self.asking.swap_remove(position);
+        self.shares.end(turn, End::TimedOut);
         self.hanging += 1;
         self.workers -= 1;
-        let replace = self.next_index().is_some();
-        if replace {
-            self.workers += 1;
-        }
-        replace
+        self.next_index().is_some() && self.add_worker()
     }
 
-    /// The worker that asked these has come back. Tells whether it had been given up.
-    fn came_back(&mut self, tickets: &[u64]) -> bool {
-        match self.asking.iter().position(|asked| asked == tickets) {
+    /// The worker whose turn it was has come back. Tells whether it had been given up.
+    fn came_back(&mut self, turn: Turn, end: End) -> bool {
+        self.shares.end(turn, end);
+        match self.asking.iter().position(|(asking, _)| *asking == turn) {
             Some(position) => {
                 self.asking.swap_remove(position);
                 false
@@ -255,15 +284,28 @@ impl Authorizers {
             .collect()
     }
 
-    /// The next question that no worker is collecting.
-    fn next(&mut self) -> Option<(Answerer, Job)> {
-        let index = self.next_index()?;
-        self.waiting.remove(index)
+    /// The next question that may be asked, and whether another worker is to be started for one more.
+    fn next(&mut self) -> Option<(Answerer, Job, Turn, bool)> {
+        let (answerer, job) = self.waiting.remove(self.next_index()?)?;
+        let turn = self.shares.begin(answerer.endpoint());
+        let more = self.next_index().is_some() && self.add_worker();
+        Some((answerer, job, turn, more))
     }
 
+    /// That of the next question that no worker is collecting, and whose endpoint may use a worker.
     fn next_index(&self) -> Option<usize> {
-        self.waiting.iter().position(|(authorizer, _)| {
-            !self.collecting.iter().any(|collecting| collecting.is(authorizer))
+        // Many in a row are for the same.
+        let mut refused = None;
+        self.waiting.iter().position(|(answerer, _)| {
+            let endpoint = answerer.endpoint();
+            if refused == Some(endpoint) {
+                return false;
+            }
+            if !self.shares.admits(endpoint) {
+                refused = Some(endpoint);
+                return false;
+            }
+            !self.collecting.iter().any(|collecting| collecting.is(answerer))
         })
     }
 
@@ -338,12 +380,16 @@ impl Shared {
 
     /// Tells whether it was given up.
     fn run_worker(self: &Arc<Self>) -> bool {
-        while let Some((authorizer, job)) = self.read(|core| core.authorizers.next()) {
-            let jobs = match authorizer.window() {
+        while let Some((answerer, job, turn, more)) = self.read(|core| core.authorizers.next()) {
+            let _leave = LeaveTurn { shared: self, turn };
+            if more {
+                self.start_worker();
+            }
+            let jobs = match answerer.window() {
                 None => vec![job],
-                Some(window) => self.collect(&authorizer, job, window),
+                Some(window) => self.collect(&answerer, job, window),
             };
-            if self.authorize(&authorizer, jobs) {
+            if self.authorize(&answerer, jobs, turn) {
                 return true;
             }
         }
@@ -368,7 +414,7 @@ impl Shared {
     }
 
     /// Tells whether it took so long that this worker was given up.
-    fn authorize(self: &Arc<Self>, answerer: &Answerer, mut jobs: Vec<Job>) -> bool {
+    fn authorize(self: &Arc<Self>, answerer: &Answerer, mut jobs: Vec<Job>, turn: Turn) -> bool {
         // What was given up while it waited need not be asked.
         self.act(|machine, now| {
             jobs.retain(|job| match &job.subject {
@@ -379,12 +425,14 @@ impl Shared {
         if jobs.is_empty() {
             return false;
         }
-        let tickets: Vec<_> = jobs.iter().map(|job| job.ticket).collect();
-        self.read(|core| core.authorizers.asking.push(tickets.clone()));
+        let tickets = jobs.iter().map(|job| job.ticket).collect();
+        self.read(|core| core.authorizers.asking.push((turn, tickets)));
+        let start = clock::now();
         let answers = catch_unwind(AssertUnwindSafe(|| answerer.ask(&jobs))).unwrap_or_else(|_| {
             let error = Error::message(ErrorKind::Auth, "the authorizer panicked");
             jobs.iter().map(|job| job.failed(error.clone())).collect()
         });
+        let took = clock::now().saturating_duration_since(start);
         let mut answers = answers.into_iter();
         let answers: Vec<_> = jobs
             .iter()
@@ -395,11 +443,13 @@ impl Shared {
                 })
             })
             .collect();
-        let failed = answers.iter().filter(|answer| answer.is_error()).count();
+        let failed = answers.iter().filter(|answer| answer.error().is_some()).count();
+        let timed_out = answers.iter().filter_map(Answer::error).any(Error::is_timeout);
+        let end = if timed_out { End::TimedOut } else { End::Responded(took) };
         let given_up = self.read(|core| {
             core.authorizers.asked += jobs.len() as u64;
             core.authorizers.failed += failed as u64;
-            core.authorizers.came_back(&tickets)
+            core.authorizers.came_back(turn, end)
         });
         for (job, answer) in jobs.iter().zip(answers) {
             self.answer(job, answer);
@@ -418,31 +468,5 @@ impl Shared {
             // Answers have the subject of their question.
             (Subject::Channel(_), Answer::User(_)) | (Subject::User, Answer::Channel(_)) => {}
         });
-    }
-}
-
-/// Counts the worker out, however it ends. If questions have come meanwhile, another one starts.
-struct LeavePool<'a> {
-    shared: &'a Arc<Shared>,
-    given_up: bool,
-}
-
-impl Drop for LeavePool<'_> {
-    fn drop(&mut self) {
-        if self.given_up {
-            // It was counted out when that happened.
-            return;
-        }
-        let again = self.shared.read(|core| {
-            let pool = &mut core.authorizers;
-            let again = pool.next_index().is_some();
-            if !again {
-                pool.workers -= 1;
-            }
-            again
-        });
-        if again {
-            self.shared.start_worker();
-        }
     }
 }

@@ -7,6 +7,7 @@
 mod authorizers;
 mod reader;
 mod routes;
+mod shares;
 mod stats;
 #[cfg(test)]
 mod tests;

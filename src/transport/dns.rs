@@ -2,15 +2,19 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread;
+
+use mio::Waker;
 
 use super::lock;
 use super::wait::Dial;
 use crate::{Error, ErrorKind};
 
 pub(crate) type Lookup = Arc<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
+
+/// Starts a thread that runs a lookup.
+type Start = fn(Box<dyn FnOnce() + Send>) -> io::Result<()>;
 
 /// So many threads may hang in the system's resolver at once.
 const MAX_LOOKUPS: usize = 4;
@@ -19,9 +23,20 @@ const MAX_LOOKUPS: usize = 4;
 ///
 /// So it runs on a thread of its own, which may outlive the dial that asked: a dial that gives up
 /// leaves it behind, and it ends when the system answers.
-pub(super) struct Resolver {
+pub(crate) struct Resolver {
     lookup: Lookup,
-    running: Arc<AtomicUsize>,
+    start: Start,
+    running: Arc<Mutex<Running>>,
+    /// Those who find all threads taken wait for one, instead of failing.
+    queues: bool,
+}
+
+/// The lookups that have not ended.
+#[derive(Default)]
+struct Running {
+    count: usize,
+    /// Those to wake when one ends.
+    waiting: Vec<Weak<Waker>>,
 }
 
 impl Default for Resolver {
@@ -32,7 +47,23 @@ impl Default for Resolver {
 
 impl Resolver {
     pub(super) fn with(lookup: Lookup) -> Self {
-        Self { lookup, running: Arc::default() }
+        Self { lookup, start: start_thread, running: Arc::default(), queues: false }
+    }
+
+    /// For many dials at once: those that find all threads taken wait for one until their deadline.
+    pub(crate) fn queueing() -> Self {
+        Self { queues: true, ..Self::default() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn queueing_with(lookup: Lookup) -> Self {
+        Self { queues: true, ..Self::with(lookup) }
+    }
+
+    /// On a machine that has no thread left.
+    #[cfg(test)]
+    pub(crate) fn without_threads() -> Self {
+        Self { start: |_| Err(io::ErrorKind::WouldBlock.into()), ..Self::default() }
     }
 
     /// `host` is a name, or a literal address without brackets.
@@ -46,7 +77,12 @@ impl Resolver {
             return Ok(vec![SocketAddr::new(ip, port)]);
         }
         dial.begin(format!("resolving {host}"))?;
-        let answer = self.start(dial, host, port)?;
+        let answer = loop {
+            match self.begin(dial, host, port)? {
+                Some(answer) => break answer,
+                None => dial.wait(None)?,
+            }
+        };
         let result = loop {
             let arrived = lock(&answer).take();
             match arrived {
@@ -61,51 +97,82 @@ impl Resolver {
         Ok(addresses)
     }
 
-    fn start(&self, dial: &Dial, host: &str, port: u16) -> Result<Arc<Mutex<Answer>>, Error> {
-        let running = Running::count(&self.running).ok_or_else(|| {
+    /// Starts a lookup. `None`: all threads are taken, and the dial is woken when one is free.
+    fn begin(
+        &self,
+        dial: &Dial,
+        host: &str,
+        port: u16,
+    ) -> Result<Option<Arc<Mutex<Answer>>>, Error> {
+        let Some(slot) = Slot::take(&self.running, self.queues.then(|| dial.wait.waker())) else {
+            if self.queues {
+                return Ok(None);
+            }
             let message = format!(
                 "{host} was not looked up: {MAX_LOOKUPS} earlier lookups are still unanswered; \
                  check the name servers of this machine"
             );
-            Error::message(ErrorKind::Dns, message)
-        })?;
+            return Err(Error::message(ErrorKind::Dns, message));
+        };
         let answer = Arc::new(Mutex::new(None));
-        let slot = Arc::clone(&answer);
+        let told = Arc::clone(&answer);
         let waker = Arc::clone(dial.wait.waker());
         let lookup = Arc::clone(&self.lookup);
-        let host = host.to_owned();
+        let name = host.to_owned();
         let work = move || {
-            let result = lookup(&host, port);
+            let result = lookup(&name, port);
             // Before the answer is told, so that whoever has it can look up again.
-            drop(running);
-            *lock(&slot) = Some(result);
-            if let Err(error) = waker.wake() {
-                log::debug!("the dial could not be told about the addresses: {error}");
-            }
+            drop(slot);
+            *lock(&told) = Some(result);
+            wake(&waker);
         };
-        thread::Builder::new()
-            .name("pusher-dns".to_owned())
-            .spawn(work)
-            .map_err(|error| dial.failed(ErrorKind::Io).caused_by(error))?;
-        Ok(answer)
+        // What was to run is dropped if it cannot be started, and the slot with it.
+        (self.start)(Box::new(work)).map_err(|error| {
+            let message = format!("starting a thread to resolve {host} failed");
+            Error::message(ErrorKind::Io, message).caused_by(error)
+        })?;
+        Ok(Some(answer))
     }
+}
+
+fn start_thread(work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    thread::Builder::new().name("pusher-dns".to_owned()).spawn(work).map(drop)
 }
 
 type Answer = Option<io::Result<Vec<SocketAddr>>>;
 
 /// Counts one lookup until it is dropped.
-struct Running(Arc<AtomicUsize>);
+struct Slot(Arc<Mutex<Running>>);
 
-impl Running {
-    fn count(running: &Arc<AtomicUsize>) -> Option<Self> {
-        let more = |running| (running < MAX_LOOKUPS).then_some(running + 1);
-        running.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+impl Slot {
+    /// If there is none, `waker` is used when there is one again.
+    fn take(running: &Arc<Mutex<Running>>, waker: Option<&Arc<Waker>>) -> Option<Self> {
+        let mut now = lock(running);
+        if now.count == MAX_LOOKUPS {
+            now.waiting.retain(|waiting| waiting.strong_count() > 0);
+            now.waiting.extend(waker.map(Arc::downgrade));
+            return None;
+        }
+        now.count += 1;
         Some(Self(Arc::clone(running)))
     }
 }
 
-impl Drop for Running {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let waiting = {
+            let mut now = lock(&self.0);
+            now.count -= 1;
+            std::mem::take(&mut now.waiting)
+        };
+        for waker in waiting.iter().filter_map(Weak::upgrade) {
+            wake(&waker);
+        }
+    }
+}
+
+fn wake(waker: &Waker) {
+    if let Err(error) = waker.wake() {
+        log::debug!("a dial could not be told about a lookup: {error}");
     }
 }

@@ -9,6 +9,7 @@ mod head;
 #[cfg(feature = "testing")]
 mod http;
 mod memory;
+mod pipe;
 mod proxy;
 mod route;
 mod session;
@@ -30,12 +31,14 @@ use crate::options::websocket_url;
 use crate::tls::{Asked, is_not_tls};
 use crate::{Connection, Connector, Error, ErrorKind, Interrupt, Proxy, Tls};
 
+pub(crate) use dns::Resolver;
 use handshake::USE_PLAIN;
 #[cfg(feature = "testing")]
 pub(crate) use handshake::accept;
 #[cfg(feature = "testing")]
 pub(crate) use http::Exchange;
-use route::Route;
+pub(crate) use pipe::Pipe;
+pub(crate) use route::Route;
 pub(crate) use tls::check as check_tls;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 pub(crate) use tls::roots as tls_roots;
@@ -48,7 +51,7 @@ pub(crate) struct WebSocketConnector {
     /// What the server's certificate must have instead of the URL's host.
     server_name: Option<String>,
     proxy: Proxy,
-    resolver: dns::Resolver,
+    resolver: Resolver,
     headers: Headers,
     max_message_size: usize,
 }
@@ -61,7 +64,7 @@ impl WebSocketConnector {
             asked: tls.asked(),
             server_name: tls.name().map(str::to_owned),
             proxy: Proxy::none(),
-            resolver: dns::Resolver::default(),
+            resolver: Resolver::default(),
             headers: Headers::default(),
             max_message_size,
         })
@@ -81,7 +84,7 @@ impl WebSocketConnector {
 
     #[cfg(test)]
     pub(crate) fn with_lookup(mut self, lookup: dns::Lookup) -> Self {
-        self.resolver = dns::Resolver::with(lookup);
+        self.resolver = Resolver::with(lookup);
         self
     }
 

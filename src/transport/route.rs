@@ -6,7 +6,7 @@ use super::memory::Memory;
 use super::wait::{Dial, Line};
 use super::{proxy, tcp};
 use crate::Error;
-use crate::proxy::ProxyServer;
+use crate::proxy::{ProxyServer, authority};
 
 /// The way to a peer.
 pub(crate) struct Route<'a> {
@@ -24,12 +24,13 @@ impl Route<'_> {
         mut dial: Dial,
         resolver: &Resolver,
     ) -> Result<(Line, Memory), Error> {
-        let (host, port) = match self.proxy {
-            Some(proxy) => (proxy.host.as_str(), proxy.port),
-            None => (self.host, self.port),
+        let (who, host, port) = match self.proxy {
+            Some(proxy) => ("the proxy ", proxy.host.as_str(), proxy.port),
+            None => ("", self.host, self.port),
         };
         let addresses = resolver.resolve(&mut dial, host, port)?;
-        let socket = tcp::connect(&mut dial, host, &addresses)?;
+        let target = format!("{who}{}", authority(host, port));
+        let socket = tcp::connect(&mut dial, &target, &addresses)?;
         let mut line = Line::new(dial, socket);
         let mut memory = Memory::default();
         if let Some(proxy) = self.proxy {

@@ -17,14 +17,13 @@ const HEAD_START: Duration = Duration::from_millis(250);
 
 const KEEP_ALIVE_TIME: Duration = Duration::from_secs(60);
 
-/// Connects to one of `addresses`; the socket is registered with the dial's wait.
+/// Connects to one of `addresses`, which are those of `target`; the socket is registered with the dial's wait.
 pub(super) fn connect(
     dial: &mut Dial,
-    host: &str,
+    target: &str,
     addresses: &[SocketAddr],
 ) -> Result<TcpStream, Error> {
-    let port = addresses.first().map_or(0, SocketAddr::port);
-    dial.begin(format!("connecting to {host}:{port}"))?;
+    dial.begin(format!("connecting to {target}"))?;
     let socket = Race::new(addresses).run(dial)?;
     tune(&socket);
     Ok(socket)

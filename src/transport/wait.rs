@@ -84,7 +84,6 @@ impl Dial {
     }
 
     /// Another deadline for what is left to do.
-    #[cfg(feature = "testing")]
     pub(super) fn set_deadline(&mut self, deadline: Instant) {
         self.deadline = deadline;
     }

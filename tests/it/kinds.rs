@@ -4,6 +4,7 @@ mod authorization;
 mod authorizers;
 #[cfg(feature = "encrypted")]
 mod encrypted;
+mod fairness;
 mod interruption;
 mod presence;
 #[cfg(target_os = "linux")]

@@ -1,6 +1,6 @@
 //! Who carries the requests: ureq, told everything that it would otherwise look up or refuse loudly.
 
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,19 +12,21 @@ use ureq::tls::{Certificate, RootCerts};
 use ureq::typestate::AgentScope;
 use ureq::{Agent, AsSendBody, Body};
 
-use super::answer::{Answer, is_good};
-use super::proxied;
-use super::request::host_of;
+use super::answer::{Answer, coding, is_good};
+use super::carrier;
+use super::failure::failed;
+use super::request::address_of;
 use super::secure;
 use crate::proxy::ProxyServer;
 use crate::retry_after::retry_after;
 use crate::tls::Asked;
-use crate::{Error, ErrorKind, Proxy, Timeout, Tls, clock};
+use crate::transport::Resolver;
+use crate::{Error, ErrorKind, Proxy, Tls, clock};
 
 /// What is read of a refusal, in bytes.
 const REFUSAL: u64 = 16 * 1024;
 /// Longer timeouts count as this, so that adding them to a time cannot fail.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// Servers often close idle connections after 5 s; to meet one just then would fail a request.
 const IDLE: Duration = Duration::from_secs(3);
 
@@ -37,6 +39,7 @@ pub(super) struct Agents {
     pub(super) proxy: Option<Proxy>,
     pub(super) timeout: Duration,
     pub(super) max_body: usize,
+    pub(super) resolver: Arc<Resolver>,
     state: Mutex<State>,
 }
 
@@ -70,6 +73,7 @@ impl Default for Agents {
             proxy: None,
             timeout: Duration::from_secs(10),
             max_body: 256 * 1024,
+            resolver: Arc::new(Resolver::queueing()),
             state: Mutex::default(),
         }
     }
@@ -116,22 +120,16 @@ impl Agents {
         place: &str,
     ) -> Result<Answer, Error> {
         let secure = check_scheme(request.uri())?;
-        let host = host_of(request.uri());
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let port = request.uri().port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let (host, port) = address_of(request.uri());
         let pair = self.pair(|proxy| proxy.server_for(secure, host, port).cloned())?;
         pair.check(secure)?;
         self.send_by(&pair, request, place, secure).map_err(|error| {
-            let error = pair.asked.explain(error, host_of(request.uri()));
             if pair.interrupted.load(Ordering::SeqCst) {
                 // Whatever the TLS library made of it; it may be asked again at once.
                 let message = format!("{place}: interrupted");
                 return Error::message(ErrorKind::Io, message).caused_by(error).explained();
             }
-            match &pair.proxy {
-                Some(server) => proxied::failed(server, place, error),
-                None => error,
-            }
+            pair.asked.explain(error, host)
         })
     }
 
@@ -143,19 +141,19 @@ impl Agents {
         secure: bool,
     ) -> Result<Answer, Error> {
         let Some(given) = pair.given.as_ref().filter(|_| secure) else {
-            return self.exchange(&pair.platform, request, place, None);
+            return self.exchange(pair, &pair.platform, request, place, None);
         };
         let start = clock::now();
         let platform_first = pair.platform_first.load(Ordering::Relaxed);
         let (first, second) =
             if platform_first { (&pair.platform, given) } else { (given, &pair.platform) };
-        let failure = match self.exchange(first, request, place, None) {
+        let failure = match self.exchange(pair, first, request, place, None) {
             // Nothing but the handshake has happened yet.
             Err(error) if secure::may_be_about_roots(&error) => error,
             result => return result,
         };
         let left = self.timeout().saturating_sub(clock::now().saturating_duration_since(start));
-        let result = self.exchange(second, request, place, Some(left));
+        let result = self.exchange(pair, second, request, place, Some(left));
         match result {
             Err(error) if error.kind() == ErrorKind::Tls => {
                 let (by_given, by_platform) =
@@ -172,6 +170,7 @@ impl Agents {
     /// `left` is what is left of the timeout, if not all of it.
     fn exchange(
         &self,
+        pair: &Pair,
         agent: &Agent,
         request: &Request<Option<String>>,
         place: &str,
@@ -182,29 +181,39 @@ impl Agents {
             Some(body) => agent.run(limit(agent, Request::from_parts(parts, body), left)),
             None => agent.run(limit(agent, Request::from_parts(parts, ()), left)),
         };
-        self.read(response.map_err(|error| failed(place, error))?, place)
+        let failed = |error| failed(place, pair.proxy.as_deref(), error);
+        self.read(response.map_err(failed)?, place, failed)
     }
 
-    fn read(&self, response: Response<Body>, place: &str) -> Result<Answer, Error> {
+    fn read(
+        &self,
+        response: Response<Body>,
+        place: &str,
+        failed: impl FnOnce(ureq::Error) -> Error,
+    ) -> Result<Answer, Error> {
         let status = response.status().as_u16();
-        let wait =
-            response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = retry_after(status, wait, clock::wall());
-        let mut body = Vec::new();
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let mut answer = Answer {
+            status,
+            retry_after: retry_after(status, header(header::RETRY_AFTER), clock::wall()),
+            encoding: header(header::CONTENT_ENCODING).and_then(coding),
+            location: header(header::LOCATION).map(str::to_owned),
+            body: Vec::new(),
+        };
         let reader = response.into_body().into_reader();
         if is_good(status) {
             let limit = u64::try_from(self.max_body).unwrap_or(u64::MAX);
-            let read = reader.take(limit.saturating_add(1)).read_to_end(&mut body);
-            read.map_err(|error| failed(place, error.into()))?;
-            if body.len() > self.max_body {
+            let read = reader.take(limit.saturating_add(1)).read_to_end(&mut answer.body);
+            read.map_err(|error| failed(error.into()))?;
+            if answer.body.len() > self.max_body {
                 let message = format!("{place}: the answer is longer than {limit} bytes");
                 return Err(Error::message(ErrorKind::TooLarge, message));
             }
         } else {
             // The status says enough if the rest does not come.
-            let _ = reader.take(REFUSAL).read_to_end(&mut body);
+            let _ = reader.take(REFUSAL).read_to_end(&mut answer.body);
         }
-        Ok(Answer { status, retry_after, body })
+        Ok(answer)
     }
 
     fn pair(&self, choose: impl FnOnce(&Proxy) -> Option<Arc<ProxyServer>>) -> Result<Pair, Error> {
@@ -229,22 +238,21 @@ impl Agents {
     #[cfg(any(feature = "native-tls", feature = "rustls"))]
     fn build(&self, tls: &Tls, server: Option<Arc<ProxyServer>>) -> Result<Pair, Error> {
         crate::transport::check_tls(tls)?;
-        let proxy = server.as_deref().map(proxied::proxy).transpose()?;
         let roots = crate::transport::tls_roots(tls)?;
         let client = secure::client_certificate(tls)?;
         let danger = tls.accepts_invalid_certs();
         let agent = |roots| {
             let config = secure::config(tls, roots, client.clone());
-            self.config(proxy.clone(), |builder| builder.tls_config(config))
+            self.agent(server.clone(), |builder| builder.tls_config(config))
         };
         let given = (!roots.is_empty() && !danger).then(|| {
             let roots = roots.iter().map(|der| Certificate::from_der(der).to_owned());
             agent(RootCerts::from(roots))
         });
         Ok(Pair {
-            proxy: server,
             platform: agent(RootCerts::PlatformVerifier),
             given,
+            proxy: server,
             platform_first: Arc::default(),
             interrupted: Arc::default(),
             asked: tls.asked(),
@@ -254,8 +262,7 @@ impl Agents {
 
     #[cfg(not(any(feature = "native-tls", feature = "rustls")))]
     fn build(&self, tls: &Tls, server: Option<Arc<ProxyServer>>) -> Result<Pair, Error> {
-        let proxy = server.as_deref().map(proxied::proxy).transpose()?;
-        let platform = self.config(proxy, |builder| builder);
+        let platform = self.agent(server.clone(), |builder| builder);
         Ok(Pair {
             proxy: server,
             platform,
@@ -267,9 +274,9 @@ impl Agents {
         })
     }
 
-    fn config(
+    fn agent(
         &self,
-        proxy: Option<ureq::Proxy>,
+        proxy: Option<Arc<ProxyServer>>,
         with_tls: impl FnOnce(Builder) -> Builder,
     ) -> Agent {
         let builder = Agent::config_builder()
@@ -278,12 +285,12 @@ impl Agents {
             // Redirects are given back as they are.
             .max_redirects(0)
             .max_redirects_will_error(false)
-            // Else it is taken from the environment.
-            .proxy(proxy)
+            // Else it is taken from the environment. The one that counts is asked below ureq.
+            .proxy(None)
             .user_agent(concat!("pusher-channels/", env!("CARGO_PKG_VERSION")))
             .accept_encoding(AutoHeaderValue::None)
             .max_idle_age(IDLE);
-        with_tls(builder).build().new_agent()
+        carrier::agent(with_tls(builder).build(), Arc::clone(&self.resolver), proxy)
     }
 
     fn timeout(&self) -> Duration {
@@ -321,59 +328,4 @@ fn limit<B: AsSendBody>(agent: &Agent, request: Request<B>, left: Option<Duratio
         Some(_) => agent.configure_request(request).timeout_global(left).build(),
         None => request,
     }
-}
-
-fn failed(place: &str, error: ureq::Error) -> Error {
-    let told = |kind: ErrorKind| {
-        Error::message(kind, format!("{place}: {kind}")).with_timeout(Timeout::Auth)
-    };
-    match error {
-        ureq::Error::Io(error) => failed_io(told, error),
-        ureq::Error::Timeout(_) => told(ErrorKind::Timeout).caused_by(error),
-        ureq::Error::HostNotFound => told(ErrorKind::Dns).caused_by(error),
-        // Its text has the URL, with the query.
-        ureq::Error::BadUri(_) => told(ErrorKind::Config),
-        ureq::Error::Tls(_) => told(ErrorKind::Tls).caused_by(error),
-        #[cfg(any(feature = "native-tls", feature = "rustls"))]
-        ureq::Error::Pem(error) => told(ErrorKind::Tls).caused_by(error),
-        #[cfg(feature = "rustls")]
-        ureq::Error::Rustls(error) => told(ErrorKind::Tls).caused_by(error),
-        // What OpenSSL says of a connection that ends in the handshake.
-        #[cfg(feature = "native-tls")]
-        ureq::Error::NativeTls(error) if error.to_string() == "unexpected EOF" => {
-            told(ErrorKind::Io).caused_by(error)
-        }
-        #[cfg(feature = "native-tls")]
-        ureq::Error::NativeTls(error) => told(ErrorKind::Tls).caused_by(error),
-        error => {
-            let message = format!("{place}: the answer is not HTTP");
-            Error::message(ErrorKind::Auth, message).caused_by(error)
-        }
-    }
-}
-
-fn failed_io(told: impl Fn(ErrorKind) -> Error, error: io::Error) -> Error {
-    #[cfg(feature = "rustls")]
-    let error = match error.downcast::<rustls::Error>() {
-        Ok(error) => return told(ErrorKind::Tls).caused_by(error),
-        Err(error) => error,
-    };
-    // native-tls gives an alert that comes after the handshake as an error of I/O.
-    #[cfg(feature = "native-tls")]
-    if secure::is_fault(&error) {
-        return told(ErrorKind::Tls).caused_by(error);
-    }
-    let kind = match error.kind() {
-        io::ErrorKind::TimedOut => ErrorKind::Timeout,
-        _ if is_lookup(&error) => ErrorKind::Dns,
-        _ => ErrorKind::Io,
-    };
-    told(kind).caused_by(error)
-}
-
-/// The standard library gives what a look-up failed with no kind of its own.
-fn is_lookup(error: &io::Error) -> bool {
-    let text = error.to_string();
-    text.starts_with("failed to lookup")
-        || cfg!(windows) && matches!(error.raw_os_error(), Some(11001..=11004))
 }

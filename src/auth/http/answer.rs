@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::{Error, ErrorKind};
 
-/// What is shown of a refusal, in characters.
+/// Some servers begin with it what is UTF-8 anyway.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+/// What is shown of what an endpoint says, in characters.
 const EXCERPT: usize = 200;
 /// Shorter texts are no secrets, and would tear holes into words.
 const SHORTEST_SECRET: usize = 6;
@@ -21,20 +24,60 @@ const TELLTALES: [&str; 6] =
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) retry_after: Option<Duration>,
+    /// How the body is compressed, by its header.
+    pub(super) encoding: Option<&'static str>,
+    pub(super) location: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
+/// What a reader of a good answer gets.
+pub(super) struct Reply<'a> {
+    pub(super) text: &'a str,
+    /// How it is compressed, by its header.
+    pub(super) encoding: Option<&'static str>,
+    /// What errors must not show.
+    pub(super) secrets: &'a [&'a str],
+    /// What errors name the endpoint by.
+    pub(super) place: &'a str,
+}
+
 impl Answer {
-    /// The text of the answer, if it is a good one. `place` names the endpoint in messages.
-    pub(super) fn into_text(self, place: &str, secrets: &[&str]) -> Result<String, Error> {
+    /// Gives a good answer to `read`. `place` names the endpoint in messages.
+    pub(super) fn read<T>(
+        self,
+        place: &str,
+        secrets: &[&str],
+        read: impl FnOnce(&Reply<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let body = self.body.strip_prefix(BOM).unwrap_or(&self.body);
+        let encoding = self.encoding.or_else(|| compressed(body));
         if is_good(self.status) {
-            return String::from_utf8(self.body).map_err(|error| {
-                let message = format!("{place}: the answer is not text");
-                Error::message(ErrorKind::Auth, message).caused_by(error.utf8_error())
-            });
+            let text = std::str::from_utf8(body).map_err(|error| {
+                let instead = match encoding {
+                    Some(encoding) => words_of(encoding),
+                    None => "is not UTF-8 text".to_owned(),
+                };
+                let message = format!("{place}: the answer {instead}");
+                Error::message(ErrorKind::Auth, message).caused_by(error)
+            })?;
+            return read(&Reply { text, encoding, secrets, place });
         }
-        let excerpt = excerpt(&String::from_utf8_lossy(&self.body), secrets);
-        let error = refused(place, self.status, &excerpt);
+        let location = self.location.as_deref().filter(|_| (300..400).contains(&self.status));
+        let error = match (location, encoding) {
+            (Some(location), _) => {
+                let target = show_target(location, secrets);
+                with_status(
+                    place,
+                    self.status,
+                    &format!(" to {target}; redirects are not followed"),
+                )
+            }
+            (None, Some(_)) => refused(place, self.status, ""),
+            (None, None) => {
+                let excerpt = excerpt(&String::from_utf8_lossy(body), secrets);
+                refused(place, self.status, &excerpt)
+            }
+        };
         Err(match self.retry_after {
             Some(wait) => error.with_retry_after(wait),
             None => error,
@@ -42,37 +85,130 @@ impl Answer {
     }
 }
 
+impl Reply<'_> {
+    /// What came instead of JSON, if it is something that people know: the end of "the answer …".
+    pub(super) fn instead_of_json(&self) -> Option<String> {
+        let text = self.text.trim();
+        if serde_json::from_str::<IgnoredAny>(text).is_ok() {
+            return None;
+        }
+        if let Some(encoding) = self.encoding {
+            return Some(words_of(encoding));
+        }
+        if text.is_empty() {
+            return Some("is empty".to_owned());
+        }
+        let page = is_html(text).then(|| excerpt(text, self.secrets))?;
+        Some(match page.as_str() {
+            "" => "is an HTML page".to_owned(),
+            title => format!("is an HTML page: `{title}`"),
+        })
+    }
+}
+
+/// What the header tells of the last compression.
+pub(super) fn coding(header: &str) -> Option<&'static str> {
+    let last = header.rsplit(',').next().unwrap_or_default().trim();
+    let known = ["gzip", "br", "deflate", "zstd", "compress"];
+    let last = if last.eq_ignore_ascii_case("x-gzip") { "gzip" } else { last };
+    known.into_iter().find(|name| last.eq_ignore_ascii_case(name))
+}
+
+/// By how the body begins, if the header does not tell.
+fn compressed(body: &[u8]) -> Option<&'static str> {
+    match body {
+        [0x1f, 0x8b, ..] => Some("gzip"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zstd"),
+        _ => None,
+    }
+}
+
+fn words_of(encoding: &str) -> String {
+    format!("is compressed ({encoding}), which was not asked for")
+}
+
+/// Where a redirect leads, without what may be a token.
+fn show_target(location: &str, secrets: &[&str]) -> String {
+    let target = location.split(['?', '#']).next().unwrap_or_default();
+    let (place, path) = match target.split_once("//") {
+        Some((scheme, rest)) if scheme.is_empty() || scheme.ends_with(':') => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            (format!("{scheme}//{host}"), path)
+        }
+        _ => (String::new(), target),
+    };
+    format!("{place}{}", clean(path, '/', secrets))
+}
+
 pub(super) fn is_good(status: u16) -> bool {
     (200..300).contains(&status)
 }
 
-pub(super) fn refused(what: &str, status: u16, excerpt: &str) -> Error {
+pub(super) fn refused(place: &str, status: u16, excerpt: &str) -> Error {
     let joint = if excerpt.is_empty() { "" } else { ": " };
-    Error::message(ErrorKind::Auth, format!("{what}: HTTP {status}{joint}{excerpt}"))
+    let hint = match status {
+        401 => "; check the credentials in the request's headers",
+        419 => "; if it is Laravel, its CSRF token is missing or has expired",
+        _ => "",
+    };
+    with_status(place, status, &format!("{joint}{excerpt}{hint}"))
+}
+
+fn with_status(place: &str, status: u16, detail: &str) -> Error {
+    Error::message(ErrorKind::Auth, format!("{place}: HTTP {status}{detail}"))
         .with_http_status(status)
 }
 
-/// What a refusal says for people: JSON's `error` or `message`, else the first line of the text.
+/// What an answer says for people: JSON's `error` or `message`, a page's title, else the first line of the text.
 pub(super) fn excerpt(body: &str, secrets: &[&str]) -> String {
     let body = body.trim();
     let said = match serde_json::from_str::<Value>(body) {
         Ok(json) => told(&json),
-        // JSON that was cut, or a page for browsers.
+        Err(_) if is_html(body) => title(body).to_owned(),
+        // JSON that was cut, or another page.
         Err(_) if body.starts_with(['{', '[', '<', '"']) => return String::new(),
         Err(_) => body.lines().next().unwrap_or_default().to_owned(),
     };
     if TELLTALES.iter().any(|telltale| said.contains(telltale)) {
         return String::new();
     }
-    let mut said: String = said.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let said: String = said.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    clean(&said.split_whitespace().collect::<Vec<_>>().join(" "), ' ', secrets)
+}
+
+/// Replaces what is secret, and what looks so between two `joint`s, and cuts what is too long.
+fn clean(text: &str, joint: char, secrets: &[&str]) -> String {
+    let mut text = text.to_owned();
     for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {
-        said = said.replace(secret, "[redacted]");
+        text = text.replace(secret, "[redacted]");
     }
-    let words: Vec<&str> = said
-        .split_whitespace()
-        .map(|word| if is_token(word) { "[redacted]" } else { word })
-        .collect();
-    words.join(" ").chars().take(EXCERPT).collect()
+    let words: Vec<&str> =
+        text.split(joint).map(|word| if is_token(word) { "[redacted]" } else { word }).collect();
+    words.join(&joint.to_string()).chars().take(EXCERPT).collect()
+}
+
+/// Whether it begins as pages do, in any case: with `<!doctype html`, `<html`, or a comment before them.
+fn is_html(text: &str) -> bool {
+    let mut text = text;
+    while let Some((_, rest)) = text.strip_prefix("<!--").and_then(|it| it.split_once("-->")) {
+        text = rest.trim_start();
+    }
+    let begins =
+        |tag: &str| text.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
+    ["<!doctype html", "<html", "<head", "<title", "<body"].iter().any(|tag| begins(tag))
+}
+
+/// The text of the first `<title>`, as it stands there.
+fn title(page: &str) -> &str {
+    // In ASCII the lengths stay.
+    let lower = page.to_ascii_lowercase();
+    let inside = |tag: &str, from: usize| Some(from + lower.get(from..)?.find(tag)? + tag.len());
+    let found = inside("<title", 0).and_then(|tag| inside(">", tag)).and_then(|start| {
+        let end = start + lower.get(start..)?.find("</title")?;
+        page.get(start..end)
+    });
+    found.unwrap_or_default()
 }
 
 fn told(json: &Value) -> String {

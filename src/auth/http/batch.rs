@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::HttpAuthorizer;
-use super::answer::{excerpt, is_good, refused};
+use super::answer::{Reply, excerpt, is_good, refused};
+use super::endpoint::explain;
 use super::request::Field;
 use crate::{Auth, AuthRequest, Error, ErrorKind};
 
@@ -50,7 +51,7 @@ fn ask(
         ("socket_id", Field::Text(socket_id)),
         ("channel_name", Field::List(channels.to_vec())),
     ];
-    let read = |text: &str, secrets: &[&str]| read(http, text, socket_id, channels, secrets);
+    let read = |reply: &Reply<'_>| read(http, reply, socket_id, channels);
     match http.endpoint.ask(url, fields, read) {
         Ok(results) => results,
         Err(error) => channels.iter().map(|_| Err(error.clone())).collect(),
@@ -60,24 +61,24 @@ fn ask(
 /// The answer about each channel.
 pub(super) fn read(
     http: &HttpAuthorizer,
-    text: &str,
+    reply: &Reply<'_>,
     socket_id: &str,
     channels: &[&str],
-    secrets: &[&str],
 ) -> Result<Vec<Result<Auth, Error>>, Error> {
-    let answer: Value = serde_json::from_str(text).map_err(|error| {
-        wrong("the answer to the batched authorization is no JSON").caused_by(error)
+    let answer: Value = serde_json::from_str(reply.text).map_err(|error| {
+        explain(reply, wrong("the answer is not JSON").caused_by(error)).at(reply.place)
     })?;
     if !answer.is_object() {
-        return Err(wrong("the answer to the batched authorization is no JSON object"));
+        return Err(wrong("the answer is not a JSON object by channel").at(reply.place));
     }
     let answers = answer.get(socket_id).filter(|under| under.is_object()).unwrap_or(&answer);
-    Ok(channels.iter().map(|channel| one(http, answers.get(*channel), secrets)).collect())
+    Ok(channels.iter().map(|channel| one(http, answers.get(*channel), reply)).collect())
 }
 
-fn one(http: &HttpAuthorizer, answer: Option<&Value>, secrets: &[&str]) -> Result<Auth, Error> {
+fn one(http: &HttpAuthorizer, answer: Option<&Value>, reply: &Reply<'_>) -> Result<Auth, Error> {
+    let wrong = |message| wrong(message).at(reply.place);
     let Some(answer) = answer.filter(|answer| answer.is_object()) else {
-        return Err(wrong("the answer to the batched authorization lacks the channel"));
+        return Err(wrong("the answer does not have the channel"));
     };
     let data = match answer.get("data") {
         None => None,
@@ -89,15 +90,16 @@ fn one(http: &HttpAuthorizer, answer: Option<&Value>, secrets: &[&str]) -> Resul
         Some(status) => status
             .as_u64()
             .and_then(|status| u16::try_from(status).ok())
-            .ok_or_else(|| wrong("the batched authorization has a status that is no number"))?,
+            .ok_or_else(|| wrong("the channel has a `status` that is not a number"))?,
     };
     if !is_good(status) {
-        let excerpt = excerpt(&data.unwrap_or_default(), secrets);
-        return Err(refused("batched authorization", status, &excerpt));
+        let excerpt = excerpt(&data.unwrap_or_default(), reply.secrets);
+        return Err(refused(reply.place, status, &excerpt));
     }
     match data {
-        Some(text) => (http.endpoint.parser)(&text),
-        None => Err(wrong("the batched authorization has no data")),
+        // It was read, so it is not compressed.
+        Some(text) => http.endpoint.parse(&Reply { text: &text, encoding: None, ..*reply }),
+        None => Err(wrong("the channel has no `data`")),
     }
 }
 

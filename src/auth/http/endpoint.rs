@@ -3,8 +3,9 @@
 use std::fmt::DebugStruct;
 
 use super::agents::{Agents, check_scheme};
-use super::request::{Field, Pairs, Question, Style, check_header, check_url, host_of};
-use crate::Error;
+use super::answer::Reply;
+use super::request::{Field, Pairs, Question, Style, check_header, check_url, host_of, name_of};
+use crate::{Error, ErrorKind};
 
 type MakePairs = Box<dyn Fn() -> Pairs + Send + Sync>;
 type MakeUrl<Q> = Box<dyn Fn(&Q) -> String + Send + Sync>;
@@ -21,12 +22,18 @@ pub(super) struct Endpoint<Q, A> {
     pub(super) fresh_headers: Option<MakePairs>,
     pub(super) params: Pairs,
     pub(super) fresh_params: Option<MakePairs>,
-    pub(super) parser: Parser<A>,
+    from_json: fn(&str) -> Result<A, Error>,
+    /// Instead of that.
+    pub(super) parser: Option<Parser<A>>,
     pub(super) agents: Agents,
 }
 
-impl<Q, A: 'static> Endpoint<Q, A> {
-    pub(super) fn new(what: &'static str, url: &str, parser: fn(&str) -> Result<A, Error>) -> Self {
+impl<Q, A> Endpoint<Q, A> {
+    pub(super) fn new(
+        what: &'static str,
+        url: &str,
+        from_json: fn(&str) -> Result<A, Error>,
+    ) -> Self {
         Self {
             what,
             url: url.to_owned(),
@@ -36,7 +43,8 @@ impl<Q, A: 'static> Endpoint<Q, A> {
             fresh_headers: None,
             params: Vec::new(),
             fresh_params: None,
-            parser: Box::new(parser),
+            from_json,
+            parser: None,
             agents: Agents::default(),
         }
     }
@@ -60,16 +68,31 @@ impl<Q, A: 'static> Endpoint<Q, A> {
         }
     }
 
-    pub(super) fn answer(&self, request: &Q, fields: Vec<(&str, Field<'_>)>) -> Result<A, Error> {
-        self.ask(&self.url(request), fields, |text, _| (self.parser)(text))
+    /// What all requests go to, if it is always the same.
+    pub(super) fn name(&self) -> Option<String> {
+        let uri = check_url(self.what, &self.url).ok().filter(|_| self.make_url.is_none());
+        uri.as_ref().map(name_of)
     }
 
-    /// The text of a 2xx answer, given to `read` with what must not be shown.
+    pub(super) fn answer(&self, request: &Q, fields: Vec<(&str, Field<'_>)>) -> Result<A, Error> {
+        self.ask(&self.url(request), fields, |reply| self.parse(reply))
+    }
+
+    /// Reads the answer to one question.
+    pub(super) fn parse(&self, reply: &Reply<'_>) -> Result<A, Error> {
+        let answer = match &self.parser {
+            Some(parser) => parser(reply.text),
+            None => (self.from_json)(reply.text).map_err(|error| explain(reply, error)),
+        };
+        answer.map_err(|error| error.at(reply.place))
+    }
+
+    /// Gives a 2xx answer to `read`.
     pub(super) fn ask<T>(
         &self,
         url: &str,
         fields: Vec<(&str, Field<'_>)>,
-        read: impl FnOnce(&str, &[&str]) -> Result<T, Error>,
+        read: impl FnOnce(&Reply<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let fresh = |make: &Option<MakePairs>| make.as_ref().map(|make| make()).unwrap_or_default();
         let question = Question {
@@ -82,9 +105,8 @@ impl<Q, A: 'static> Endpoint<Q, A> {
         };
         let request = question.request()?;
         let secrets = question.secrets();
-        let place = format!("{} at {}", self.what, host_of(request.uri()));
-        let answer = self.agents.send(&request, &place)?;
-        read(&answer.into_text(&place, &secrets)?, &secrets)
+        let place = format!("{} at {}", self.what, name_of(request.uri()));
+        self.agents.send(&request, &place)?.read(&place, &secrets, read)
     }
 
     /// Neither path nor query, which may hold a token.
@@ -96,6 +118,14 @@ impl<Q, A: 'static> Endpoint<Q, A> {
         out.field("host", &uri.as_ref().map(host_of))
             .field("style", &self.style)
             .field("timeout", &self.agents.timeout)
+    }
+}
+
+/// What came instead of an answer that makes sense, if that can be told.
+pub(super) fn explain(reply: &Reply<'_>, error: Error) -> Error {
+    match reply.instead_of_json() {
+        Some(instead) => Error::message(ErrorKind::Auth, format!("the answer {instead}")),
+        None => error,
     }
 }
 
@@ -148,7 +178,8 @@ macro_rules! endpoint_setters {
             self
         }
 
-        /// The longest time for one request, from the look-up of the host's name to the end of the answer.
+        /// The longest time for one request, from the lookup of the host's name to the end of the response,
+        /// including a proxy's handshake, TLS, and a second attempt with other root certificates.
         /// Default: 10 seconds; more than a day counts as a day.
         pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
             self.endpoint.agents.timeout = timeout;
@@ -156,11 +187,14 @@ macro_rules! endpoint_setters {
         }
 
         #[doc = concat!("Reads the answers of a 2xx status. Default: [`", stringify!($answer), "::from_json`].")]
+        ///
+        /// It gets the text without a byte order mark at its start. Its errors keep their kind and get the
+        /// endpoint's name in front of their message.
         pub fn parser<F>(mut self, parser: F) -> Self
         where
             F: Fn(&str) -> Result<$answer, $crate::Error> + Send + Sync + 'static,
         {
-            self.endpoint.parser = Box::new(parser);
+            self.endpoint.parser = Some(Box::new(parser));
             self
         }
 
@@ -192,7 +226,8 @@ macro_rules! endpoint_setters {
         /// clients, the last one that was built. [`Proxy::none`](crate::Proxy::none) is none whatever the client
         /// has. The environment is not read unless that is [`Proxy::from_env`](crate::Proxy::from_env).
         ///
-        /// The proxy is asked to connect, for `http` too, and resolves the endpoint's name.
+        /// The proxy is asked to connect, for `http` too, and resolves the endpoint's name. Its own handshake counts
+        /// towards the [`timeout`](Self::timeout).
         pub fn proxy(mut self, proxy: $crate::Proxy) -> Self {
             self.endpoint.agents.proxy = Some(proxy);
             self

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::answer::{Answer, excerpt, is_good};
+use super::answer::{Answer, Reply, coding, excerpt, is_good};
 use super::{HttpAuthorizer, batch};
 use crate::fuzzing::Input;
 use crate::retry_after::retry_after;
@@ -59,7 +59,8 @@ fn single(text: &str) {
 /// Each channel has its own answer, which is that to a single question.
 fn batched(text: &str) {
     let http = HttpAuthorizer::new("");
-    let Ok(answers) = batch::read(&http, text, "1.2", &CHANNELS, &["secret"]) else {
+    let reply = Reply { text, encoding: None, secrets: &["secret"], place: "here" };
+    let Ok(answers) = batch::read(&http, &reply, "1.2", &CHANNELS) else {
         let json = serde_json::from_str::<Value>(text);
         return assert!(!json.is_ok_and(|json| json.is_object()), "{text:?}");
     };
@@ -89,9 +90,13 @@ fn whole(input: &mut Input<'_>) {
     let header = input.text();
     let retry_after = retry_after(status, Some(&header), Duration::ZERO);
     assert!(retry_after.is_none_or(|wait| wait.as_secs() <= 24 * 60 * 60));
+    let encoding = input.pick(&[None, Some("gzip"), Some("br, x-gzip"), Some("identity")]);
+    let encoding = encoding.and_then(coding);
+    let location = (input.byte() % 2 == 0).then(|| input.text());
     let body = input.take(usize::MAX).to_vec();
     let is_text = std::str::from_utf8(&body).is_ok();
-    match (Answer { status, retry_after, body }).into_text("host", &["secret"]) {
+    let answer = Answer { status, retry_after, encoding, location, body };
+    match answer.read("host", &["secret"], |reply| Ok(reply.text.to_owned())) {
         Ok(text) => {
             assert!(is_good(status) && is_text);
             single(&text);
@@ -103,7 +108,7 @@ fn whole(input: &mut Input<'_>) {
         Err(error) => {
             assert_eq!((error.kind(), error.http_status()), (ErrorKind::Auth, Some(status)));
             assert_eq!(error.retry_after(), retry_after);
-            assert!(error.to_string().len() < 1000);
+            assert!(error.to_string().len() < 2000);
         }
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 
 use crate::options::percent_encode;
+use crate::proxy::authority;
 use crate::{Error, ErrorKind};
 
 pub(super) type Pairs = Vec<(String, String)>;
@@ -179,7 +180,20 @@ pub(super) fn check_url(what: &str, url: &str) -> Result<Uri, Error> {
     Ok(uri)
 }
 
-/// To name the endpoint by in messages.
 pub(super) fn host_of(uri: &Uri) -> &str {
     uri.host().unwrap_or_default()
+}
+
+/// The host, without the brackets of an IPv6 address, and the port.
+pub(super) fn address_of(uri: &Uri) -> (&str, u16) {
+    let host = host_of(uri);
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let of_scheme = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    (host, uri.port_u16().unwrap_or(of_scheme))
+}
+
+/// What to name an endpoint by: its path and its query may hold a secret.
+pub(super) fn name_of(uri: &Uri) -> String {
+    let (host, port) = address_of(uri);
+    authority(host, port)
 }

@@ -2,6 +2,8 @@
 
 mod answers;
 mod batch;
+mod dial;
+mod instead;
 mod network;
 mod proxy;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
@@ -98,6 +100,18 @@ fn server(status: &'static str, body: &'static str) -> (String, mpsc::Receiver<S
         let _ = to.send(request);
     });
     (url, seen)
+}
+
+/// The error's text, with the ports of this machine as `PORT`.
+fn said(error: &Error) -> String {
+    let text = error.to_string();
+    let mut parts = text.split("127.0.0.1:");
+    let mut said = parts.next().unwrap().to_owned();
+    for part in parts {
+        said.push_str("127.0.0.1:PORT");
+        said.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit()));
+    }
+    said
 }
 
 fn question() -> AuthRequest {

@@ -50,6 +50,10 @@ impl UserAuthenticator for HttpUserAuthenticator {
         self.endpoint.answer(request, vec![("socket_id", Field::Text(request.socket_id()))])
     }
 
+    fn endpoint(&self) -> Option<String> {
+        self.endpoint.name()
+    }
+
     fn use_tls(&self, tls: &Tls) {
         self.endpoint.agents.use_tls(tls);
     }

@@ -304,7 +304,7 @@ fn the_proxys_addresses_are_all_tried() {
 
     let error = refused("http://proxy.test:81", refusing(), TARGET);
     assert_eq!(error.kind(), ErrorKind::Io);
-    assert!(error.to_string().starts_with("connecting to proxy.test:"), "{error}");
+    assert!(error.to_string().starts_with("connecting to the proxy proxy.test:"), "{error}");
     assert!(error.source().unwrap().is::<io::Error>());
     let error = dial(&through("http://other.test", Vec::new()), TARGET).map(|_| ()).unwrap_err();
     assert_eq!(

@@ -16,12 +16,15 @@ fn refused(status: &'static str, body: &'static str) -> Error {
 fn a_refusal_tells_the_status_and_what_it_says() {
     let error = refused("403 Forbidden", "no\tentry\nsecond line");
     assert_eq!(error.http_status(), Some(403));
-    assert_eq!(error.to_string(), "authorization at 127.0.0.1: HTTP 403: no entry");
+    assert_eq!(said(&error), "authorization at 127.0.0.1:PORT: HTTP 403: no entry");
     assert!(!error.is_retryable());
     let error = refused("401 Unauthorized", r#"{"message":"Unauthenticated.","auth":"canary"}"#);
-    assert_eq!(error.to_string(), "authorization at 127.0.0.1: HTTP 401: Unauthenticated.");
+    assert_eq!(
+        said(&error),
+        "authorization at 127.0.0.1:PORT: HTTP 401: Unauthenticated.; check the credentials in the request's headers"
+    );
     let error = refused("500 Internal Server Error", "");
-    assert_eq!(error.to_string(), "authorization at 127.0.0.1: HTTP 500");
+    assert_eq!(said(&error), "authorization at 127.0.0.1:PORT: HTTP 500");
     assert!(error.is_retryable());
 }
 
@@ -65,7 +68,7 @@ fn answers_that_make_no_sense_are_errors() {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n\xff\xfe").unwrap();
     });
     let error = ask(&HttpAuthorizer::new(&url)).unwrap_err();
-    assert_eq!(error.to_string(), "authorization at 127.0.0.1: the answer is not text");
+    assert_eq!(said(&error), "authorization at 127.0.0.1:PORT: the answer is not UTF-8 text");
     let url = peer(|mut stream| {
         read_request(&mut stream);
         stream.write_all(b"SSH-2.0-OpenSSH_9.6\r\n\r\n").unwrap();

@@ -40,7 +40,7 @@ fn one_request_asks_for_all() {
     assert_eq!(i.as_ref().unwrap().auth, "k:i");
     let refused = c.as_ref().unwrap_err();
     assert_eq!((refused.kind(), refused.http_status()), (ErrorKind::Auth, Some(403)));
-    assert_eq!(refused.to_string(), "batched authorization: HTTP 403: not you");
+    assert_eq!(said(refused), "authorization at 127.0.0.1:PORT: HTTP 403: not you");
     assert!(e.as_ref().unwrap_err().is_retryable());
     for wrong in [d, f, g, h] {
         let error = wrong.as_ref().unwrap_err();

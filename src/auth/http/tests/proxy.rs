@@ -70,7 +70,7 @@ fn refused(http: &HttpAuthorizer) -> Error {
     let error = ask(http).unwrap_err();
     let shown = format!("{error} {error:?} {http:?}");
     assert!(!shown.contains("canary"), "{shown}");
-    assert!(error.to_string().starts_with("authorization at endpoint.invalid: "), "{error}");
+    assert!(error.to_string().starts_with("authorization at endpoint.invalid:8080: "), "{error}");
     error
 }
 
@@ -104,9 +104,9 @@ fn users_are_asked_about_through_a_proxy_too() {
 #[test]
 fn refusals_of_a_proxy_are_told_as_such() {
     for (answer, status, retryable, part) in [
-        ("407 Who", 407, false, "HTTP 407; it wants credentials, or other ones"),
-        ("403 No", 403, false, "HTTP 403; it does not allow"),
-        ("502 Bad", 502, true, "refuses CONNECT with HTTP 502"),
+        ("407 Who", 407, false, "does not accept these credentials: HTTP 407"),
+        ("403 No", 403, false, "does not allow connections to endpoint.invalid:8080: HTTP 403"),
+        ("502 Bad", 502, true, "cannot connect to endpoint.invalid:8080: HTTP 502"),
     ] {
         let (proxy, _heads) = http_proxy(answer);
         let error = refused(&with(&proxy));
@@ -115,10 +115,10 @@ fn refusals_of_a_proxy_are_told_as_such() {
         assert!(error.to_string().contains(part), "{error}");
     }
     for (verdict, answer, retryable, part) in [
-        (1, &b""[..], false, "password authentication failed"),
-        (0, b"\x05\x02\0\x01\0\0\0\0\0\0", false, "not allowed by ruleset"),
-        (0, b"\x05\x04\0\x01\0\0\0\0\0\0", true, "host unreachable"),
-        (0, b"\x05\x09\0\x01\0\0\0\0\0\0", true, "unknown error"),
+        (1, &b""[..], false, "does not accept these credentials"),
+        (0, b"\x05\x02\0\x01\0\0\0\0\0\0", false, "does not allow this connection"),
+        (0, b"\x05\x04\0\x01\0\0\0\0\0\0", true, "cannot reach the server's host"),
+        (0, b"\x05\x09\0\x01\0\0\0\0\0\0", true, "SOCKS5 reply 9"),
     ] {
         let error = refused(&with(&socks_proxy(verdict, answer)));
         assert_eq!((error.kind(), error.http_status()), (ErrorKind::Proxy, None), "{error:?}");
@@ -133,7 +133,7 @@ fn a_proxy_that_cannot_be_reached_or_is_silent_is_named() {
     drop(listener);
     let error = refused(&with(&format!("http://user:canary@{address}")));
     assert_eq!(error.kind(), ErrorKind::Io);
-    let end = format!("failed (through the proxy {address}): connection refused");
+    let end = format!(": connecting to the proxy {address} failed: connection refused");
     assert!(error.to_string().ends_with(&end), "{error}");
     assert!(error.source().is_some());
 
@@ -170,7 +170,7 @@ fn the_clients_proxy_counts_unless_there_is_an_own_one() {
     let http = HttpAuthorizer::new(&url);
     ask(&http).unwrap();
     http.use_proxy(&dead);
-    assert!(ask(&http).unwrap_err().to_string().contains("through the proxy"));
+    assert!(ask(&http).unwrap_err().to_string().contains("the proxy"));
     http.use_proxy(&dead.clone().no_proxy("127.0.0.1"));
     ask(&http).unwrap();
     http.use_proxy(&dead.clone().no_proxy("127.0.0.1:1"));

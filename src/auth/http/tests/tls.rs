@@ -10,7 +10,7 @@ use super::*;
 use crate::tls::fixtures::{Authority, BOTH, NEW, OLD, Signed};
 use crate::{TlsVersion, UserAuth, UserAuthRequest, UserAuthenticator as _};
 
-const FAILED: &str = "authorization at 127.0.0.1: the TLS handshake failed";
+const FAILED: &str = "authorization at 127.0.0.1:PORT: the TLS handshake failed";
 const NATIVE: bool = cfg!(feature = "native-tls");
 /// Of a certificate that it has signed itself: rustls does not tell whether the chain is whole.
 const REST: &str = if NATIVE {
@@ -124,8 +124,8 @@ fn a_user_is_told_over_tls_with_own_or_the_clients_settings() {
     let http = user();
     let error = http.authenticate(&request).unwrap_err();
     let words =
-        format!("user authentication at 127.0.0.1: the TLS handshake failed: {UNKNOWN}{REST}");
-    assert_eq!(error.to_string(), words);
+        format!("user authentication at 127.0.0.1:PORT: the TLS handshake failed: {UNKNOWN}{REST}");
+    assert_eq!(said(&error), words);
     http.use_tls(&site.trust());
     assert_eq!(http.authenticate(&request).unwrap().user_data, GOOD);
 }
@@ -135,13 +135,13 @@ fn a_certificate_that_is_not_trusted_is_refused_with_the_cause() {
     let (here, other) = (site("127.0.0.1"), site("127.0.0.1"));
     let error = ask(&HttpAuthorizer::new(&here.url)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
-    assert_eq!(error.to_string(), format!("{FAILED}: {UNKNOWN}{REST}"));
+    assert_eq!(said(&error), format!("{FAILED}: {UNKNOWN}{REST}"));
     assert!(error.source().unwrap().to_string().contains("certificate"), "{error:?}");
 
     let error = ask(&HttpAuthorizer::new(&here.url).tls(other.trust())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
     let also = ", also with the root certificates given: ";
-    assert_eq!(error.to_string(), format!("{FAILED}{also}{UNKNOWN}{NAMESAKE}"));
+    assert_eq!(said(&error), format!("{FAILED}{also}{UNKNOWN}{NAMESAKE}"));
     assert!(error.source().unwrap().to_string().contains("certificate"), "{error:?}");
 }
 
@@ -177,7 +177,7 @@ fn a_silent_handshake_times_out_and_one_with_no_tls_is_refused() {
     let error = ask(&HttpAuthorizer::new(&url.replace("http://", "https://"))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
     let words = "what answers on this port is not TLS; is it plain HTTP or WebSocket?";
-    assert_eq!(error.to_string(), format!("{FAILED}: {words}"));
+    assert_eq!(said(&error), format!("{FAILED}: {words}"));
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn refused(tls: &Tls, config: Arc<ServerConfig>, times: u32) -> String {
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
     assert!(!error.is_retryable() && error.source().is_some(), "{error:?}");
     assert_eq!(taken.load(Ordering::SeqCst), times);
-    error.to_string()
+    said(&error)
 }
 
 fn accepted(tls: &Tls, config: Arc<ServerConfig>) {

@@ -90,7 +90,7 @@ fn a_refusal_tells_the_status_what_it_says_and_how_long_to_wait() {
     };
     let error = refused("403 Forbidden", "no entry");
     assert_eq!((error.kind(), error.http_status()), (ErrorKind::Auth, Some(403)));
-    assert_eq!(error.to_string(), "user authentication at 127.0.0.1: HTTP 403: no entry");
+    assert_eq!(said(&error), "user authentication at 127.0.0.1:PORT: HTTP 403: no entry");
     assert!(!error.is_retryable());
     for status in ["429 Too Many Requests\r\nretry-after: 7", "503 Busy\r\nretry-after: 7"] {
         let error = refused(status, "");
@@ -110,7 +110,7 @@ fn an_answer_may_be_too_long() {
     assert!(who(&HttpUserAuthenticator::new(&url).max_body(USER.len())).is_ok());
     let error = who(&HttpUserAuthenticator::new(&url).max_body(USER.len() - 1)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge, "{error:?}");
-    assert!(error.to_string().starts_with("user authentication at 127.0.0.1: "), "{error}");
+    assert!(error.to_string().starts_with("user authentication at 127.0.0.1:"), "{error}");
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn an_endpoint_that_is_silent_times_out() {
         .timeout(Duration::from_millis(300));
     let error = spawn(move || who(&http).unwrap_err()).recv_timeout(LONG / 2).unwrap();
     assert!(error.is_timeout() && error.is_retryable(), "{error:?}");
-    assert_eq!(error.to_string(), "user authentication at 127.0.0.1: timed out");
+    assert_eq!(said(&error), "user authentication at 127.0.0.1:PORT: the request timed out");
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn an_interruption_ends_what_is_under_way_and_nothing_else() {
     // Through the `Arc`'s own implementation.
     UserAuthenticator::interrupt(&http);
     let error = result.recv_timeout(LONG / 2).unwrap().unwrap_err();
-    assert_eq!(error.to_string(), "user authentication at 127.0.0.1: interrupted");
+    assert_eq!(said(&error), "user authentication at 127.0.0.1:PORT: interrupted");
     assert!(error.is_retryable());
     assert!(http.authenticate(&UserAuthRequest::new("1.2")).is_ok());
 }

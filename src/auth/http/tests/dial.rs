@@ -1,0 +1,256 @@
+//! How endpoints are reached: lookups, several addresses, proxies, and one deadline for all of it.
+
+use std::io;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use socket2::{Domain, Socket, Type};
+
+use super::*;
+use crate::Proxy;
+use crate::transport::Resolver;
+
+const SHORT: Duration = Duration::from_millis(300);
+
+/// Every name has these addresses.
+fn resolving(mut http: HttpAuthorizer, addresses: Vec<SocketAddr>) -> HttpAuthorizer {
+    let lookup = Arc::new(move |_: &str, _| Ok(addresses.clone()));
+    http.endpoint.agents.resolver = Arc::new(Resolver::queueing_with(lookup));
+    http
+}
+
+/// Lookups that say that they have begun, and find `address` when the sender is dropped.
+fn stalled(
+    mut http: HttpAuthorizer,
+    address: SocketAddr,
+) -> (HttpAuthorizer, mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let (started, ready) = mpsc::channel();
+    let (release, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let lookup = Arc::new(move |_: &str, _| {
+        let _ = started.send(());
+        let _ = held.lock().unwrap().recv();
+        Ok(vec![address])
+    });
+    http.endpoint.agents.resolver = Arc::new(Resolver::queueing_with(lookup));
+    (http, ready, release)
+}
+
+fn address_of(url: &str) -> SocketAddr {
+    url.split('/').nth(2).unwrap().parse().unwrap()
+}
+
+/// An address of this machine that does not answer: the queue of its listener is full.
+#[cfg(target_os = "linux")]
+fn black_hole() -> (SocketAddr, Socket, Vec<TcpStream>) {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let mut queued = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, SHORT) {
+        queued.push(stream);
+    }
+    (address, listener, queued)
+}
+
+/// The error of a request that runs into its deadline, which it keeps.
+fn late(http: HttpAuthorizer) -> Error {
+    let start: Instant = clock::now();
+    let http = http.timeout(SHORT);
+    let error = spawn(move || ask(&http).unwrap_err()).recv_timeout(LONG).unwrap();
+    assert!(error.is_timeout() && error.is_retryable(), "{error:?}");
+    assert_eq!(error.timeout(), Some(crate::Timeout::Auth));
+    let took = clock::now() - start;
+    assert!(took >= SHORT / 2 && took < LONG / 2, "{took:?}");
+    error
+}
+
+/// The error of a request that is interrupted when `ready` says so.
+fn interrupted(http: HttpAuthorizer, ready: &mpsc::Receiver<()>) {
+    let http = Arc::new(http.timeout(LONG));
+    let result = {
+        let http = Arc::clone(&http);
+        spawn(move || ask(&http))
+    };
+    ready.recv_timeout(LONG).unwrap();
+    http.interrupt();
+    let error = result.recv_timeout(Duration::from_secs(1)).unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
+    assert!(error.to_string().ends_with(": interrupted"), "{error}");
+}
+
+#[test]
+fn a_stalled_lookup_times_out_and_can_be_interrupted() {
+    let stalled = || stalled(HttpAuthorizer::new("http://slow.test/"), listen().1);
+    let (http, _ready, _release) = stalled();
+    let words = "authorization at slow.test:80: resolving slow.test timed out";
+    assert_eq!(late(http).to_string(), words);
+    let (http, ready, _release) = stalled();
+    interrupted(http, &ready);
+}
+
+#[test]
+fn a_lookup_that_gets_no_thread_is_an_io_error_that_is_retried() {
+    let mut http = HttpAuthorizer::new("http://slow.test/");
+    http.endpoint.agents.resolver = Arc::new(Resolver::without_threads());
+    for _ in 0..9 {
+        let error = ask(&http).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
+        assert!(error.is_retryable());
+        let words = "authorization at slow.test:80: starting a thread to resolve slow.test failed";
+        assert!(error.to_string().starts_with(words), "{error}");
+    }
+}
+
+#[test]
+fn more_requests_than_lookups_wait_for_their_turn() {
+    let (url, _seen) = server("200 OK", GOOD);
+    let (http, ready, release) =
+        stalled(HttpAuthorizer::new("http://slow.test/"), address_of(&url));
+    let http = Arc::new(http.timeout(LONG));
+    let results: Vec<_> = (0..12)
+        .map(|_| {
+            let http = Arc::clone(&http);
+            spawn(move || ask(&http))
+        })
+        .collect();
+    for _ in 0..4 {
+        ready.recv_timeout(LONG).unwrap();
+    }
+    drop(release);
+    for result in results {
+        result.recv_timeout(LONG).unwrap().unwrap();
+    }
+    assert_eq!(ready.try_iter().count(), 8);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_first_address_that_is_dead_costs_a_head_start() {
+    let (dead, _listener, _queued) = black_hole();
+    let (url, _seen) = server("200 OK", GOOD);
+    let http = HttpAuthorizer::new("http://two.test/").timeout(LONG);
+    let http = resolving(http, vec![dead, address_of(&url)]);
+    let start: Instant = clock::now();
+    spawn(move || ask(&http)).recv_timeout(LONG).unwrap().unwrap();
+    let took = clock::now() - start;
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_connect_that_is_not_answered_times_out_and_can_be_interrupted() {
+    let (dead, _listener, _queued) = black_hole();
+    let error = late(resolving(HttpAuthorizer::new("http://dead.test/"), vec![dead]));
+    assert_eq!(
+        error.to_string(),
+        "authorization at dead.test:80: connecting to dead.test:80 timed out"
+    );
+    let (http, ready, release) = stalled(HttpAuthorizer::new("http://dead.test/"), dead);
+    drop(release);
+    interrupted(http, &ready);
+}
+
+#[test]
+fn the_next_address_is_tried_when_one_refuses() {
+    let (url, _seen) = server("200 OK", GOOD);
+    let refusing = listen().1;
+    let http = HttpAuthorizer::new("http://two.test/");
+    ask(&resolving(http, vec![refusing, address_of(&url)])).unwrap();
+    let error = ask(&resolving(HttpAuthorizer::new("http://two.test/"), vec![])).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Dns, "{error:?}");
+    assert!(error.to_string().starts_with("authorization at two.test:80: "), "{error}");
+}
+
+#[test]
+fn a_proxy_that_drips_does_not_outlive_the_timeout() {
+    for (scheme, first) in
+        [("http", &b"HTTP/1.1 200 OK\r\nx: "[..]), ("socks5", b"\x05\0\x05\0\0\x03\xff")]
+    {
+        let url = peer(move |mut stream| {
+            let _ = stream.read(&mut [0; 512]);
+            let (_keep, never) = mpsc::channel::<()>();
+            let mut drops = first.iter().chain(std::iter::repeat(&b'x'));
+            while stream.write_all(&[*drops.next().unwrap()]).is_ok() {
+                let _ = never.recv_timeout(Duration::from_millis(5));
+            }
+        });
+        let proxy = address_of(&url);
+        let http = HttpAuthorizer::new("http://endpoint.invalid/")
+            .proxy(Proxy::new(&format!("{scheme}://{proxy}")).unwrap());
+        let error = late(http);
+        let words = format!("asking the proxy {proxy} for endpoint.invalid:80 timed out");
+        assert_eq!(error.to_string(), format!("authorization at endpoint.invalid:80: {words}"));
+    }
+}
+
+#[test]
+fn a_request_that_does_not_fit_waits_and_keeps_its_deadline() {
+    // Read by nobody, so that what the system takes is soon full.
+    let (_listener, address) = listen();
+    let large = "x".repeat(5 * 1024 * 1024);
+    let http = HttpAuthorizer::new(&format!("http://{address}/"));
+    assert_eq!(
+        said(&late(http.param("large", &large))),
+        "authorization at 127.0.0.1:PORT: the request timed out"
+    );
+    let url = peer(|mut stream| {
+        assert!(read_request(&mut stream).body.len() > 5 * 1024 * 1024);
+        reply(&mut stream, "200 OK", GOOD);
+    });
+    ask(&HttpAuthorizer::new(&url).param("large", &large).timeout(3 * LONG)).unwrap();
+}
+
+#[test]
+fn what_a_proxy_sends_behind_its_response_is_the_endpoints() {
+    let url = peer(|mut stream| {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let body = GOOD.len();
+        // All at once, before the endpoint is asked.
+        let all = format!(
+            "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: {body}\r\n\r\n{GOOD}"
+        );
+        stream.write_all(all.as_bytes()).unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let proxy = Proxy::new(&format!("http://{}", address_of(&url))).unwrap();
+    ask(&HttpAuthorizer::new("http://endpoint.invalid/").proxy(proxy).timeout(LONG)).unwrap();
+}
+
+#[test]
+fn a_connection_that_the_peer_has_closed_is_not_used_again() {
+    let (closed, wait) = mpsc::channel();
+    let url = peer(move |mut stream| {
+        read_request(&mut stream);
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{GOOD}", GOOD.len());
+        stream.write_all(head.as_bytes()).unwrap();
+        drop(stream);
+        closed.send(()).unwrap();
+    });
+    let http = HttpAuthorizer::new(&url);
+    for _ in 0..3 {
+        ask(&http).unwrap();
+        wait.recv_timeout(LONG).unwrap();
+    }
+}
+
+#[test]
+fn errors_of_io_stay_what_they_are() {
+    let (url, _seen) = server("200 OK", GOOD);
+    let http = resolving(HttpAuthorizer::new("http://[::1]:1/"), vec![address_of(&url)]);
+    // A literal address is not looked up.
+    let error = ask(&http).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(
+        error.to_string().starts_with("authorization at [::1]:1: connecting to [::1]:1 failed"),
+        "{error}"
+    );
+    let cause = std::error::Error::source(&error).unwrap();
+    assert!(cause.is::<io::Error>());
+}

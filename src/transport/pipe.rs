@@ -1,0 +1,88 @@
+//! A connection for a library that reads and writes by itself, as the HTTP client does.
+//!
+//! It blocks, but every call has a deadline and can be interrupted. It knows nothing of what it carries.
+
+use std::fmt;
+use std::io::{self, Read as _, Write as _};
+use std::time::Instant;
+
+use mio::net::TcpStream;
+
+use super::dns::Resolver;
+use super::memory::{Memory, is_interrupted, would_block};
+use super::route::Route;
+use super::wait::{Dial, Line};
+use crate::{Error, ErrorKind, Interrupt};
+
+/// An open connection. Dropping it closes it.
+pub(crate) struct Pipe {
+    dial: Dial,
+    socket: TcpStream,
+    /// What came in behind a proxy's response.
+    early: Memory,
+}
+
+impl Pipe {
+    /// Connects, by `deadline` and unless interrupted.
+    ///
+    /// A lookup that is given up may go on in the background until the system answers.
+    pub(crate) fn open(
+        route: &Route<'_>,
+        resolver: &Resolver,
+        deadline: Instant,
+        interrupt: &Interrupt,
+    ) -> Result<Self, Error> {
+        let dial = Dial::new(deadline, interrupt)?;
+        let (Line { mut dial, socket, .. }, early) = route.open(dial, resolver)?;
+        dial.begin("waiting for the peer".to_owned())?;
+        Ok(Self { dial, socket, early })
+    }
+
+    /// Reads what is there, or waits for something until `deadline`. Returns 0 at the end.
+    pub(crate) fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
+        if !self.early.unread().is_empty() {
+            return self.early.read(buffer);
+        }
+        loop {
+            match (&self.socket).read(buffer) {
+                Err(error) if would_block(&error) => self.wait(deadline)?,
+                Err(error) if is_interrupted(&error) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Writes all of `bytes` by `deadline`.
+    pub(crate) fn write_all(&mut self, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match (&self.socket).write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+                Err(error) if would_block(&error) => self.wait(deadline)?,
+                Err(error) if is_interrupted(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns `true` if the peer has neither closed nor sent anything that was not read.
+    pub(crate) fn is_open(&self) -> bool {
+        self.early.unread().is_empty()
+            && matches!((&self.socket).read(&mut [0]), Err(error) if would_block(&error))
+    }
+
+    fn wait(&mut self, deadline: Instant) -> io::Result<()> {
+        self.dial.set_deadline(deadline);
+        self.dial.wait(None).map_err(|error| match error.kind() {
+            ErrorKind::Timeout => io::ErrorKind::TimedOut.into(),
+            _ => io::Error::other(error),
+        })
+    }
+}
+
+impl fmt::Debug for Pipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipe").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}
