@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::binding::{Binding, Queue};
-use crate::client::{Client, Ended};
+use crate::client::{Client, Ended, wait_timed_out};
 use crate::driver::{Place, Routed};
 use crate::event::ChannelName;
 use crate::{Authorizer, ChannelStatus, Error, ErrorKind, Event, Gap, Member, Members};
@@ -72,10 +72,8 @@ impl ChannelHandle {
                 }
             },
             |core| {
-                let state = core.machine.state();
-                let message =
-                    format!("not subscribed after {timeout:?}; the connection is {state:?}");
-                Error::message(ErrorKind::Timeout, message).on_channel(name)
+                let cause = core.machine.pending_cause(name);
+                wait_timed_out(timeout, "the subscription", cause.as_ref()).on_channel(name)
             },
         )
     }

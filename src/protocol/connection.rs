@@ -46,6 +46,8 @@ pub(super) struct Live {
     pong_timeout: Duration,
     ping: Option<Ping>,
     last_error: Option<(Duration, Error)>,
+    /// The last error that could not be attributed to a request, and when it came.
+    pub(super) unexplained: Option<(Duration, Error)>,
 }
 
 /// A ping that is not answered yet.
@@ -80,6 +82,7 @@ impl Live {
             pong_timeout,
             ping: None,
             last_error: None,
+            unexplained: None,
         }
     }
 

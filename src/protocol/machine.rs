@@ -14,8 +14,8 @@ use super::connection::{Due, Live, Phase};
 use super::frame::{self, Established};
 use super::journal::Journal;
 use super::user::SignIn;
-use super::{ChannelNotice, Notice, Now, Output};
-use crate::{ChannelStatus, Error, ErrorKind, Gap, Members, State, Timeout, units};
+use super::{Notice, Now, Output};
+use crate::{ChannelStatus, Error, ErrorKind, Members, State, Timeout, units};
 
 /// A jump of the wall clock by more than this against the monotonic one: the machine was suspended.
 const SUSPEND_JUMP: Duration = Duration::from_secs(5);
@@ -61,8 +61,8 @@ pub(crate) struct Machine {
     /// no use any more.
     pub(super) asked: BTreeSet<(Duration, u64)>,
     pub(super) bucket: Option<Bucket>,
-    /// A client event was sent on the present connection.
-    pub(super) triggered: bool,
+    /// When the last client event was sent on the present connection.
+    pub(super) triggered: Option<Duration>,
     pings: u64,
     answered: Option<(u64, Duration)>,
     /// Why the state is `Failed`.
@@ -94,7 +94,7 @@ impl Machine {
             tickets: 0,
             asked: BTreeSet::new(),
             bucket: config.client_event_limit.map(Bucket::new),
-            triggered: false,
+            triggered: None,
             pings: 0,
             answered: None,
             failure: None,
@@ -345,6 +345,9 @@ impl Machine {
     // ---- what to do next
 
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        if self.outputs.is_empty() {
+            self.send_waiting();
+        }
         self.outputs.pop_front()
     }
 
@@ -414,7 +417,7 @@ impl Machine {
         self.set_state(State::Connected, None, None);
         self.log_connected(now);
         self.notify(Notice::Connected(socket_id));
-        self.triggered = false;
+        self.triggered = None;
         // Before the channels: some of them may be left to the user.
         self.sign_in_again(now);
         for name in self.channels.wanted() {
@@ -435,27 +438,6 @@ impl Machine {
                 self.answered = Some(answer);
                 self.changed = true;
             }
-        }
-    }
-
-    pub(super) fn confirm_channel(&mut self, name: &str, now: Now) -> bool {
-        let Some(confirmed) = self.channels.confirm(name) else {
-            return false;
-        };
-        self.changed = true;
-        let gap = confirmed.lost_at.map(|lost_at| Gap::new(now.since(lost_at)));
-        self.log_subscribed(name, gap);
-        if let Some(gap) = gap {
-            self.notify(Notice::Channel(name.into(), ChannelNotice::Resumed(gap)));
-        }
-        true
-    }
-
-    pub(super) fn fail_channel(&mut self, name: &str, error: Error) {
-        let error = error.on_channel(name);
-        if self.channels.fail(name, &error).is_some() {
-            self.changed = true;
-            self.tell_failure(name, error);
         }
     }
 
