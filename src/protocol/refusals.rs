@@ -9,6 +9,7 @@ use log::Level;
 
 use super::connection::Phase;
 use super::frame::Refusal;
+use super::inbound::is_users;
 use super::mentions::{Mention, mentions, own_words};
 use super::name::ChannelKind;
 use super::{Machine, Notice, Now};
@@ -54,14 +55,11 @@ impl Machine {
             Subject::Pending(name) => return self.fail_channel(&name, error),
             Subject::Other => {}
             Subject::Unknown if self.refuses_signin(refusal, &error, now) => return,
-            Subject::Unknown => match self.only_meant(now) {
-                // Reverb and sockudo refuse any authorization with just this code.
-                Some(name) if refusal.code == Some(4009) => {
-                    return self.fail_channel(&name, error);
+            Subject::Unknown => {
+                if self.guess(refusal, &error, now) {
+                    return;
                 }
-                Some(name) => self.suspect(&name, error.clone(), now),
-                None => self.keep_unexplained(error.clone(), now),
-            },
+            }
         }
         // From 4300 on the frame is about one request and never announces a close.
         let may_end_it = matches!(refusal.code, Some(4000..=4299)) && refusal.channel.is_none();
@@ -76,16 +74,29 @@ impl Machine {
     pub(super) fn handle_subscription_error(&mut self, event: Event, now: Now) {
         let refusal = Refusal::parse(&event);
         let error = refusal.error("the server refused the subscription");
-        match &refusal.channel {
-            Some(name) if self.channels.is_unasked(name) => return,
-            Some(name) if !super::inbound::is_users(name) => self.fail_channel(name, error),
-            Some(_) => self.notify(Notice::Error(error.lasting())),
-            None => {
-                let subject = self.subject(&refusal);
-                self.handle_refusal(subject, &refusal, error, now);
-            }
+        match (&refusal.channel, self.subject(&refusal)) {
+            (Some(name), _) if self.channels.is_unasked(name) => return,
+            (Some(name), _) if !is_users(name) => self.fail_channel(name, error),
+            (None, Subject::Pending(name)) => self.fail_channel(&name, error),
+            (None, Subject::Unknown) if self.guess(&refusal, &error, now) => {}
+            _ => self.notify(Notice::Error(error.lasting())),
         }
         self.deliver(event.renamed("pusher:subscription_error"));
+    }
+
+    /// Finds the channel that an error is about which says nothing of it, or keeps the error. Returns `true` if it
+    /// has failed the channel.
+    fn guess(&mut self, refusal: &Refusal, error: &Error, now: Now) -> bool {
+        match self.only_meant(now) {
+            // Reverb and sockudo refuse any authorization with just this code.
+            Some(name) if refusal.code == Some(4009) => {
+                self.fail_channel(&name, error.clone());
+                return true;
+            }
+            Some(name) => self.suspect(&name, error.clone(), now),
+            None => self.keep_unexplained(error.clone(), now),
+        }
+        false
     }
 
     fn suspect(&mut self, name: &str, error: Error, now: Now) {
@@ -124,6 +135,10 @@ impl Machine {
             return pending.map_or(Subject::Other, Subject::Pending);
         }
         let text = own_words(&refusal.message);
+        if text.contains("::user::") {
+            // What a sign-in signs has the place of a channel's name there.
+            return Subject::Unknown;
+        }
         let clear = || mentions(text).filter(Mention::is_clear);
         let own = |mention: &Mention<'_>| {
             mention.socket_id().is_none_or(|id| Some(id) == self.socket_id())

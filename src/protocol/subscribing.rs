@@ -58,13 +58,12 @@ impl Machine {
     fn send_request(&mut self, name: &str, request: Request, now: Now) {
         let deadline = now.mono.saturating_add(self.config.subscribe_timeout);
         let sent = Sent::new(&request, deadline);
-        let frame = request.frame.clone();
         let sent = match self.channels.get(name).map(|channel| channel.kind) {
-            Some(ChannelKind::Presence) => sent.keeping(request),
+            Some(ChannelKind::Presence) => sent.keeping(request.clone()),
             _ => sent,
         };
         self.channels.set(name, Status::Sent(sent));
-        self.send(frame, now);
+        self.send(request.frame, now);
     }
 
     /// Sends the subscribe frame that has waited longest, if there is room for it by now.

@@ -11,6 +11,7 @@ use crate::event::ChannelName;
 pub(super) const WINDOW: usize = 512 * 1024;
 
 /// A subscribe frame that is ready to be sent.
+#[derive(Clone)]
 pub(super) struct Request {
     pub(super) frame: String,
     /// The authorization has no `key:` before its signature.

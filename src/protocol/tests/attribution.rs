@@ -191,6 +191,14 @@ fn a_subscription_error_without_a_channel_is_attributed_in_the_same_way() {
     refuse(&mut desk, "not allowed");
     assert_eq!(desk.status("private-a"), ChannelStatus::Failed);
 
+    // It is about no sign-in.
+    let mut desk = pending(&["room"]);
+    desk.signin();
+    desk.present("9");
+    refuse(&mut desk, "not allowed");
+    desk.advance(secs(3));
+    assert!(desk.machine.signin_failure().is_none());
+
     let mut desk = pending(&["room"]);
     refuse(&mut desk, "not allowed");
     desk.advance(SUBSCRIBE);
@@ -233,6 +241,16 @@ fn an_error_about_something_else_is_not_said_of_a_subscription() {
         assert_eq!((error.kind(), cause(&error)), (ErrorKind::Timeout, None), "{text}");
         assert_eq!(desk.status("private-here"), ChannelStatus::Subscribed);
     }
+    // It quotes what a sign-in should have signed.
+    let mut desk = pending(&["user"]);
+    desk.signin();
+    desk.present("9");
+    desk.error(
+        Value::Null,
+        r#"Expected HMAC SHA256 hex digest of 7.1::user::{"id":"9"}, but got x"#,
+    );
+    assert_eq!(desk.status("user"), ChannelStatus::Pending);
+    assert!(desk.machine.signin_failure().is_some());
     // It quotes what the user has said.
     let mut desk = pending(&["private-a", "private-b"]);
     desk.error(Value::Null, r#"Invalid data {"note":"private-a"}"#);
