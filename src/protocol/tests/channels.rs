@@ -552,18 +552,6 @@ fn a_retired_channel_is_forgotten_unless_it_is_wanted() {
 }
 
 #[test]
-fn a_confirmation_that_was_not_asked_for_subscribes_nothing() {
-    let mut sim = Sim::connected();
-    sim.confirm("elsewhere");
-    let news = sim.expect("Sv");
-    assert_eq!(news.sent(), ["unsubscribe elsewhere"]);
-    assert_eq!(news.event_names(), ["pusher:subscription_succeeded"]);
-    assert_eq!(sim.status("elsewhere"), ChannelStatus::Idle);
-    sim.server("pusher_internal:subscription_succeeded", None, "");
-    sim.expect_nothing();
-}
-
-#[test]
 fn two_hundred_channels_come_back_after_a_reconnect() {
     let names: Vec<_> = (0..200).map(|i| format!("room-{}", i * 7919 % 200)).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();

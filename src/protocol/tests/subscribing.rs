@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::desk::{Desk, io, status};
-use super::sim::{SIGNIN, SUBSCRIBE, secs};
+use super::sim::{SIGNIN, SUBSCRIBE, Sim, secs};
 use crate::{Auth, ChannelStatus, Error, ErrorKind, UserAuth};
 
 const KINDS: [&str; 4] = ["room", "private-a", "presence-a", "private-encrypted-a"];
@@ -59,6 +59,18 @@ fn a_confirmation_of_a_channel_that_is_not_wanted_is_answered_with_an_unsubscrib
             desk.expect(&[]);
         }
     }
+}
+
+#[test]
+fn a_confirmation_that_was_not_asked_for_subscribes_nothing() {
+    let mut sim = Sim::connected();
+    sim.confirm("elsewhere");
+    let news = sim.expect("Sv");
+    assert_eq!(news.sent(), ["unsubscribe elsewhere"]);
+    assert_eq!(news.event_names(), ["pusher:subscription_succeeded"]);
+    assert_eq!(sim.status("elsewhere"), ChannelStatus::Idle);
+    sim.server("pusher_internal:subscription_succeeded", None, "");
+    sim.expect_nothing();
 }
 
 #[test]
