@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::binding::{Binding, Queue};
-use crate::client::{Client, Ended};
+use crate::client::{Client, Ended, wait_timed_out};
 use crate::driver::{Place, Routed};
 use crate::event::ChannelName;
 use crate::{Authorizer, ChannelStatus, Error, ErrorKind, Event, Gap, Member, Members};
@@ -72,10 +72,8 @@ impl ChannelHandle {
                 }
             },
             |core| {
-                let state = core.machine.state();
-                let message =
-                    format!("not subscribed after {timeout:?}; the connection is {state:?}");
-                Error::message(ErrorKind::Timeout, message).on_channel(name)
+                let cause = core.machine.pending_cause(name);
+                wait_timed_out(timeout, "the subscription", cause.as_ref()).on_channel(name)
             },
         )
     }
@@ -183,9 +181,13 @@ macro_rules! channel {
             ///
             /// # Errors
             ///
-            /// The refusal; [`ErrorKind::NotSubscribed`] if `subscribe()` was not called;
-            /// [`ErrorKind::NotConnected`]; [`ErrorKind::Closed`]; [`ErrorKind::Timeout`]. Each tells the
-            /// [`channel`](Error::channel).
+            /// - the refusal by the server or the authorizer
+            /// - [`ErrorKind::NotSubscribed`]: `subscribe()` was not called
+            /// - [`ErrorKind::NotConnected`], [`ErrorKind::Closed`]
+            /// - [`ErrorKind::Timeout`]: no confirmation within `timeout`; the source is the channel's last failure
+            ///   on this connection, such as an authorization that is tried again, else why there is no connection
+            ///
+            /// Each has the [`channel`](Error::channel).
             pub fn wait_subscribed(&self, timeout: Duration) -> Result<(), Error> {
                 self.0.wait_subscribed(timeout)
             }
@@ -231,9 +233,14 @@ macro_rules! channel {
                 self.0.bind_event("pusher:subscription_succeeded", None)
             }
 
-            /// Receives why a subscription failed: the server refused it or did not answer in time.
+            /// Receives why a subscription failed: the authorizer or the server refused it or did not answer in time.
             ///
-            /// It is tried again with the next connection, or by [`subscribe`](Self::subscribe).
+            /// An error that [is retryable](Error::is_retryable) is an authorization that is tried again with
+            /// back-off. Any other waits for [`subscribe`](Self::subscribe) or for the next connection.
+            ///
+            /// Servers refuse in many ways. An error without a channel is attributed to the pending channel that
+            /// its text names, else to the only one it can mean, after 2 s in which a confirmation still counts;
+            /// else it is the source of the time-out that follows.
             pub fn bind_subscription_error(&self) -> Binding<Error> {
                 self.0.bind_here()
             }

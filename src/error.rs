@@ -279,6 +279,9 @@ impl Error {
     /// 408, 429 and 5xx, close codes other than 4000–4099 and 4300 and above, and what a SOCKS5 proxy
     /// answers unless it is about credentials or its rules.
     ///
+    /// An error about a subscription or a sign-in returns `true` only while the client tries again by itself: the
+    /// authorizer or authenticator will be asked again. One that has failed stays so on this connection.
+    ///
     /// See [the protocol's close codes](https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/#error-codes).
     pub fn is_retryable(&self) -> bool {
         if self.0.lasting {

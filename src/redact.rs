@@ -1,6 +1,16 @@
 //! Keeps secrets out of the log.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
+
+/// The number of hex digits of an HMAC-SHA256.
+const SIGNATURE: usize = 64;
+/// A signature with which a text ends may have been cut; fewer digits than these are none.
+const CUT_SIGNATURE: usize = 32;
+/// What stands between a key and a signature: a colon as it is, as URLs and as JSON may write it, each split
+/// where the hex digits begin.
+const COLONS: [(&str, &str); 3] = [(":", ""), ("%", "3a"), ("\\u", "003a")];
 
 const SECRETS: [&str; 4] = ["auth", "shared_secret", "channel_data", "user_data"];
 
@@ -25,7 +35,7 @@ fn redact_text(text: &str, strings: usize) -> String {
     match serde_json::from_str(text) {
         Ok(mut value) => {
             redact_value(&mut value, strings);
-            value.to_string()
+            without_signatures(&value.to_string()).into_owned()
         }
         Err(_) => format!("[{} bytes that are no JSON]", text.len()),
     }
@@ -81,9 +91,109 @@ fn redact_value(value: &mut Value, strings: usize) {
     }
 }
 
+/// Replaces the signature of each `key:signature`, also of one that was cut at the end of the text. To be
+/// applied before a text is shortened.
+pub(crate) fn without_signatures(text: &str) -> Cow<'_, str> {
+    let is_hex = |c: char| c.is_ascii_hexdigit();
+    let (mut shown, mut done, mut from) = (String::new(), 0, 0);
+    while let Some((before, after)) = text.get(from..).and_then(|rest| {
+        let start = from + rest.find(is_hex)?;
+        text.split_at_checked(start)
+    }) {
+        let end = after.find(|c| !is_hex(c)).unwrap_or(after.len());
+        from = before.len() + end;
+        let (digits, rest) = after.split_at(end);
+        if let Some(start) = signature(before, digits, rest.is_empty()) {
+            shown.push_str(text.get(done..before.len() + start).unwrap_or_default());
+            shown.push_str("[redacted]");
+            done = from;
+        }
+    }
+    if done == 0 {
+        return Cow::Borrowed(text);
+    }
+    shown.push_str(text.get(done..).unwrap_or_default());
+    Cow::Owned(shown)
+}
+
+/// Returns where in the hex digits a signature begins, if they are one.
+fn signature(before: &str, digits: &str, at_end: bool) -> Option<usize> {
+    let (key, escape) = COLONS.iter().find_map(|(mark, escape)| {
+        let start = digits.get(..escape.len())?;
+        // JSON within JSON has more of them.
+        let key = before.strip_suffix(mark)?.trim_end_matches('\\');
+        start.eq_ignore_ascii_case(escape).then_some((key, escape.len()))
+    })?;
+    let is_key = key.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '-');
+    let least = if at_end { CUT_SIGNATURE } else { SIGNATURE };
+    (is_key && digits.len() >= escape + least).then_some(escape)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SIGNED: &str =
+        "278d425bdf160c739803:58DF8B0C36D6982B82C3ecf6b4662e34FE8C25BBA48F5369F135BF843651C3A4";
+
+    #[test]
+    fn signatures_are_replaced_in_any_text() {
+        let redacted = "278d425bdf160c739803:[redacted]";
+        for around in [
+            "",
+            "Received invalid JSON {}",
+            "{} and {}, é {}",
+            "'{}'",
+            r#"{"data":"{\"auth2\":\"{}\"}"}"#,
+            "a:b:{}:c",
+        ] {
+            let (text, expected) = (around.replace("{}", SIGNED), around.replace("{}", redacted));
+            assert_eq!(without_signatures(&text), expected);
+        }
+        for colon in ["%3A", "%3a", "\\u003a", "\\\\u003A"] {
+            let text = SIGNED.replace(':', colon);
+            assert_eq!(without_signatures(&text), redacted.replace(':', colon));
+        }
+        // Longer ones too, and what is left of one at the end.
+        assert_eq!(without_signatures(&format!("{SIGNED}0a!")), format!("{redacted}!"));
+        for left in [53, 60, 80] {
+            assert_eq!(without_signatures(&SIGNED[..left]), redacted, "{left}");
+        }
+    }
+
+    #[test]
+    fn other_text_stays_as_it_is() {
+        let (key, digits) = SIGNED.split_once(':').unwrap();
+        for text in [
+            "",
+            "plain: text",
+            &format!("the hash {digits} of a file"),
+            &format!("\"{digits}\""),
+            &format!(":{digits}"),
+            &format!("{key}:{} more", &digits[..63]),
+            &format!("trace:{}", &digits[..31]),
+        ] {
+            assert!(
+                matches!(without_signatures(text), Cow::Borrowed(shown) if shown == text),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_traced_frame_shows_no_signature_wherever_it_is() {
+        for frame in [
+            format!(
+                r#"{{"event":"pusher:error","data":{{"message":"Received invalid JSON {SIGNED}"}}}}"#
+            ),
+            format!(r#"{{"event":"pusher:error","data":"{{\"message\":\"got {SIGNED}\"}}"}}"#),
+            format!(r#"{{"event":"e","data":"{{\"a\":\"{{\\\"b\\\":\\\"{SIGNED}\\\"}}\"}}"}}"#),
+            format!(r#"{{"{SIGNED}":["{SIGNED}"]}}"#),
+        ] {
+            let shown = redact(&frame).to_ascii_lowercase();
+            assert!(!shown.contains("58df8b0c36d6") && shown.contains("[redacted]"), "{shown}");
+        }
+    }
 
     #[test]
     fn secrets_are_replaced_wherever_they_are() {

@@ -6,8 +6,9 @@
 use super::backoff::{QUEUE_PATIENCE, retry_wait};
 use super::channels::{Question, Status};
 use super::connection::Phase;
-use super::frame::{self, Refusal};
 use super::name::ChannelKind;
+use super::refusals::with_cause;
+use super::subscribing::check_auth;
 use super::user::Whose;
 use super::{ChannelNotice, Machine, Notice, Now, Output, presence};
 use crate::{Auth, Error, ErrorKind, Timeout, units};
@@ -17,17 +18,15 @@ impl Machine {
     pub(super) fn join(&mut self, name: &str, now: Now) {
         match self.channels.get(name).map(|channel| channel.kind) {
             None => {}
-            Some(ChannelKind::Public) => self.send_subscribe(name, None, now),
+            Some(ChannelKind::Public) => {
+                if let Err(error) = self.send_subscribe(name, None, now) {
+                    self.fail_channel(name, error);
+                }
+            }
             Some(ChannelKind::Private | ChannelKind::PrivateEncrypted | ChannelKind::Presence) => {
                 self.ask(name, 1, now);
             }
         }
-    }
-
-    pub(super) fn send_subscribe(&mut self, name: &str, auth: Option<&Auth>, now: Now) {
-        let deadline = now.mono.saturating_add(self.config.subscribe_timeout);
-        self.channels.set(name, Status::Sent(deadline));
-        self.send(frame::subscribe(name, auth), now);
     }
 
     fn ask(&mut self, name: &str, attempt: u32, now: Now) {
@@ -113,6 +112,7 @@ impl Machine {
     }
 
     fn use_authorization(&mut self, name: &str, auth: Auth, now: Now) -> Result<(), Error> {
+        check_auth(&auth.auth, "authorizer")?;
         let whose = self.whose_connection();
         let Some(channel) = self.channels.get_mut(name) else {
             return Ok(());
@@ -143,8 +143,7 @@ impl Machine {
                 self.unseal(name, now);
             }
         }
-        self.send_subscribe(name, Some(&auth), now);
-        Ok(())
+        self.send_subscribe(name, Some(&auth), now)
     }
 
     /// The user is signed in: goes on with the presence channels whose authorizer leaves it to that.
@@ -189,6 +188,7 @@ impl Machine {
     pub(super) fn tell_failure(&mut self, name: &str, error: Error) {
         if let Some(name) = self.channels.name(name) {
             self.log_subscription_failure(&name, &error);
+            self.channels.note_failure(&name, &error);
             self.notify(Notice::Channel(name, ChannelNotice::Failed(error.clone())));
             self.notify(Notice::Error(error));
         }
@@ -205,8 +205,12 @@ impl Machine {
             return;
         };
         match &channel.status {
-            Status::Sent(at) if *at <= now.mono => {
-                let error = late(Timeout::Subscribe, "the server did not answer the subscription");
+            Status::Sent(sent) if sent.deadline <= now.mono => {
+                let unanswered = || {
+                    let what = "the server did not answer the subscription";
+                    with_cause(late(Timeout::Subscribe, what), self.suspect_of(sent))
+                };
+                let error = sent.suspect.clone().unwrap_or_else(unanswered);
                 self.fail_channel(name, error);
             }
             Status::Authorizing(Question { deadline, .. }) if *deadline <= now.mono => {
@@ -224,43 +228,6 @@ impl Machine {
             _ => self.handle_sealed_deadline(name, now),
         }
         self.channels.note_deadline(name);
-    }
-
-    /// A refusal that names no channel is about one only where nothing else can be meant.
-    pub(super) fn channel_meant(&self, refusal: &Refusal) -> Option<String> {
-        if let Some(name) = &refusal.channel {
-            return self.channels.is_pending(name).then(|| name.clone());
-        }
-        let Phase::Live(live) = &self.phase else {
-            return None;
-        };
-        // Pusher quotes what should have been signed. A name may be the beginning of another, which
-        // need not be pending any more.
-        let named = self.channels.pending().map(|(name, _)| name);
-        let goes_on = |rest: &str| {
-            let rest = rest.trim_start_matches(['.', ',', ';']);
-            rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "_-=@".contains(c))
-        };
-        let quoted = |name: &str| {
-            let signed = format!("{}:{name}", live.socket_id);
-            refusal.message.split(&signed).skip(1).any(|rest| !goes_on(rest))
-        };
-        if let Some(name) = named.filter(|name| quoted(name)).max_by_key(|name| name.len()) {
-            return Some(name.to_string());
-        }
-        // Reverb and sockudo refuse any authorization with just this code; so do they other requests,
-        // none of which has been made.
-        let mut pending = self.channels.pending();
-        match (refusal.code, pending.next(), pending.next()) {
-            (Some(4009), Some((name, channel)), None)
-                if channel.kind != ChannelKind::Public
-                    && !self.triggered
-                    && !self.user.is_pending() =>
-            {
-                Some(name.to_string())
-            }
-            _ => None,
-        }
     }
 }
 

@@ -4,9 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::Now;
-use super::name::ChannelKind;
+use super::mentions::mentions_odd;
+use super::name::{ChannelKind, check_channel};
 #[cfg(feature = "encrypted")]
 use super::sealed::Sealed;
+use super::window::{Request, Window};
 use crate::event::ChannelName;
 use crate::members::Members;
 use crate::{Auth, ChannelStatus, Error};
@@ -22,6 +24,8 @@ pub(super) struct Channel {
     /// Subscriptions are repeated in the order in which they were first asked for.
     order: u64,
     count: Option<u64>,
+    /// Why the present connection has not got it, as of the last failure.
+    last_failure: Option<Error>,
     /// When the last connection that had it subscribed gave its last sign of life.
     lost_at: Option<Now>,
     /// On presence channels: who is there, and who of them this client is.
@@ -59,10 +63,25 @@ pub(super) enum Status {
         until: Duration,
         auth: Box<Auth>,
     },
-    /// The subscribe frame is out; the answer is due at the deadline.
-    Sent(Duration),
+    /// The subscribe frame waits until the server has answered others, under this number.
+    Waiting(u64),
+    /// The subscribe frame is out.
+    Sent(Sent),
     Subscribed,
     Failed(Error),
+}
+
+/// A subscribe frame that is not answered.
+#[derive(Debug)]
+pub(super) struct Sent {
+    /// When the answer is due; earlier if there may have been one.
+    pub(super) deadline: Duration,
+    /// The error that may have been the answer.
+    pub(super) suspect: Option<Error>,
+    bytes: usize,
+    pub(super) keyless: bool,
+    /// On presence channels the frame, since it may have to be sent a second time.
+    again: Option<Request>,
 }
 
 /// What became of a confirmation.
@@ -77,6 +96,23 @@ pub(super) struct Channels {
     /// When something is due, as of when that was noted: what is so no longer is passed over.
     due: BTreeSet<(Duration, ChannelName)>,
     next_order: u64,
+    window: Window,
+    /// Those whose subscribe frame with an authorization is not answered.
+    authorized: BTreeSet<ChannelName>,
+    /// Those whose subscribe frame is not answered and whose names break the rules of Pusher.
+    odd: BTreeSet<ChannelName>,
+}
+
+impl Sent {
+    pub(super) fn new(request: &Request, deadline: Duration) -> Self {
+        let (bytes, keyless) = (request.frame.len(), request.keyless);
+        Self { deadline, suspect: None, bytes, keyless, again: None }
+    }
+
+    /// The same, with the frame.
+    pub(super) fn keeping(self, request: Request) -> Self {
+        Self { again: Some(request), ..self }
+    }
 }
 
 impl Channel {
@@ -88,6 +124,7 @@ impl Channel {
             asked: false,
             order: 0,
             count: None,
+            last_failure: None,
             lost_at: None,
             members: Members::default(),
             me: None,
@@ -102,6 +139,7 @@ impl Channel {
     fn reset(&mut self) -> Status {
         self.asked = false;
         self.count = None;
+        self.last_failure = None;
         self.members = Members::default();
         #[cfg(feature = "encrypted")]
         {
@@ -114,10 +152,11 @@ impl Channel {
     fn deadline(&self) -> Option<Duration> {
         let status = match &self.status {
             Status::Authorizing(question) => Some(question.deadline),
-            Status::Postponed { until: at, .. }
-            | Status::AwaitingUser { until: at, .. }
-            | Status::Sent(at) => Some(*at),
-            Status::Idle | Status::Subscribed | Status::Failed(_) => None,
+            Status::Postponed { until: at, .. } | Status::AwaitingUser { until: at, .. } => {
+                Some(*at)
+            }
+            Status::Sent(sent) => Some(sent.deadline),
+            Status::Idle | Status::Waiting(_) | Status::Subscribed | Status::Failed(_) => None,
         };
         #[cfg(feature = "encrypted")]
         let status = {
@@ -143,6 +182,9 @@ impl Channels {
 
     /// Wants the channel no more. Tells whether an unsubscribe frame is called for.
     pub(super) fn unwant(&mut self, name: &str) -> bool {
+        let Some(status) = self.replace(name, Status::Idle) else {
+            return false;
+        };
         let Some(channel) = self.get_mut(name) else {
             return false;
         };
@@ -154,11 +196,13 @@ impl Channels {
             channel.sealed = Sealed::default();
         }
         let asked = channel.asked;
-        match channel.reset() {
+        channel.reset();
+        match status {
             Status::Idle
             | Status::Authorizing(_)
             | Status::Postponed { .. }
-            | Status::AwaitingUser { .. } => false,
+            | Status::AwaitingUser { .. }
+            | Status::Waiting(_) => false,
             Status::Sent(_) | Status::Subscribed => true,
             // No answer is no refusal: the server may have it all the same.
             Status::Failed(error) => asked && error.is_timeout(),
@@ -200,9 +244,73 @@ impl Channels {
     }
 
     pub(super) fn set(&mut self, name: &str, status: Status) {
-        if let Some(channel) = self.get_mut(name) {
-            channel.asked |= matches!(status, Status::Sent(_));
-            channel.status = status;
+        self.replace(name, status);
+        self.note_deadline(name);
+    }
+
+    /// Every change of a wanted channel's status passes here, but for the loss of the connection: what is
+    /// counted of the subscribe frames follows from it.
+    fn replace(&mut self, name: &str, status: Status) -> Option<Status> {
+        let name = self.name(name)?;
+        let channel = self.table.get_mut(&name).filter(|channel| channel.wanted)?;
+        let kind = channel.kind;
+        if let Status::Sent(sent) = &status {
+            channel.asked = true;
+            self.window.sent(sent.bytes);
+        }
+        let is_sent = matches!(status, Status::Sent(_));
+        let old = std::mem::replace(&mut channel.status, status);
+        match &old {
+            Status::Waiting(number) => self.window.cancel(*number),
+            Status::Sent(sent) => {
+                self.window.answered(sent.bytes);
+                self.authorized.remove(&name);
+                self.odd.remove(&name);
+            }
+            _ => {}
+        }
+        if is_sent {
+            if check_channel(&name, kind, true).is_err() {
+                self.odd.insert(name.clone());
+            }
+            if kind != ChannelKind::Public {
+                self.authorized.insert(name);
+            }
+        }
+        Some(old)
+    }
+
+    /// Returns `true` if a subscribe frame of this size may be sent now.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        self.window.has_room(bytes)
+    }
+
+    /// The request waits until the server has answered others.
+    pub(super) fn wait(&mut self, name: &str, request: Request) {
+        if let Some(shared) = self.name(name) {
+            let number = self.window.wait(shared, request);
+            self.set(name, Status::Waiting(number));
+        }
+    }
+
+    /// Returns the request that may be sent next, if there is one.
+    pub(super) fn next_waiting(&mut self) -> Option<(ChannelName, Request)> {
+        self.window.next()
+    }
+
+    /// Returns the frame of a presence channel that is pending, once for each subscription.
+    pub(super) fn take_again(&mut self, name: &str) -> Option<Request> {
+        match &mut self.get_mut(name)?.status {
+            Status::Sent(sent) => sent.again.take(),
+            _ => None,
+        }
+    }
+
+    /// This error may have been the answer: unless the server confirms before `until`, it was.
+    pub(super) fn suspect(&mut self, name: &str, error: Error, until: Duration) {
+        if let Some(Status::Sent(sent)) = self.get_mut(name).map(|channel| &mut channel.status) {
+            sent.deadline = sent.deadline.min(until);
+            sent.suspect = Some(error);
             self.note_deadline(name);
         }
     }
@@ -218,11 +326,12 @@ impl Channels {
 
     /// The server confirms. `None`: the channel is not wanted, or was confirmed already.
     pub(super) fn confirm(&mut self, name: &str) -> Option<Confirmed> {
-        let channel = self.get_mut(name)?;
-        if matches!(channel.status, Status::Subscribed) {
+        if matches!(self.get(name)?.status, Status::Subscribed) {
             return None;
         }
-        channel.status = Status::Subscribed;
+        self.replace(name, Status::Subscribed);
+        let channel = self.get_mut(name)?;
+        channel.last_failure = None;
         Some(Confirmed { lost_at: channel.lost_at.take() })
     }
 
@@ -233,18 +342,35 @@ impl Channels {
             return None;
         }
         channel.members = Members::default();
-        channel.status = Status::Failed(error.clone());
+        self.replace(name, Status::Failed(error.clone()));
         self.name(name)
     }
 
-    /// The channels about which an answer of the server's is due.
-    pub(super) fn pending(&self) -> impl Iterator<Item = (&ChannelName, &Channel)> {
-        self.table.iter().filter(|(_, channel)| matches!(channel.status, Status::Sent(_)))
+    /// Keeps why the subscription did not come about, for those who wait for it.
+    pub(super) fn note_failure(&mut self, name: &str, error: &Error) {
+        if let Some(channel) = self.get_mut(name) {
+            channel.last_failure = Some(error.clone());
+        }
+    }
+
+    pub(super) fn last_failure(&self, name: &str) -> Option<Error> {
+        self.get(name)?.last_failure.clone()
     }
 
     /// Whether an answer of the server's about an authorized channel is due.
     pub(super) fn has_pending_authorized(&self) -> bool {
-        self.pending().any(|(_, channel)| channel.kind != ChannelKind::Public)
+        !self.authorized.is_empty()
+    }
+
+    /// The channel about which an answer of the server's is due, if exactly one of them has an authorization.
+    pub(super) fn only_pending_authorized(&self) -> Option<ChannelName> {
+        self.authorized.first().filter(|_| self.authorized.len() == 1).cloned()
+    }
+
+    /// The pending channel with a name that breaks the rules of Pusher and that the text names.
+    pub(super) fn odd_pending_in(&self, text: &str) -> Option<ChannelName> {
+        let named = self.odd.iter().filter(|name| mentions_odd(text, name));
+        named.max_by_key(|name| name.len()).cloned()
     }
 
     /// The presence channels whose authorizer leaves it to the signed-in user, in the order in which
@@ -266,9 +392,17 @@ impl Channels {
         self.get(name).is_some_and(|channel| !channel.asked)
     }
 
-    /// Whether an answer about the channel is due.
-    pub(super) fn is_pending(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|channel| matches!(channel.status, Status::Sent(_)))
+    /// The subscribe frame about which an answer is due.
+    pub(super) fn pending(&self, name: &str) -> Option<&Sent> {
+        match &self.get(name)?.status {
+            Status::Sent(sent) => Some(sent),
+            _ => None,
+        }
+    }
+
+    /// Whether the client has to do with the channel.
+    pub(super) fn is_known(&self, name: &str) -> bool {
+        self.table.contains_key(name)
     }
 
     /// Keeps the count that the server tells.
@@ -280,6 +414,9 @@ impl Channels {
     /// The connection is gone; `last_sign` is when it was last heard of.
     pub(super) fn connection_lost(&mut self, last_sign: Now) {
         self.due.clear();
+        self.window = Window::default();
+        self.authorized.clear();
+        self.odd.clear();
         for channel in self.table.values_mut() {
             if let Status::Subscribed = channel.reset() {
                 channel.lost_at = Some(last_sign);
@@ -330,6 +467,7 @@ impl Channels {
             | Status::Authorizing(_)
             | Status::Postponed { .. }
             | Status::AwaitingUser { .. }
+            | Status::Waiting(_)
             | Status::Sent(_) => ChannelStatus::Pending,
         }
     }

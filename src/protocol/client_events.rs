@@ -52,7 +52,7 @@ impl Machine {
     ) -> Result<(), Error> {
         self.observe(now);
         self.check_trigger(channel, event, data, now).map_err(|error| error.on_channel(channel))?;
-        self.triggered = true;
+        self.triggered = Some(now.mono);
         self.send(frame::client_event(channel, event, data), now);
         Ok(())
     }

@@ -59,6 +59,8 @@ pub(super) struct Live {
     pong_timeout: Duration,
     ping: Option<Ping>,
     last_error: Option<(Duration, Error)>,
+    /// The last error that could not be attributed to a request, and when it came.
+    pub(super) unexplained: Option<(Duration, Error)>,
 }
 
 /// A ping that is not answered yet.
@@ -93,6 +95,7 @@ impl Live {
             pong_timeout,
             ping: None,
             last_error: None,
+            unexplained: None,
         }
     }
 

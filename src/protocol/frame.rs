@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::fields::fields;
+use crate::redact::without_signatures;
 use crate::{Auth, Error, ErrorKind, Event, UserAuth};
 
 pub(super) const PING: &str = r#"{"event":"pusher:ping","data":{}}"#;
@@ -28,6 +29,12 @@ pub(super) fn subscribe(channel: &str, auth: Option<&Auth>) -> String {
 
 pub(super) fn unsubscribe(channel: &str) -> String {
     format!(r#"{{"event":"pusher:unsubscribe","data":{{"channel":{}}}}}"#, Value::from(channel))
+}
+
+/// A confirmation, for a server that has not sent one.
+pub(super) fn confirmation(channel: &str) -> String {
+    let (event, channel) = ("pusher_internal:subscription_succeeded", Value::from(channel));
+    format!(r#"{{"event":"{event}","channel":{channel},"data":"{{}}"}}"#)
 }
 
 pub(super) fn signin(auth: &UserAuth) -> String {
@@ -107,7 +114,7 @@ impl Refusal {
         }
         if !self.message.is_empty() {
             message.push_str(": ");
-            message.extend(without_signed_data(&self.message).chars().take(500));
+            message.extend(told(&self.message).chars().take(500));
         }
         let error = match self.code {
             Some(status @ 400..=599) => {
@@ -120,6 +127,11 @@ impl Refusal {
             None => error,
         }
     }
+}
+
+/// What a server says, without what is not for messages.
+fn told(message: &str) -> String {
+    without_signatures(&without_signed_data(message)).into_owned()
 }
 
 /// Servers quote what should have been signed, a user's data included, and then the signature that they
@@ -148,7 +160,7 @@ pub(super) fn close_error(code: Option<u16>, reason: &str) -> Error {
     let reason = reason.trim();
     if !reason.is_empty() {
         message.push_str(": ");
-        message.push_str(&without_signed_data(reason));
+        message.push_str(&told(reason));
     }
     Error::message(ErrorKind::Server, message).with_close_code(code).with_hint(hint(code))
 }

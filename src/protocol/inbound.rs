@@ -72,7 +72,7 @@ impl Machine {
             "pusher:pong" => self.ponged(now),
             "pusher:error" => self.handle_error(event, now),
             "pusher:subscription_error" | "pusher_internal:subscription_error" => {
-                self.handle_subscription_error(event);
+                self.handle_subscription_error(event, now);
             }
             "pusher_internal:subscription_succeeded" => self.handle_confirmation(event, now),
             "pusher_internal:subscription_count" => self.handle_count(event),
@@ -91,45 +91,13 @@ impl Machine {
         }
     }
 
-    /// On a live connection an error frame decides nothing: servers send codes such as 4009 and 4200
-    /// for a single request, and keep the connection.
-    fn handle_error(&mut self, event: Event, now: Now) {
-        let refusal = Refusal::parse(&event);
-        let error = refusal.error("the server reported an error");
-        match self.channel_meant(&refusal) {
-            Some(name) => self.fail_channel(&name, error),
-            None if self.refuses_signin(&refusal, &error, now) => {}
-            None => {
-                // From 4300 on the frame is about one request and never announces a close.
-                let may_end_it = matches!(refusal.code, Some(4000..=4299));
-                let channel = &refusal.channel;
-                self.log_report(&error);
-                if let (Phase::Live(live), None, true) = (&mut self.phase, channel, may_end_it) {
-                    live.remember_error(error.clone(), now);
-                }
-                self.notify(Notice::Error(error));
-            }
-        }
-        self.deliver(event);
-    }
-
-    fn handle_subscription_error(&mut self, event: Event) {
-        let refusal = Refusal::parse(&event);
-        if refusal.channel.as_ref().is_some_and(|name| self.channels.is_unasked(name)) {
-            return;
-        }
-        let error = refusal.error("the server refused the subscription");
-        match &refusal.channel {
-            Some(name) if !is_users(name) => self.fail_channel(name, error),
-            _ => self.notify(Notice::Error(error)),
-        }
-        self.deliver(event.renamed("pusher:subscription_error"));
-    }
-
-    fn handle_confirmation(&mut self, event: Event, now: Now) {
+    pub(super) fn handle_confirmation(&mut self, event: Event, now: Now) {
         if let Some(name) = event.channel() {
             if self.channels.is_unasked(name) || is_users(name) {
                 return;
+            }
+            if self.channels.get(name).is_none() {
+                self.drop_unwanted(name, now);
             }
             // Resumed is told before the events that follow; a repeated confirmation is told as it is.
             self.confirm_channel(name, now);
@@ -209,7 +177,7 @@ impl Machine {
         self.deliver(event);
     }
 
-    fn deliver(&mut self, event: Event) {
+    pub(super) fn deliver(&mut self, event: Event) {
         if event.channel().is_none_or(|name| self.channels.is_audible(name)) {
             self.notify(Notice::Event(event));
         }
@@ -218,7 +186,7 @@ impl Machine {
 
 /// Servers send to the signed-in user through it, whether or not it was subscribed to. Nothing is kept
 /// of its subscription, and all that comes on it is delivered.
-fn is_users(channel: &str) -> bool {
+pub(super) fn is_users(channel: &str) -> bool {
     channel.starts_with(USER_CHANNEL_PREFIX)
 }
 

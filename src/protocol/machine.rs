@@ -15,8 +15,8 @@ use super::frame::{self, Established};
 use super::journal::Journal;
 use super::turn::Turn;
 use super::user::SignIn;
-use super::{ChannelNotice, Notice, Now, Output};
-use crate::{ChannelStatus, Error, ErrorKind, Gap, Members, State};
+use super::{Notice, Now, Output};
+use crate::{ChannelStatus, Error, ErrorKind, Members, State};
 
 /// A jump of the wall clock by more than this against the monotonic one: the machine may have been
 /// suspended.
@@ -66,8 +66,8 @@ pub(crate) struct Machine {
     /// no use any more.
     pub(super) asked: BTreeSet<(Duration, u64)>,
     pub(super) bucket: Option<Bucket>,
-    /// A client event was sent on the present connection.
-    pub(super) triggered: bool,
+    /// When the last client event was sent on the present connection.
+    pub(super) triggered: Option<Duration>,
     pings: u64,
     answered: Option<(u64, Duration)>,
     /// Why the state is `Failed`, or what the user's policy is to decide about.
@@ -101,7 +101,7 @@ impl Machine {
             tickets: 0,
             asked: BTreeSet::new(),
             bucket: config.client_event_limit.map(Bucket::new),
-            triggered: false,
+            triggered: None,
             pings: 0,
             answered: None,
             failure: None,
@@ -335,6 +335,9 @@ impl Machine {
     // ---- what to do next
 
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        if self.outputs.is_empty() {
+            self.send_waiting();
+        }
         self.outputs.pop_front()
     }
 
@@ -400,7 +403,7 @@ impl Machine {
         self.set_state(State::Connected, None, None);
         self.log_connected(now);
         self.notify(Notice::Connected(socket_id));
-        self.triggered = false;
+        self.triggered = None;
         // Before the channels: some of them may be left to the user.
         self.sign_in_again(now);
         for name in self.channels.wanted() {
@@ -421,27 +424,6 @@ impl Machine {
                 self.answered = Some(answer);
                 self.changed = true;
             }
-        }
-    }
-
-    pub(super) fn confirm_channel(&mut self, name: &str, now: Now) -> bool {
-        let Some(confirmed) = self.channels.confirm(name) else {
-            return false;
-        };
-        self.changed = true;
-        let gap = confirmed.lost_at.map(|lost_at| Gap::new(now.since(lost_at)));
-        self.log_subscribed(name, gap);
-        if let Some(gap) = gap {
-            self.notify(Notice::Channel(name.into(), ChannelNotice::Resumed(gap)));
-        }
-        true
-    }
-
-    pub(super) fn fail_channel(&mut self, name: &str, error: Error) {
-        let error = error.on_channel(name);
-        if self.channels.fail(name, &error).is_some() {
-            self.changed = true;
-            self.tell_failure(name, error);
         }
     }
 

@@ -27,15 +27,19 @@ pub(crate) mod fuzzing;
 mod inbound;
 mod journal;
 mod machine;
+mod mentions;
 mod name;
 mod output;
 mod presence;
+mod refusals;
 #[cfg(feature = "encrypted")]
 mod sealed;
+mod subscribing;
 #[cfg(test)]
 mod tests;
 mod turn;
 mod user;
+mod window;
 
 use std::time::Duration;
 

@@ -14,15 +14,15 @@ use super::backoff::{QUEUE_PATIENCE, retry_wait};
 use super::channels::Question;
 use super::connection::Phase;
 use super::frame::{self, Refusal};
+use super::refusals::{SUSPICION, with_cause};
+use super::subscribing::{check_auth, check_request, is_keyless};
 use super::{Machine, Notice, Now, Output, UserNotice};
 use crate::{Error, ErrorKind, Event, Timeout, UserAuth, UserData, WatchlistEvent, units};
 
 /// The channels on which servers send to one user.
 pub(crate) const CHANNEL_PREFIX: &str = "#server-to-user-";
 
-/// After an error that may be about the sign-in or about something else, the server has this long to
-/// confirm it all the same.
-const SUSPICION: Duration = Duration::from_secs(2);
+const KEYLESS: &str = "the `auth` of the authenticator has no `key:` before the signature";
 
 #[derive(Debug, Default)]
 pub(super) struct SignIn {
@@ -51,6 +51,7 @@ enum Status {
     Sent {
         deadline: Duration,
         suspect: Option<Error>,
+        keyless: bool,
     },
     SignedIn,
     Failed(Error),
@@ -221,14 +222,18 @@ impl Machine {
     }
 
     fn present(&mut self, auth: &UserAuth, now: Now) -> Result<(), Error> {
+        check_auth(&auth.auth, "authenticator")?;
         let user = UserData::parse(&auth.user_data).ok_or_else(|| {
             let message = "the authenticator's user_data is no JSON object with an id";
             Error::message(ErrorKind::Auth, message)
         })?;
+        let frame = frame::signin(auth);
+        check_request(&frame, "the sign-in")?;
         let deadline = now.mono.saturating_add(self.config.signin_timeout);
-        self.user.status = Status::Sent { deadline, suspect: None };
+        let keyless = is_keyless(&auth.auth);
+        self.user.status = Status::Sent { deadline, suspect: None, keyless };
         self.user.presented = Some(user);
-        self.send(frame::signin(auth), now);
+        self.send(frame, now);
         Ok(())
     }
 
@@ -258,7 +263,8 @@ impl Machine {
 
     /// Tells whether an error frame is about the sign-in, and deals with it if so.
     pub(super) fn refuses_signin(&mut self, refusal: &Refusal, error: &Error, now: Now) -> bool {
-        let (Phase::Live(live), Status::Sent { deadline, suspect }, None) =
+        let trigger = self.is_trigger_unanswered(now);
+        let (Phase::Live(live), Status::Sent { deadline, suspect, .. }, None) =
             (&self.phase, &mut self.user.status, &refusal.channel)
         else {
             return false;
@@ -266,7 +272,7 @@ impl Machine {
         // Pusher quotes what should have been signed.
         let quoted = refusal.message.contains(&format!("{}::user::", live.socket_id));
         // soketi and sockudo refuse with this code, which they use for channels and client events too.
-        let asked_for_nothing_else = !self.triggered && !self.channels.has_pending_authorized();
+        let asked_for_nothing_else = !trigger && !self.channels.has_pending_authorized();
         if quoted || (refusal.code == Some(4009) && asked_for_nothing_else) {
             self.fail_signin(error.clone());
             return true;
@@ -332,20 +338,26 @@ impl Machine {
                 let attempt = *attempt;
                 self.authenticate(attempt, now);
             }
-            Status::Sent { suspect, .. } => {
-                let unanswered = || {
-                    late(Timeout::SignIn, "the server did not answer the sign-in")
-                        .with_hint("it may not be enabled for the app")
-                };
-                let error = suspect.take().unwrap_or_else(unanswered);
+            Status::Sent { suspect: Some(error), .. } => {
+                let error = error.clone();
                 self.fail_signin(error);
+            }
+            Status::Sent { deadline, .. } => {
+                let sent = deadline.saturating_sub(limit);
+                let error = late(Timeout::SignIn, "the server did not answer the sign-in")
+                    .with_hint("it may not be enabled for the app");
+                self.fail_signin(with_cause(error, self.unexplained_since(sent)));
             }
         }
     }
 
     // ---- inside
 
+    /// Nothing tries it again on this connection, so the error is not retryable.
     fn fail_signin(&mut self, error: Error) {
+        let keyless = matches!(self.user.status, Status::Sent { keyless: true, .. });
+        let error = if keyless { error.with_hint(KEYLESS) } else { error };
+        let error = error.lasting();
         self.user.status = Status::Failed(error.clone());
         self.mark_changed();
         self.fail_those_left_to_the_user(&error);

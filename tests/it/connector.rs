@@ -317,7 +317,8 @@ fn a_connector_of_ones_own_takes_urls_of_any_scheme() {
 
 #[test]
 fn settings_are_checked_beside_a_connector_of_ones_own() {
-    let builder = || Client::builder(Options::url("own:1")).connector(Slow(unbounded().0, unbounded().1));
+    let builder =
+        || Client::builder(Options::url("own:1")).connector(Slow(unbounded().0, unbounded().1));
     builder().build().unwrap();
     let with_header = builder().header("Origin", "https://app.test");
     let asking = builder().headers_with(Vec::new);

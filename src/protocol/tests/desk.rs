@@ -39,6 +39,17 @@ pub(super) struct Desk {
     pub(super) lines: Vec<String>,
 }
 
+/// A frame that was sent: `subscribe room`, `ping`, ….
+pub(super) fn short(frame: &str) -> String {
+    let value: Value = serde_json::from_str(frame).expect("a frame is JSON");
+    let event = value["event"].as_str().expect("a frame has an event");
+    let event = event.strip_prefix("pusher:").unwrap_or(event);
+    match value["data"]["channel"].as_str() {
+        Some(channel) => format!("{event} {channel}"),
+        None => event.to_owned(),
+    }
+}
+
 /// The key of this number, as an authorizer tells it.
 pub(super) fn secret(number: u8) -> String {
     use base64::Engine as _;

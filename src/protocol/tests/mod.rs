@@ -1,5 +1,6 @@
 //! Tests of the machine, in simulated time: nothing here sleeps, dials or reads a clock.
 
+mod attribution;
 mod authorization;
 mod channels;
 mod client_events;
@@ -19,5 +20,7 @@ mod reasons;
 mod refusals;
 mod replay;
 mod sim;
+mod subscribing;
 mod turns;
 mod user;
+mod window;

@@ -165,7 +165,7 @@ fn a_bare_4009_is_about_no_public_channel() {
 }
 
 #[test]
-fn another_bare_code_is_about_no_channel() {
+fn another_bare_code_fails_no_channel_at_once() {
     for code in [json!(4200), json!(4301), json!(4000), Value::Null] {
         let mut desk = pending(&["private-a"]);
         desk.error(code.clone(), "Invalid message format");

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::super::{
     Backoff, ChannelNotice, Config, Machine, Notice, Now, Output, Policy, UserNotice,
 };
+use super::desk::short;
 use crate::{Auth, ChannelStatus, Error, ErrorKind, Event, Gap, State, StateChange, UserAuth};
 
 pub(super) const ACTIVITY: Duration = secs(120);
@@ -83,16 +84,6 @@ impl News {
     pub(super) fn error(&self) -> &Error {
         assert_eq!(self.errors.len(), 1, "one error: {:?}", self.errors);
         &self.errors[0]
-    }
-}
-
-fn short(frame: &str) -> String {
-    let value: Value = serde_json::from_str(frame).expect("a frame is JSON");
-    let event = value["event"].as_str().expect("a frame has an event");
-    let event = event.strip_prefix("pusher:").unwrap_or(event);
-    match value["data"]["channel"].as_str() {
-        Some(channel) => format!("{event} {channel}"),
-        None => event.to_owned(),
     }
 }
 
@@ -292,6 +283,13 @@ impl Sim {
     pub(super) fn frame_on(&mut self, generation: u64, raw: impl Into<String>) {
         match Event::parse(raw.into()) {
             Ok(event) => {
+                let is_users = |name: &str| name.is_empty() || name.starts_with("#server-to-user-");
+                let confirms = event.name() == "pusher_internal:subscription_succeeded"
+                    && (generation, self.state) == (self.generation, State::Connected);
+                if let Some(name) = event.channel().filter(|name| confirms && !is_users(name)) {
+                    // Whatever went before, the server has it now.
+                    self.at_server.insert(name.to_owned(), true);
+                }
                 self.input(|machine, now| machine.handle_event(generation, event, now));
             }
             Err(error) => {

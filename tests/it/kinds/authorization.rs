@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use pusher_channels::testing::{ChannelRefusal, Server};
-use pusher_channels::{ChannelStatus, ErrorKind, State};
+use pusher_channels::{Auth, AuthRequest, ChannelStatus, ErrorKind, State};
 
 use super::{connected, fails, http, join, next, receives, secret};
 use crate::support::{SOON, now, quick};
@@ -54,6 +54,38 @@ fn a_refusal_is_told_at_once_and_subscribing_again_asks_again() {
     join(&room);
     receives(&server, &room);
     assert!(told.is_empty());
+}
+
+#[test]
+fn a_wait_that_times_out_has_the_last_failure_as_its_cause() {
+    let server = Server::start().unwrap();
+    let client = connected(&server, http(&server));
+    let room = client.private_channel("private-room").unwrap();
+    let told = room.bind_subscription_error();
+    server.fail_auth(503);
+    room.subscribe();
+    assert!(next(&told).is_retryable());
+    let error = room.wait_subscribed(Duration::from_millis(1)).unwrap_err();
+    assert_eq!((error.kind(), error.channel()), (ErrorKind::Timeout, Some("private-room")));
+    let shown = error.to_string();
+    assert!(shown.starts_with("timed out after 1 ms waiting for the subscription"), "{shown}");
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("503"), "{source}");
+}
+
+#[test]
+fn an_authorization_that_is_too_large_fails_its_channel_alone() {
+    let server = Server::start().unwrap();
+    let client = connected(&server, |_: &AuthRequest| Ok(Auth::new("x".repeat(5 << 20))));
+    let bystander = client.public_channel("bystander").unwrap();
+    bystander.subscribe();
+    bystander.wait_subscribed(SOON).unwrap();
+    let room = client.private_channel("private-room").unwrap();
+    room.subscribe();
+    assert_eq!(room.wait_subscribed(SOON).unwrap_err().kind(), ErrorKind::TooLarge);
+    client.ping(SOON).unwrap();
+    assert!(bystander.is_subscribed());
+    assert_eq!(client.stats().connections, 1);
 }
 
 #[test]

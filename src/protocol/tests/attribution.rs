@@ -1,0 +1,308 @@
+//! Errors without a channel: which subscription they are about, and what becomes of those about which nobody
+//! knows.
+
+use std::error::Error as _;
+
+use serde_json::{Value, json};
+
+use super::desk::Desk;
+use super::sim::{MS, SIGNIN, SUBSCRIBE, secs};
+use crate::{Auth, ChannelStatus, Error, ErrorKind};
+
+/// Pending at the server, each with an authorization if it needs one.
+fn pending(names: &[&str]) -> Desk {
+    let mut desk = Desk::connected();
+    for name in names {
+        desk.subscribe(name);
+        if desk.asks.last().is_some_and(|ask| ask.channel == *name) {
+            desk.grant(name);
+        }
+    }
+    desk.take();
+    desk
+}
+
+fn cause(error: &Error) -> Option<String> {
+    error.source().map(ToString::to_string)
+}
+
+#[test]
+fn the_channel_that_the_text_names_fails_at_once() {
+    let cases: [(&str, &[&str], &str); 12] = [
+        (
+            "presence-5",
+            &["presence-55", "presence-5", "presence-5-5"],
+            "Auth value for subscription to presence-5 is invalid: should be of format 'key:signature'",
+        ),
+        ("presence-55", &["presence-5", "presence-55"], "refused: presence-55."),
+        (
+            "private-ci-received-1",
+            &["private-ci", "private-ci-received-1"],
+            "Auth info required to subscribe to private-ci-received-1",
+        ),
+        ("private-a.b", &["private-a", "private-a.b"], "no access to private-a.b, sorry"),
+        ("private-a", &["private-a", "private-a.b"], "no access to private-a. Sorry"),
+        ("private-a", &["private-a", "private-b"], "'private-a' is not yours"),
+        (
+            "presence-a",
+            &["presence-a", "private-b"],
+            r#"of 7.1:presence-a:{"user_id":"private-b"}, but got x"#,
+        ),
+        ("room", &["room", "private-b"], "Subscription to room is not allowed"),
+        ("room-1", &["room-1", "private-b"], "room-1 is full"),
+        ("room", &["room", "format"], "Invalid format of channel room"),
+        ("private-encrypted-a", &["private-a", "private-encrypted-a"], "\"private-encrypted-a\""),
+        ("cache-a,b;c=d@e", &["cache-a", "cache-a,b;c=d@e"], "no cache-a,b;c=d@e;"),
+    ];
+    for code in [Value::Null, json!(4300), json!(4009), json!(4000), json!(4301)] {
+        for (refused, names, text) in cases {
+            let mut desk = pending(names);
+            desk.error(code.clone(), text);
+            desk.expect(&[
+                &format!("failed {refused} Server"),
+                &format!("error {refused} Server"),
+                "event - pusher:error",
+            ]);
+            let shown = desk.machine.channel_failure(refused).unwrap().to_string();
+            assert!(shown.contains(text.split('{').next().unwrap()), "{shown}");
+            for name in names.iter().filter(|name| **name != refused) {
+                assert_eq!(desk.status(name), ChannelStatus::Pending, "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_name_that_breaks_the_rules_is_found_in_the_text_too() {
+    let mut desk = pending(&["chat:1", "chat:12", "é b"]);
+    desk.error(Value::Null, "no access to chat:12");
+    assert_eq!(desk.status("chat:12"), ChannelStatus::Failed);
+    assert_eq!(desk.status("chat:1"), ChannelStatus::Pending);
+    desk.error(Value::Null, "no access to é b!");
+    assert_eq!(desk.status("é b"), ChannelStatus::Failed);
+}
+
+#[test]
+fn a_text_without_a_name_fails_the_only_authorized_one_within_two_seconds() {
+    let texts = [
+        "user_info supplied to presence subscription is invalid - if supplied it must be a type of hash",
+        r#"Invalid key in subscription auth data: '{"auth"'"#,
+        "Channel error: Missing user_id in channel_data",
+    ];
+    for code in [Value::Null, json!(4300), json!(4200), json!(4301)] {
+        for text in texts {
+            let mut desk = pending(&["presence-a", "room", "other"]);
+            desk.confirm("other");
+            desk.subscribe("private-asked");
+            desk.take();
+            desk.error(code.clone(), text);
+            desk.expect(&["error - Server", "event - pusher:error"]);
+            desk.advance(secs(2) - MS);
+            desk.expect(&[]);
+            desk.advance(MS);
+            desk.expect_failure("presence-a", ErrorKind::Server);
+            let error = desk.machine.channel_failure("presence-a").unwrap();
+            assert_eq!(error.close_code(), code.as_u64().map(|code| code as u16));
+            for name in ["room", "private-asked"] {
+                assert_eq!(desk.status(name), ChannelStatus::Pending);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_confirmation_wins_over_an_error_without_a_name_before_and_after_the_two_seconds() {
+    for wait in [secs(1), secs(3)] {
+        let mut desk = pending(&["private-a"]);
+        desk.error(Value::Null, "odd");
+        desk.advance(wait);
+        desk.confirm("private-a");
+        assert_eq!(desk.status("private-a"), ChannelStatus::Subscribed);
+        desk.take();
+        desk.advance(SUBSCRIBE);
+        desk.expect(&[]);
+    }
+}
+
+#[test]
+fn while_another_request_is_unanswered_the_text_becomes_the_cause_of_the_time_out() {
+    type Step = fn(&mut Desk);
+    let steps: [(&str, Step); 3] = [
+        ("a client event", |desk| desk.trigger("private-b", "client-e", "1").unwrap()),
+        ("a sign-in", |desk| {
+            desk.signin();
+            desk.present("9");
+        }),
+        ("another channel", |desk| {
+            desk.subscribe("private-c");
+            desk.grant("private-c");
+        }),
+    ];
+    for (what, step) in steps {
+        let mut desk = pending(&["private-a", "private-b"]);
+        desk.confirm("private-b");
+        step(&mut desk);
+        // From 4300 on it is not the answer to a sign-in.
+        desk.error(4300, "odd");
+        desk.advance(SUBSCRIBE - MS);
+        assert_eq!(desk.status("private-a"), ChannelStatus::Pending, "{what}");
+        desk.advance(MS);
+        let error = desk.machine.channel_failure("private-a").unwrap();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(cause(&error).unwrap().contains("odd"), "{what}");
+    }
+    // Two seconds after it a client event has been answered.
+    let mut desk = pending(&["private-a", "private-b"]);
+    desk.confirm("private-b");
+    desk.trigger("private-b", "client-e", "1").unwrap();
+    desk.advance(secs(2));
+    desk.error(4300, "odd");
+    desk.advance(secs(2));
+    assert_eq!(desk.machine.channel_failure("private-a").unwrap().close_code(), Some(4300));
+}
+
+#[test]
+fn a_public_channel_and_a_sign_in_that_time_out_have_the_kept_text_as_their_cause() {
+    let mut desk = pending(&["room"]);
+    desk.error(Value::Null, "first");
+    desk.error(4301, "odd");
+    desk.advance(SUBSCRIBE);
+    let error = desk.machine.channel_failure("room").unwrap();
+    assert!(error.is_timeout() && cause(&error).unwrap().contains("odd"), "the last one is kept");
+
+    let mut desk = Desk::connected();
+    desk.signin();
+    desk.present("9");
+    desk.error(4301, "odd");
+    desk.advance(SIGNIN);
+    let error = desk.machine.signin_failure().unwrap();
+    assert!(error.is_timeout() && cause(error).unwrap().contains("odd"));
+}
+
+#[test]
+fn a_subscription_error_without_a_channel_is_attributed_in_the_same_way() {
+    let refuse = |desk: &mut Desk, text: &str| {
+        let data = json!({ "status": 4009, "error": text });
+        desk.server("pusher:subscription_error", None, &data);
+    };
+    let mut desk = pending(&["private-a", "private-b"]);
+    refuse(&mut desk, "not allowed: private-b");
+    assert_eq!(desk.status("private-b"), ChannelStatus::Failed);
+    refuse(&mut desk, "not allowed");
+    assert_eq!(desk.status("private-a"), ChannelStatus::Failed);
+
+    // It is about no sign-in.
+    let mut desk = pending(&["room"]);
+    desk.signin();
+    desk.present("9");
+    refuse(&mut desk, "not allowed");
+    desk.advance(secs(3));
+    assert!(desk.machine.signin_failure().is_none());
+
+    let mut desk = pending(&["room"]);
+    refuse(&mut desk, "not allowed");
+    desk.advance(SUBSCRIBE);
+    let error = desk.machine.channel_failure("room").unwrap();
+    assert!(cause(&error).unwrap().contains("not allowed"));
+}
+
+#[test]
+fn an_error_about_something_else_is_not_said_of_a_subscription() {
+    // It came before the subscription was sent.
+    let mut desk = pending(&["room"]);
+    desk.error(Value::Null, "odd");
+    desk.confirm("room");
+    desk.advance(MS);
+    desk.subscribe("later");
+    desk.advance(SUBSCRIBE);
+    assert_eq!(cause(&desk.machine.channel_failure("later").unwrap()), None);
+    // It came on another connection.
+    let mut desk = pending(&["room"]);
+    desk.error(Value::Null, "odd");
+    desk.reconnect();
+    desk.advance(SUBSCRIBE);
+    assert_eq!(cause(&desk.machine.channel_failure("room").unwrap()), None);
+    // It names another channel: one that is subscribed, one that was left, one that nobody knows here.
+    for text in [
+        "No current subscription to channel left, or subscription in progress",
+        "Existing subscription to channel private-here",
+        "Auth value for subscription to presence-5 is invalid",
+        "Invalid signature: Expected HMAC SHA256 hex digest of 7.1:private-gone, but got x",
+        "Invalid signature: Expected HMAC SHA256 hex digest of 7.9:private-a, but got x",
+    ] {
+        let mut desk = pending(&["private-a", "private-here", "left"]);
+        desk.confirm("private-here");
+        desk.unsubscribe("left");
+        desk.take();
+        desk.error(Value::Null, text);
+        desk.expect(&["error - Server", "event - pusher:error"]);
+        desk.advance(SUBSCRIBE);
+        let error = desk.machine.channel_failure("private-a").unwrap();
+        assert_eq!((error.kind(), cause(&error)), (ErrorKind::Timeout, None), "{text}");
+        assert_eq!(desk.status("private-here"), ChannelStatus::Subscribed);
+    }
+    // It quotes what a sign-in should have signed.
+    let mut desk = pending(&["user"]);
+    desk.signin();
+    desk.present("9");
+    desk.error(
+        Value::Null,
+        r#"Expected HMAC SHA256 hex digest of 7.1::user::{"id":"9"}, but got x"#,
+    );
+    assert_eq!(desk.status("user"), ChannelStatus::Pending);
+    assert!(desk.machine.signin_failure().is_some());
+    // It quotes what the user has said.
+    let mut desk = pending(&["private-a", "private-b"]);
+    desk.error(Value::Null, r#"Invalid data {"note":"private-a"}"#);
+    assert_eq!(desk.status("private-a"), ChannelStatus::Pending);
+}
+
+#[test]
+fn who_waits_for_a_subscription_is_told_what_is_known_by_then() {
+    let shown = |desk: &Desk| desk.machine.pending_cause("private-a").map(|e| e.to_string());
+    let mut desk = Desk::connected();
+    desk.subscribe("private-a");
+    assert_eq!(shown(&desk), None);
+    // The authorizer will be asked again, and is being asked again.
+    let busy = || Err(Error::new(ErrorKind::Io, "the endpoint is busy"));
+    desk.answer("private-a", busy());
+    assert!(shown(&desk).unwrap().contains("busy"));
+    desk.advance(secs(1));
+    assert!(shown(&desk).unwrap().contains("busy"));
+    desk.grant("private-a");
+    desk.error(4301, "odd");
+    assert!(shown(&desk).unwrap().contains("odd"));
+    // Without a connection, that is why.
+    desk.lose();
+    assert!(shown(&desk).unwrap().contains("refused"), "{:?}", shown(&desk));
+    desk.reconnect();
+    assert_eq!(shown(&desk), None);
+    desk.grant("private-a");
+    desk.confirm("private-a");
+    assert_eq!(shown(&desk), None);
+}
+
+#[test]
+fn a_refusal_shows_no_signature_and_a_missing_key_is_told() {
+    let signature = "5".repeat(64);
+    let mut desk = pending(&["room-1"]);
+    desk.subscribe("private-a");
+    desk.answer("private-a", Ok(Auth::new(signature.clone())));
+    let text =
+        format!("Received invalid JSON {}278d425bdf160c739803:{signature}", "x ".repeat(190));
+    desk.error(Value::Null, &text);
+    desk.error(Value::Null, &format!("room-1: KEY:{}", signature.to_uppercase()));
+    desk.advance(secs(2));
+    let error = desk.machine.channel_failure("private-a").unwrap();
+    assert!(error.to_string().contains("has no `key:` before the signature"), "{error}");
+    let keyed = desk.machine.channel_failure("room-1").unwrap().to_string();
+    assert!(keyed.contains("KEY:[redacted]") && !keyed.contains("no `key:`"), "{keyed}");
+    for error in &desk.errors {
+        assert!(!format!("{error} {error:?}").contains("55555"), "{error:?}");
+    }
+    let generation = desk.generation();
+    let reason = format!("got KEY:{}", &signature[..40]);
+    desk.input(|machine, now| machine.handle_closed(generation, Some(4009), &reason, now));
+    let shown = format!("{:?}", desk.machine.failure());
+    assert!(shown.contains("KEY:[redacted]") && !shown.contains("55555"), "{shown}");
+}
