@@ -14,6 +14,9 @@ use crate::{
     Authorizer, Connector, Error, ErrorKind, Options, Proxy, Reconnect, Tls, UserAuthenticator,
 };
 
+/// What a dial over TLS needs in a debug build, and half as much again.
+const MIN_STACK_SIZE: usize = 256 * 1024;
+
 /// The settings of a [`Client`], each with a default. Made by [`Client::builder`].
 ///
 /// # Example
@@ -47,6 +50,7 @@ pub struct ClientBuilder {
     connector: Option<Arc<dyn Connector>>,
     headers: Headers,
     max_message_size: usize,
+    max_members_bytes: usize,
     stack_size: Option<usize>,
     authorizer: Option<Arc<dyn Authorizer>>,
     authenticator: Option<Arc<dyn UserAuthenticator>>,
@@ -72,6 +76,7 @@ impl ClientBuilder {
             connector: None,
             headers: Headers::default(),
             max_message_size: 1024 * 1024,
+            max_members_bytes: 16 * 1024 * 1024,
             stack_size: None,
             authorizer: None,
             authenticator: None,
@@ -194,7 +199,12 @@ impl ClientBuilder {
         self
     }
 
-    /// How much a binding keeps for a slow consumer. Default: the newest 4,096 values, see [`Queue`].
+    /// How much a binding keeps for a slow consumer, unless it has a queue of its own. Default: the newest
+    /// 4,096 values, and at most 64 MiB of them, see [`Queue`].
+    ///
+    /// The events of an encrypted channel that wait for another key keep to the same limits, each channel for
+    /// itself: beyond them the oldest is dropped, whatever the queue's rule, and reported as a decryption
+    /// error. With [`Queue::unbounded`] at most 64 MiB of them wait.
     pub fn queue(mut self, queue: Queue) -> Self {
         self.queue = queue;
         self
@@ -290,8 +300,26 @@ impl ClientBuilder {
         self
     }
 
-    /// The stack of each of the client's threads, in bytes. Default: that of the standard library, 2 MiB
-    /// of address space.
+    /// Sets how much memory the members of one presence channel may take, in bytes: their ids, their infos, and
+    /// 120 bytes for each member and 32 for each info. Default: 16 MiB. It must be greater than zero.
+    ///
+    /// Beyond it further members have the info `null`, and what then does not fit is not kept: it is missing
+    /// in [`members`](crate::PresenceChannel::members), and neither its coming nor its leaving is reported.
+    /// [`bind_errors`](Client::bind_errors) reports that once for each subscription, with
+    /// [`ErrorKind::TooLarge`] and the channel. Members that leave make room.
+    pub fn max_members_bytes(mut self, bytes: usize) -> Self {
+        self.max_members_bytes = bytes;
+        self
+    }
+
+    /// Sets the stack of each of the client's threads, in bytes. At least 256 KiB (262,144); less is an
+    /// [`ErrorKind::Config`] from [`build`](Self::build). Default: that of the standard library, 2 MiB of
+    /// address space.
+    ///
+    /// Operating systems give memory to a stack as it is touched, so a larger one costs address space only. In
+    /// debug builds the client itself, with whatever a server sends it, needs up to 48 KiB, a TLS handshake 96 KiB
+    /// with `native-tls` and 160 KiB with `rustls`. The rest is for code of yours that runs on these threads: a
+    /// logger, authorizers, a reconnect policy, a connector.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
@@ -306,22 +334,7 @@ impl ClientBuilder {
     pub fn build(mut self) -> Result<Client, Error> {
         let built_in = self.connector.is_none();
         self.options.check(built_in)?;
-        for (name, timeout) in [
-            ("activity_timeout", Some(self.activity_timeout)),
-            ("override_activity_timeout", self.override_activity_timeout),
-            ("pong_timeout", Some(self.pong_timeout)),
-            ("connect_timeout", Some(self.connect_timeout)),
-            ("subscribe_timeout", Some(self.subscribe_timeout)),
-            ("signin_timeout", Some(self.signin_timeout)),
-        ] {
-            if timeout.is_some_and(|timeout| timeout.is_zero()) {
-                let message = format!("`{name}` must be greater than zero");
-                return Err(Error::message(ErrorKind::Config, message));
-            }
-        }
-        if self.max_message_size == 0 {
-            return Err(Error::message(ErrorKind::Config, "max_message_size is zero"));
-        }
+        self.check()?;
         self.proxy.check()?;
         let connector = self.take_connector()?;
         self.tls.warn_of_dangers("a client");
@@ -342,6 +355,8 @@ impl ClientBuilder {
                 signin_timeout: self.signin_timeout,
                 policy: self.reconnect.policy(),
                 client_event_limit: self.client_event_limit,
+                max_members_bytes: self.max_members_bytes,
+                max_held: self.queue.limits(),
                 seed: fastrand::u64(..),
             },
             reconnect: self.reconnect,
@@ -371,6 +386,35 @@ impl ClientBuilder {
             return Err(Error::message(ErrorKind::Config, message));
         }
         Ok(connector)
+    }
+
+    /// Whether the numbers make sense.
+    fn check(&self) -> Result<(), Error> {
+        for (name, timeout) in [
+            ("activity_timeout", Some(self.activity_timeout)),
+            ("override_activity_timeout", self.override_activity_timeout),
+            ("pong_timeout", Some(self.pong_timeout)),
+            ("connect_timeout", Some(self.connect_timeout)),
+            ("subscribe_timeout", Some(self.subscribe_timeout)),
+            ("signin_timeout", Some(self.signin_timeout)),
+        ] {
+            if timeout.is_some_and(|timeout| timeout.is_zero()) {
+                let message = format!("`{name}` must be greater than zero");
+                return Err(Error::message(ErrorKind::Config, message));
+            }
+        }
+        if self.max_message_size == 0 {
+            return Err(Error::message(ErrorKind::Config, "max_message_size is zero"));
+        }
+        if self.stack_size.is_some_and(|size| size < MIN_STACK_SIZE) {
+            let message = format!("`stack_size` must be at least {MIN_STACK_SIZE} bytes");
+            return Err(Error::message(ErrorKind::Config, message));
+        }
+        if self.max_members_bytes == 0 {
+            let message = "`max_members_bytes` must be greater than zero";
+            return Err(Error::message(ErrorKind::Config, message));
+        }
+        Ok(())
     }
 }
 

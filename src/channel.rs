@@ -451,9 +451,13 @@ impl PresenceChannel {
 /// An encrypted channel, whose events the server cannot read. They arrive decrypted.
 ///
 /// When an event cannot be decrypted, the authorizer is asked for the key anew, at most every 5 s;
-/// later events wait for it, in order. What does not open with the new key either is lost and told by
-/// [`bind_decryption_error`](Self::bind_decryption_error). An event that came unencrypted is never
-/// delivered.
+/// later events wait for it, in order, until one opens with the present key: that proves the key good, and
+/// those before it have failed. What does not open with the new key either is dropped and reported by
+/// [`bind_decryption_error`](Self::bind_decryption_error). As many events wait as
+/// [`ClientBuilder::queue`](crate::ClientBuilder::queue) allows a binding, 4,096 and 64 MiB by default; beyond
+/// that the oldest is dropped and reported in the same way. An event that came unencrypted is never delivered.
+///
+/// What was encrypted may be any bytes, see [`Event::bytes`].
 ///
 /// A handle: cheap to clone, and usable from every thread. See
 /// [encrypted channels](https://pusher.com/docs/channels/using_channels/encrypted-channels/).

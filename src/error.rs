@@ -243,6 +243,17 @@ impl Error {
         }
     }
 
+    /// How much memory it takes, as far as that is known: a cause may be of the user's.
+    pub(crate) fn size(&self) -> usize {
+        fn cause(error: &Error) -> Option<&Error> {
+            error.0.source.as_ref()?.downcast_ref()
+        }
+        let texts =
+            |inner: &Inner| inner.message.len() + inner.channel.as_ref().map_or(0, String::len);
+        let chain = std::iter::successors(Some(self), |error| cause(error)).take(16);
+        chain.map(|error| size_of::<Inner>() + texts(&error.0)).sum()
+    }
+
     /// Its class.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

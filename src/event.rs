@@ -40,9 +40,23 @@ struct Inner {
     envelope: Envelope,
     /// The name that the user sees, where it is not the one on the wire.
     public_name: Option<&'static str>,
-    /// The text of `data`: once somebody has asked for it and it holds escapes, or once decrypted.
+    /// What was decrypted, which takes the place of `data`.
+    #[cfg(feature = "encrypted")]
+    plaintext: Option<Plaintext>,
+    /// The text of `data`, once somebody has asked for it and it is not the frame's or the plaintext as it is.
     decoded: OnceLock<Box<str>>,
 }
+
+#[cfg(feature = "encrypted")]
+#[derive(Clone)]
+enum Plaintext {
+    Text(Box<str>),
+    /// Not UTF-8.
+    Bytes(Box<[u8]>),
+}
+
+/// What an event takes in memory beside its texts: itself, and what the allocator keeps.
+const OVERHEAD: usize = size_of::<Inner>() + 48;
 
 impl Event {
     /// Finds the fields of a frame.
@@ -51,7 +65,14 @@ impl Event {
             let message = format!("the server sent a frame that is no event ({} bytes)", raw.len());
             Error::message(ErrorKind::Protocol, message).caused_by(malformed)
         })?;
-        Ok(Self(Arc::new(Inner { raw, envelope, public_name: None, decoded: OnceLock::new() })))
+        Ok(Self(Arc::new(Inner {
+            raw,
+            envelope,
+            public_name: None,
+            #[cfg(feature = "encrypted")]
+            plaintext: None,
+            decoded: OnceLock::new(),
+        })))
     }
 
     /// The same event under the name that the user sees. To be called before it is shared.
@@ -64,10 +85,24 @@ impl Event {
 
     /// The same event with this as its data, instead of the ciphertext that it came with.
     #[cfg(feature = "encrypted")]
-    pub(crate) fn decrypted(mut self, text: String) -> Self {
-        let text = json_string(&text).unwrap_or(text);
-        Arc::make_mut(&mut self.0).decoded = OnceLock::from(text.into_boxed_str());
+    pub(crate) fn decrypted(mut self, plaintext: Vec<u8>) -> Self {
+        let plaintext = match String::from_utf8(plaintext) {
+            Ok(text) => Plaintext::Text(text.into()),
+            Err(error) => Plaintext::Bytes(error.into_bytes().into()),
+        };
+        let inner = Arc::make_mut(&mut self.0);
+        // The text of the ciphertext is of no use any more.
+        inner.decoded = OnceLock::new();
+        inner.plaintext = Some(plaintext);
         self
+    }
+
+    /// How much memory it takes, the frame that it may share with other events included.
+    pub(crate) fn size(&self) -> usize {
+        let decoded = self.0.decoded.get().map_or(0, |text| text.len());
+        #[cfg(feature = "encrypted")]
+        let decoded = decoded + self.0.plaintext.as_ref().map_or(0, |text| text.bytes().len());
+        OVERHEAD + self.0.raw.len() + decoded
     }
 
     fn text<'a>(&'a self, text: &'a Text) -> &'a str {
@@ -88,14 +123,22 @@ impl Event {
         self.0.envelope.channel.as_ref().map(|channel| self.text(channel))
     }
 
-    /// The text of its data: a JSON string is unwrapped once, anything else is its JSON text, and
+    /// Returns the text of its data: a JSON string is unwrapped once, anything else is its JSON text, and
     /// absent data is `""`. On an encrypted channel it is what was decrypted, by the same rule.
     ///
     /// Servers usually send a string that holds JSON, which [`json`](Self::json) reads. Half of a
-    /// surrogate pair, which JSON allows but UTF-8 does not, becomes U+FFFD.
+    /// surrogate pair, which JSON allows but UTF-8 does not, becomes U+FFFD, and so does what is not UTF-8 in
+    /// what was decrypted: [`bytes`](Self::bytes) returns that as it is.
     pub fn data(&self) -> &str {
         if let Some(text) = self.0.decoded.get() {
             return text;
+        }
+        #[cfg(feature = "encrypted")]
+        match &self.0.plaintext {
+            None => {}
+            // Most texts are objects, which need not be read here.
+            Some(Plaintext::Text(text)) if !text.trim_start().starts_with('"') => return text,
+            Some(plaintext) => return self.0.decoded.get_or_init(|| plaintext.data()),
         }
         let raw = &self.0.raw;
         match &self.0.envelope.data {
@@ -105,6 +148,30 @@ impl Event {
                 self.0.decoded.get_or_init(|| unescape(span.get(raw)).into_boxed_str())
             }
         }
+    }
+
+    /// Returns its data as bytes. On an encrypted channel that is what was decrypted, as it is: it need not be
+    /// text, and a JSON string is not unwrapped. Elsewhere it is the bytes of [`data`](Self::data).
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), pusher_channels::Error> {
+    /// # let client = pusher_channels::Client::new(pusher_channels::Options::cluster("eu", "app-key"))?;
+    /// // Measurements that the server encrypts as four bytes each.
+    /// let readings = client.private_encrypted_channel("private-encrypted-readings")?.bind("reading");
+    /// for reading in &readings {
+    ///     if let Ok(bytes) = reading.bytes().try_into() {
+    ///         println!("{}", f32::from_be_bytes(bytes));
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn bytes(&self) -> &[u8] {
+        #[cfg(feature = "encrypted")]
+        if let Some(plaintext) = &self.0.plaintext {
+            return plaintext.bytes();
+        }
+        self.data().as_bytes()
     }
 
     /// Its data, read as JSON.
@@ -135,17 +202,30 @@ impl Event {
     }
 }
 
+#[cfg(feature = "encrypted")]
+impl Plaintext {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// A JSON string unwrapped once, any other text as it is, and what is no text with U+FFFD in it.
+    fn data(&self) -> Box<str> {
+        match self {
+            Self::Text(text) => json_string(text).unwrap_or_else(|| text.to_string()).into(),
+            Self::Bytes(bytes) => String::from_utf8_lossy(bytes).into(),
+        }
+    }
+}
+
 /// What a JSON string holds; `None` for any other text.
 #[cfg(feature = "encrypted")]
 fn json_string(text: &str) -> Option<String> {
-    // Most texts are objects, which need not be read here.
-    if !text.trim_start().starts_with('"') {
-        return None;
-    }
     // Not read as a `String`, which refuses halves of surrogate pairs.
     let json: &serde_json::value::RawValue = serde_json::from_str(text).ok()?;
-    let content = json.get().strip_prefix('"')?.strip_suffix('"')?;
-    Some(unescape(content))
+    crate::protocol::text(json.get())
 }
 
 impl fmt::Debug for Event {
@@ -205,12 +285,52 @@ mod tests {
             ("17.50", "17.50"),
             ("", ""),
         ] {
-            let opened = sealed.clone().decrypted(text.to_owned());
+            let opened = sealed.clone().decrypted(text.into());
+            assert_eq!(opened.bytes(), text.as_bytes(), "as it is");
             assert_eq!(opened.data(), data);
+            assert_eq!(opened.clone().data().as_ptr(), opened.data().as_ptr(), "decoded once");
             assert_eq!((opened.name(), opened.channel()), ("e", Some("c")));
             assert_eq!((opened.user_id(), opened.raw()), (Some("u"), raw));
         }
         assert_eq!(sealed.data(), r#"{"nonce":""}"#, "clones of it stay as they were");
+    }
+
+    #[cfg(feature = "encrypted")]
+    #[test]
+    fn a_plaintext_need_not_be_text() {
+        let sealed = event(r#"{"event":"e","data":"{\"nonce\":\"\"}"}"#);
+        for (plaintext, data) in [
+            (&b"\xff\xfeab"[..], "\u{fffd}\u{fffd}ab"),
+            // The start of a string, and CBOR's of a map.
+            (b"\"a\xff\"", "\"a\u{fffd}\""),
+            (b"\xa1\x61a\x01", "\u{fffd}aa\u{1}"),
+            (b"\0", "\0"),
+            (b"", ""),
+        ] {
+            let opened = sealed.clone().decrypted(plaintext.to_vec());
+            assert_eq!((opened.bytes(), opened.data()), (plaintext, data));
+        }
+    }
+
+    #[test]
+    fn bytes_are_those_of_data_where_nothing_is_encrypted() {
+        for data in [r#""{\"a\":1}""#, r#""plain""#, r#"{"a": [1]}"#, "null", r#""\ud800""#] {
+            let event = event(&format!(r#"{{"event":"e","data":{data}}}"#));
+            assert_eq!(event.bytes(), event.data().as_bytes());
+        }
+        assert_eq!(event(r#"{"event":"e"}"#).bytes(), b"");
+    }
+
+    #[test]
+    fn its_size_is_of_all_that_it_keeps() {
+        let text = "\\n".repeat(1_000);
+        let event = event(&format!(r#"{{"event":"e","data":"{text}"}}"#));
+        let before = event.size();
+        assert!(before > event.raw().len());
+        assert_eq!(event.data().len(), 1_000);
+        assert_eq!(event.size(), before + 1_000, "decoded beside the frame");
+        #[cfg(feature = "encrypted")]
+        assert_eq!(event.decrypted(vec![0xff; 500]).size(), before + 500);
     }
 
     #[test]

@@ -13,12 +13,24 @@ use crate::error::read_json;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Member {
     id: Arc<str>,
-    info: Arc<str>,
+    /// `None` for `null`, which takes no memory then.
+    info: Option<Arc<str>>,
 }
+
+/// What a member takes in the table beside its texts, in bytes: its place, and what the allocator keeps for
+/// itself.
+const PLACE: usize = 120;
+/// The same for an info.
+const INFO: usize = 32;
 
 impl Member {
     pub(crate) fn new(id: &str, info: &str) -> Self {
-        Self { id: id.into(), info: info.into() }
+        Self { id: id.into(), info: (info != "null").then(|| info.into()) }
+    }
+
+    /// How much memory it takes in a table.
+    pub(crate) fn size(&self) -> usize {
+        PLACE + self.id.len() + self.info.as_ref().map_or(0, |info| INFO + info.len())
     }
 
     /// The user's id. A number that the server sends is its text here.
@@ -26,9 +38,11 @@ impl Member {
         &self.id
     }
 
-    /// What your endpoint tells about the user, as JSON text; `null` if nothing.
+    /// What your endpoint tells about the user, as JSON text; `null` if nothing, or if the members of the
+    /// channel take more memory than
+    /// [`max_members_bytes`](crate::ClientBuilder::max_members_bytes) allows.
     pub fn info(&self) -> &str {
-        &self.info
+        self.info.as_deref().unwrap_or("null")
     }
 
     /// The info, read as JSON.
@@ -37,7 +51,7 @@ impl Member {
     ///
     /// [`ErrorKind::Json`](crate::ErrorKind::Json) if it is not of that shape.
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
-        read_json(&self.info)
+        read_json(self.info())
     }
 }
 
@@ -50,7 +64,13 @@ impl fmt::Debug for Member {
 
 /// The members of a presence channel at one moment; it does not change.
 ///
-/// Cheap to clone. Empty while the channel is not subscribed.
+/// Cheap to clone and to ask for: it shares the client's own table. While you hold one, the next member that
+/// comes or goes makes the client copy that table once (not the members' texts), so do not keep one longer than
+/// you need it on channels with many members.
+///
+/// Empty while the channel is not subscribed. It takes at most
+/// [`max_members_bytes`](crate::ClientBuilder::max_members_bytes); beyond that further members have no info,
+/// and then are not kept.
 #[derive(Clone, Default)]
 pub struct Members(Arc<Inner>);
 
@@ -58,23 +78,57 @@ pub struct Members(Arc<Inner>);
 struct Inner {
     by_id: BTreeMap<Arc<str>, Member>,
     me: Option<Arc<str>>,
+    /// The sizes of all of them.
+    bytes: usize,
+    /// Something did not fit.
+    is_cut: bool,
 }
 
 impl Members {
-    pub(crate) fn of(members: impl IntoIterator<Item = Member>, me: Option<&str>) -> Self {
-        let by_id = members.into_iter().map(|member| (Arc::clone(&member.id), member)).collect();
-        Self(Arc::new(Inner { by_id, me: me.map(Arc::from) }))
+    /// Nobody yet, as seen by this user.
+    pub(crate) fn seen_by(me: Option<&str>) -> Self {
+        Self(Arc::new(Inner { me: me.map(Arc::from), ..Inner::default() }))
     }
 
-    /// Tells whether the member was not there before.
-    pub(crate) fn insert(&mut self, member: Member) -> bool {
+    /// Adds a member, or replaces its info. If all of them would then take more than `limit` bytes, the info
+    /// is left out, or else the member. Returns `true` if it is there now and was not before.
+    pub(crate) fn insert(&mut self, mut member: Member, limit: usize) -> bool {
         let inner = Arc::make_mut(&mut self.0);
-        inner.by_id.insert(Arc::clone(&member.id), member).is_none()
+        let known = inner.by_id.get_mut(&*member.id);
+        let others = inner.bytes.saturating_sub(known.as_ref().map_or(0, |known| known.size()));
+        let fits = |member: &Member| others.saturating_add(member.size()) <= limit;
+        if !fits(&member) {
+            inner.is_cut = true;
+            member.info = None;
+        }
+        let is_new = known.is_none();
+        if is_new && !fits(&member) {
+            return false;
+        }
+        inner.bytes = others.saturating_add(member.size());
+        match known {
+            // The table has the id already, which is kept: else it would be there twice.
+            Some(known) => known.info = member.info,
+            None => drop(inner.by_id.insert(Arc::clone(&member.id), member)),
+        }
+        is_new
     }
 
     pub(crate) fn remove(&mut self, id: &str) -> Option<Member> {
         self.get(id)?;
-        Arc::make_mut(&mut self.0).by_id.remove(id)
+        let inner = Arc::make_mut(&mut self.0);
+        let member = inner.by_id.remove(id)?;
+        inner.bytes = inner.bytes.saturating_sub(member.size());
+        Some(member)
+    }
+
+    /// Whether something was left out since the channel was subscribed.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.0.is_cut
+    }
+
+    pub(crate) fn set_cut(&mut self) {
+        Arc::make_mut(&mut self.0).is_cut = true;
     }
 
     /// How many there are.
@@ -109,5 +163,69 @@ impl fmt::Debug for Members {
             .field("len", &self.len())
             .field("me", &self.0.me)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(members: &[(&str, &str)], limit: usize) -> Members {
+        let mut table = Members::seen_by(None);
+        for (id, info) in members {
+            table.insert(Member::new(id, info), limit);
+        }
+        table
+    }
+
+    fn shown(table: &Members) -> Vec<(&str, &str)> {
+        table.iter().map(|member| (member.id(), member.info())).collect()
+    }
+
+    #[test]
+    fn beyond_the_limit_infos_are_left_out_and_then_members() {
+        let info = format!("{:?}", "x".repeat(100));
+        let full = Member::new("1", &info).size();
+        let limit = 2 * full + Member::new("1", "null").size();
+        let all = [("1", &*info), ("2", &info), ("3", &info), ("4", &info)];
+        let mut table = table(&all, limit);
+        assert_eq!(shown(&table), [("1", &*info), ("2", &info), ("3", "null")]);
+        assert_eq!(table.0.bytes, limit);
+        // What leaves makes room.
+        table.remove("1").unwrap();
+        assert!(table.insert(Member::new("4", &info), limit));
+        assert!(!table.insert(Member::new("4", "null"), limit), "it was there");
+        assert_eq!(shown(&table), [("2", &*info), ("3", "null"), ("4", "null")]);
+        for id in ["2", "3", "4"] {
+            table.remove(id).unwrap();
+        }
+        assert_eq!(table.0.bytes, 0);
+    }
+
+    #[test]
+    fn a_replaced_info_counts_once() {
+        let mut table = Members::seen_by(None);
+        for length in [1_000, 10, 2_000, 0] {
+            let member = Member::new("1", &format!("{:?}", "x".repeat(length)));
+            table.insert(member.clone(), usize::MAX);
+            assert_eq!((table.0.bytes, table.len()), (member.size(), 1));
+        }
+        table.insert(Member::new("1", &"7".repeat(100)), 200);
+        assert_eq!(table.get("1").unwrap().info(), "null", "the old one is not right any more");
+    }
+
+    #[test]
+    fn a_snapshot_is_copied_once_and_not_without_one() {
+        let mut table = table(&[("1", "null")], usize::MAX);
+        let address = |table: &Members| Arc::as_ptr(&table.0);
+        let before = address(&table);
+        table.insert(Member::new("2", "null"), usize::MAX);
+        assert_eq!(address(&table), before);
+        let snapshot = table.clone();
+        table.insert(Member::new("3", "null"), usize::MAX);
+        let copied = address(&table);
+        assert_ne!(copied, before);
+        table.insert(Member::new("4", "null"), usize::MAX);
+        assert_eq!((address(&table), snapshot.len(), table.len()), (copied, 2, 4));
     }
 }

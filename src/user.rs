@@ -4,13 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::binding::{Binding, Queue};
 use crate::client::Client;
 use crate::driver::{Place, Routed};
 use crate::error::read_json;
-use crate::protocol::{fields, id, text};
+use crate::protocol::{data_of, each_element, id, pick};
 use crate::{Error, Event};
 
 /// Who is signed in, as the server has confirmed it.
@@ -25,14 +24,14 @@ pub struct UserData {
 impl UserData {
     /// `None` unless it is a JSON object with an id: text, or a number on some servers.
     pub(crate) fn parse(json: &str) -> Option<Self> {
-        let id = id(fields(json).get("id")?.get())?;
-        Some(Self { id: id.into(), json: json.into() })
+        let [id_json] = pick(json, ["id"]);
+        Some(Self { id: id(id_json?)?.into(), json: json.into() })
     }
 
     /// What a `pusher:signin_success` tells: the user's data in a string, or as it is.
     pub(crate) fn of_success(data: &str) -> Option<Self> {
-        let told = fields(data).get("user_data")?.get();
-        text(told).map_or_else(|| Self::parse(told), |text| Self::parse(&text))
+        let [user_data] = pick(data, ["user_data"]);
+        Self::parse(&data_of(user_data?))
     }
 
     /// The user's id. A number that the server sends is its text here.
@@ -74,10 +73,17 @@ pub struct WatchlistEvent {
 
 impl WatchlistEvent {
     /// What an entry of the server's list, or the data of a bare event, tells.
-    pub(crate) fn new(name: &str, data: &Value) -> Self {
-        let ids = data.get("user_ids").and_then(Value::as_array);
-        let user_ids = ids.into_iter().flatten().filter_map(|user| id(&user.to_string())).collect();
+    pub(crate) fn new(name: &str, json: &str) -> Self {
+        let [ids] = pick(json, ["user_ids"]);
+        let mut user_ids = Vec::new();
+        each_element(ids.unwrap_or_default(), |user| user_ids.extend(id(user)));
         Self { name: name.to_owned(), user_ids }
+    }
+
+    /// How much memory it takes.
+    pub(crate) fn size(&self) -> usize {
+        let ids = self.user_ids.iter().map(|id| size_of::<String>() + id.len());
+        size_of::<Self>() + self.name.len() + ids.sum::<usize>()
     }
 
     /// `online` or `offline`, or whatever else the server may tell.
@@ -178,7 +184,7 @@ impl fmt::Debug for User {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn an_object_with_an_id_is_a_user() {
@@ -209,7 +215,8 @@ mod tests {
 
     #[test]
     fn watchlist_entries_in_every_shape() {
-        let event = |data: Value| WatchlistEvent::new("online", &data).user_ids().to_vec();
+        let event =
+            |data: Value| WatchlistEvent::new("online", &data.to_string()).user_ids().to_vec();
         assert_eq!(event(json!({"user_ids": ["2", 3, null, {}]})), ["2", "3"]);
         for odd in [json!({}), json!(null), json!({"user_ids": "2"}), json!([1])] {
             assert!(event(odd).is_empty());

@@ -8,6 +8,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::value::RawValue;
+
+use crate::protocol::pick;
 use crate::secret::Secret;
 use crate::{Error, ErrorKind, Proxy, Tls};
 
@@ -189,18 +192,23 @@ impl Auth {
     /// [`ErrorKind::Auth`] if it is no such JSON.
     pub fn from_json(text: &str) -> Result<Self, Error> {
         let wrong = |what: &str| Error::message(ErrorKind::Auth, format!("the answer {what}"));
-        let answer: serde_json::Value =
-            serde_json::from_str(text).map_err(|error| wrong("is not JSON").caused_by(error))?;
-        let field = |name: &str| match answer.get(name) {
-            None | Some(serde_json::Value::Null) => Ok(None),
-            Some(serde_json::Value::String(text)) => Ok(Some(text.clone())),
-            Some(_) => Err(wrong(&format!("has a `{name}` that is not a string"))),
+        if let Err(error) = serde_json::from_str::<&RawValue>(text) {
+            return Err(wrong("is not JSON").caused_by(error));
+        }
+        let names = ["auth", "channel_data", "shared_secret"];
+        let [auth, channel_data, shared_secret] = pick(text, names);
+        let field = |name: &str, json: Option<&str>| match json.filter(|json| *json != "null") {
+            None => Ok(None),
+            // Not read leniently, since it was signed as it is.
+            Some(json) => serde_json::from_str(json)
+                .map(Some)
+                .map_err(|_| wrong(&format!("has a `{name}` that is not a string"))),
         };
-        let auth = field("auth")?.ok_or_else(|| wrong("has no `auth`"))?;
+        let auth = field("auth", auth)?.ok_or_else(|| wrong("has no `auth`"))?;
         Ok(Self {
             auth,
-            channel_data: field("channel_data")?,
-            shared_secret: field("shared_secret")?.map(Secret::new),
+            channel_data: field("channel_data", channel_data)?,
+            shared_secret: field("shared_secret", shared_secret)?.map(Secret::new),
         })
     }
 }

@@ -1,12 +1,11 @@
 //! Who the user of a connection is: the question, the answer, and those who answer.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+use crate::protocol::pick;
 use crate::{Error, ErrorKind, Proxy, Tls};
 
 /// Answers who the user of this client is, for sign-in: an HTTP endpoint of yours, or code of yours.
@@ -158,22 +157,23 @@ impl UserAuth {
     /// [`ErrorKind::Auth`] if it is no such JSON.
     pub fn from_json(text: &str) -> Result<Self, Error> {
         let wrong = |what: &str| Error::message(ErrorKind::Auth, format!("the answer {what}"));
-        let answer: HashMap<String, &RawValue> =
-            serde_json::from_str(text).map_err(|error| match error.classify() {
-                // The cause is not kept: it quotes what is there instead.
-                Category::Data => wrong("is not a JSON object"),
-                _ => wrong("is not JSON").caused_by(error),
-            })?;
-        let field = |name: &str| {
-            let value = answer.get(name).map(|value| value.get()).filter(|value| *value != "null");
-            value.ok_or_else(|| wrong(&format!("has no `{name}`")))
+        if let Err(error) = serde_json::from_str::<&RawValue>(text) {
+            return Err(wrong("is not JSON").caused_by(error));
+        }
+        if !text.trim_start().starts_with('{') {
+            return Err(wrong("is not a JSON object"));
+        }
+        let [auth, user_data] = pick(text, ["auth", "user_data"]);
+        let field = |name: &str, json: Option<&str>| {
+            let json = json.filter(|json| *json != "null").map(str::to_owned);
+            json.ok_or_else(|| wrong(&format!("has no `{name}`")))
         };
-        let auth = serde_json::from_str(field("auth")?)
+        let auth = serde_json::from_str(&field("auth", auth)?)
             .map_err(|_| wrong("has an `auth` that is not a string"))?;
-        let user_data = match field("user_data")? {
+        let user_data = match field("user_data", user_data)? {
             // Byte for byte, since it is this text that was signed.
-            object if object.starts_with('{') => object.to_owned(),
-            string => serde_json::from_str(string)
+            object if object.starts_with('{') => object,
+            string => serde_json::from_str(&string)
                 .map_err(|_| wrong("has a `user_data` that is neither a string nor an object"))?,
         };
         Ok(Self { auth, user_data })

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::stats::Tally;
-use crate::binding::{Binding, Counter, Queue, Sink};
+use crate::binding::{Binding, Counter, Measured, Queue, Sink};
 use crate::event::ChannelName;
 use crate::protocol::{ChannelNotice, Notice, USER_CHANNEL_PREFIX, UserNotice};
 use crate::{Error, Event, Gap, Member, StateChange, UserData, WatchlistEvent};
@@ -80,7 +80,7 @@ pub(crate) enum Place {
 }
 
 /// A type that can be bound to.
-pub(crate) trait Routed: Sized + Send + 'static {
+pub(crate) trait Routed: Measured + Sized + Send + 'static {
     /// The list at `place`, made if it is missing. `None` where there is none for this type.
     fn list<'a>(routes: &'a mut Routes, place: &Place) -> Option<&'a mut List<Self>>;
 }
@@ -156,6 +156,29 @@ macro_rules! routed_on_channel {
 }
 routed_on_channel!(u64, counts);
 routed_on_channel!(Gap, gaps);
+
+/// What each type takes in a queue.
+macro_rules! measured {
+    ($($type:ty: |$value:pat_param| $bytes:expr),+ $(,)?) => {$(
+        impl Measured for $type {
+            fn bytes(&self) -> usize {
+                let $value = self;
+                $bytes
+            }
+        }
+    )+};
+}
+measured! {
+    Event: |event| event.size(),
+    Error: |error| error.size(),
+    StateChange: |change| size_of::<StateChange>() + change.cause.as_ref().map_or(0, Error::size),
+    String: |text| size_of::<String>() + text.len(),
+    Member: |member| member.size(),
+    UserData: |user| size_of::<UserData>() + user.id().len() + user.data().len(),
+    WatchlistEvent: |event| event.size(),
+    u64: |_| size_of::<u64>(),
+    Gap: |_| size_of::<Gap>(),
+}
 
 impl Routes {
     fn channel(&mut self, name: &ChannelName) -> &mut ChannelRoutes {
@@ -391,10 +414,14 @@ impl Delivery {
 
 impl Tally {
     /// Tells whether a queue has begun to overflow.
-    fn hand<T: Clone>(&mut self, value: &T, sinks: Option<Snapshot<T>>) -> bool {
+    fn hand<T: Clone + Measured>(&mut self, value: &T, sinks: Option<Snapshot<T>>) -> bool {
+        let Some(sinks) = sinks else {
+            return false;
+        };
+        let size = value.bytes();
         let mut overflowed = false;
-        for sink in sinks.iter().flat_map(|sinks| sinks.iter()) {
-            let pushed = sink.push(value.clone());
+        for sink in sinks.iter() {
+            let pushed = sink.push(value.clone(), size);
             self.queued += u64::from(pushed.queued);
             self.dropped += pushed.dropped;
             overflowed |= pushed.began_to_overflow;

@@ -36,6 +36,8 @@ fn looking_up() -> (Client, mpsc::Sender<()>) {
             signin_timeout: MINUTE,
             policy: Policy::Never,
             client_event_limit: None,
+            max_members_bytes: 16 * 1024 * 1024,
+            max_held: Queue::default().limits(),
             seed: 0,
         },
         reconnect: Reconnect::never(),

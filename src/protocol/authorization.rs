@@ -289,8 +289,9 @@ mod encrypted {
 
         /// An event of an encrypted channel: nothing of it is shown before it is decrypted.
         pub(in crate::protocol) fn deliver_sealed(&mut self, name: &str, event: Event, now: Now) {
+            let limits = self.config.max_held;
             if let Some(channel) = self.channels.get_mut(name) {
-                channel.sealed.receive(event, now.mono);
+                channel.sealed.receive(event, limits, now.mono);
                 self.unseal(name, now);
             }
         }

@@ -6,9 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crypto_secretbox::aead::{AeadInPlace as _, KeyInit as _};
 use crypto_secretbox::{Nonce, XSalsa20Poly1305};
-use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::fields::{pick, text};
 use crate::{Error, ErrorKind};
 
 const NONCE_SIZE: usize = XSalsa20Poly1305::NONCE_SIZE;
@@ -37,11 +37,7 @@ impl Key {
     }
 
     /// Decrypts the data of an event: JSON of the form `{"nonce":base64,"ciphertext":base64}`.
-    pub(crate) fn open(&self, data: &str) -> Result<String, Unopened> {
-        String::from_utf8(self.open_bytes(data)?).map_err(|_| Unopened::NotText)
-    }
-
-    fn open_bytes(&self, data: &str) -> Result<Vec<u8>, Unopened> {
+    pub(crate) fn open(&self, data: &str) -> Result<Vec<u8>, Unopened> {
         let (nonce, mut bytes) = unpack(data).ok_or(Unopened::Malformed)?;
         match self.0.decrypt_in_place(&nonce, b"", &mut bytes) {
             Ok(()) => Ok(bytes),
@@ -68,10 +64,10 @@ impl fmt::Debug for Key {
 
 /// The parts of an encrypted payload, if it has its shape.
 fn unpack(data: &str) -> Option<(Nonce, Vec<u8>)> {
-    let payload: Value = serde_json::from_str(data).ok()?;
-    let field = |name| STANDARD.decode(payload.get(name)?.as_str()?).ok();
-    let nonce: [u8; NONCE_SIZE] = field("nonce")?.try_into().ok()?;
-    let ciphertext = field("ciphertext")?;
+    let [nonce, ciphertext] = pick(data, ["nonce", "ciphertext"]);
+    let field = |json| STANDARD.decode(text(json)?).ok();
+    let nonce: [u8; NONCE_SIZE] = field(nonce?)?.try_into().ok()?;
+    let ciphertext = field(ciphertext?)?;
     (ciphertext.len() >= XSalsa20Poly1305::TAG_SIZE).then_some((nonce.into(), ciphertext))
 }
 
@@ -82,8 +78,6 @@ pub(crate) enum Unopened {
     Malformed,
     /// It is not authentic under this key: perhaps it is under another.
     Refused,
-    /// It was decrypted, but to something else than UTF-8.
-    NotText,
 }
 
 impl fmt::Display for Unopened {
@@ -91,13 +85,14 @@ impl fmt::Display for Unopened {
         f.write_str(match self {
             Self::Malformed => "is not encrypted, or not as it should be",
             Self::Refused => "does not open with the channel's key",
-            Self::NotText => "is not UTF-8 once decrypted",
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn hex(digits: &str) -> Vec<u8> {
@@ -132,8 +127,7 @@ mod tests {
             7973f622a43d14a6599b1f654cb45a74e355a5";
         let key = key_of(&hex(NACL_KEY)).unwrap();
         let data = payload(&hex(NACL_NONCE), &hex(ciphertext));
-        assert_eq!(key.open_bytes(&data), Ok(hex(message)));
-        assert_eq!(key.open(&data), Err(Unopened::NotText));
+        assert_eq!(key.open(&data), Ok(hex(message)));
     }
 
     /// The same key and nonce with a text, from the tests of Kalium, a binding to libsodium.
@@ -141,7 +135,7 @@ mod tests {
     fn sealing_matches_libsodium() {
         let key = key_of(&hex(NACL_KEY)).unwrap();
         let data = payload(&hex(NACL_NONCE), &hex("1b294418500a75e29daebfe2764e569858fb08361b"));
-        assert_eq!(key.open(&data).unwrap(), "hello");
+        assert_eq!(key.open(&data).unwrap(), b"hello");
         let sealed = key.seal(hex(NACL_NONCE).try_into().unwrap(), "hello");
         let [sealed, data]: [Value; 2] =
             [sealed, data].map(|json| serde_json::from_str(&json).unwrap());
@@ -155,7 +149,7 @@ mod tests {
     #[test]
     fn data_of_pushers_own_libraries() {
         let key = Key::parse(PUSHER_KEY).unwrap();
-        assert_eq!(key.open(PUSHER_DATA).unwrap(), r#"{"message":"hello world"}"#);
+        assert_eq!(key.open(PUSHER_DATA).unwrap(), br#"{"message":"hello world"}"#);
         let other = Key::parse("iBvNoPVYwByqSfg6anjPpEQ2j051b3rt1Vmnb+z5do0=").unwrap();
         assert_eq!(other.open(PUSHER_DATA), Err(Unopened::Refused));
     }
@@ -165,7 +159,7 @@ mod tests {
         let key = key_of(&[7; 32]).unwrap();
         for len in [0, 1, 15, 16, 17, 63, 64, 65, 10_000] {
             let text = "é".repeat(len);
-            assert_eq!(key.open(&key.seal([9; 24], &text)).unwrap(), text);
+            assert_eq!(key.open(&key.seal([9; 24], &text)).unwrap(), text.as_bytes());
         }
         let (nonce, sealed) = unpack(&key.seal([9; 24], "text")).unwrap();
         assert_eq!(sealed.len(), 16 + 4);

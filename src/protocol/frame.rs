@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::fields::fields;
+use super::fields::{id, number, pick};
 use crate::redact::without_signatures;
 use crate::{Auth, Error, ErrorKind, Event, UserAuth};
 
@@ -48,35 +48,23 @@ pub(super) fn client_event(channel: &str, event: &str, data: &str) -> String {
     format!(r#"{{"event":{event},"channel":{channel},"data":{data}}}"#)
 }
 
-/// The `data` of a protocol event, whether the server sent an object or a string that holds one, with
-/// those of its fields that can be read.
-pub(super) fn data(event: &Event) -> Value {
-    let read = |json: &str| serde_json::from_str::<Value>(json).ok();
-    let fields = fields(event.data()).into_iter();
-    fields.filter_map(|(key, raw)| Some((key.as_str().to_owned(), read(raw.get())?))).collect()
-}
-
 pub(super) struct Established {
     pub(super) socket_id: String,
-    /// Missing on some servers, and taken as missing when it is zero or no whole number of seconds.
+    /// In whole seconds. Missing on some servers, and taken as missing if it is less than one.
     pub(super) activity_timeout: Option<Duration>,
 }
 
 impl Established {
     pub(super) fn parse(event: &Event) -> Result<Self, Error> {
-        let data = data(event);
-        let socket_id = data.get("socket_id").and_then(Value::as_str).unwrap_or_default();
-        if socket_id.is_empty() {
-            return Err(Error::message(
+        let [socket_id, activity_timeout] = pick(event.data(), ["socket_id", "activity_timeout"]);
+        let socket_id = socket_id.and_then(id).ok_or_else(|| {
+            Error::message(
                 ErrorKind::Protocol,
                 "pusher:connection_established came without a socket_id: is this a Pusher-compatible server?",
-            ));
-        }
-        let seconds = data.get("activity_timeout").and_then(Value::as_u64);
-        Ok(Self {
-            socket_id: socket_id.to_owned(),
-            activity_timeout: seconds.filter(|&seconds| seconds > 0).map(Duration::from_secs),
-        })
+            )
+        })?;
+        let seconds = activity_timeout.and_then(number).filter(|&seconds| seconds > 0);
+        Ok(Self { socket_id, activity_timeout: seconds.map(Duration::from_secs) })
     }
 }
 
@@ -89,16 +77,15 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn parse(event: &Event) -> Self {
-        let data = data(event);
-        let text = |key: &str| data.get(key).and_then(Value::as_str);
-        let number =
-            |key: &str| data.get(key).and_then(Value::as_u64).and_then(|n| n.try_into().ok());
-        let channel = event.channel().or_else(|| text("channel"));
+        let [code, status, channel, message, error] =
+            pick(event.data(), ["code", "status", "channel", "message", "error"]);
+        let code_of = |json| number(json).and_then(|code| code.try_into().ok());
+        let channel = event.channel().map(str::to_owned).or_else(|| channel.and_then(id));
         Self {
             // soketi-rs and others put the protocol's code into `status`.
-            code: number("code").or_else(|| number("status")),
-            channel: channel.filter(|name| !name.is_empty()).map(str::to_owned),
-            message: text("message").or_else(|| text("error")).unwrap_or_default().to_owned(),
+            code: code.and_then(code_of).or_else(|| status.and_then(code_of)),
+            channel: channel.filter(|name| !name.is_empty()),
+            message: message.and_then(id).or_else(|| error.and_then(id)).unwrap_or_default(),
         }
     }
 

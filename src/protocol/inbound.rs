@@ -4,11 +4,12 @@ use log::Level;
 
 use super::channels::{Channel, Status};
 use super::connection::Phase;
+use super::fields::{number, pick};
 use super::frame::{self, Established, Refusal};
 use super::name::ChannelKind;
 use super::presence;
 use super::{ChannelNotice, LogLine, Machine, Notice, Now, USER_CHANNEL_PREFIX};
-use crate::{Error, Event};
+use crate::{Error, ErrorKind, Event};
 
 impl Machine {
     /// A frame that is an event.
@@ -101,19 +102,14 @@ impl Machine {
             }
             // Resumed is told before the events that follow; a repeated confirmation is told as it is.
             self.confirm_channel(name, now);
-            if let Some(channel) = self.channels.get_mut(name) {
-                if channel.kind == ChannelKind::Presence {
-                    channel.members = presence::members(event.data(), channel.me.as_deref());
-                }
-            }
+            self.replace_members(name, event.data());
             self.deliver(event.renamed("pusher:subscription_succeeded"));
         }
     }
 
     fn handle_count(&mut self, event: Event) {
-        let data = frame::data(&event);
-        let count = data.get("subscription_count").and_then(serde_json::Value::as_u64);
-        let (Some(name), Some(count)) = (event.channel(), count) else {
+        let [count] = pick(event.data(), ["subscription_count"]);
+        let (Some(name), Some(count)) = (event.channel(), count.and_then(number)) else {
             return;
         };
         if let Some(name) = self.channels.set_count(name, count) {
@@ -122,18 +118,54 @@ impl Machine {
         }
     }
 
+    /// The members by a confirmation.
+    fn replace_members(&mut self, name: &str, data: &str) {
+        let limit = self.config.max_members_bytes;
+        let channel = self.channels.get_mut(name);
+        let Some(channel) = channel.filter(|channel| channel.kind == ChannelKind::Presence) else {
+            return;
+        };
+        let mut members = presence::members(data, channel.me.as_deref(), limit);
+        let was_cut = channel.members.is_cut();
+        let is_cut = members.is_cut();
+        if was_cut {
+            members.set_cut();
+        }
+        channel.members = members;
+        if is_cut && !was_cut {
+            self.tell_too_many_members(name);
+        }
+    }
+
     /// Some servers repeat it for every connection of a user: only the first one is news.
     fn handle_member_added(&mut self, event: Event) {
         let (Some(name), Some(member)) = (event.channel(), presence::member(event.data())) else {
             return;
         };
+        let limit = self.config.max_members_bytes;
         let Some(channel) = self.subscribed_presence(name) else {
             return;
         };
-        if channel.members.insert(member.clone()) {
+        let was_cut = channel.members.is_cut();
+        let is_new = channel.members.insert(member.clone(), limit);
+        if channel.members.is_cut() && !was_cut {
+            self.tell_too_many_members(name);
+        }
+        if is_new {
             self.notify(Notice::Channel(name.into(), ChannelNotice::MemberAdded(member)));
             self.deliver(event.renamed("pusher:member_added"));
         }
+    }
+
+    fn tell_too_many_members(&mut self, name: &str) {
+        let limit = self.config.max_members_bytes;
+        let message = format!(
+            "keeping all members of the channel failed: they take more than {limit} bytes, so some have no \
+             info or are missing; raise `max_members_bytes`"
+        );
+        let error = Error::message(ErrorKind::TooLarge, message).on_channel(name);
+        self.log(Level::Warn, || error.to_string());
+        self.notify(Notice::Error(error));
     }
 
     fn handle_member_removed(&mut self, event: Event) {

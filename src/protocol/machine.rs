@@ -16,6 +16,7 @@ use super::journal::Journal;
 use super::turn::Turn;
 use super::user::SignIn;
 use super::{Notice, Now, Output};
+use crate::binding::QueueLimits;
 use crate::{ChannelStatus, Error, ErrorKind, Members, State};
 
 /// A jump of the wall clock by more than this against the monotonic one: the machine may have been
@@ -37,6 +38,11 @@ pub(crate) struct Config {
     pub(crate) policy: Policy,
     /// How many client events a second the user may send.
     pub(crate) client_event_limit: Option<u32>,
+    /// How much the members of one channel may take.
+    pub(crate) max_members_bytes: usize,
+    /// How many events of an encrypted channel wait for its key, and how much they may take together.
+    #[cfg_attr(not(feature = "encrypted"), expect(dead_code, reason = "nothing is decrypted"))]
+    pub(crate) max_held: QueueLimits,
     /// What the jitter starts from.
     pub(crate) seed: u64,
 }

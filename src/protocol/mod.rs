@@ -47,7 +47,7 @@ pub(crate) use backoff::{Backoff, Policy};
 #[cfg(all(feature = "encrypted", feature = "testing"))]
 pub(crate) use crypto::Key;
 pub(crate) use envelope::{Data, Envelope, Text, unescape};
-pub(crate) use fields::{fields, id, text};
+pub(crate) use fields::{data_of, each_element, each_field, id, number, pick, text};
 pub(crate) use machine::{Config, Machine};
 pub(crate) use name::{ChannelKind, check_channel};
 pub(crate) use output::{ChannelNotice, LogLine, Notice, Output, UserNotice};

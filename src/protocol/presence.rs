@@ -1,38 +1,37 @@
 //! What servers tell about the members of a presence channel, in all their ways of telling it.
 
-use serde_json::value::RawValue;
-
-use super::fields::{fields, id};
+use super::fields::{each_element, each_field, id, pick};
 use crate::members::{Member, Members};
 
 /// The user that this client is on the channel, by what the authorizer answered.
 pub(super) fn own_id(channel_data: &str) -> Option<String> {
-    id(fields(channel_data).get("user_id")?.get())
+    let [user_id] = pick(channel_data, ["user_id"]);
+    id(user_id?)
 }
 
-/// The members by `{"presence":{"ids":[…],"hash":{…},"count":…}}`: the ids may be missing, or the
-/// infos of some.
-pub(super) fn members(data: &str, me: Option<&str>) -> Members {
-    let data = fields(data);
-    let presence = data.get("presence").map(|presence| fields(presence.get())).unwrap_or_default();
-    let hash = presence.get("hash").map(|hash| fields(hash.get())).unwrap_or_default();
-    let ids: Vec<&RawValue> = presence
-        .get("ids")
-        .and_then(|ids| serde_json::from_str(ids.get()).ok())
-        .unwrap_or_default();
-    let listed = ids.iter().filter_map(|json| id(json.get()));
-    let listed = listed.filter(|id| !hash.contains_key(id.as_str()));
-    let listed: Vec<Member> = listed.map(|id| Member::new(&id, "null")).collect();
-    let known = hash.iter().map(|(id, info)| Member::new(id.as_str(), info.get()));
-    Members::of(listed.into_iter().chain(known), me)
+/// The members by `{"presence":{"ids":[…],"hash":{…},"count":…}}`, as far as `limit` bytes hold them: the
+/// ids may be missing, or the infos of some.
+pub(super) fn members(data: &str, me: Option<&str>, limit: usize) -> Members {
+    let mut members = Members::seen_by(me);
+    let [presence] = pick(data, ["presence"]);
+    let [ids, hash] = pick(presence.unwrap_or_default(), ["ids", "hash"]);
+    // The ids first: who is there matters more than what is known of some.
+    each_element(ids.unwrap_or_default(), |json| {
+        if let Some(id) = id(json) {
+            members.insert(Member::new(&id, "null"), limit);
+        }
+    });
+    // Some servers send `[]` for an empty hash.
+    let _ = each_field(hash.unwrap_or_default(), |id, info| {
+        members.insert(Member::new(&id, info), limit);
+    });
+    members
 }
 
 /// The member by `{"user_id":…,"user_info":…}`.
 pub(super) fn member(data: &str) -> Option<Member> {
-    let data = fields(data);
-    let id = id(data.get("user_id")?.get())?;
-    let info = data.get("user_info").map_or("null", |info| info.get());
-    Some(Member::new(&id, info))
+    let [user_id, info] = pick(data, ["user_id", "user_info"]);
+    Some(Member::new(&id(user_id?)?, info.unwrap_or("null")))
 }
 
 #[cfg(test)]
@@ -40,7 +39,7 @@ mod tests {
     use super::*;
 
     fn listed(data: &str) -> Vec<(String, String)> {
-        let members = members(data, None);
+        let members = members(data, None, usize::MAX);
         members.iter().map(|member| (member.id().into(), member.info().into())).collect()
     }
 
@@ -83,8 +82,8 @@ mod tests {
     fn me_is_one_of_them() {
         let data = r#"{"presence":{"ids":["7"],"hash":{"7":{"n":1}}}}"#;
         let me = own_id(r#"{"user_id":7,"user_info":{"n":1}}"#);
-        assert_eq!(members(data, me.as_deref()).me().unwrap().info(), r#"{"n":1}"#);
-        assert!(members(data, Some("8")).me().is_none());
+        assert_eq!(members(data, me.as_deref(), usize::MAX).me().unwrap().info(), r#"{"n":1}"#);
+        assert!(members(data, Some("8"), usize::MAX).me().is_none());
         assert_eq!(own_id("{}"), None);
         assert_eq!(own_id(r#"{"user_id":null}"#), None);
     }

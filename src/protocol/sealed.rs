@@ -5,20 +5,18 @@ use std::fmt;
 use std::time::Duration;
 
 use super::crypto::{Key, Unopened};
+use crate::binding::QueueLimits;
 use crate::{Error, ErrorKind, Event};
 
 /// An event that cannot be opened is no reason to ask for the key more often than this.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
-/// How many events wait for a key at most, and how long their frames may be together.
-const MAX_HELD: usize = 256;
-const MAX_HELD_BYTES: usize = 1024 * 1024;
 
 /// The state of an encrypted channel on the present connection. It is for user events only: those
 /// of the protocol are never encrypted.
 ///
 /// Every event that goes in comes out of [`poll`](Self::poll) once, decrypted or as an error, in the
-/// order in which it came. One that the key does not open asks for the key again, and what comes
-/// after it waits too.
+/// order in which it came. One that the key does not open asks for the key again and waits for it, and so
+/// do those that come after it. The next one that the key does open proves the key good: then they have failed.
 #[derive(Debug, Default)]
 pub(crate) struct Sealed {
     key: Option<Key>,
@@ -56,8 +54,8 @@ enum Refresh {
 enum Held {
     /// The present key does not open it.
     Refused(Event),
-    /// It only waits for its turn.
-    Decided(Verdict),
+    /// No key would; it only waits for its turn.
+    Failed(Error),
 }
 
 impl Sealed {
@@ -67,9 +65,9 @@ impl Sealed {
         if !matches!(self.refresh, Refresh::Idle) {
             self.refreshed(now);
         }
-        self.release(|event| match attempt(&key, event) {
-            Held::Decided(verdict) => verdict,
-            Held::Refused(event) => failed(&event, Unopened::Refused),
+        self.release(|event| match key.open(event.data()) {
+            Ok(plaintext) => Verdict::Deliver(event.decrypted(plaintext)),
+            Err(why) => Verdict::Failed(failure(&event, why)),
         });
         self.key = Some(key);
     }
@@ -85,21 +83,41 @@ impl Sealed {
         }
     }
 
-    /// A user event came.
-    pub(crate) fn receive(&mut self, event: Event, now: Duration) {
+    /// A user event came. What waits for a key keeps to `limits`.
+    pub(crate) fn receive(&mut self, event: Event, limits: QueueLimits, now: Duration) {
         let Some(key) = &self.key else {
-            self.out.push_back(failed(&event, "came before the channel's key"));
+            let error = failure(&event, "came before the channel's key");
+            self.out.push_back(Verdict::Failed(error));
             return;
         };
-        match attempt(key, event) {
-            Held::Decided(verdict) if self.held.is_empty() => self.out.push_back(verdict),
-            held => {
-                if matches!(held, Held::Refused(_)) {
-                    self.want_refresh(now);
+        match key.open(event.data()) {
+            Ok(plaintext) => {
+                self.key_is_good();
+                self.out.push_back(Verdict::Deliver(event.decrypted(plaintext)));
+            }
+            Err(Unopened::Refused) => {
+                self.want_refresh(now);
+                self.hold(Held::Refused(event), limits);
+            }
+            Err(why) => {
+                let error = failure(&event, why);
+                match self.held.is_empty() {
+                    true => self.out.push_back(Verdict::Failed(error)),
+                    false => self.hold(Held::Failed(error), limits),
                 }
-                self.hold(held);
             }
         }
+    }
+
+    /// The present key has opened an event, so another would not open those before it.
+    fn key_is_good(&mut self) {
+        if matches!(self.refresh, Refresh::Due(_)) {
+            self.refresh = Refresh::Idle;
+        }
+        self.release(|event| {
+            let why = "does not open with the channel's key, which opens a later one";
+            Verdict::Failed(failure(&event, why))
+        });
     }
 
     /// The connection is gone. What it brought will not be opened any more, and the next one has a
@@ -107,7 +125,9 @@ impl Sealed {
     pub(crate) fn reset(&mut self) {
         self.key = None;
         self.refresh = Refresh::Idle;
-        self.release(|event| failed(&event, "waited for a key when the connection was lost"));
+        self.release(|event| {
+            Verdict::Failed(failure(&event, "waited for a key when the connection was lost"))
+        });
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called.
@@ -143,18 +163,21 @@ impl Sealed {
         self.refreshed_at = Some(now);
     }
 
-    /// Keeps an event, and gives up the oldest if there are too many.
-    fn hold(&mut self, held: Held) {
+    /// Keeps an event, and gives up the oldest if there are too many; a single one waits always.
+    fn hold(&mut self, held: Held, limits: QueueLimits) {
         self.held_bytes += held.size();
         self.held.push_back(held);
-        while self.held.len() > MAX_HELD
-            || self.held_bytes > MAX_HELD_BYTES
-            || matches!(self.held.front(), Some(Held::Decided(_)))
+        let is_too_much = |held: &VecDeque<Held>, bytes| {
+            held.len() > 1 && (held.len() > limits.count || bytes > limits.bytes)
+        };
+        while is_too_much(&self.held, self.held_bytes)
+            || matches!(self.held.front(), Some(Held::Failed(_)))
         {
             let Some(oldest) = self.held.pop_front() else { return };
             self.held_bytes -= oldest.size();
             self.out.push_back(oldest.decide(|event| {
-                failed(&event, "does not open, and too many wait for another key of the channel")
+                let why = "does not open, and too many wait for another key of the channel";
+                Verdict::Failed(failure(&event, why))
             }));
         }
     }
@@ -170,30 +193,16 @@ impl Held {
     fn decide(self, refused: impl FnOnce(Event) -> Verdict) -> Verdict {
         match self {
             Self::Refused(event) => refused(event),
-            Self::Decided(verdict) => verdict,
+            Self::Failed(error) => Verdict::Failed(error),
         }
     }
 
     fn size(&self) -> usize {
         match self {
-            Self::Refused(event) | Self::Decided(Verdict::Deliver(event)) => event.raw().len(),
-            Self::Decided(Verdict::Failed(_) | Verdict::Refresh) => 0,
+            Self::Refused(event) => event.size(),
+            Self::Failed(error) => error.size(),
         }
     }
-}
-
-/// Opens an event. What comes when the key has just been changed may still be under the old one, so
-/// this is done at once, even for what then has to wait.
-fn attempt(key: &Key, event: Event) -> Held {
-    match key.open(event.data()) {
-        Ok(text) => Held::Decided(Verdict::Deliver(event.decrypted(text))),
-        Err(Unopened::Refused) => Held::Refused(event),
-        Err(why) => Held::Decided(failed(&event, why)),
-    }
-}
-
-fn failed(event: &Event, why: impl fmt::Display) -> Verdict {
-    Verdict::Failed(failure(event, why))
 }
 
 fn failure(event: &Event, why: impl fmt::Display) -> Error {

@@ -7,12 +7,12 @@
 use std::time::Duration;
 
 use log::Level;
-use serde_json::Value;
 
 use super::backoff::CloseClass;
 use super::backoff::{QUEUE_PATIENCE, retry_wait};
 use super::channels::Question;
 use super::connection::Phase;
+use super::fields::{each_element, id, pick};
 use super::frame::{self, Refusal};
 use super::refusals::{SUSPICION, with_cause};
 use super::subscribing::{check_auth, check_request, is_keyless};
@@ -286,13 +286,13 @@ impl Machine {
     }
 
     pub(super) fn handle_watchlist(&mut self, event: &Event) {
-        let data = frame::data(event);
-        let events = data.get("events").and_then(Value::as_array);
-        for event in events.into_iter().flatten() {
-            if let Some(name) = event.get("name").and_then(Value::as_str) {
-                self.tell_watchlist(WatchlistEvent::new(name, event));
+        let [events] = pick(event.data(), ["events"]);
+        each_element(events.unwrap_or_default(), |event| {
+            let [name] = pick(event, ["name"]);
+            if let Some(name) = name.and_then(id) {
+                self.tell_watchlist(WatchlistEvent::new(&name, event));
             }
-        }
+        });
     }
 
     /// sockudo sends them as if they were anybody's events.
@@ -301,9 +301,9 @@ impl Machine {
         if !may_be || !self.user.is_presented() {
             return;
         }
-        let data = frame::data(event);
-        if data.get("user_ids").is_some_and(Value::is_array) {
-            self.tell_watchlist(WatchlistEvent::new(event.name(), &data));
+        let [user_ids] = pick(event.data(), ["user_ids"]);
+        if user_ids.is_some_and(|ids| ids.starts_with('[')) {
+            self.tell_watchlist(WatchlistEvent::new(event.name(), event.data()));
         }
     }
 

@@ -19,6 +19,7 @@ mod phases;
 mod policy;
 mod process;
 mod proxy;
+mod queues;
 mod reasons;
 mod reentrancy;
 mod server;
@@ -27,6 +28,7 @@ mod server_users;
 mod slow;
 #[cfg(unix)]
 mod soketi;
+mod stack;
 mod stats;
 mod support;
 mod switching;

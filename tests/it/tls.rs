@@ -91,8 +91,8 @@ fn send_on(mut outer: &TcpStream, mut inner: &TcpStream, session: &Mutex<ServerC
 }
 
 /// A server behind two fronts that want to see a certificate: of `push.test`, and of its endpoints.
-struct Shop {
-    server: Server,
+pub(crate) struct Shop {
+    pub(crate) server: Server,
     push: SocketAddr,
     endpoints: SocketAddr,
     authority: Authority,
@@ -100,7 +100,7 @@ struct Shop {
 }
 
 impl Shop {
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let server = Server::start().unwrap();
         let (authority, clients) = (Authority::new("authority"), Authority::new("clients"));
         let config = |name| authority.sign(&[name]).server_of(BOTH, Some(&clients));
@@ -115,10 +115,22 @@ impl Shop {
     }
 
     fn options(&self) -> Options {
-        Options::host("127.0.0.1", self.server.key()).port(self.push.port())
+        self.options_for("127.0.0.1")
     }
 
-    fn behind_tls(&self, url: &str) -> String {
+    /// For a client that comes with a certificate, under the name of this machine.
+    pub(crate) fn options_for(&self, host: &str) -> Options {
+        Options::host(host, self.server.key()).port(self.push.port())
+    }
+
+    pub(crate) fn trusting_device(&self) -> Tls {
+        let device = self.clients.sign(&["device"]);
+        self.trusting()
+            .client_certificate_pem(device.pem.as_bytes(), device.key_pem.as_bytes())
+            .server_name("push.test")
+    }
+
+    pub(crate) fn behind_tls(&self, url: &str) -> String {
         let plain = format!("http://127.0.0.1:{}", port_of(url));
         url.replace(&plain, &format!("https://{}", self.endpoints))
     }
@@ -132,11 +144,7 @@ fn port_of(url: &str) -> u16 {
 #[test]
 fn a_client_with_a_certificate_connects_authorizes_signs_in_and_comes_back() {
     let shop = Shop::open();
-    let device = shop.clients.sign(&["device"]);
-    let tls = shop
-        .trusting()
-        .client_certificate_pem(device.pem.as_bytes(), device.key_pem.as_bytes())
-        .server_name("push.test");
+    let tls = shop.trusting_device();
     let user = shop.behind_tls(&shop.server.user_auth_url());
     let client = quick(shop.options())
         .tls(tls)

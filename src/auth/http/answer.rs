@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use serde::de::IgnoredAny;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
+use crate::protocol::{pick, text};
 use crate::{Error, ErrorKind};
 
 /// Some servers begin with it what is UTF-8 anyway.
@@ -163,8 +164,8 @@ fn with_status(place: &str, status: u16, detail: &str) -> Error {
 /// What an answer says for people: JSON's `error` or `message`, a page's title, else the first line of the text.
 pub(super) fn excerpt(body: &str, secrets: &[&str]) -> String {
     let body = body.trim();
-    let said = match serde_json::from_str::<Value>(body) {
-        Ok(json) => told(&json),
+    let said = match serde_json::from_str::<&RawValue>(body) {
+        Ok(json) => told(json.get()),
         Err(_) if is_html(body) => title(body).to_owned(),
         // JSON that was cut, or another page.
         Err(_) if body.starts_with(['{', '[', '<', '"']) => return String::new(),
@@ -211,13 +212,10 @@ fn title(page: &str) -> &str {
     found.unwrap_or_default()
 }
 
-fn told(json: &Value) -> String {
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-    let error = json.get("error");
-    text(error)
-        .or_else(|| text(json.get("message")))
-        .or_else(|| text(error.and_then(|error| error.get("message"))))
-        .unwrap_or_default()
+fn told(json: &str) -> String {
+    let [error, message] = pick(json, ["error", "message"]);
+    let inner = error.and_then(|error| pick(error, ["message"])[0]);
+    [error, message, inner].into_iter().flatten().find_map(text).unwrap_or_default()
 }
 
 fn is_token(word: &str) -> bool {

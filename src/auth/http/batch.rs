@@ -1,11 +1,15 @@
 //! Many questions in one request.
 
-use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
 
 use super::HttpAuthorizer;
 use super::answer::{Reply, excerpt, is_good, refused};
 use super::endpoint::explain;
 use super::request::Field;
+use crate::protocol::{data_of, each_field, number, pick};
 use crate::{Auth, AuthRequest, Error, ErrorKind};
 
 /// One request for each endpoint, which is one unless they depend on the channel.
@@ -65,30 +69,38 @@ pub(super) fn read(
     socket_id: &str,
     channels: &[&str],
 ) -> Result<Vec<Result<Auth, Error>>, Error> {
-    let answer: Value = serde_json::from_str(reply.text).map_err(|error| {
-        explain(reply, wrong("the answer is not JSON").caused_by(error)).at(reply.place)
-    })?;
-    if !answer.is_object() {
-        return Err(wrong("the answer is not a JSON object by channel").at(reply.place));
+    if let Err(error) = serde_json::from_str::<&RawValue>(reply.text) {
+        return Err(
+            explain(reply, wrong("the answer is not JSON").caused_by(error)).at(reply.place)
+        );
     }
-    let answers = answer.get(socket_id).filter(|under| under.is_object()).unwrap_or(&answer);
-    Ok(channels.iter().map(|channel| one(http, answers.get(*channel), reply)).collect())
+    let Some(answer) = parts(reply.text) else {
+        return Err(wrong("the answer is not a JSON object by channel").at(reply.place));
+    };
+    let answers = answer.get(socket_id).and_then(|under| parts(under)).unwrap_or(answer);
+    Ok(channels.iter().map(|channel| one(http, answers.get(*channel).copied(), reply)).collect())
 }
 
-fn one(http: &HttpAuthorizer, answer: Option<&Value>, reply: &Reply<'_>) -> Result<Auth, Error> {
+/// The JSON texts of an object's fields; `None` if it is no object.
+fn parts(json: &str) -> Option<HashMap<Cow<'_, str>, &str>> {
+    let mut parts = HashMap::new();
+    let read = each_field(json, |name, part| {
+        parts.insert(name, part);
+    });
+    read.ok().map(|()| parts)
+}
+
+fn one(http: &HttpAuthorizer, answer: Option<&str>, reply: &Reply<'_>) -> Result<Auth, Error> {
     let wrong = |message| wrong(message).at(reply.place);
-    let Some(answer) = answer.filter(|answer| answer.is_object()) else {
+    let Some(answer) = answer.filter(|answer| answer.starts_with('{')) else {
         return Err(wrong("the answer does not have the channel"));
     };
-    let data = match answer.get("data") {
-        None => None,
-        Some(Value::String(text)) => Some(text.clone()),
-        Some(data) => Some(data.to_string()),
-    };
-    let status = match answer.get("status") {
-        None | Some(Value::Null) => 200,
-        Some(status) => status
-            .as_u64()
+    let [data, status] = pick(answer, ["data", "status"]);
+    // An object is taken as it stands, since it may hold what was signed.
+    let data = data.map(data_of);
+    let status = match status {
+        None | Some("null") => 200,
+        Some(status) => number(status)
             .and_then(|status| u16::try_from(status).ok())
             .ok_or_else(|| wrong("the channel has a `status` that is not a number"))?,
     };

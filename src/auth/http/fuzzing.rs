@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::answer::{Answer, Reply, coding, excerpt, is_good};
 use super::{HttpAuthorizer, batch};
 use crate::fuzzing::Input;
+use crate::protocol::number;
 use crate::retry_after::retry_after;
 use crate::{Auth, ErrorKind};
 
@@ -33,8 +35,9 @@ pub(crate) fn authorizations(data: &[u8]) {
 fn single(text: &str) {
     let answer = Auth::from_json(text);
     let Ok(expected) = serde_json::from_str::<Value>(text) else {
-        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Auth);
-        return;
+        // Some JSON it does not read: halves of surrogate pairs, for example.
+        let json = serde_json::from_str::<&RawValue>(text).is_ok();
+        return assert!(json || answer.is_err_and(|error| error.kind() == ErrorKind::Auth));
     };
     let good = |name| expected.get(name).is_none_or(|it| it.is_null() || it.is_string());
     let text_of = |name: &str| expected.get(name).and_then(Value::as_str);
@@ -65,7 +68,7 @@ fn batched(text: &str) {
         return assert!(!json.is_ok_and(|json| json.is_object()), "{text:?}");
     };
     assert_eq!(answers.len(), CHANNELS.len());
-    let json: Value = serde_json::from_str(text).unwrap();
+    let Ok(json) = serde_json::from_str::<Value>(text) else { return };
     let json = json.get("1.2").filter(|it| it.is_object()).unwrap_or(&json);
     for (channel, answer) in CHANNELS.iter().zip(answers) {
         let told = json.get(channel).and_then(alone).map(|auth| auth.auth);
@@ -79,7 +82,8 @@ fn batched(text: &str) {
 /// What one channel's part of the answer would be by itself.
 fn alone(part: &Value) -> Option<Auth> {
     let status = part.get("status").filter(|status| !status.is_null());
-    let good = status.is_none_or(|status| matches!(status.as_u64(), Some(200..300)));
+    let number = |status: &Value| number(&status.to_string());
+    let good = status.is_none_or(|status| matches!(number(status), Some(200..300)));
     let data = part.get("data").filter(|_| good)?;
     Auth::from_json(data.as_str().unwrap_or(&data.to_string())).ok()
 }

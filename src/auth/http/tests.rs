@@ -8,6 +8,7 @@ mod network;
 mod proxy;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 mod tls;
+mod types;
 mod user;
 
 use std::io::{Read, Write};

@@ -20,7 +20,7 @@ pub(crate) use unescape::unescape;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Envelope {
     pub(crate) event: Text,
-    /// `None` if absent or not a string.
+    /// A string, or the text of a number, which servers make of a name such as `7`; `None` for anything else.
     pub(crate) channel: Option<Text>,
     pub(crate) data: Data,
     /// A string, or the text of a number, which some servers send; `None` for anything else.
@@ -83,11 +83,12 @@ pub(super) fn slow(raw: &str) -> Result<Envelope, Malformed> {
         Category::Syntax | Category::Eof | Category::Io => Malformed::Syntax(error),
     })?;
     let text = |value: &RawValue| Text::of_string(raw, value.get());
+    let id = |value: &RawValue| Text::of_id(raw, value.get());
     Ok(Envelope {
         event: fields.event.and_then(text).ok_or(Malformed::NoEvent)?,
-        channel: fields.channel.and_then(text),
+        channel: fields.channel.and_then(id),
         data: fields.data.map_or(Data::Absent, |value| Data::of(raw, value.get())),
-        user_id: fields.user_id.and_then(|value| Text::of_id(raw, value.get())),
+        user_id: fields.user_id.and_then(id),
     })
 }
 

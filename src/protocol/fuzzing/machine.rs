@@ -14,7 +14,7 @@ use crate::fuzzing::Input;
 #[cfg(feature = "encrypted")]
 use crate::protocol::ChannelNotice;
 use crate::protocol::{Backoff, ChannelKind, Config, Machine, Notice, Now, Output, Policy};
-use crate::{Auth, ChannelStatus, Error, ErrorKind, Event, State, UserAuth};
+use crate::{Auth, ChannelStatus, Error, ErrorKind, Event, Queue, State, UserAuth};
 
 /// One input may fail all that is held on the encrypted channels, each with two notices.
 const MAX_OUTPUTS: usize = 2 * 2 * 256 + 200;
@@ -168,6 +168,8 @@ impl World {
             signin_timeout: Duration::from_secs(25),
             policy,
             client_event_limit: Some(10),
+            max_members_bytes: 16 * 1024 * 1024,
+            max_held: Queue::drop_oldest(256).limits(),
             seed: 7,
         };
         Self {

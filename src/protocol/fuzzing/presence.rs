@@ -14,7 +14,7 @@ pub(crate) fn presence(data: &[u8]) {
     let me = input.text();
     let data = input.text();
     let _ = own_id(&data);
-    let mut table = members(&data, Some(&me));
+    let mut table = members(&data, Some(&me), usize::MAX);
     for member in table.iter() {
         let _: Value = member.json().unwrap_or_default();
         assert_eq!(table.get(member.id()), Some(member));
@@ -33,7 +33,7 @@ pub(crate) fn presence(data: &[u8]) {
 
 fn add_and_remove(table: &mut Members, member: &Member) {
     let (snapshot, was) = (table.clone(), table.get(member.id()).cloned());
-    assert_eq!(table.insert(member.clone()), was.is_none());
+    assert_eq!(table.insert(member.clone(), usize::MAX), was.is_none());
     assert_eq!(table.get(member.id()), Some(member));
     assert_eq!(table.remove(member.id()).as_ref(), Some(member));
     assert_eq!(table.remove(member.id()), None);

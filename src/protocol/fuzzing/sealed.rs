@@ -6,13 +6,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::binding::QueueLimits;
 use crate::fuzzing::Input;
 use crate::protocol::crypto::Key;
 use crate::protocol::sealed::{Sealed, Verdict};
 use crate::{Error, ErrorKind, Event};
 
-/// So many events may wait for a key.
-const MAX_HELD: usize = 256;
+/// So much may wait for a key: few enough events to come near it.
+const MAX_HELD: QueueLimits = QueueLimits { count: 16, bytes: 8 * 1024 };
 
 fn key(number: u8) -> Key {
     Key::parse(&STANDARD.encode([number; 32])).expect("32 bytes")
@@ -57,13 +58,16 @@ fn alterations(input: &mut Input<'_>) {
     let text = input.text();
     let key = key(input.byte() % 2);
     let mut payload = key.seal([input.byte(); 24], &text).into_bytes();
-    assert_eq!(key.open(std::str::from_utf8(&payload).expect("text")), Ok(text.clone()));
+    assert_eq!(
+        key.open(std::str::from_utf8(&payload).expect("text")),
+        Ok(text.clone().into_bytes())
+    );
     while !input.is_empty() {
         let at = input.number() as usize % payload.len();
         payload[at] = input.byte();
     }
     if let Ok(opened) = key.open(&String::from_utf8_lossy(&payload)) {
-        assert_eq!(opened, text);
+        assert_eq!(opened, text.as_bytes());
     }
 }
 
@@ -84,7 +88,7 @@ fn lives(input: &mut Input<'_>) {
                     _ => json!({ "nonce": input.text(), "ciphertext": input.text() }).to_string(),
                 };
                 let frame = json!({ "event": sent.to_string(), "channel": "private-encrypted-c", "data": data });
-                sealed.receive(Event::parse(frame.to_string()).expect("an event"), now);
+                sealed.receive(Event::parse(frame.to_string()).expect("an event"), MAX_HELD, now);
                 sent += 1;
             }
             command @ (4 | 5) => {
@@ -111,10 +115,9 @@ fn lives(input: &mut Input<'_>) {
         while let Some(verdict) = sealed.poll() {
             match verdict {
                 Verdict::Deliver(event) => {
-                    assert_eq!(
-                        (event.name(), event.data()),
-                        (&*done.to_string(), &*format!("sealed:{done}"))
-                    );
+                    let text = format!("sealed:{done}");
+                    assert_eq!((event.name(), event.data()), (&*done.to_string(), &*text));
+                    assert_eq!(event.bytes(), text.as_bytes());
                     done += 1;
                 }
                 Verdict::Failed(error) => {
@@ -131,7 +134,7 @@ fn lives(input: &mut Input<'_>) {
                 }
             }
         }
-        assert!(sent - done <= MAX_HELD, "{} wait", sent - done);
+        assert!(sent - done <= MAX_HELD.count, "{} wait", sent - done);
         assert!(sent == done || asked || sealed.deadline().is_some(), "nothing will wake it");
         assert!(sealed.deadline().is_none_or(|at| at > now), "it spins");
     }

@@ -7,6 +7,11 @@ use proptest::prelude::*;
 use super::*;
 
 const START: Duration = Duration::from_secs(1_000);
+const LIMITS: QueueLimits = QueueLimits { count: 256, bytes: 1024 * 1024 };
+
+fn receive(sealed: &mut Sealed, event: Event, now: Duration) {
+    sealed.receive(event, LIMITS, now);
+}
 
 fn secs(seconds: u64) -> Duration {
     START + Duration::from_secs(seconds)
@@ -73,9 +78,9 @@ fn ready() -> Sealed {
 #[test]
 fn what_opens_is_delivered_at_once() {
     let mut sealed = ready();
-    sealed.receive(under(1, 0), START);
-    sealed.receive(malformed(1), START);
-    sealed.receive(under(1, 2), START);
+    receive(&mut sealed, under(1, 0), START);
+    receive(&mut sealed, malformed(1), START);
+    receive(&mut sealed, under(1, 2), START);
     assert_eq!(outcome(&mut sealed), ["ok 0", "failed 1", "ok 2"]);
     assert_eq!(sealed.deadline(), None);
 }
@@ -83,8 +88,8 @@ fn what_opens_is_delivered_at_once() {
 #[test]
 fn without_a_key_nothing_is_held() {
     let mut sealed = Sealed::default();
-    sealed.receive(under(1, 0), START);
-    sealed.receive(malformed(1), START);
+    receive(&mut sealed, under(1, 0), START);
+    receive(&mut sealed, malformed(1), START);
     assert_eq!(outcome(&mut sealed), ["failed 0", "failed 1"]);
 }
 
@@ -92,7 +97,7 @@ fn without_a_key_nothing_is_held() {
 fn a_long_name_is_cut_in_the_error() {
     let frame = format!(r#"{{"event":"{}","data":""}}"#, "é".repeat(1000));
     let mut sealed = ready();
-    sealed.receive(Event::parse(frame).unwrap(), START);
+    receive(&mut sealed, Event::parse(frame).unwrap(), START);
     let Some(Verdict::Failed(error)) = sealed.poll() else { panic!("it fails") };
     assert!(error.to_string().len() < 600, "{error}");
 }
@@ -100,52 +105,110 @@ fn a_long_name_is_cut_in_the_error() {
 #[test]
 fn a_new_key_keeps_the_order() {
     let mut sealed = ready();
-    sealed.receive(under(1, 0), START);
-    sealed.receive(under(2, 1), START);
+    receive(&mut sealed, under(1, 0), START);
+    receive(&mut sealed, under(2, 1), START);
     assert_eq!(outcome(&mut sealed), ["ok 0", "refresh"]);
-    // One that was under way under the old key, plaintext, and a third key that never comes.
-    sealed.receive(under(1, 2), START);
-    sealed.receive(malformed(3), START);
-    sealed.receive(under(3, 4), START);
-    sealed.receive(under(2, 5), START);
+    // Plaintext, and a third key that never comes.
+    receive(&mut sealed, malformed(2), START);
+    receive(&mut sealed, under(3, 3), START);
+    receive(&mut sealed, under(2, 4), START);
     assert_eq!(outcome(&mut sealed), [""; 0]);
     sealed.set_key(key(2), START);
-    assert_eq!(outcome(&mut sealed), ["ok 1", "ok 2", "failed 3", "failed 4", "ok 5"]);
-    sealed.receive(under(2, 6), START);
-    assert_eq!(outcome(&mut sealed), ["ok 6"]);
+    assert_eq!(outcome(&mut sealed), ["ok 1", "failed 2", "failed 3", "ok 4"]);
+    receive(&mut sealed, under(2, 5), START);
+    assert_eq!(outcome(&mut sealed), ["ok 5"]);
 }
 
 #[test]
-fn text_that_is_not_utf8_fails_without_a_refresh() {
+fn an_event_that_opens_proves_the_key_good() {
     let mut sealed = ready();
-    sealed.receive(event(0, &key(1).seal([9; 24], [0xff])), START);
-    assert_eq!(outcome(&mut sealed), ["failed 0"]);
+    // The first one asks for a key, and its answer is still to come.
+    receive(&mut sealed, under(2, 0), START);
+    receive(&mut sealed, malformed(1), START);
+    receive(&mut sealed, under(3, 2), START);
+    assert_eq!(outcome(&mut sealed), ["refresh"]);
+    receive(&mut sealed, under(1, 3), START);
+    assert_eq!(outcome(&mut sealed), ["failed 0", "failed 1", "failed 2", "ok 3"]);
+    assert_eq!((sealed.held.len(), sealed.held_bytes), (0, 0));
+    // What fails now waits for the answer, and not for another question.
+    receive(&mut sealed, under(2, 4), START);
+    assert_eq!((outcome(&mut sealed), sealed.deadline()), (vec![], None));
+    sealed.set_key(key(2), START);
+    assert_eq!(outcome(&mut sealed), ["ok 4"]);
+}
+
+#[test]
+fn bad_ones_among_good_ones_delay_nothing() {
+    let mut sealed = ready();
+    let mut questions = 0;
+    for id in 0..12 {
+        let now = secs(id as u64);
+        receive(&mut sealed, under(2, 2 * id), now);
+        let asked = outcome(&mut sealed);
+        questions += asked.len();
+        receive(&mut sealed, under(1, 2 * id + 1), now);
+        let expected = [format!("failed {}", 2 * id), format!("ok {}", 2 * id + 1)];
+        assert_eq!(outcome(&mut sealed), expected);
+        assert_eq!(sealed.deadline(), None, "the key is good");
+        if !asked.is_empty() {
+            sealed.set_key(key(1), now);
+        }
+    }
+    assert_eq!(questions, 3, "at 0 s, 5 s and 10 s");
+}
+
+#[test]
+fn a_rotation_among_bad_ones_loses_nothing() {
+    let mut sealed = ready();
+    for (id, number) in [(0, 3), (1, 1)] {
+        receive(&mut sealed, under(number, id), START);
+    }
+    assert_eq!(outcome(&mut sealed), ["refresh", "failed 0", "ok 1"]);
+    sealed.set_key(key(1), START);
+    for id in 2..100 {
+        receive(&mut sealed, under(2, id), secs(1));
+    }
+    assert_eq!(outcome(&mut sealed), [""; 0]);
+    assert_eq!(sealed.deadline(), Some(secs(5)));
+    sealed.handle_timeout(secs(5));
+    assert_eq!(outcome(&mut sealed), ["refresh"]);
+    sealed.set_key(key(2), secs(5));
+    assert_eq!(outcome(&mut sealed), (2..100).map(|id| format!("ok {id}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_not_text_is_delivered() {
+    let mut sealed = ready();
+    receive(&mut sealed, event(0, &key(1).seal([9; 24], [0xff, 0])), START);
+    let Some(Verdict::Deliver(event)) = sealed.poll() else { panic!("it opens") };
+    assert_eq!((event.bytes(), event.data()), (&[0xff, 0][..], "\u{fffd}\0"));
+    assert!(sealed.poll().is_none());
 }
 
 #[test]
 fn a_failed_refresh_fails_what_waits_and_keeps_the_key() {
     let mut sealed = ready();
-    sealed.receive(under(2, 0), START);
-    sealed.receive(under(1, 1), START);
+    receive(&mut sealed, under(2, 0), START);
+    receive(&mut sealed, malformed(1), START);
     assert_eq!(outcome(&mut sealed), ["refresh"]);
     sealed.refresh_failed(&Error::message(ErrorKind::Auth, "refused"), START);
     let Some(Verdict::Failed(error)) = sealed.poll() else { panic!("it fails") };
     assert_eq!(error.source().unwrap().to_string(), "refused");
-    assert_eq!(outcome(&mut sealed), ["ok 1"]);
-    sealed.receive(under(1, 2), START);
+    assert_eq!(outcome(&mut sealed), ["failed 1"]);
+    receive(&mut sealed, under(1, 2), START);
     assert_eq!(outcome(&mut sealed), ["ok 2"]);
 }
 
 #[test]
 fn refreshes_keep_their_distance() {
     let mut sealed = ready();
-    sealed.receive(under(2, 0), secs(1));
+    receive(&mut sealed, under(2, 0), secs(1));
     assert_eq!(outcome(&mut sealed), ["refresh"], "the first key was no refresh");
     sealed.set_key(key(3), secs(2));
     assert_eq!(outcome(&mut sealed), ["failed 0"], "a second failure is final");
 
-    sealed.receive(under(2, 1), secs(3));
-    sealed.receive(under(3, 2), secs(4));
+    receive(&mut sealed, under(2, 1), secs(3));
+    receive(&mut sealed, under(2, 2), secs(4));
     assert_eq!(sealed.deadline(), Some(secs(7)));
     sealed.handle_timeout(secs(6));
     assert_eq!(outcome(&mut sealed), [""; 0]);
@@ -159,23 +222,23 @@ fn refreshes_keep_their_distance() {
     sealed.set_key(key(2), secs(8));
     assert_eq!(outcome(&mut sealed), ["ok 1", "ok 2"]);
 
-    sealed.receive(under(1, 3), secs(60));
+    receive(&mut sealed, under(1, 3), secs(60));
     assert_eq!(outcome(&mut sealed), ["refresh"]);
 }
 
 #[test]
 fn a_lost_connection_fails_what_waits_and_drops_the_key() {
     let mut sealed = ready();
-    sealed.receive(under(2, 0), START);
-    sealed.receive(under(1, 1), START);
-    sealed.receive(under(2, 2), START);
+    receive(&mut sealed, under(2, 0), START);
+    receive(&mut sealed, malformed(1), START);
+    receive(&mut sealed, under(2, 2), START);
     sealed.reset();
-    assert_eq!(outcome(&mut sealed), ["refresh", "failed 0", "ok 1", "failed 2"]);
+    assert_eq!(outcome(&mut sealed), ["refresh", "failed 0", "failed 1", "failed 2"]);
     assert!(sealed.key.is_none() && sealed.deadline().is_none());
     sealed.refresh_failed(&Error::message(ErrorKind::Closed, ""), START);
     assert_eq!(outcome(&mut sealed), [""; 0]);
     sealed.set_key(key(2), START);
-    sealed.receive(under(2, 3), START);
+    receive(&mut sealed, under(2, 3), START);
     assert_eq!(outcome(&mut sealed), ["ok 3"]);
 }
 
@@ -183,14 +246,14 @@ fn a_lost_connection_fails_what_waits_and_drops_the_key() {
 fn a_storm_asks_once_and_holds_a_bounded_number() {
     let mut sealed = ready();
     for id in 0..1_000 {
-        sealed.receive(under(2, id), START);
-        assert!(sealed.held.len() <= MAX_HELD);
+        receive(&mut sealed, under(2, id), START);
+        assert!(sealed.held.len() <= LIMITS.count);
     }
     let mut expected = vec!["refresh".to_owned()];
-    expected.extend((0..1_000 - MAX_HELD).map(|id| format!("failed {id}")));
+    expected.extend((0..1_000 - LIMITS.count).map(|id| format!("failed {id}")));
     assert_eq!(outcome(&mut sealed), expected);
     sealed.set_key(key(2), START);
-    let expected: Vec<_> = (1_000 - MAX_HELD..1_000).map(|id| format!("ok {id}")).collect();
+    let expected: Vec<_> = (1_000 - LIMITS.count..1_000).map(|id| format!("ok {id}")).collect();
     assert_eq!(outcome(&mut sealed), expected);
     assert_eq!((sealed.held.len(), sealed.held_bytes), (0, 0));
 }
@@ -198,12 +261,12 @@ fn a_storm_asks_once_and_holds_a_bounded_number() {
 #[test]
 fn what_waits_behind_the_one_given_up_need_not_wait() {
     let mut sealed = ready();
-    sealed.receive(under(2, 0), START);
-    for id in 1..=MAX_HELD {
-        sealed.receive(under(1, id), START);
+    receive(&mut sealed, under(2, 0), START);
+    for id in 1..=LIMITS.count {
+        receive(&mut sealed, malformed(id), START);
     }
-    let mut expected = vec!["refresh".to_owned(), "failed 0".to_owned()];
-    expected.extend((1..=MAX_HELD).map(|id| format!("ok {id}")));
+    let mut expected = vec!["refresh".to_owned()];
+    expected.extend((0..=LIMITS.count).map(|id| format!("failed {id}")));
     assert_eq!(outcome(&mut sealed), expected);
     assert_eq!((sealed.held.len(), sealed.held_bytes), (0, 0));
 }
@@ -211,17 +274,22 @@ fn what_waits_behind_the_one_given_up_need_not_wait() {
 #[test]
 fn long_frames_are_bounded_by_their_bytes() {
     let mut sealed = ready();
-    let long = key(2).seal([9; 24], "x".repeat(MAX_HELD_BYTES / 3));
+    // Each is there twice: in its frame and decoded.
+    let long = key(2).seal([9; 24], "x".repeat(LIMITS.bytes / 6));
     for id in 0..100 {
-        sealed.receive(event(id, &long), START);
-        assert!(sealed.held_bytes <= MAX_HELD_BYTES);
+        receive(&mut sealed, event(id, &long), START);
+        assert!(sealed.held_bytes <= LIMITS.bytes);
         assert_eq!(sealed.held_bytes, sealed.held.iter().map(Held::size).sum::<usize>());
     }
     assert_eq!(outcome(&mut sealed).len(), 1 + 98);
-    // One that is too long all by itself.
-    let huge = key(2).seal([9; 24], "x".repeat(MAX_HELD_BYTES));
-    sealed.receive(event(100, &huge), START);
-    assert_eq!(outcome(&mut sealed), ["failed 98", "failed 99", "failed 100"]);
+    // One that is too long all by itself waits alone, as it does in a queue.
+    let huge = key(2).seal([9; 24], "x".repeat(LIMITS.bytes));
+    receive(&mut sealed, event(100, &huge), START);
+    assert_eq!(outcome(&mut sealed), ["failed 98", "failed 99"]);
+    receive(&mut sealed, under(2, 101), START);
+    assert_eq!(outcome(&mut sealed), ["failed 100"]);
+    sealed.set_key(key(2), START);
+    assert_eq!(outcome(&mut sealed), ["ok 101"]);
     assert_eq!((sealed.held.len(), sealed.held_bytes), (0, 0));
 }
 
@@ -260,11 +328,11 @@ proptest! {
         for step in steps.into_iter().chain([Step::Reset]) {
             match step {
                 Step::Event(0) => {
-                    sealed.receive(malformed(sent.len()), now);
+                    receive(&mut sealed, malformed(sent.len()), now);
                     sent.push(Some(false));
                 }
                 Step::Event(number) => {
-                    sealed.receive(under(number, sent.len()), now);
+                    receive(&mut sealed, under(number, sent.len()), now);
                     // One under another key may or may not be opened later.
                     sent.push(match present {
                         None => Some(false),
@@ -308,7 +376,7 @@ proptest! {
             }
             // Nothing waits without a reason.
             prop_assert!(done == sent.len() || asked || sealed.deadline().is_some());
-            prop_assert!(sealed.held.len() == sent.len() - done && sealed.held.len() <= MAX_HELD);
+            prop_assert!(sealed.held.len() == sent.len() - done && sealed.held.len() <= LIMITS.count);
         }
         prop_assert_eq!(done, sent.len());
     }

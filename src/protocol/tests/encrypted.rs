@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::crypto::Key;
 use super::desk::{Desk, io, secret, status};
 use super::sim::{MS, SUBSCRIBE, secs};
-use crate::{Auth, ChannelStatus, Error, ErrorKind};
+use crate::{Auth, ChannelStatus, Error, ErrorKind, Queue};
 
 const ROOM: &str = "private-encrypted-room";
 
@@ -119,8 +119,7 @@ fn a_storm_asks_for_the_new_key_once_and_opens_all_in_order() {
     assert_eq!(desk.take().len(), 1);
     lines.remove(0);
     for i in 1..=50 {
-        // What the old key opens waits for its turn.
-        event(&mut desk, if i == 25 { 1 } else { 2 }, &format!("e{i}"));
+        event(&mut desk, 2, &format!("e{i}"));
     }
     assert_eq!(desk.take(), lines);
     let ask = desk.ask(ROOM);
@@ -177,13 +176,11 @@ fn a_refresh_that_is_never_answered_fails_what_waits() {
     desk.advance(SUBSCRIBE * 10 - MS);
     desk.expect(&[]);
     assert!(desk.begin(&ask));
-    event(&mut desk, 1, "e2");
+    event(&mut desk, 2, "e2");
     desk.advance(SUBSCRIBE - MS);
     desk.expect(&[]);
     desk.advance(MS);
-    let mut lines = lost(1);
-    lines.push(delivered("e2"));
-    assert_eq!(desk.take(), lines);
+    assert_eq!(desk.take(), lost(2));
     assert!(!desk.begin(&ask));
     desk.reply(&ask, key(2));
     event(&mut desk, 1, "e3");
@@ -244,4 +241,38 @@ fn a_new_subscription_brings_the_key_that_is_waited_for() {
     desk.take();
     desk.advance(secs(3600));
     desk.expect(&[]);
+}
+
+#[test]
+fn bad_events_among_good_ones_delay_none() {
+    let mut desk = Desk::subscribed(&[ROOM]);
+    for i in 0..12 {
+        event(&mut desk, 2, "bad");
+        desk.take();
+        event(&mut desk, 1, &format!("e{i}"));
+        let mut lines = lost(1);
+        lines.push(delivered(&format!("e{i}")));
+        assert_eq!(desk.take(), lines);
+    }
+    assert_eq!(desk.asks.len(), 2, "one question beside that of the subscription");
+    // The key is changed after all.
+    desk.answer(ROOM, key(1));
+    event(&mut desk, 2, "new");
+    desk.advance(secs(5));
+    desk.answer(ROOM, key(2));
+    assert_eq!(desk.take().last(), Some(&delivered("new")));
+}
+
+#[test]
+fn as_many_events_wait_for_a_key_as_the_queue_holds() {
+    let count = Queue::default().limits().count;
+    let mut desk = Desk::subscribed(&[ROOM]);
+    for i in 0..count {
+        event(&mut desk, 2, &format!("e{i}"));
+    }
+    assert_eq!(desk.take(), [format!("ask {ROOM} 1")]);
+    event(&mut desk, 2, "last");
+    assert_eq!(desk.take(), lost(1));
+    desk.answer(ROOM, key(2));
+    assert_eq!(desk.take().len(), count);
 }

@@ -5,6 +5,7 @@ mod authorization;
 mod channels;
 mod client_events;
 mod clocks;
+mod data;
 mod desk;
 #[cfg(feature = "encrypted")]
 mod encrypted;

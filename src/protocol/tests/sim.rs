@@ -10,7 +10,9 @@ use super::super::{
     Backoff, ChannelNotice, Config, Machine, Notice, Now, Output, Policy, UserNotice,
 };
 use super::desk::short;
-use crate::{Auth, ChannelStatus, Error, ErrorKind, Event, Gap, State, StateChange, UserAuth};
+use crate::{
+    Auth, ChannelStatus, Error, ErrorKind, Event, Gap, Queue, State, StateChange, UserAuth,
+};
 
 pub(super) const ACTIVITY: Duration = secs(120);
 pub(super) const PONG: Duration = secs(30);
@@ -39,6 +41,8 @@ pub(super) fn config() -> Config {
         signin_timeout: SIGNIN,
         policy: backoff(None),
         client_event_limit: Some(10),
+        max_members_bytes: 16 * 1024 * 1024,
+        max_held: Queue::default().limits(),
         seed: 7,
     }
 }

@@ -154,7 +154,7 @@ fn json_of_every_bad_kind_is_an_error() {
     for json in [
         deep.clone(),
         format!(r#"{{"auth":{deep}"#),
-        format!(r#"{{"auth":"k:s","x":{}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000)),
+        format!(r#"{{"auth":{}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000)),
         format!(r#"{{"auth":{}}}"#, "9".repeat(500)),
         r#"{"auth":1e400}"#.to_owned(),
         r#"{"auth":"\ud800"}"#.to_owned(),
