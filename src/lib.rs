@@ -74,7 +74,34 @@
 //! # Slow consumers
 //!
 //! The client never waits for a consumer. Each binding has a [`Queue`], by default of the newest 4,096
-//! values; [`Binding::dropped`] counts what did not fit.
+//! values and at most 64 MiB; [`Binding::dropped`] counts what did not fit.
+//!
+//! # Bounds
+//!
+//! Whatever a server, an endpoint or a consumer does, the client takes no more than this:
+//!
+//! | what | default | setter | beyond it |
+//! |---|---|---|---|
+//! | queue of a binding | 4,096 values and 64 MiB | [`ClientBuilder::queue`], `bind_with`, [`Queue::max_bytes`] | the oldest is dropped (or the newest, see [`Queue`]), counted by [`Binding::dropped`] |
+//! | message of the server | 1 MiB | [`ClientBuilder::max_message_size`] | the connection is lost, with [`ErrorKind::TooLarge`] |
+//! | members of a presence channel | 16 MiB | [`ClientBuilder::max_members_bytes`] | further members have no `info`, then are not kept; one [`ErrorKind::TooLarge`] |
+//! | events of an encrypted channel that wait for its key | as the client's queue | [`ClientBuilder::queue`] | the oldest fails, with [`ErrorKind::Decryption`] |
+//! | frames that wait to be sent | 4 MiB, and 256 KiB of answers to WebSocket pings | | the connection is lost: the peer does not read |
+//! | subscribe frames without an answer | 512 KiB | | further channels stay pending; [`ClientBuilder::subscribe_timeout`] counts from sending |
+//! | a subscribe or sign-in frame | 1 MiB | | that channel or sign-in fails, with [`ErrorKind::TooLarge`] |
+//! | client events | 10 KiB of data, 200 characters of name, 10 a second | [`ClientBuilder::client_event_limit`] for the rate | an error of `trigger` |
+//! | a channel's name | 164 characters | [`ClientBuilder::check_channel_names`] | [`ErrorKind::InvalidName`] |
+//! | response of an endpoint | 256 KiB | [`HttpAuthorizer::max_body`] | [`ErrorKind::TooLarge`] |
+//! | head of a handshake's response | 16 KiB, 128 fields | | the dial fails, with [`ErrorKind::Handshake`] |
+//! | authorizations at once | 4, and half for an endpoint that is new or slow | [`ClientBuilder::max_authorizations`] | the rest waits |
+//! | authorizers given up that still block | 16 | | the next one is waited for |
+//! | dials, and calls of [`Reconnect::with`], at once | 1 each | | the newest waits |
+//! | lookups of names at once | 4 for the client, 4 for each endpoint | | a dial fails, with [`ErrorKind::Dns`]; a request waits |
+//! | wait that a server or an endpoint asks for | 1 hour | | it counts as 1 hour |
+//! | nesting of JSON | any: it is not followed | | |
+//! | stack of each thread | 2 MiB, at least 256 KiB | [`ClientBuilder::stack_size`] | [`ErrorKind::Config`] |
+//!
+//! What waits has a deadline: see the timeouts of [`ClientBuilder`] and [`HttpAuthorizer::timeout`].
 //!
 //! # Threads
 //!
@@ -82,10 +109,9 @@
 //! |---|---|---|
 //! | `pusher-reader` | for one dial and the connection that it becomes | dials, reads, and hands events to the bindings |
 //! | `pusher-timer` | from the first `connect()` to the end of the client | keeps the deadlines |
-//! | `pusher-dns` | for one look-up of a name | asks the system, which cannot be interrupted |
-//! | `pusher-policy` | for one question to [`Reconnect::with`] | runs your function |
-//! | `pusher-auth` | while there are authorizations to ask for; at most 4 | runs your [`Authorizer`] and [`UserAuthenticator`] |
-//! | unnamed | for one look-up of an endpoint's name by [`HttpAuthorizer`] or [`HttpUserAuthenticator`] | asks the system, as above |
+//! | `pusher-dns` | for one lookup of a name: the server's, a proxy's or an endpoint's | asks the system, which cannot be interrupted |
+//! | `pusher-policy` | for one call of [`Reconnect::with`]'s function | runs your function |
+//! | `pusher-auth` | while there are authorizations to request; at most 4 | runs your [`Authorizer`] and [`UserAuthenticator`] |
 //!
 //! An idle client wakes up for its heartbeat only. A send is written by the thread that calls, if the
 //! socket is free; else by the reader, which is woken for it.
@@ -104,10 +130,20 @@
 //!
 //! # Logging
 //!
-//! Through [`log`]; the targets are module paths. Whole frames are logged at `trace` only, under
-//! `pusher_channels::frames`, with authorizations and user data redacted. The libraries
-//! behind it are less discreet: `tungstenite` and `ureq_proto` log all that they send and receive at
-//! `trace`, and `ureq` the URLs at `debug`. Keep these three targets out of a log that others read.
+//! Through [`log`]; the targets are module paths. What happens to a client has the target
+//! `pusher_channels::protocol`, and names host and port, never the path, which has the app key:
+//!
+//! | level | lines |
+//! |---|---|
+//! | `error` | the client gave up, with the cause and what to do |
+//! | `warn` | the first failed dial of an outage with its causes and the next attempt, then at most one line a minute until it is over; failed subscriptions, sign-ins and other requests, 8 at once and then one a minute |
+//! | `info` | connected, lost, subscribed, signed in, gave up: one line each |
+//! | `debug` | every attempt, every change of the state, and what the levels above held back |
+//!
+//! Whole frames are logged at `trace` only, under `pusher_channels::frames`, with authorizations, signatures and
+//! user data redacted. The libraries behind it are less discreet: `tungstenite` and `ureq_proto` log all that they
+//! send and receive at `trace` (but for the client's handshake), and `ureq` the URLs at `debug`. Keep these three
+//! targets out of a log that others read.
 #![forbid(unsafe_code)]
 // Examples and benchmarks of this package print; the library does not.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
