@@ -43,6 +43,8 @@ impl Pipe {
         if !self.early.unread().is_empty() {
             return self.early.read(buffer);
         }
+        // A peer that never lets it wait must not keep it either.
+        self.check(deadline)?;
         loop {
             match (&self.socket).read(buffer) {
                 Err(error) if would_block(&error) => self.wait(deadline)?,
@@ -55,6 +57,7 @@ impl Pipe {
     /// Writes all of `bytes` by `deadline`.
     pub(crate) fn write_all(&mut self, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
         while !bytes.is_empty() {
+            self.check(deadline)?;
             match (&self.socket).write(bytes) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
@@ -72,12 +75,22 @@ impl Pipe {
             && matches!((&self.socket).read(&mut [0]), Err(error) if would_block(&error))
     }
 
+    fn check(&mut self, deadline: Instant) -> io::Result<()> {
+        self.dial.set_deadline(deadline);
+        self.dial.check().map_err(ended)
+    }
+
     fn wait(&mut self, deadline: Instant) -> io::Result<()> {
         self.dial.set_deadline(deadline);
-        self.dial.wait(None).map_err(|error| match error.kind() {
-            ErrorKind::Timeout => io::ErrorKind::TimedOut.into(),
-            _ => io::Error::other(error),
-        })
+        self.dial.wait(None).map_err(ended)
+    }
+}
+
+/// Why the wait is over.
+fn ended(error: Error) -> io::Error {
+    match error.kind() {
+        ErrorKind::Timeout => io::ErrorKind::TimedOut.into(),
+        _ => io::Error::other(error),
     }
 }
 

@@ -4,6 +4,7 @@
 mod chains;
 mod connection;
 mod dial;
+mod pipe;
 mod pressure;
 mod proxy;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
