@@ -226,12 +226,14 @@ impl Agents {
         }
         let tls = self.tls.as_ref().unwrap_or(&state.client_tls);
         let pair = self.build(tls, server)?;
-        // The client warns of its own.
-        if let Some(tls) = self.tls.as_ref().filter(|_| !state.warned) {
-            tls.warn_of_dangers("an authorizer");
-            state.warned = true;
-        }
         state.current.push(pair.clone());
+        // The client warns of its own.
+        let own = self.tls.as_ref().filter(|_| !std::mem::replace(&mut state.warned, true));
+        // The logger is the user's, and may interrupt.
+        drop(state);
+        if let Some(tls) = own {
+            tls.warn_of_dangers("an authorizer");
+        }
         Ok(pair)
     }
 

@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use log::{LevelFilter, Log, Metadata, Record};
-use pusher_channels::Client;
 use pusher_channels::testing::Server;
+use pusher_channels::{Authorizer as _, Client, HttpAuthorizer, Tls};
 
 use super::{CALLS, secret};
 use crate::support::{SOON, alone, quick, spawn};
@@ -45,6 +45,38 @@ impl Log for Calling {
     }
 
     fn flush(&self) {}
+}
+
+static AUTHORIZER: OnceLock<HttpAuthorizer> = OnceLock::new();
+
+struct Interrupting;
+
+impl Log for Interrupting {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, _: &Record<'_>) {
+        // What `disconnect` does with every authorizer that is asked.
+        AUTHORIZER.get().unwrap().interrupt();
+        RECORDS.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_logger_may_interrupt_an_authorizer() {
+    alone("reentrancy::logging::a_logger_may_interrupt_an_authorizer", || {
+        let tls = Tls::default().danger_accept_invalid_certs(true);
+        let authorizer =
+            AUTHORIZER.get_or_init(|| HttpAuthorizer::new("http://127.0.0.1:1").tls(tls));
+        log::set_logger(&Interrupting).unwrap();
+        log::set_max_level(LevelFilter::Warn);
+        let done = spawn(move || [authorizer.check(), authorizer.check()]);
+        assert!(done.recv_timeout(SOON).unwrap().iter().all(Result::is_ok));
+        assert_eq!(RECORDS.load(Ordering::Relaxed), 1, "it is warned of once");
+    });
 }
 
 #[test]
