@@ -189,15 +189,21 @@ fn clean(text: &str, joint: char, secrets: &[&str]) -> String {
     words.join(&joint.to_string()).chars().take(EXCERPT).collect()
 }
 
-/// Whether it begins as pages do, in any case: with `<!doctype html`, `<html`, or a comment before them.
+/// Whether it begins as pages do, in any case: with `<!doctype html`, `<html`, or a comment before them. What begins
+/// with `<?xml …?>` must name HTML itself.
 fn is_html(text: &str) -> bool {
     let mut text = text;
+    let mut parts = &["<head", "<title", "<body"][..];
+    if let Some((_, rest)) = text.strip_prefix("<?xml").and_then(|it| it.split_once("?>")) {
+        text = rest.trim_start();
+        parts = &[];
+    }
     while let Some((_, rest)) = text.strip_prefix("<!--").and_then(|it| it.split_once("-->")) {
         text = rest.trim_start();
     }
     let begins =
         |tag: &str| text.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
-    ["<!doctype html", "<html", "<head", "<title", "<body"].iter().any(|tag| begins(tag))
+    ["<!doctype html", "<html"].iter().chain(parts).any(|tag| begins(tag))
 }
 
 /// The text of the first `<title>`, as it stands there.

@@ -70,6 +70,12 @@ fn what_came_instead_of_json_is_named() {
         ),
         ("200 OK", b"<html><title>&laquo;Log in&raquo;</title>", "is an HTML page: `&laquo;Log in&raquo;`"),
         ("200 OK", b"<html><title>no end", "is an HTML page"),
+        (
+            "200 OK",
+            b"<?xml version=\"1.0\"?>\n<!-- x -->\n<!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0 Strict//EN\"><title>In</title>",
+            "is an HTML page: `In`",
+        ),
+        ("200 OK", b"<?xml version=\"1.0\"?><answer/>", "is not JSON"),
         ("200 OK", b"\x1f\x8b\x08\0\0\0\0\0", "is compressed (gzip), which was not asked for"),
         ("200 OK", b"\x28\xb5\x2f\xfd\x04", "is compressed (zstd), which was not asked for"),
         (
