@@ -21,6 +21,10 @@ pub(crate) enum Fault {
     UnknownRoot,
     /// The server's own certificate is one of an authority, which rustls does not take.
     Authority,
+    /// The server's own certificate is of an old version of X.509, which rustls does not take.
+    OldForm,
+    /// The server's own certificate is for something else.
+    WrongPurpose,
     /// Some key of the chain is too short.
     WeakKey,
     /// By an issuer that has but the name of one that is known here, or by a key that is too short: rustls does not
@@ -28,7 +32,7 @@ pub(crate) enum Fault {
     BadSignature,
     Revoked,
     /// With the names that the certificate has, if they are told.
-    WrongName(Vec<String>),
+    WrongName(Option<Vec<String>>),
     /// Anything else about the certificate.
     BadCertificate,
     NoCommonVersion,
@@ -60,6 +64,8 @@ impl Fault {
             | Self::UnknownIssuer
             | Self::UnknownRoot
             | Self::Authority
+            | Self::OldForm
+            | Self::WrongPurpose
             | Self::WeakKey
             | Self::BadSignature
             | Self::Revoked
@@ -88,12 +94,19 @@ impl Fault {
                                 makes it), which rustls does not take as a server's own: make one with \
                                 `basicConstraints=CA:FALSE`, or use the feature `native-tls`"
                 .to_owned(),
+            Self::OldForm => "the server's certificate is not X.509 version 3 (`openssl x509 -req` makes such without \
+                              extensions), which rustls does not take: make one with `-extfile` and a \
+                              `subjectAltName`, or use the feature `native-tls`"
+                .to_owned(),
+            Self::WrongPurpose => "the server's certificate is not one of a server: make one with `serverAuth` in its \
+                                   `extendedKeyUsage`"
+                .to_owned(),
             Self::WeakKey => format!("a key of the server's certificates is too short: {SHORT}"),
             Self::BadSignature => format!(
                 "{UNKNOWN}; or a key of the server's certificates is too short: {SHORT}"
             ),
             Self::Revoked => "the server's certificate was revoked".to_owned(),
-            Self::WrongName(names) => wrong_name(name, names, asked.any_name),
+            Self::WrongName(names) => wrong_name(name, names.as_deref(), asked.any_name),
             Self::BadCertificate => "the server's certificate is not acceptable".to_owned(),
             Self::NoCommonVersion => {
                 format!("the server speaks no version of TLS that is allowed: {version} or later")
@@ -123,13 +136,19 @@ impl Fault {
     }
 }
 
-fn wrong_name(name: &str, names: &[String], any_name: bool) -> String {
+fn wrong_name(name: &str, names: Option<&[String]>, any_name: bool) -> String {
     let mut words = format!("the server's certificate is not for {name}");
-    if !names.is_empty() {
-        let told: Vec<&str> = names.iter().take(NAMES).map(String::as_str).collect();
-        words.push_str(&format!(", but for {}", told.join(", ")));
-        if names.len() > NAMES {
-            words.push_str(&format!(" and {} more", names.len() - NAMES));
+    match names {
+        None => {}
+        Some([]) => words.push_str(
+            ", since it has no name: make one with a `subjectAltName`; a common name (CN) does not count",
+        ),
+        Some(names) => {
+            let told: Vec<&str> = names.iter().take(NAMES).map(String::as_str).collect();
+            words.push_str(&format!(", but for {}", told.join(", ")));
+            if names.len() > NAMES {
+                words.push_str(&format!(" and {} more", names.len() - NAMES));
+            }
         }
     }
     if any_name {
@@ -183,9 +202,12 @@ mod openssl {
         {
             Fault::UnknownIssuer
         } else if has(&["hostname mismatch", "ip address mismatch"]) {
-            Fault::WrongName(Vec::new())
+            Fault::WrongName(None)
         } else if has(&["certificate revoked"]) {
             Fault::Revoked
+        // OpenSSL 3 and 1.1.
+        } else if has(&["unsuitable certificate purpose", "unsupported certificate purpose"]) {
+            Fault::WrongPurpose
         } else if has(&["certificate verify failed"]) {
             Fault::BadCertificate
         } else if has(&["unsupported protocol", "wrong ssl version"]) {
@@ -233,12 +255,19 @@ mod library {
             CertificateError::BadSignature => Fault::BadSignature,
             CertificateError::Revoked => Fault::Revoked,
             // rustls passes webpki's own errors on as they are.
-            CertificateError::Other(other) if other.to_string() == "CaUsedAsEndEntity" => {
-                Fault::Authority
+            CertificateError::Other(other) => match other.to_string().as_str() {
+                "CaUsedAsEndEntity" => Fault::Authority,
+                "UnsupportedCertVersion" => Fault::OldForm,
+                // The platform verifier's.
+                "certificate had invalid extensions" => Fault::WrongPurpose,
+                _ => Fault::BadCertificate,
+            },
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                Fault::WrongPurpose
             }
-            CertificateError::NotValidForName => Fault::WrongName(Vec::new()),
+            CertificateError::NotValidForName => Fault::WrongName(None),
             CertificateError::NotValidForNameContext { presented, .. } => {
-                Fault::WrongName(presented.iter().map(|name| bare(name)).collect())
+                Fault::WrongName(Some(presented.iter().map(|name| bare(name)).collect()))
             }
             _ => Fault::BadCertificate,
         }

@@ -1,6 +1,8 @@
 //! Certificates that people really meet, and that send them the wrong way if the error does not say what is wrong.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, PublicKeyData};
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, PublicKeyData,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
@@ -56,6 +58,51 @@ fn a_certificate_of_an_authority_as_the_servers_own_is_told_by_rustls() {
             assert!(told.contains("`basicConstraints=CA:FALSE`"), "{told}");
         }
     }
+}
+
+/// A server with a certificate that it signed itself, in DER.
+fn own(params: CertificateParams, change: impl Fn(&mut Vec<u8>)) -> (Arc<ServerConfig>, Vec<u8>) {
+    let key = KeyPair::generate().unwrap();
+    let mut der = params.self_signed(&key).unwrap().der().to_vec();
+    change(&mut der);
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let key = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
+    let certified = CertifiedKey::new(vec![CertificateDer::from(der.clone())], key);
+    (Arc::new(builder(NEW).with_cert_resolver(Arc::new(Only(Arc::new(certified))))), der)
+}
+
+#[test]
+fn a_certificate_for_something_else_is_told() {
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let (server, der) = own(params, |_| {});
+    let words = "the server's certificate is not one of a server: make one with `serverAuth` in its \
+                 `extendedKeyUsage`";
+    assert_eq!(refused(&Tls::default().root_certificate_der(&der), &server), in_tls(words));
+}
+
+#[test]
+fn a_certificate_with_nothing_but_a_common_name_is_told_by_rustls() {
+    let authority = Authority::new("authority");
+    let told = refused(&trusting(&authority), &authority.sign(&[]).server());
+    let words = "the server's certificate is not for 127.0.0.1";
+    let why = ", since it has no name: make one with a `subjectAltName`; a common name (CN) does not count";
+    let why = if cfg!(feature = "native-tls") { "" } else { why };
+    assert_eq!(told, in_tls(&format!("{words}{why}")));
+}
+
+#[cfg(not(feature = "native-tls"))]
+#[test]
+fn a_certificate_of_an_old_version_is_told() {
+    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let (server, _) = own(params, |der| {
+        // Version (RFC 5280, section 4.1): 2 is version 3.
+        let version = der.windows(5).position(|part| part == [0xa0, 3, 2, 1, 2]).unwrap();
+        der[version + 4] = 0;
+    });
+    let told = refused(&Tls::default(), &server);
+    assert!(told.starts_with(&in_tls("the server's certificate is not X.509 version 3")), "{told}");
+    assert!(told.ends_with("or use the feature `native-tls`"), "{told}");
 }
 
 /// An RSA key of 1,024 bits, as far as anybody looks: its signatures are wrong.
