@@ -103,10 +103,10 @@ impl ClientBuilder {
     /// How many authorizations are asked for at the same time, that of the user included, each on a
     /// thread of its own that ends when there is nothing to ask. Default: 4. A limit of 0 counts as 1.
     ///
-    /// An endpoint may use all of these threads once it has responded within 1 s. Until then it may use half of
-    /// them, 1 at least; so that one that hangs leaves some to the others. After a response that took longer, or a
-    /// time-out, it shares that half with all others of which the same is true. An endpoint is the host and port
-    /// that [`Authorizer::endpoint`] returns, or else the authorizer: with
+    /// An endpoint may use all of these threads if it is the only one of the client and has responded within
+    /// 1 s. Else it may use half of them, 1 at least, so that one that hangs leaves some to the others. After a response
+    /// that took longer, or a time-out, it shares that half with all others of which the same is true. An endpoint is
+    /// the host and port that [`Authorizer::endpoint`] returns, or else the authorizer: with
     /// [`HttpAuthorizer::endpoint_with`](crate::HttpAuthorizer::endpoint_with) all its hosts are one.
     pub fn max_authorizations(mut self, limit: usize) -> Self {
         self.max_authorizations = limit;

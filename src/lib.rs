@@ -93,7 +93,7 @@
 //! | a channel's name | 164 characters | [`ClientBuilder::check_channel_names`] | [`ErrorKind::InvalidName`] |
 //! | response of an endpoint | 256 KiB | [`HttpAuthorizer::max_body`] | [`ErrorKind::TooLarge`] |
 //! | head of a handshake's response | 16 KiB, 128 fields | | the dial fails, with [`ErrorKind::Handshake`] |
-//! | authorizations at once | 4, and half for an endpoint that is new or slow | [`ClientBuilder::max_authorizations`] | the rest waits |
+//! | authorizations at once | 4; an endpoint that is new, slow, or not the only one uses half | [`ClientBuilder::max_authorizations`] | the rest waits |
 //! | authorizers given up that still block | 16 | | the next one is waited for |
 //! | dials, and calls of [`Reconnect::with`], at once | 1 each | | the newest waits |
 //! | lookups of names at once | 4 for the client, 4 for each endpoint | | a dial fails, with [`ErrorKind::Dns`]; a request waits |

@@ -190,6 +190,8 @@ impl Authorizers {
         max_workers: usize,
     ) -> Self {
         let max_workers = max_workers.max(1);
+        let mut shares = Shares::new(max_workers);
+        default.iter().chain(&user).for_each(|answerer| shares.enter(answerer.endpoint()));
         Self {
             default,
             by_channel: HashMap::new(),
@@ -197,7 +199,7 @@ impl Authorizers {
             waiting: VecDeque::new(),
             collecting: Vec::new(),
             asking: Vec::new(),
-            shares: Shares::new(max_workers),
+            shares,
             workers: 0,
             hanging: 0,
             max_workers,
@@ -267,8 +269,33 @@ impl Authorizers {
         }
     }
 
+    /// Returns the one that it replaces, or the new one if the client is closed.
+    fn set_of_channel(&mut self, channel: ChannelName, new: Answerer) -> Option<Answerer> {
+        if self.closed {
+            return Some(new);
+        }
+        self.shares.enter(new.endpoint());
+        let old = self.by_channel.insert(channel, new);
+        self.left(old)
+    }
+
+    /// As [`Self::set_of_channel`].
+    fn set_of_user(&mut self, new: Answerer) -> Result<Option<Answerer>, Answerer> {
+        if self.closed {
+            return Err(new);
+        }
+        self.shares.enter(new.endpoint());
+        let old = self.user.replace(new);
+        Ok(self.left(old))
+    }
+
     pub(super) fn remove(&mut self, channel: &str) -> Option<Answerer> {
-        self.by_channel.remove(channel)
+        let old = self.by_channel.remove(channel);
+        self.left(old)
+    }
+
+    fn left(&mut self, old: Option<Answerer>) -> Option<Answerer> {
+        old.inspect(|old| self.shares.leave(old.endpoint()))
     }
 
     /// Takes no more questions. Gives all who may be asked, to be interrupted.
@@ -334,10 +361,7 @@ impl Shared {
         authorizer: Arc<dyn Authorizer>,
     ) {
         let new = Answerer::authorizer(authorizer, &self.settings.tls, &self.settings.proxy);
-        let old = self.read(|core| match core.authorizers.closed {
-            true => Some(new),
-            false => core.authorizers.by_channel.insert(channel.clone(), new),
-        });
+        let old = self.read(|core| core.authorizers.set_of_channel(channel.clone(), new));
         // It is the user's, and so is what happens when it is dropped.
         drop(old);
         self.act(|machine, now| machine.authorizer_changed(channel, now));
@@ -347,13 +371,12 @@ impl Shared {
     pub(crate) fn sign_in_with(self: &Arc<Self>, authenticator: Arc<dyn UserAuthenticator>) {
         let Settings { tls, proxy, .. } = &self.settings;
         let new = Answerer::authenticator(authenticator, tls, proxy);
-        let old = self.act_on(|core, now| {
-            if core.authorizers.closed {
-                return Some(new);
+        let old = self.act_on(|core, now| match core.authorizers.set_of_user(new) {
+            Ok(old) => {
+                core.machine.authenticator_changed(now);
+                old
             }
-            let old = core.authorizers.user.replace(new);
-            core.machine.authenticator_changed(now);
-            old
+            Err(unused) => Some(unused),
         });
         // It is the user's, and so is what happens when it is dropped.
         drop(old);

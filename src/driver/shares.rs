@@ -2,7 +2,7 @@
 //!
 //! A decision over a table: it knows neither threads nor a clock.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub(super) enum End {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// It has responded quickly the last time, so it may use all workers.
+    /// It has responded quickly the last time, so it may use all workers that no other endpoint may need.
     Quick,
     /// It has not, so it shares half of them with all others that have not.
     Slow,
@@ -50,9 +50,12 @@ enum Standing {
 
 /// Who uses the workers, and who may.
 ///
-/// An endpoint that has not responded yet may use half of the workers.
+/// An endpoint that has not responded yet may use half of the workers, and so may one that is not the only one of
+/// the client: it may have begun to hang since it responded.
 pub(super) struct Shares {
     half: usize,
+    /// How many authorizers and authenticators of the client name each endpoint.
+    members: HashMap<EndpointId, usize>,
     /// Whose turn it is, by worker.
     turns: Vec<(Turn, EndpointId)>,
     last: u64,
@@ -62,7 +65,32 @@ pub(super) struct Shares {
 
 impl Shares {
     pub(super) fn new(workers: usize) -> Self {
-        Self { half: (workers / 2).max(1), turns: Vec::new(), last: 0, standings: VecDeque::new() }
+        Self {
+            half: (workers / 2).max(1),
+            members: HashMap::new(),
+            turns: Vec::new(),
+            last: 0,
+            standings: VecDeque::new(),
+        }
+    }
+
+    /// The client has one more authorizer or authenticator for this endpoint.
+    pub(super) fn enter(&mut self, endpoint: EndpointId) {
+        *self.members.entry(endpoint).or_default() += 1;
+    }
+
+    /// It has one less.
+    pub(super) fn leave(&mut self, endpoint: EndpointId) {
+        if let Some(count) = self.members.get_mut(&endpoint) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.members.remove(&endpoint);
+            }
+        }
+    }
+
+    fn is_only(&self, endpoint: EndpointId) -> bool {
+        self.members.len() == usize::from(self.members.contains_key(&endpoint))
     }
 
     /// Returns `true` if the endpoint may use a worker, should one be free.
@@ -72,7 +100,8 @@ impl Shares {
             _ => other == endpoint,
         };
         let used = || self.turns.iter().filter(|(_, other)| counts(*other)).count();
-        self.standing(endpoint) == Some(Standing::Quick) || used() < self.half
+        let takes_all = self.is_only(endpoint) && self.standing(endpoint) == Some(Standing::Quick);
+        takes_all || used() < self.half
     }
 
     pub(super) fn begin(&mut self, endpoint: EndpointId) -> Turn {
@@ -160,6 +189,29 @@ mod tests {
         let turn = shares.turns[0].0;
         shares.end(turn, End::TimedOut);
         assert!(!shares.admits(A));
+    }
+
+    #[test]
+    fn one_of_several_gets_half_since_it_may_have_begun_to_hang() {
+        let mut shares = Shares::new(4);
+        let limit = |shares: &mut Shares| {
+            let turns = taken(shares, A, 4);
+            turns.iter().for_each(|turn| shares.end(*turn, End::NotAsked));
+            turns.len()
+        };
+        responded(&mut shares, A, Duration::ZERO);
+        for _ in 0..2 {
+            shares.enter(A);
+            assert_eq!(limit(&mut shares), 4, "it is the only one");
+        }
+        shares.enter(B);
+        assert_eq!(limit(&mut shares), 2);
+        shares.leave(A);
+        assert_eq!(limit(&mut shares), 2);
+        shares.leave(B);
+        assert_eq!(limit(&mut shares), 4);
+        shares.leave(A);
+        assert!(shares.members.is_empty());
     }
 
     #[test]

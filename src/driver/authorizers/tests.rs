@@ -101,3 +101,30 @@ fn an_endpoint_that_is_given_up_is_slow_and_its_turn_over() {
     assert!(pool.came_back(first[0].1, End::Responded(Duration::ZERO)));
     assert_eq!((pool.hanging, tickets(&asked(&mut pool)).len()), (0, 0));
 }
+
+#[test]
+fn all_who_may_be_asked_count_until_they_are_replaced_or_gone() {
+    let at = |host| Answerer::authorizer(Arc::new(At(host)), &Tls::default(), &Proxy::none());
+    let mut pool = Authorizers::new(Some(at("a:80")), None, 4);
+    let quick = pool.shares.begin(at("a:80").endpoint());
+    pool.shares.end(quick, End::Responded(Duration::ZERO));
+    // With one worker taken, only an endpoint that may use all of four takes a third and a fourth.
+    let may_use_all = |pool: &mut Authorizers| {
+        let endpoint = at("a:80").endpoint();
+        let turns = [pool.shares.begin(endpoint), pool.shares.begin(endpoint)];
+        let admitted = pool.shares.admits(endpoint);
+        turns.into_iter().for_each(|turn| pool.shares.end(turn, End::NotAsked));
+        admitted
+    };
+    assert!(may_use_all(&mut pool));
+    pool.set_of_channel("private-a".into(), at("a:80"));
+    assert!(may_use_all(&mut pool), "the same host");
+    pool.set_of_channel("private-a".into(), at("b:80"));
+    assert!(!may_use_all(&mut pool));
+    assert!(pool.remove("private-a").is_some());
+    assert!(may_use_all(&mut pool));
+    assert!(pool.set_of_user(at("b:80")).is_ok());
+    assert!(!may_use_all(&mut pool));
+    assert!(pool.set_of_user(at("a:80")).is_ok());
+    assert!(may_use_all(&mut pool));
+}
