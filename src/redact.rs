@@ -14,8 +14,8 @@ const COLONS: [(&str, &str); 3] = [(":", ""), ("%", "3a"), ("\\u", "003a")];
 
 const SECRETS: [&str; 4] = ["auth", "shared_secret", "channel_data", "user_data"];
 
-/// A server that does not like a signature quotes what should have been signed, a user's data included.
-const SIGNED: [&str; 2] = ["::user::", "Invalid signature"];
+/// A server that does not like a signature quotes it, or what should have been signed, a user's data included.
+const SIGNED: [&str; 3] = ["::user::", "Invalid signature", " auth data: "];
 
 /// What is nested deeper is not shown: reading it takes the stack of the thread that logs.
 const MAX_DEPTH: usize = 16;

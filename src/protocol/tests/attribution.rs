@@ -347,3 +347,16 @@ fn a_refusal_shows_no_signature_and_a_missing_key_is_told() {
     let shown = format!("{:?}", desk.machine.failure());
     assert!(shown.contains("KEY:[redacted]") && !shown.contains("55555"), "{shown}");
 }
+
+#[test]
+fn an_auth_that_a_server_quotes_is_not_told() {
+    let mut desk = pending(&["private-a"]);
+    desk.error(Value::Null, "Invalid key in subscription auth data: 'canary'");
+    desk.advance(secs(2));
+    let error = desk.machine.channel_failure("private-a").unwrap();
+    let shown = format!("{error:?} {error:#}");
+    assert!(shown.contains("Invalid key in subscription auth data"), "{shown}");
+    assert!(!shown.contains("canary"), "{shown}");
+    let frame = r#"{"event":"pusher:error","data":{"message":"Invalid key in subscription auth data: 'canary'"}}"#;
+    assert!(!crate::redact::redact(frame).contains("canary"));
+}
