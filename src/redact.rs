@@ -14,8 +14,8 @@ const COLONS: [(&str, &str); 3] = [(":", ""), ("%", "3a"), ("\\u", "003a")];
 
 const SECRETS: [&str; 4] = ["auth", "shared_secret", "channel_data", "user_data"];
 
-/// A server that does not like a signature quotes what should have been signed, a user's data included.
-const SIGNED: [&str; 2] = ["::user::", "Invalid signature"];
+/// A server that does not like a signature quotes it, or what should have been signed, a user's data included.
+const SIGNED: [&str; 3] = ["::user::", "Invalid signature", " auth data: "];
 
 /// What is nested deeper is not shown: reading it takes the stack of the thread that logs.
 const MAX_DEPTH: usize = 16;
@@ -124,7 +124,8 @@ fn signature(before: &str, digits: &str, at_end: bool) -> Option<usize> {
         let key = before.strip_suffix(mark)?.trim_end_matches('\\');
         start.eq_ignore_ascii_case(escape).then_some((key, escape.len()))
     })?;
-    let is_key = key.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '-');
+    // Servers that people run themselves take any text as the key.
+    let is_key = key.ends_with(|c: char| !c.is_whitespace());
     let least = if at_end { CUT_SIGNATURE } else { SIGNATURE };
     (is_key && digits.len() >= escape + least).then_some(escape)
 }
@@ -153,6 +154,11 @@ mod tests {
         for colon in ["%3A", "%3a", "\\u003a", "\\\\u003A"] {
             let text = SIGNED.replace(':', colon);
             assert_eq!(without_signatures(&text), redacted.replace(':', colon));
+        }
+        for key in ["a2V5cw==", "my.app.", "app+", "é", "(key)", "a/"] {
+            let (_, digits) = SIGNED.split_once(':').unwrap();
+            let text = format!("got {key}:{digits}, sorry");
+            assert_eq!(without_signatures(&text), format!("got {key}:[redacted], sorry"));
         }
         // Longer ones too, and what is left of one at the end.
         assert_eq!(without_signatures(&format!("{SIGNED}0a!")), format!("{redacted}!"));

@@ -217,9 +217,14 @@ impl Machine {
                 self.fail_channel(name, late(Timeout::Auth, "the authorizer did not answer"));
             }
             Status::AwaitingUser { until, .. } if *until <= now.mono => {
-                let message =
-                    "the authorizer gave no channel_data, and no user is signed in: call signin()";
-                self.fail_channel(name, Error::message(ErrorKind::Auth, message));
+                let message = match self.wants_signin() {
+                    true => "the authorizer gave no channel_data, and the sign-in is not done yet",
+                    false => {
+                        "the authorizer gave no channel_data, and no user is signed in: call signin()"
+                    }
+                };
+                let error = Error::message(ErrorKind::Auth, message);
+                self.fail_channel(name, with_cause(error, self.last_signin_failure().cloned()));
             }
             Status::Postponed { until, attempt } if *until <= now.mono => {
                 let attempt = *attempt;

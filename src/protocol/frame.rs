@@ -116,6 +116,9 @@ impl Refusal {
     }
 }
 
+/// What stands before the `auth` that a server quotes, and how much of that is still told.
+const QUOTING: [(&str, usize); 2] = [(", but got ", 0), (" auth data: ", " auth data".len())];
+
 /// What a server says, without what is not for messages.
 fn told(message: &str) -> String {
     without_signatures(&without_signed_data(message)).into_owned()
@@ -124,7 +127,9 @@ fn told(message: &str) -> String {
 /// Servers quote what should have been signed, a user's data included, and then the signature that they
 /// got. Neither is for messages.
 fn without_signed_data(message: &str) -> Cow<'_, str> {
-    let message = message.split(", but got ").next().unwrap_or_default();
+    let message = QUOTING.iter().fold(message, |text, (quoting, told)| {
+        text.find(quoting).and_then(|at| text.get(..at + told)).unwrap_or(text)
+    });
     match (message.find('{'), message.rfind('}')) {
         (Some(start), Some(end)) if start < end => {
             let (before, rest) = message.split_at(start);

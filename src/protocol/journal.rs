@@ -36,6 +36,7 @@ pub(super) struct Journal {
 
 #[derive(Debug, Default)]
 struct Outage {
+    /// By [`Now::elapsed`].
     since: Option<Duration>,
     failed_dials: u64,
     last: Option<Failure>,
@@ -198,7 +199,8 @@ impl Machine {
             (Some(Failure::Flap), _) => (flaps, " does not last".to_owned()),
             (Some(Failure::Dial), 0 | 1) => (dials, " failed".to_owned()),
             (Some(Failure::Dial), count) => {
-                let length = now.mono.saturating_sub(outage.since.unwrap_or(now.mono));
+                let length = outage.since.map(|since| now.elapsed().saturating_sub(since));
+                let length = length.unwrap_or_default();
                 (dials, format!(" still fails, after {count} attempts in {}", words(length)))
             }
         };

@@ -3,6 +3,10 @@
 /// What may stand in a channel's name by the rules of Pusher.
 const PUNCTUATION: &str = "_-=@,.;";
 
+/// So many characters of a text are searched, and no more are shown: the time that a search takes grows with the
+/// square of them.
+const MAX_TEXT: usize = 500;
+
 /// After one of these a word is a name, even if it is a word of the language too.
 const INTRODUCING: [&str; 6] = ["channel", "to", "of", "for", "on", "from"];
 
@@ -14,10 +18,10 @@ pub(super) struct Mention<'a> {
 }
 
 impl<'a> Mention<'a> {
-    /// Returns `true` if the text says that this is a name: a quote or a colon stands before it, or a word such
-    /// as `channel`.
+    /// Returns `true` if the text says that this is a name: a quote, a colon or an equals sign stands before it, or
+    /// a word such as `channel`.
     pub(super) fn is_introduced(&self) -> bool {
-        if self.before.ends_with(['\'', '"', '`', ':', '(', '[', '#']) {
+        if self.before.ends_with(['\'', '"', '`', ':', '(', '[', '#', '=']) {
             return true;
         }
         let word = self.before.split_whitespace().next_back().unwrap_or_default();
@@ -40,13 +44,14 @@ impl<'a> Mention<'a> {
     }
 }
 
-/// What a server says itself: the data that it quotes is the user's.
+/// What a server says itself, if that is not too long: the data that it quotes is the user's.
 pub(super) fn own_words(text: &str) -> &str {
-    text.split('{').next().unwrap_or_default()
+    let end = text.char_indices().nth(MAX_TEXT).map_or(text.len(), |(end, _)| end);
+    text.get(..end).and_then(|text| text.split('{').next()).unwrap_or_default()
 }
 
-/// Returns each run of characters that may be a name, with the punctuation behind it and without, the longest
-/// first.
+/// Returns each run of characters that may be a name, and each value of `key=value` in it: with the punctuation
+/// behind it and without, the longest first.
 pub(super) fn mentions(text: &str) -> impl Iterator<Item = Mention<'_>> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || PUNCTUATION.contains(c);
     let mut rest = 0;
@@ -57,7 +62,15 @@ pub(super) fn mentions(text: &str) -> impl Iterator<Item = Mention<'_>> {
         rest = start + run.len();
         Some(Mention { name: run, before: text.get(..start)? })
     });
-    runs.flat_map(|run| {
+    let with_values = runs.flat_map(move |run| {
+        let values = run.name.match_indices('=').filter_map(move |(at, _)| {
+            let before = text.get(..run.before.len() + at + 1)?;
+            let value = run.name.get(at + 1..)?.split([',', ';']).next()?;
+            (!value.is_empty()).then_some(Mention { name: value, before })
+        });
+        std::iter::once(run).chain(values)
+    });
+    with_values.flat_map(|run| {
         std::iter::successors(Some(run), move |mention| {
             let name = mention.name.strip_suffix(['.', ',', ';'])?;
             (!name.is_empty()).then_some(Mention { name, ..run })
@@ -92,6 +105,8 @@ mod tests {
             ("'room-1'.", vec!["room-1", "."]),
             ("7.1:presence-5:x", vec!["7.1", "presence-5", "x"]),
             ("\"a;..\" é", vec!["a;..", "a;.", "a;", "a"]),
+            ("(code=1;channel=b.)", vec!["code=1;channel=b.", "code=1;channel=b", "1", "b.", "b"]),
+            ("a=", vec!["a="]),
             ("", vec![]),
             (" :é{}", vec![]),
         ] {
@@ -110,6 +125,7 @@ mod tests {
             "room 'room' is full",
             "Channel: room",
             "1.2:room",
+            "channel=room",
         ] {
             let last = mentions(text).filter(|mention| mention.name == "room").last().unwrap();
             assert!(last.is_clear(), "{text}");
@@ -144,5 +160,14 @@ mod tests {
     fn quoted_data_is_not_the_servers_own_words() {
         assert_eq!(own_words(r#"of 1.2:a:{"user_id":"private-b"}, but"#), "of 1.2:a:");
         assert_eq!(own_words("plain"), "plain");
+    }
+
+    #[test]
+    fn a_text_is_searched_as_far_as_it_is_shown() {
+        for text in ["é".repeat(100_000), "!a".repeat(100_000), format!("a{}", ".".repeat(100_000))]
+        {
+            assert_eq!(own_words(&text).chars().count(), MAX_TEXT);
+        }
+        assert_eq!(own_words(&"é".repeat(MAX_TEXT)).chars().count(), MAX_TEXT);
     }
 }

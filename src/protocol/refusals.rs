@@ -23,6 +23,9 @@ pub(super) const SUSPICION: Duration = Duration::from_secs(2);
 /// What Pusher says of a channel that the connection has subscribed already.
 const EXISTING: &str = "existing subscription to channel";
 
+/// What Pusher answers to an unsubscribe frame, never to a subscription.
+const NOT_CURRENT: &str = "no current subscription to channel";
+
 /// What an error is about, as far as it tells.
 enum Subject {
     /// The subscription of this channel, which is pending.
@@ -39,7 +42,7 @@ impl Machine {
         let refusal = Refusal::parse(&event);
         let error = refusal.error("the server reported an error");
         match self.subject(&refusal) {
-            Subject::Pending(name) if is_existing(&refusal) => {
+            Subject::Pending(name) if says(&refusal, EXISTING) => {
                 self.log(Level::Debug, || error.to_string());
                 if !self.already_subscribed(&name, now) {
                     self.suspect(&name, error, now);
@@ -130,6 +133,10 @@ impl Machine {
     }
 
     fn subject(&self, refusal: &Refusal) -> Subject {
+        if says(refusal, NOT_CURRENT) {
+            // The channel may be pending all the same: left, and asked for again.
+            return Subject::Other;
+        }
         if let Some(name) = &refusal.channel {
             let pending = self.channels.pending(name).and_then(|_| self.channels.name(name));
             return pending.map_or(Subject::Other, Subject::Pending);
@@ -166,6 +173,6 @@ pub(super) fn with_cause(error: Error, cause: Option<Error>) -> Error {
     }
 }
 
-fn is_existing(refusal: &Refusal) -> bool {
-    refusal.message.to_ascii_lowercase().contains(EXISTING)
+fn says(refusal: &Refusal, words: &str) -> bool {
+    refusal.message.to_ascii_lowercase().contains(words)
 }

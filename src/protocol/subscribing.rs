@@ -129,14 +129,18 @@ impl Machine {
         }
     }
 
-    /// Why a subscription that is pending is not there yet: its last failure on this connection or what may have
-    /// been one, else why there is no connection.
+    /// Why a subscription that is pending is not there yet: its last failure on this connection, or that of the
+    /// sign-in which it waits for, or what may have been one; else why there is no connection.
     pub(crate) fn pending_cause(&self, name: &str) -> Option<Error> {
         if !matches!(self.phase, Phase::Live(_)) {
             return self.last_failure().cloned();
         }
-        let suspect = self.channels.pending(name).and_then(|sent| self.suspect_of(sent));
-        suspect.or_else(|| self.channels.last_failure(name))
+        match self.channels.get(name).map(|channel| &channel.status) {
+            Some(Status::Sent(sent)) => self.suspect_of(sent),
+            Some(Status::AwaitingUser { .. }) => self.last_signin_failure().cloned(),
+            _ => None,
+        }
+        .or_else(|| self.channels.last_failure(name))
     }
 
     /// The error that may have been the answer to this subscribe frame.

@@ -111,8 +111,12 @@ impl Machine {
         }
     }
 
+    /// Why the last attempt on this connection failed, or the error that may have been the answer to it.
     pub(crate) fn last_signin_failure(&self) -> Option<&Error> {
-        self.user.last_failure.as_ref()
+        match &self.user.status {
+            Status::Sent { suspect: Some(error), .. } => Some(error),
+            _ => self.user.last_failure.as_ref(),
+        }
     }
 
     pub(super) fn whose_connection(&self) -> Whose {

@@ -73,6 +73,47 @@ fn the_channel_that_the_text_names_fails_at_once() {
 }
 
 #[test]
+fn the_answer_to_an_unsubscribe_refuses_no_later_subscription() {
+    for name in ["room", "private-a", "presence-a"] {
+        let text =
+            format!("No current subscription to channel {name}, or subscription in progress");
+        let mut desk = pending(&[name]);
+        desk.unsubscribe(name);
+        desk.subscribe(name);
+        if name != "room" {
+            desk.grant(name);
+        }
+        desk.take();
+        desk.error(Value::Null, &text);
+        desk.expect(&["error - Server", "event - pusher:error"]);
+        desk.advance(secs(3));
+        assert_eq!(desk.status(name), ChannelStatus::Pending);
+    }
+    // The client itself leaves a presence channel that the server has already.
+    let mut desk = pending(&["presence-a"]);
+    desk.error(Value::Null, "Existing subscription to channel presence-a");
+    desk.error(Value::Null, "No current subscription to channel presence-a");
+    desk.advance(secs(3));
+    assert_eq!(desk.status("presence-a"), ChannelStatus::Pending);
+}
+
+#[test]
+fn a_name_behind_an_equals_sign_is_meant_and_no_other() {
+    for text in
+        ["refused (channel=private-a)", "code=1;channel=private-a,user=9", "channel=private-a."]
+    {
+        let mut desk = pending(&["private-a", "private-b"]);
+        desk.error(Value::Null, text);
+        assert_eq!(desk.status("private-a"), ChannelStatus::Failed, "{text}");
+        let mut desk = pending(&["private-a", "private-b"]);
+        desk.confirm("private-a");
+        desk.error(Value::Null, text);
+        desk.advance(secs(3));
+        assert_eq!(desk.status("private-b"), ChannelStatus::Pending, "{text}");
+    }
+}
+
+#[test]
 fn a_name_that_breaks_the_rules_is_found_in_the_text_too() {
     let mut desk = pending(&["chat:1", "chat:12", "é b"]);
     desk.error(Value::Null, "no access to chat:12");
@@ -305,4 +346,17 @@ fn a_refusal_shows_no_signature_and_a_missing_key_is_told() {
     desk.input(|machine, now| machine.handle_closed(generation, Some(4009), &reason, now));
     let shown = format!("{:?}", desk.machine.failure());
     assert!(shown.contains("KEY:[redacted]") && !shown.contains("55555"), "{shown}");
+}
+
+#[test]
+fn an_auth_that_a_server_quotes_is_not_told() {
+    let mut desk = pending(&["private-a"]);
+    desk.error(Value::Null, "Invalid key in subscription auth data: 'canary'");
+    desk.advance(secs(2));
+    let error = desk.machine.channel_failure("private-a").unwrap();
+    let shown = format!("{error:?} {error:#}");
+    assert!(shown.contains("Invalid key in subscription auth data"), "{shown}");
+    assert!(!shown.contains("canary"), "{shown}");
+    let frame = r#"{"event":"pusher:error","data":{"message":"Invalid key in subscription auth data: 'canary'"}}"#;
+    assert!(!crate::redact::redact(frame).contains("canary"));
 }

@@ -132,6 +132,18 @@ fn an_outage_is_one_warning_and_then_one_a_minute_until_it_heals() {
 }
 
 #[test]
+fn an_outage_lasts_while_the_device_is_suspended_too() {
+    let mut desk = desk();
+    desk.input(|machine, now| machine.connect(now));
+    fail(&mut desk, refused());
+    desk.lines.clear();
+    desk.now.suspended += secs(3600);
+    fail_for(&mut desk, secs(150));
+    assert!(!desk.lines.is_empty());
+    assert!(desk.lines.iter().all(|line| line.contains(" attempts in 1 h ")), "{:#?}", desk.lines);
+}
+
+#[test]
 fn connections_that_do_not_last_are_one_warning_a_minute() {
     let mut desk = connected();
     for _ in 0..20 {

@@ -1,8 +1,10 @@
 //! What is remembered of the failures of an outage, and what the end of a connection is called.
 
+use serde_json::json;
+
 use super::desk::{Desk, io, status};
-use super::sim::secs;
-use crate::{Error, ErrorKind, State};
+use super::sim::{SUBSCRIBE, secs};
+use crate::{Auth, Error, ErrorKind, State};
 
 /// Dialing for the first time.
 fn dialing() -> Desk {
@@ -154,4 +156,30 @@ fn a_refusal_before_the_establishment_has_its_hint() {
                     check the app key, the cluster and the host";
     assert_eq!(last(&desk), expected);
     assert_eq!(desk.errors[0].to_string(), expected);
+}
+
+#[test]
+fn who_waits_for_the_sign_in_learns_why_it_is_not_done() {
+    let mut desk = Desk::connected();
+    desk.signin();
+    let ticket = desk.user_asks[0];
+    desk.input(|machine, now| machine.begin_authentication(ticket, now));
+    let down = || Error::new(ErrorKind::Io, "the endpoint is down");
+    desk.input(|machine, now| machine.handle_authentication(ticket, Err(down()), now));
+    desk.subscribe("presence-a");
+    desk.answer("presence-a", Ok(Auth::new("key:signature")));
+    let cause = desk.machine.pending_cause("presence-a").unwrap();
+    assert_eq!(cause.to_string(), "the endpoint is down");
+    desk.advance(SUBSCRIBE);
+    let error = desk.machine.channel_failure("presence-a").unwrap();
+    let text = "the authorizer gave no channel_data, and the sign-in is not done yet \
+                (channel presence-a): the endpoint is down";
+    assert_eq!(format!("{error:#}"), text);
+
+    let mut desk = Desk::connected();
+    desk.signin();
+    desk.present("9");
+    desk.error(json!(4200), "no such event");
+    let cause = desk.machine.last_signin_failure().unwrap().to_string();
+    assert!(cause.ends_with("no such event"), "{cause}");
 }
