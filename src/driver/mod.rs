@@ -52,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) check_names: bool,
     /// Whether the connector is the built-in WebSocket, which takes its own URLs only.
     pub(crate) built_in: bool,
+    /// The user's code that the built-in connector runs, for people to read.
+    pub(crate) dial_code: Option<&'static str>,
 }
 
 /// What the client begins with. It is not kept: some of it may be replaced, and all that is the user's
