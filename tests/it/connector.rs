@@ -281,6 +281,44 @@ fn a_dial_of_ones_own_can_be_interrupted() {
     assert_eq!(client.state(), State::Disconnected);
 }
 
+/// What it has called on an interruption works while it dials only.
+struct Outdated(MemoryConnector);
+
+impl Connector for Outdated {
+    fn connect(&self, url: &str, deadline: Instant) -> Result<Box<dyn Connection>, Error> {
+        self.0.connect(url, deadline)
+    }
+
+    fn connect_interruptibly(
+        &self,
+        url: &str,
+        deadline: Instant,
+        interrupt: &Interrupt,
+    ) -> Result<Box<dyn Connection>, Error> {
+        let (wake, _woken) = unbounded();
+        interrupt.on_interrupt(move || wake.send(()).unwrap());
+        self.connect(url, deadline)
+    }
+}
+
+#[test]
+fn a_panic_where_a_connection_is_hung_up_loses_no_dial() {
+    let (dials, dialled) = unbounded();
+    let client = crate::support::quick(Options::url("ws://memory/app"))
+        .connector(Outdated(MemoryConnector(dials)))
+        .build()
+        .unwrap();
+    client.connect();
+    let mut far: Vec<Far> = Vec::new();
+    for again in [Client::reconnect, Client::reconnect, Client::disconnect] {
+        far.push(dialled.recv_timeout(SOON).unwrap());
+        far.last().unwrap().to_client.send(text(GREETING)).unwrap();
+        client.wait_connected(SOON).unwrap();
+        again(&client);
+    }
+    client.close(SOON).unwrap();
+}
+
 #[test]
 fn a_connector_of_ones_own_takes_urls_of_any_scheme() {
     struct Seen(Sender<String>);
