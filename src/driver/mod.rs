@@ -418,8 +418,11 @@ impl Core {
                 Output::Notify(notice) => deliveries.push(self.routes.route(notice)),
                 Output::Dial { generation, deadline } => {
                     let interrupt = Interrupt::default();
-                    self.link =
-                        Some(Link { generation, interrupt: interrupt.clone(), connection: None });
+                    let link = Link { generation, interrupt: interrupt.clone(), connection: None };
+                    // Left by a reader that ends otherwise. It is the user's, and so is its drop.
+                    if let Some(link) = self.link.replace(link) {
+                        self.actions.push(Action::HangUp { link, code: 1000 });
+                    }
                     let options = Box::new(self.options.clone());
                     self.actions.push(Action::Dial { generation, deadline, interrupt, options });
                 }

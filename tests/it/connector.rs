@@ -1,7 +1,7 @@
 //! A connection of the user's own.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use pusher_channels::crossbeam_channel::{Receiver, Sender, unbounded};
@@ -207,6 +207,50 @@ fn a_connection_that_panics_costs_no_thread_but_its_own() {
         assert!(ping.contains("pusher:ping"), "{ping}");
         client.close(SOON).unwrap();
     }
+}
+
+/// Panics while it is read, and calls the client when it is dropped.
+struct Clinging(Arc<OnceLock<Client>>, Sender<State>);
+
+struct ClingingConnection(Arc<OnceLock<Client>>, Sender<State>);
+
+impl Connector for Clinging {
+    fn connect(&self, _: &str, _: Instant) -> Result<Box<dyn Connection>, Error> {
+        Ok(Box::new(ClingingConnection(Arc::clone(&self.0), self.1.clone())))
+    }
+}
+
+impl Connection for ClingingConnection {
+    fn recv(&self) -> Result<Message, Error> {
+        panic!("on purpose")
+    }
+
+    fn send(&self, _: &str) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn close(&self, _: u16) {}
+}
+
+impl Drop for ClingingConnection {
+    fn drop(&mut self) {
+        let _ = self.1.send(self.0.get().unwrap().state());
+    }
+}
+
+#[test]
+fn a_connection_whose_reader_panicked_is_dropped_where_it_may_call_the_client() {
+    let (dropped, drops) = unbounded();
+    let handle = Arc::new(OnceLock::new());
+    let connector = Clinging(Arc::clone(&handle), dropped);
+    let client =
+        crate::support::quick(Options::url("ws://x")).connector(connector).build().unwrap();
+    handle.set(client.clone()).unwrap();
+    client.connect();
+    for _ in 0..3 {
+        drops.recv_timeout(SOON).expect("it waits for itself");
+    }
+    client.close(SOON).unwrap();
 }
 
 /// A connector that is slower than it may be.
