@@ -336,6 +336,7 @@ impl ClientBuilder {
         self.options.check(built_in)?;
         self.check()?;
         self.proxy.check()?;
+        let dial_code = self.headers.function();
         let connector = self.take_connector()?;
         self.tls.warn_of_dangers("a client");
         let initial = Initial {
@@ -368,6 +369,7 @@ impl ClientBuilder {
             proxy: self.proxy,
             check_names: self.check_names,
             built_in,
+            dial_code,
         };
         Ok(Client::start(Shared::new(initial, settings)))
     }

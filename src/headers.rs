@@ -13,6 +13,8 @@ type Make = Box<dyn Fn() -> Vec<(String, String)> + Send + Sync>;
 const RESERVED: [&str; 4] = ["connection", "upgrade", "content-length", "transfer-encoding"];
 const RESERVED_PREFIX: &str = "sec-websocket-";
 
+const FUNCTION: &str = "the function given to `headers_with`";
+
 /// The name as it was given, and the value.
 pub(crate) type Header = (String, Secret);
 
@@ -36,6 +38,11 @@ impl Headers {
         self.fixed.is_empty() && self.fresh.is_none()
     }
 
+    /// The user's function, for people to read, if there is one.
+    pub(crate) fn function(&self) -> Option<&'static str> {
+        self.fresh.as_ref().map(|_| FUNCTION)
+    }
+
     /// Whether the fixed ones can be sent. The function is left alone.
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.fixed.iter().try_for_each(check)
@@ -46,8 +53,9 @@ impl Headers {
         let fresh = match &self.fresh {
             None => Vec::new(),
             Some(make) => catch_unwind(AssertUnwindSafe(make)).map_err(|_| {
-                let message = "asking for the headers of the WebSocket handshake failed: the function \
-                               given to `headers_with` panicked";
+                let message = format!(
+                    "asking for the headers of the WebSocket handshake failed: {FUNCTION} panicked"
+                );
                 Error::message(ErrorKind::Config, message)
             })?,
         };

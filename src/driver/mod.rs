@@ -52,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) check_names: bool,
     /// Whether the connector is the built-in WebSocket, which takes its own URLs only.
     pub(crate) built_in: bool,
+    /// The user's code that the built-in connector runs, for people to read.
+    pub(crate) dial_code: Option<&'static str>,
 }
 
 /// What the client begins with. It is not kept: some of it may be replaced, and all that is the user's
@@ -223,7 +225,13 @@ impl Shared {
             rounds += 1;
             let _guard = Performing(self);
             for action in batch {
-                self.carry_out(action);
+                // Some of it is the user's. Its panic must not cost what follows: a dial that is lost
+                // here would be waited for for ever.
+                if catch_unwind(AssertUnwindSafe(|| self.carry_out(action))).is_err() {
+                    let text =
+                        "the connector, the connection or the logger panicked; the client goes on";
+                    write_log(Level::Error, &text.to_owned().into());
+                }
             }
         }
     }
@@ -234,7 +242,9 @@ impl Shared {
                 self.start_reader(generation, deadline, interrupt, options);
             }
             Action::HangUp { link, code } => {
-                link.interrupt.interrupt();
+                contain("the function given to `Interrupt::on_interrupt`", || {
+                    link.interrupt.interrupt();
+                });
                 if let Some(connection) = link.connection {
                     close(&*connection, code);
                 }
@@ -344,7 +354,7 @@ impl Shared {
         // A worker that collects questions is to see that there will be no more.
         self.changed.notify_all();
         for authorizer in authorizers {
-            authorizer.interrupt();
+            contain("the authorizer's `interrupt`", || authorizer.interrupt());
         }
     }
 }
@@ -356,11 +366,15 @@ fn write_log(level: Level, line: &LogLine) {
     let _ = catch_unwind(AssertUnwindSafe(write));
 }
 
-/// The connection may be the user's. Its panic must not end a thread that others need.
-fn close(connection: &dyn Connection, code: u16) {
-    if catch_unwind(AssertUnwindSafe(|| connection.close(code))).is_err() {
-        log::error!("the connection panicked in close");
+/// Runs code of the user's whose panic must neither end a thread that others need nor keep back what follows.
+fn contain(what: &str, run: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(run)).is_err() {
+        log::error!("{what} panicked");
     }
+}
+
+fn close(connection: &dyn Connection, code: u16) {
+    contain("the connection's `close`", || connection.close(code));
 }
 
 /// Lets others carry out actions again if a panic of the user's code ends this thread.
@@ -404,8 +418,11 @@ impl Core {
                 Output::Notify(notice) => deliveries.push(self.routes.route(notice)),
                 Output::Dial { generation, deadline } => {
                     let interrupt = Interrupt::default();
-                    self.link =
-                        Some(Link { generation, interrupt: interrupt.clone(), connection: None });
+                    let link = Link { generation, interrupt: interrupt.clone(), connection: None };
+                    // Left by a reader that ends otherwise. It is the user's, and so is its drop.
+                    if let Some(link) = self.link.replace(link) {
+                        self.actions.push(Action::HangUp { link, code: 1000 });
+                    }
                     let options = Box::new(self.options.clone());
                     self.actions.push(Action::Dial { generation, deadline, interrupt, options });
                 }

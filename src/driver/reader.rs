@@ -124,7 +124,7 @@ impl Shared {
         if interrupt.is_interrupted() {
             return Err(Error::message(ErrorKind::Closed, "the dial was given up"));
         }
-        calling(None);
+        calling(self.settings.dial_code);
         let deadline = self.clock.instant(deadline);
         let connector = &self.settings.connector;
         Ok(Arc::from(connector.connect_interruptibly(&url, deadline, interrupt)?))

@@ -49,6 +49,7 @@ fn looking_up() -> (Client, mpsc::Sender<()>) {
         proxy: Proxy::none(),
         check_names: true,
         built_in: true,
+        dial_code: None,
     };
     let client = Client::start(Shared::new(initial, settings));
     client.connect();

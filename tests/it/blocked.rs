@@ -1,4 +1,4 @@
-//! The user's code does not return: a reconnect policy, `Options::custom`, a connector. Most tests
+//! The user's code does not return: a reconnect policy, `Options::custom`, `headers_with`, a connector. Most tests
 //! run alone in a child process, since they count threads or keep the log.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,7 +9,8 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use pusher_channels::crossbeam_channel::unbounded;
 use pusher_channels::testing::Server;
 use pusher_channels::{
-    Client, Connection, Connector, Error, ErrorKind, Options, Reconnect, State, StateChange,
+    Client, ClientBuilder, Connection, Connector, Error, ErrorKind, Options, Reconnect, State,
+    StateChange,
 };
 
 use crate::connector::{GREETING, MemoryConnector, text};
@@ -241,35 +242,64 @@ fn a_dial_that_was_given_up_in_the_resolver_calls_no_connector() {
     client.close(SOON).unwrap();
 }
 
-#[test]
-fn what_blocks_is_named_by_the_failed_dials_and_by_close() {
-    let name = "blocked::what_blocks_is_named_by_the_failed_dials_and_by_close";
-    alone(name, || {
-        let (barrier, came, lift) = Barrier::new();
-        let asked = Arc::clone(&barrier);
-        let options = Options::custom(move |_| {
-            asked.pass();
-            String::new()
-        });
-        let client = quick(options).connect_timeout(Duration::from_millis(20)).build().unwrap();
-        let states = client.bind_states();
-        client.connect();
-        came.recv_timeout(SOON).unwrap();
-        // The dial that hangs, and two that wait for it.
-        let mut failed = 0;
-        while failed < 3 {
-            let StateChange { cause, .. } = states.recv_timeout(SOON).unwrap();
-            if let Some(cause) = cause {
-                assert!(cause.is_timeout(), "{cause}");
-                let text = cause.to_string();
-                assert!(text.contains("`Options::custom` has not returned for "), "{text}");
-                failed += 1;
-            }
+/// Dials that fail since this is called and does not return: their errors, the log and `close` name it.
+fn is_named(code: &str, build: impl FnOnce(Arc<Barrier>) -> ClientBuilder) {
+    keep_warnings();
+    let (barrier, came, lift) = Barrier::new();
+    let limit = Duration::from_millis(20);
+    let client = build(Arc::clone(&barrier)).connect_timeout(limit).build().unwrap();
+    let states = client.bind_states();
+    client.connect();
+    came.recv_timeout(SOON).unwrap();
+    // The dial that hangs, and two that wait for it.
+    let mut failed = 0;
+    while failed < 3 {
+        let StateChange { cause, .. } = states.recv_timeout(SOON).unwrap();
+        if let Some(cause) = cause {
+            assert!(cause.is_timeout(), "{cause}");
+            let text = cause.to_string();
+            assert!(text.contains(&format!(": {code} has not returned for ")), "{text}");
+            failed += 1;
         }
-        close_names(&client, "`Options::custom` has not returned for ");
-        assert_eq!(barrier.calls(), 1);
-        drop(lift);
-        client.close(SOON).unwrap();
+    }
+    is_warned_of(&format!("the next dial waits: {code} has not returned for "));
+    close_names(&client, &format!("({code} has not returned for "));
+    assert_eq!(barrier.calls(), 1);
+    drop(lift);
+    client.close(SOON).unwrap();
+}
+
+#[test]
+fn a_resolver_that_blocks_is_named() {
+    alone("blocked::a_resolver_that_blocks_is_named", || {
+        is_named("the function given to `Options::custom`", |barrier| {
+            quick(Options::custom(move |_| {
+                barrier.pass();
+                String::new()
+            }))
+        });
+    });
+}
+
+#[test]
+fn a_function_for_headers_that_blocks_is_named() {
+    alone("blocked::a_function_for_headers_that_blocks_is_named", || {
+        is_named("the function given to `headers_with`", |barrier| {
+            quick(Options::url(&dead())).headers_with(move || {
+                barrier.pass();
+                Vec::new()
+            })
+        });
+    });
+}
+
+#[test]
+fn a_connector_that_blocks_is_named() {
+    alone("blocked::a_connector_that_blocks_is_named", || {
+        is_named("the connector", |barrier| {
+            let connector = Hanging(barrier, MemoryConnector(unbounded().0));
+            quick(Options::url("ws://memory/app")).connector(connector)
+        });
     });
 }
 

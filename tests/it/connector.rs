@@ -1,7 +1,7 @@
 //! A connection of the user's own.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use pusher_channels::crossbeam_channel::{Receiver, Sender, unbounded};
@@ -209,6 +209,50 @@ fn a_connection_that_panics_costs_no_thread_but_its_own() {
     }
 }
 
+/// Panics while it is read, and calls the client when it is dropped.
+struct Clinging(Arc<OnceLock<Client>>, Sender<State>);
+
+struct ClingingConnection(Arc<OnceLock<Client>>, Sender<State>);
+
+impl Connector for Clinging {
+    fn connect(&self, _: &str, _: Instant) -> Result<Box<dyn Connection>, Error> {
+        Ok(Box::new(ClingingConnection(Arc::clone(&self.0), self.1.clone())))
+    }
+}
+
+impl Connection for ClingingConnection {
+    fn recv(&self) -> Result<Message, Error> {
+        panic!("on purpose")
+    }
+
+    fn send(&self, _: &str) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn close(&self, _: u16) {}
+}
+
+impl Drop for ClingingConnection {
+    fn drop(&mut self) {
+        let _ = self.1.send(self.0.get().unwrap().state());
+    }
+}
+
+#[test]
+fn a_connection_whose_reader_panicked_is_dropped_where_it_may_call_the_client() {
+    let (dropped, drops) = unbounded();
+    let handle = Arc::new(OnceLock::new());
+    let connector = Clinging(Arc::clone(&handle), dropped);
+    let client =
+        crate::support::quick(Options::url("ws://x")).connector(connector).build().unwrap();
+    handle.set(client.clone()).unwrap();
+    client.connect();
+    for _ in 0..3 {
+        drops.recv_timeout(SOON).expect("it waits for itself");
+    }
+    client.close(SOON).unwrap();
+}
+
 /// A connector that is slower than it may be.
 struct Slow(Sender<()>, Receiver<()>);
 
@@ -279,6 +323,44 @@ fn a_dial_of_ones_own_can_be_interrupted() {
     // Two of its dials ended before: none is waited for.
     client.close(SOON).unwrap();
     assert_eq!(client.state(), State::Disconnected);
+}
+
+/// What it has called on an interruption works while it dials only.
+struct Outdated(MemoryConnector);
+
+impl Connector for Outdated {
+    fn connect(&self, url: &str, deadline: Instant) -> Result<Box<dyn Connection>, Error> {
+        self.0.connect(url, deadline)
+    }
+
+    fn connect_interruptibly(
+        &self,
+        url: &str,
+        deadline: Instant,
+        interrupt: &Interrupt,
+    ) -> Result<Box<dyn Connection>, Error> {
+        let (wake, _woken) = unbounded();
+        interrupt.on_interrupt(move || wake.send(()).unwrap());
+        self.connect(url, deadline)
+    }
+}
+
+#[test]
+fn a_panic_where_a_connection_is_hung_up_loses_no_dial() {
+    let (dials, dialled) = unbounded();
+    let client = crate::support::quick(Options::url("ws://memory/app"))
+        .connector(Outdated(MemoryConnector(dials)))
+        .build()
+        .unwrap();
+    client.connect();
+    let mut far: Vec<Far> = Vec::new();
+    for again in [Client::reconnect, Client::reconnect, Client::disconnect] {
+        far.push(dialled.recv_timeout(SOON).unwrap());
+        far.last().unwrap().to_client.send(text(GREETING)).unwrap();
+        client.wait_connected(SOON).unwrap();
+        again(&client);
+    }
+    client.close(SOON).unwrap();
 }
 
 #[test]

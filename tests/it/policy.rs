@@ -5,9 +5,13 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use pusher_channels::{Client, ErrorKind, Options, Reconnect, State};
+use log::{LevelFilter, Log, Metadata, Record};
+use pusher_channels::testing::Server;
+use pusher_channels::{
+    Auth, AuthRequest, Authorizer, Client, Error, ErrorKind, Options, Reconnect, State,
+};
 
-use crate::support::{SOON, accept, greet, linger, listen, spawn};
+use crate::support::{SOON, accept, alone, greet, linger, listen, quick, spawn};
 
 type Shared = Arc<OnceLock<Client>>;
 
@@ -116,7 +120,7 @@ fn a_resolver_is_asked_for_every_dial_and_may_fail() {
             _ => format!("ws://127.0.0.1:{port}/app/key"),
         }
     });
-    let client = crate::support::quick(options).build().unwrap();
+    let client = quick(options).build().unwrap();
     let states = client.bind_states();
     let ended = spawn(move || {
         let mut socket = accept(&listener);
@@ -131,4 +135,75 @@ fn a_resolver_is_asked_for_every_dial_and_may_fail() {
         states.try_iter().filter_map(|change| change.cause).map(|cause| cause.kind()).collect();
     assert_eq!(causes, [ErrorKind::Config, ErrorKind::Config]);
     assert_eq!(calls.load(Ordering::Relaxed), 3);
+}
+
+/// Asks for a subscription and a new dial at the first frame that is sent, and panics at the second.
+struct PanickingLogger {
+    client: OnceLock<Client>,
+    frames: AtomicU32,
+}
+
+impl Log for PanickingLogger {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let is_sent = record.args().to_string().starts_with("out ");
+        let Some(client) = self.client.get().filter(|_| is_sent) else {
+            return;
+        };
+        match self.frames.fetch_add(1, Ordering::SeqCst) {
+            0 => {
+                client.public_channel("room").unwrap().subscribe();
+                client.reconnect();
+            }
+            1 => panic!("on purpose"),
+            _ => {}
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_logger_that_panics_loses_no_dial() {
+    alone("policy::a_logger_that_panics_loses_no_dial", || {
+        static LOGGER: PanickingLogger =
+            PanickingLogger { client: OnceLock::new(), frames: AtomicU32::new(0) };
+        log::set_logger(&LOGGER).unwrap();
+        log::set_max_level(LevelFilter::Trace);
+        let server = Server::start().unwrap();
+        let client = quick(server.options()).build().unwrap();
+        LOGGER.client.set(client.clone()).unwrap();
+        client.connect();
+        let first = client.wait_connected(SOON).unwrap();
+        assert!(client.ping(SOON).is_err());
+        let second = client.wait_connected(SOON).unwrap();
+        assert_ne!(first, second);
+        client.close(SOON).unwrap();
+    });
+}
+
+#[test]
+fn an_authorizer_that_panics_when_it_is_interrupted_is_closed_like_any_other() {
+    struct Uninterruptible;
+
+    impl Authorizer for Uninterruptible {
+        fn authorize(&self, _: &AuthRequest) -> Result<Auth, Error> {
+            Err(Error::new(ErrorKind::Auth, "nobody is let in"))
+        }
+
+        fn interrupt(&self) {
+            panic!("on purpose");
+        }
+    }
+
+    let (listener, options) = listen();
+    drop(listener);
+    let client = quick(options).authorizer(Uninterruptible).build().unwrap();
+    let states = client.bind_states();
+    client.connect();
+    client.close(SOON).unwrap();
+    assert_eq!(states.iter().last().unwrap().current, State::Disconnected);
 }
