@@ -12,6 +12,13 @@ const CUT_SIGNATURE: usize = 32;
 /// where the hex digits begin.
 const COLONS: [(&str, &str); 3] = [(":", ""), ("%", "3a"), ("\\u", "003a")];
 
+/// What is shown of what a server or an endpoint says for people, in characters.
+const EXCERPT: usize = 200;
+/// Shorter texts are no secrets, and would tear holes into words.
+const SHORTEST_SECRET: usize = 6;
+/// Words from this length on that have a digit are taken for tokens.
+const TOKEN: usize = 24;
+
 const SECRETS: [&str; 4] = ["auth", "shared_secret", "channel_data", "user_data"];
 
 /// A server that does not like a signature quotes it, or what should have been signed, a user's data included.
@@ -128,6 +135,35 @@ fn signature(before: &str, digits: &str, at_end: bool) -> Option<usize> {
     let is_key = key.ends_with(|c: char| !c.is_whitespace());
     let least = if at_end { CUT_SIGNATURE } else { SIGNATURE };
     (is_key && digits.len() >= escape + least).then_some(escape)
+}
+
+/// Where a redirect leads, without what may be a token.
+pub(crate) fn shown_location(location: &str, secrets: &[&str]) -> String {
+    let target = location.split(['?', '#']).next().unwrap_or_default();
+    let (place, path) = match target.split_once("//") {
+        Some((scheme, rest)) if scheme.is_empty() || scheme.ends_with(':') => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            (format!("{scheme}//{host}"), path)
+        }
+        _ => (String::new(), target),
+    };
+    format!("{place}{}", clean(path, '/', secrets))
+}
+
+/// Replaces what is secret, and what looks so between two `joint`s, and cuts what is too long.
+pub(crate) fn clean(text: &str, joint: char, secrets: &[&str]) -> String {
+    let mut text = text.to_owned();
+    for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {
+        text = text.replace(secret, "[redacted]");
+    }
+    let words: Vec<&str> =
+        text.split(joint).map(|word| if is_token(word) { "[redacted]" } else { word }).collect();
+    words.join(&joint.to_string()).chars().take(EXCERPT).collect()
+}
+
+fn is_token(word: &str) -> bool {
+    word.len() >= TOKEN && word.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]

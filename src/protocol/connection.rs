@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Now;
+use super::backoff::CloseClass;
 use crate::{Error, Timeout, units};
 
 /// A connection that lasted this long was a good one: the attempts are counted anew after it.
@@ -169,7 +170,7 @@ impl Live {
 
     /// Why the connection really ended, where an error frame told it shortly before.
     pub(super) fn explain(&mut self, error: Error, now: Now) -> Error {
-        let coded = error.close_code().is_some_and(|code| code >= 4000);
+        let coded = CloseClass::of(error.close_code()) != CloseClass::Plain;
         // A time-out is what this side has found: the server has not ended anything.
         let explained = coded || error.is_timeout();
         match self.last_error.take() {

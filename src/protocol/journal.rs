@@ -204,11 +204,14 @@ impl Machine {
                 (dials, format!(" still fails, after {count} attempts in {}", words(length)))
             }
         };
-        if throttle.admit(now.mono).is_some() {
+        let is_flap = matches!(outage.last, Some(Failure::Flap));
+        if let Some(held_back) = throttle.admit(now.mono) {
             self.log_at(Level::Warn, |place| {
-                LogLine::from(format!("the connection to {place}{text}"))
-                    .because(error)
-                    .and(format!("; next attempt in {}", words(wait)))
+                let mut end = format!("; next attempt in {}", words(wait));
+                if is_flap && held_back > 0 {
+                    end.push_str(&format!("; lost {held_back} more times since the last warning"));
+                }
+                LogLine::from(format!("the connection to {place}{text}")).because(error).and(end)
             });
         }
     }

@@ -57,7 +57,10 @@ impl From<String> for LogLine {
 
 impl fmt::Display for LogLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)?;
+        // A server's words may be in it, and what they break into would look like lines of the client's own.
+        for part in self.text.split(char::is_control) {
+            f.write_str(part)?;
+        }
         if let Some(error) = &self.error {
             write!(f, ": {error:#}")?;
         }

@@ -6,16 +6,11 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::protocol::{pick, text};
+use crate::redact::{clean, shown_location};
 use crate::{Error, ErrorKind};
 
 /// Some servers begin with it what is UTF-8 anyway.
 const BOM: &[u8] = b"\xef\xbb\xbf";
-/// What is shown of what an endpoint says, in characters.
-const EXCERPT: usize = 200;
-/// Shorter texts are no secrets, and would tear holes into words.
-const SHORTEST_SECRET: usize = 6;
-/// Words from this length on that have a digit are taken for tokens.
-const TOKEN: usize = 24;
 /// Text that speaks of these is not shown at all.
 const TELLTALES: [&str; 6] =
     ["\"auth\"", "shared_secret", "channel_data", "user_data", "token\":", "password"];
@@ -66,7 +61,7 @@ impl Answer {
         let location = self.location.as_deref().filter(|_| (300..400).contains(&self.status));
         let error = match (location, encoding) {
             (Some(location), _) => {
-                let target = show_target(location, secrets);
+                let target = shown_location(location, secrets);
                 with_status(
                     place,
                     self.status,
@@ -74,6 +69,9 @@ impl Answer {
                 )
             }
             (None, Some(_)) => refused(place, self.status, ""),
+            (None, None) if matches!(self.status, 301 | 302 | 303 | 307 | 308) => {
+                with_status(place, self.status, "; redirects are not followed")
+            }
             (None, None) => {
                 let excerpt = excerpt(&String::from_utf8_lossy(body), secrets);
                 refused(place, self.status, &excerpt)
@@ -128,20 +126,6 @@ fn words_of(encoding: &str) -> String {
     format!("is compressed ({encoding}), which was not asked for")
 }
 
-/// Where a redirect leads, without what may be a token.
-fn show_target(location: &str, secrets: &[&str]) -> String {
-    let target = location.split(['?', '#']).next().unwrap_or_default();
-    let (place, path) = match target.split_once("//") {
-        Some((scheme, rest)) if scheme.is_empty() || scheme.ends_with(':') => {
-            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            let host = authority.rsplit('@').next().unwrap_or_default();
-            (format!("{scheme}//{host}"), path)
-        }
-        _ => (String::new(), target),
-    };
-    format!("{place}{}", clean(path, '/', secrets))
-}
-
 pub(super) fn is_good(status: u16) -> bool {
     (200..300).contains(&status)
 }
@@ -178,17 +162,6 @@ pub(super) fn excerpt(body: &str, secrets: &[&str]) -> String {
     clean(&said.split_whitespace().collect::<Vec<_>>().join(" "), ' ', secrets)
 }
 
-/// Replaces what is secret, and what looks so between two `joint`s, and cuts what is too long.
-fn clean(text: &str, joint: char, secrets: &[&str]) -> String {
-    let mut text = text.to_owned();
-    for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {
-        text = text.replace(secret, "[redacted]");
-    }
-    let words: Vec<&str> =
-        text.split(joint).map(|word| if is_token(word) { "[redacted]" } else { word }).collect();
-    words.join(&joint.to_string()).chars().take(EXCERPT).collect()
-}
-
 /// Whether it begins as pages do, in any case: with `<!doctype html`, `<html`, or a comment before them. What begins
 /// with `<?xml …?>` must name HTML itself.
 fn is_html(text: &str) -> bool {
@@ -222,8 +195,4 @@ fn told(json: &str) -> String {
     let [error, message] = pick(json, ["error", "message"]);
     let inner = error.and_then(|error| pick(error, ["message"])[0]);
     [error, message, inner].into_iter().flatten().find_map(text).unwrap_or_default()
-}
-
-fn is_token(word: &str) -> bool {
-    word.len() >= TOKEN && word.bytes().any(|byte| byte.is_ascii_digit())
 }

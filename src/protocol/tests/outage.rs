@@ -387,6 +387,7 @@ fn an_error_frame_explains_nothing_where_it_was_about_something_else() {
     for (what, frame, pause, close) in [
         ("too long ago", plain("4001"), late, None),
         ("the close has its own code", plain("4001"), MS, Some(4200)),
+        ("the close says to come back later", plain("4200"), MS, Some(1013)),
         ("about one request", plain("4301"), MS, None),
         ("about one request", plain("4300"), MS, Some(1006)),
         ("no code", plain("null"), MS, None),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::redact::shown_location;
 use crate::transport::head::{values, wait_of};
 use crate::transport::wait::Line;
 use crate::units::words;
@@ -98,11 +99,11 @@ impl Refusal {
 /// Where a redirect leads, without what may be a token.
 fn redirect(head: &[u8], encrypted: bool) -> String {
     let location = values(head, "location").next().and_then(|it| std::str::from_utf8(it).ok());
-    let location = location.and_then(|location| location.split(['?', '#']).next());
-    let is_plain_text =
-        |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@');
+    let is_plain_text = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    let location = location.filter(|it| is_plain_text(it) && it.len() <= MAX_LOCATION);
+    let location = location.map(|location| shown_location(location, &[]));
     let told = "; redirects are not followed";
-    match location.filter(|it| is_plain_text(it) && (1..=MAX_LOCATION).contains(&it.len())) {
+    match location.filter(|it| !it.is_empty()) {
         Some(location) => {
             let scheme = location.split("://").next().unwrap_or_default().to_ascii_lowercase();
             match scheme.as_str() {

@@ -263,7 +263,12 @@ fn a_redirect_tells_where_to_without_what_may_be_secret() {
         (PLAIN, "/login#canary", "connect to `/login` if that is right"),
         (PLAIN, "HTTPS://h/app", "`HTTPS://h/app` speaks TLS, use `.tls(true)` or `wss://`"),
         (SECURE, "https://h/app", "connect to `https://h/app` if that is right"),
-        (PLAIN, "http://user:canary@h/", "redirects are not followed"),
+        (PLAIN, "http://user:canary@h/", "connect to `http://h/` if that is right"),
+        (
+            PLAIN,
+            "/in/canary7890123456789012345/app",
+            "connect to `/in/[redacted]/app` if that is right",
+        ),
         (PLAIN, "http://h/ canary", "redirects are not followed"),
         (PLAIN, "?canary", "redirects are not followed"),
         (PLAIN, &long, "redirects are not followed"),

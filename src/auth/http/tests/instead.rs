@@ -164,6 +164,8 @@ fn a_redirect_tells_its_target_without_secrets() {
         assert!(!format!("{error:?}").contains("canary"), "{error:?}");
     }
     assert_eq!(said(&error_of("304 Not Modified", b"")), format!("{AT}HTTP 304"));
+    let nowhere = format!("{AT}HTTP 307; redirects are not followed");
+    assert_eq!(said(&error_of("307 Temporary Redirect", b"")), nowhere);
     // It is about something else there.
     let created = error_of("201 Created\r\nlocation: /x", b"x");
     assert_eq!(said(&created), format!("{AT}the answer is not JSON"));
