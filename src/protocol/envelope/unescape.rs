@@ -212,6 +212,21 @@ mod tests {
         }
     }
 
+    /// It is no fast path if it gives up on the contents it is for.
+    #[test]
+    fn blocks_take_quotes_and_slashes() {
+        for escape in [r#"\""#, r"\/"] {
+            for before in 0..2 * BLOCK {
+                for between in 0..2 * BLOCK {
+                    let piece = format!("{escape}{}", "é".repeat(between));
+                    let content = format!("{}{}", "a".repeat(before), piece.repeat(BLOCK));
+                    let mut writer = Writer { out: vec![0; content.len()], at: 0 };
+                    assert!(writer.blocks(content.as_bytes()).len() <= BLOCK, "{content}");
+                }
+            }
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
