@@ -143,8 +143,8 @@ impl ClientBuilder {
     /// tells the client. With a longer one here such a server will cut the connection, and the client
     /// will dial again and again. Use it for servers that tell a value which does not suit them or the
     /// network, for example one that is so short that its pings cost a battery or a metered link, and only
-    /// where the server tolerates the silence. A client that only receives sends a ping after twice this
-    /// time.
+    /// where the server tolerates the silence. While messages keep coming and the client itself sends
+    /// nothing, it sends a ping after twice this time.
     ///
     /// # Example
     ///
@@ -294,7 +294,7 @@ impl ClientBuilder {
     }
 
     /// The longest message that is taken from the server, in bytes; a longer one ends the
-    /// connection. Default: 1 MiB. Your own connector has to see to it itself.
+    /// connection. Default: 1 MiB. It must be greater than zero. Your own connector has to see to it itself.
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.max_message_size = bytes;
         self
@@ -303,7 +303,8 @@ impl ClientBuilder {
     /// Sets how much memory the members of one presence channel may take, in bytes: their ids, their infos, and
     /// 120 bytes for each member and 32 for each info. Default: 16 MiB. It must be greater than zero.
     ///
-    /// Beyond it further members have the info `null`, and what then does not fit is not kept: it is missing
+    /// Beyond it further members have the info `null` (of a whole list, the ids come first, and infos as far as the
+    /// rest suffices), and who then does not fit is not kept, but for this client's own user: such a member is missing
     /// in [`members`](crate::PresenceChannel::members), and neither its coming nor its leaving is reported.
     /// [`bind_errors`](Client::bind_errors) reports that once for each subscription, with
     /// [`ErrorKind::TooLarge`] and the channel. Members that leave make room.
@@ -406,7 +407,10 @@ impl ClientBuilder {
             }
         }
         if self.max_message_size == 0 {
-            return Err(Error::message(ErrorKind::Config, "max_message_size is zero"));
+            return Err(Error::message(
+                ErrorKind::Config,
+                "`max_message_size` must be greater than zero",
+            ));
         }
         if self.stack_size.is_some_and(|size| size < MIN_STACK_SIZE) {
             let message = format!("`stack_size` must be at least {MIN_STACK_SIZE} bytes");

@@ -73,7 +73,7 @@ impl ChannelHandle {
             },
             |core| {
                 let cause = core.machine.pending_cause(name);
-                wait_timed_out(timeout, "the subscription", cause.as_ref()).on_channel(name)
+                wait_timed_out(core, timeout, "the subscription", cause).on_channel(name)
             },
         )
     }
@@ -185,7 +185,7 @@ macro_rules! channel {
             /// - [`ErrorKind::NotSubscribed`]: `subscribe()` was not called
             /// - [`ErrorKind::NotConnected`], [`ErrorKind::Closed`]
             /// - [`ErrorKind::Timeout`]: no confirmation within `timeout`; the source is the channel's last failure
-            ///   on this connection, such as an authorization that is tried again, else why there is no connection
+            ///   on this connection, such as an authorization that is tried again, or what it waits for, else why there is no connection
             ///
             /// Each has the [`channel`](Error::channel).
             pub fn wait_subscribed(&self, timeout: Duration) -> Result<(), Error> {

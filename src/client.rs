@@ -38,7 +38,7 @@ use crate::{
 /// let messages = chat.bind("message");
 /// chat.subscribe();
 /// client.connect();
-/// chat.wait_subscribed(Duration::from_secs(10))?;
+/// chat.wait_subscribed(Duration::from_secs(20))?;
 /// for event in &messages {
 ///     println!("{}", event.data());
 /// }
@@ -168,7 +168,7 @@ impl Client {
     /// - the cause of the failure in [`State::Failed`]
     /// - [`ErrorKind::NotConnected`] after `disconnect()`, [`ErrorKind::Closed`] after `close()`
     /// - [`ErrorKind::Timeout`]: not connected within `timeout`; the source is the last failure of this
-    ///   outage, if there was one, and `{error}` shows it
+    ///   outage, or that the dial has no result yet, and `{error}` shows it
     pub fn wait_connected(&self, timeout: Duration) -> Result<String, Error> {
         let mut ended = Ended::default();
         self.shared().wait(
@@ -178,12 +178,8 @@ impl Client {
                 None => ended.check(core).map(Err),
             },
             |core| {
-                let failure = core.machine.last_failure();
-                let error = wait_timed_out(timeout, "the connection", failure);
-                match core.machine.state() {
-                    State::Initialized => error.with_hint("call connect() first"),
-                    _ => error,
-                }
+                let failure = core.machine.why_not_connected();
+                wait_timed_out(core, timeout, "the connection", failure)
             },
         )
     }
@@ -226,7 +222,7 @@ impl Client {
                 }
                 _ => None,
             },
-            |_| wait_timed_out(timeout, "the answer to a ping", None),
+            |core| wait_timed_out(core, timeout, "the answer to a ping", None),
         )
     }
 
@@ -296,13 +292,9 @@ impl Client {
                 failure.or_else(|| ended.check(core)).map(Err)
             },
             |core| {
-                let machine = &core.machine;
-                let failure = machine.last_signin_failure().or(machine.last_failure());
-                let error = wait_timed_out(timeout, "the sign-in", failure);
-                match machine.state() {
-                    State::Initialized => error.with_hint("call connect() first"),
-                    _ => error,
-                }
+                let failure = core.machine.last_signin_failure().cloned();
+                let failure = failure.or_else(|| core.machine.why_not_connected());
+                wait_timed_out(core, timeout, "the sign-in", failure)
             },
         )
     }
@@ -447,11 +439,19 @@ impl Client {
 }
 
 /// The error of a `wait_*` that has had its time; `failure` is the last one of what it waited for.
-pub(crate) fn wait_timed_out(timeout: Duration, what: &str, failure: Option<&Error>) -> Error {
+pub(crate) fn wait_timed_out(
+    core: &Core,
+    timeout: Duration,
+    what: &str,
+    failure: Option<Error>,
+) -> Error {
     let message = format!("timed out after {} waiting for {what}", units::words(timeout));
     let error = Error::timed_out(Timeout::Wait, message);
     match failure {
-        Some(failure) => error.caused_by(failure.clone()),
+        Some(failure) => error.caused_by(failure),
+        None if core.machine.state() == State::Initialized => {
+            error.with_hint("call connect() first")
+        }
         None => error,
     }
 }

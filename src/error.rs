@@ -329,6 +329,9 @@ impl Error {
     }
 
     /// The code of the WebSocket close frame, or of the `pusher:error` frame, that this is about.
+    ///
+    /// Of a time-out of `wait_*` this is `None`, as are [`http_status`](Self::http_status) and
+    /// [`retry_after`](Self::retry_after): the failure behind it is the [`source`](std::error::Error::source).
     pub fn close_code(&self) -> Option<u16> {
         self.0.close_code
     }

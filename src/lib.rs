@@ -15,7 +15,7 @@
 //! let messages = chat.bind("message");                           // a receiver of its own
 //! chat.subscribe();                                              // wanted from now on
 //! client.connect();                                              // returns at once
-//! chat.wait_subscribed(Duration::from_secs(10))?;                // a wrong key ends here
+//! chat.wait_subscribed(Duration::from_secs(20))?;                // a wrong key ends here
 //! for event in &messages {
 //!     println!("{}", event.data());
 //! }
@@ -78,13 +78,13 @@
 //!
 //! # Bounds
 //!
-//! Whatever a server, an endpoint or a consumer does, the client takes no more than this:
+//! Whatever a server, an endpoint or a consumer does, nothing takes more than this:
 //!
 //! | what | default | setter | beyond it |
 //! |---|---|---|---|
 //! | queue of a binding | 4,096 values and 64 MiB | [`ClientBuilder::queue`], `bind_with`, [`Queue::max_bytes`] | the oldest is dropped (or the newest, see [`Queue`]), counted by [`Binding::dropped`] |
 //! | message of the server | 1 MiB | [`ClientBuilder::max_message_size`] | the connection is lost, with [`ErrorKind::TooLarge`] |
-//! | members of a presence channel | 16 MiB | [`ClientBuilder::max_members_bytes`] | further members have no `info`, then are not kept; one [`ErrorKind::TooLarge`] |
+//! | members of a presence channel | 16 MiB | [`ClientBuilder::max_members_bytes`] | infos are left out first, then members; one [`ErrorKind::TooLarge`] |
 //! | events of an encrypted channel that wait for its key | as the client's queue | [`ClientBuilder::queue`] | the oldest fails, with [`ErrorKind::Decryption`] |
 //! | frames that wait to be sent | 4 MiB, and 256 KiB of answers to WebSocket pings | | the connection is lost: the peer does not read |
 //! | subscribe frames without an answer | 512 KiB | | further channels stay pending; [`ClientBuilder::subscribe_timeout`] counts from sending |
@@ -93,13 +93,16 @@
 //! | a channel's name | 164 characters | [`ClientBuilder::check_channel_names`] | [`ErrorKind::InvalidName`] |
 //! | response of an endpoint | 256 KiB | [`HttpAuthorizer::max_body`] | [`ErrorKind::TooLarge`] |
 //! | head of a handshake's response | 16 KiB, 128 fields | | the dial fails, with [`ErrorKind::Handshake`] |
-//! | authorizations at once | 4; an endpoint that is new, slow, or not the only one uses half | [`ClientBuilder::max_authorizations`] | the rest waits |
+//! | authorizations at once | 4, of which an endpoint that is new, slow or not the only one uses half | [`ClientBuilder::max_authorizations`] | the rest waits |
 //! | authorizers given up that still block | 16 | | the next one is waited for |
 //! | dials, and calls of [`Reconnect::with`], at once | 1 each | | the newest waits |
 //! | lookups of names at once | 4 for the client, 4 for each endpoint | | a dial fails, with [`ErrorKind::Dns`]; a request waits |
 //! | wait that a server or an endpoint asks for | 1 hour | | it counts as 1 hour |
 //! | nesting of JSON | any: it is not followed | | |
 //! | stack of each thread | 2 MiB, at least 256 KiB | [`ClientBuilder::stack_size`] | [`ErrorKind::Config`] |
+//!
+//! The bounds of queues and members are for each binding and each channel: multiply them, and set them on small devices.
+//! [`Queue::unbounded`] has none.
 //!
 //! What waits has a deadline: see the timeouts of [`ClientBuilder`] and [`HttpAuthorizer::timeout`].
 //!
@@ -111,7 +114,7 @@
 //! | `pusher-timer` | from the first `connect()` to the end of the client | keeps the deadlines |
 //! | `pusher-dns` | for one lookup of a name: the server's, a proxy's or an endpoint's | asks the system, which cannot be interrupted |
 //! | `pusher-policy` | for one call of [`Reconnect::with`]'s function | runs your function |
-//! | `pusher-auth` | while there are authorizations to request; at most 4 | runs your [`Authorizer`] and [`UserAuthenticator`] |
+//! | `pusher-auth` | while there are authorizations to request; at most [`max_authorizations`](ClientBuilder::max_authorizations), by default 4 | runs your [`Authorizer`] and [`UserAuthenticator`] |
 //!
 //! An idle client wakes up for its heartbeat only. A send is written by the thread that calls, if the
 //! socket is free; else by the reader, which is woken for it.
@@ -131,12 +134,13 @@
 //! # Logging
 //!
 //! Through [`log`]; the targets are module paths. What happens to a client has the target
-//! `pusher_channels::protocol`, and names host and port, never the path, which has the app key:
+//! `pusher_channels::protocol`, and names host and port, never the path, which has the app key. Full queues are reported
+//! by `pusher_channels::driver`, and settings that are dangerous by `pusher_channels::tls`:
 //!
 //! | level | lines |
 //! |---|---|
 //! | `error` | the client gave up, with the cause and what to do |
-//! | `warn` | the first failed dial of an outage with its causes and the next attempt, then at most one line a minute until it is over; failed subscriptions, sign-ins and other requests, 8 at once and then one a minute |
+//! | `warn` | the first failed dial of an outage with its causes and the next attempt, then at most one line a minute until it is over; connections that do not last, one line a minute; failed subscriptions, sign-ins and other requests, 8 at once and then one a minute; code of yours that holds up the next dial |
 //! | `info` | connected, lost, subscribed, signed in, gave up: one line each |
 //! | `debug` | every attempt, every change of the state, and what the levels above held back |
 //!

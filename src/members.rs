@@ -102,7 +102,9 @@ impl Members {
             member.info = None;
         }
         let is_new = known.is_none();
-        if is_new && !fits(&member) {
+        // Who this client is must not depend on the others.
+        let is_me = inner.me.as_deref() == Some(&*member.id);
+        if is_new && !is_me && !fits(&member) {
             return false;
         }
         inner.bytes = others.saturating_add(member.size());
@@ -146,7 +148,7 @@ impl Members {
         self.0.by_id.get(id)
     }
 
-    /// This client's own user.
+    /// This client's own user; `None` while the channel is not subscribed, or if the server does not list it.
     pub fn me(&self) -> Option<&Member> {
         self.get(self.0.me.as_deref()?)
     }
@@ -200,6 +202,16 @@ mod tests {
             table.remove(id).unwrap();
         }
         assert_eq!(table.0.bytes, 0);
+    }
+
+    #[test]
+    fn the_own_user_is_always_there() {
+        let mut table = Members::seen_by(Some("me"));
+        for id in ["1", "2", "me", "3"] {
+            table.insert(Member::new(id, "7"), 1);
+        }
+        assert_eq!(shown(&table), [("me", "null")]);
+        assert_eq!(table.me().map(Member::id), Some("me"));
     }
 
     #[test]

@@ -57,7 +57,8 @@ pub enum ChannelStatus {
     Unsubscribed,
 }
 
-/// A stretch of time for which a channel was not subscribed, so that events may be missing.
+/// A stretch of time in which events of a channel may have been missed: it was not subscribed, or nothing shows that the
+/// connection still stood.
 ///
 /// The protocol has no replay: fetch what you need from your own server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -83,7 +83,7 @@ pub use user::HttpUserAuthenticator;
 /// - [`Proxy`](crate::ErrorKind::Proxy): a proxy does not let the request through, see [`Proxy`](Proxy#errors)
 /// - [`TooLarge`](crate::ErrorKind::TooLarge): the answer is longer than [`max_body`](Self::max_body)
 /// - [`Dns`](crate::ErrorKind::Dns), [`Io`](crate::ErrorKind::Io), [`Timeout`](crate::ErrorKind::Timeout),
-///   [`Tls`](crate::ErrorKind::Tls): the network's, with their cause as source
+///   [`Tls`](crate::ErrorKind::Tls): the network's, with their cause as source where there is more to say
 ///
 /// See [Pusher's documentation](https://pusher.com/docs/channels/server_api/authorizing-users/).
 pub struct HttpAuthorizer {

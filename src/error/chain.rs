@@ -22,6 +22,8 @@ pub(super) fn write(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         };
         let own = cause.downcast_ref::<Error>();
         let text = match own {
+            // The channel stands in the line already.
+            Some(own) if own.channel() == error.channel() => one_line(own.text(), MAX_CAUSE),
             Some(own) => one_line(&Head(own), MAX_CAUSE),
             None => foreign(cause),
         };

@@ -75,7 +75,7 @@ impl Journal {
         self.dials = Throttle::new(1);
     }
 
-    fn place(&self) -> String {
+    pub(super) fn place(&self) -> String {
         match &self.target {
             Some(target) => format!("`{target}`"),
             None => "the server".to_owned(),

@@ -5,7 +5,7 @@ use super::connection::Phase;
 use super::name::ChannelKind;
 use super::window::Request;
 use super::{ChannelNotice, Machine, Notice, Now, frame};
-use crate::{Auth, Error, ErrorKind, Event, Gap};
+use crate::{Auth, Error, ErrorKind, Event, Gap, Timeout, units};
 
 /// The longest subscribe or sign-in frame, in bytes: a fraction of what the transport holds for a peer that does
 /// not read. No server takes as much.
@@ -130,10 +130,10 @@ impl Machine {
     }
 
     /// Why a subscription that is pending is not there yet: its last failure on this connection, or that of the
-    /// sign-in which it waits for, or what may have been one; else why there is no connection.
+    /// sign-in which it waits for, or what may have been one, or what it waits for; else why there is no connection.
     pub(crate) fn pending_cause(&self, name: &str) -> Option<Error> {
         if !matches!(self.phase, Phase::Live(_)) {
-            return self.last_failure().cloned();
+            return self.why_not_connected();
         }
         match self.channels.get(name).map(|channel| &channel.status) {
             Some(Status::Sent(sent)) => self.suspect_of(sent),
@@ -141,6 +141,18 @@ impl Machine {
             _ => None,
         }
         .or_else(|| self.channels.last_failure(name))
+        .or_else(|| self.under_way(name))
+    }
+
+    /// What a pending subscription waits for.
+    fn under_way(&self, name: &str) -> Option<Error> {
+        let (timeout, what) = match self.channels.get(name)?.status {
+            Status::Authorizing(_) => (Timeout::Auth, "the authorizer has not answered yet"),
+            Status::Sent(_) => (Timeout::Subscribe, "the server has not answered yet"),
+            _ => return None,
+        };
+        let limit = units::words(self.config.subscribe_timeout);
+        Some(Error::timed_out(timeout, format!("{what} (subscribe_timeout is {limit})")))
     }
 
     /// The error that may have been the answer to this subscribe frame.

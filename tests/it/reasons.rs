@@ -48,6 +48,27 @@ fn a_wait_for_the_connection_says_why_the_dials_failed() {
 }
 
 #[test]
+fn a_wait_that_is_shorter_than_the_dial_says_that_it_has_no_result_yet() {
+    // Never accepted.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let client = Client::new(options(address)).unwrap();
+    let chat = client.public_channel("chat").unwrap();
+    chat.subscribe();
+    let error = chat.wait_subscribed(Duration::from_millis(1)).unwrap_err();
+    assert!(error.to_string().ends_with("; call connect() first"), "{error}");
+    client.connect();
+    let error = chat.wait_subscribed(SHORT).unwrap_err();
+    let text = format!(
+        "timed out after 250 ms waiting for the subscription (channel chat): connecting to `{address}` has no \
+         result yet (connect_timeout is 15 s)"
+    );
+    assert_eq!(error.to_string(), text);
+    assert_eq!(source(&error).timeout(), Some(Timeout::Connect));
+    client.close(SOON).unwrap();
+}
+
+#[test]
 fn a_wait_for_the_sign_in_says_why_it_failed_or_the_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -19,7 +19,8 @@ pub(super) fn failed(place: &str, proxy: Option<&ProxyServer>, error: ureq::Erro
     };
     let error = match error {
         ureq::Error::Io(error) => failed_io(told, error),
-        ureq::Error::Timeout(_) => told(ErrorKind::Timeout).caused_by(error),
+        // The library's own words for the limit say nothing here.
+        ureq::Error::Timeout(_) => told(ErrorKind::Timeout),
         // Its text has the URL, with the query.
         ureq::Error::BadUri(_) => told(ErrorKind::Config),
         ureq::Error::Tls(_) => told(ErrorKind::Tls).caused_by(error),

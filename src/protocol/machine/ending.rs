@@ -8,7 +8,7 @@ use super::Machine;
 use crate::protocol::backoff::Wait;
 use crate::protocol::connection::{Phase, Step};
 use crate::protocol::{LogLine, Notice, Now, frame};
-use crate::{Error, State, StateChange, units};
+use crate::{Error, State, StateChange, Timeout, units};
 
 impl Machine {
     /// The dial has failed, or the connection broke.
@@ -30,6 +30,20 @@ impl Machine {
         now: Now,
     ) {
         self.handle_lost(generation, frame::close_error(code, reason), now);
+    }
+
+    /// Why there is no connection: the last failure of this outage, or else the dial that has no result yet.
+    pub(crate) fn why_not_connected(&self) -> Option<Error> {
+        self.last_failure().cloned().or_else(|| match &self.phase {
+            Phase::Opening { .. } => {
+                let (place, limit) =
+                    (self.journal.place(), units::words(self.config.connect_timeout));
+                let message =
+                    format!("connecting to {place} has no result yet (connect_timeout is {limit})");
+                Some(Error::timed_out(Timeout::Connect, message))
+            }
+            _ => None,
+        })
     }
 
     /// The next dial is after this wait, or there is none.

@@ -72,9 +72,11 @@ impl Refusal {
             400 if !encrypted && is_tls_page(body) => {
                 "; this port speaks TLS, use `.tls(true)` or `wss://`".to_owned()
             }
-            403 => "; check host, path and key, and whether the server wants a header, such as \
-                    `Origin`: see `ClientBuilder::header`"
-                .to_owned(),
+            401 | 403 => {
+                "; check host, path and key, and whether the server wants a header, such as \
+                    `Origin` or a token: see `ClientBuilder::header`"
+                    .to_owned()
+            }
             // It is not the request that is wrong.
             408 | 429 | 500..=599 => wait
                 .map_or_else(String::new, |wait| format!("; it asks to wait for {}", words(wait))),
