@@ -132,8 +132,9 @@ impl Client {
 
     /// Tells the client that the network may have changed, or that the machine was suspended: it
     /// checks the connection with a ping that must be answered within 5 s (or
-    /// [`pong_timeout`](ClientBuilder::pong_timeout) if that is shorter), or dials now if it was waiting to. A
-    /// wait that the server has asked for (see [`Reconnect`](crate::Reconnect)) goes on.
+    /// [`pong_timeout`](ClientBuilder::pong_timeout) if that is shorter), or dials now if it was waiting to, or
+    /// has failed because no thread could be started. A wait that the server has asked for (see
+    /// [`Reconnect`](crate::Reconnect)) goes on.
     ///
     /// Returns at once. A suspension is noticed without it, though only when something wakes the
     /// client: the next heartbeat, a message, or a call.
@@ -210,18 +211,10 @@ impl Client {
     /// [`ErrorKind::Timeout`] ([`Timeout::Wait`]), which does not end the connection: that is up to
     /// [`pong_timeout`](ClientBuilder::pong_timeout).
     pub fn ping(&self, timeout: Duration) -> Result<Duration, Error> {
-        let number = self.shared().act(|machine, now| machine.ping(now))?;
-        let socket_id = self.socket_id();
+        let ping = self.shared().act(|machine, now| machine.ping(now))?;
         self.shared().wait(
             timeout,
-            |core| match core.machine.answered() {
-                Some((answered, took)) if answered >= number => Some(Ok(took)),
-                _ if core.machine.socket_id() != socket_id.as_deref() => {
-                    let message = "the connection was lost before the server answered the ping";
-                    Some(Err(Error::message(ErrorKind::NotConnected, message)))
-                }
-                _ => None,
-            },
+            |core| core.machine.ping_result(ping),
             |core| wait_timed_out(core, timeout, "the answer to a ping", None),
         )
     }

@@ -97,7 +97,10 @@ impl fmt::Debug for Interrupt {
 
 /// An open connection that carries text messages both ways.
 ///
-/// Its methods are called from different threads at the same time.
+/// Its methods are called from different threads at the same time. A panic of one costs that call: `send` and
+/// `recv` count as failed then, which ends the connection, and the client goes on.
+///
+/// Where `send` or `close` is due by the clock, a thread `pusher-actions` is started to call it.
 pub trait Connection: Send + Sync {
     /// Waits for the next message.
     ///
@@ -124,7 +127,9 @@ pub trait Connection: Send + Sync {
 
     /// Sends `text` as one message.
     ///
-    /// **Blocking**: never waits for the peer. What cannot be written at once is kept and written later.
+    /// **Blocking**: never waits for the peer. What cannot be written at once is kept and written later. If it
+    /// blocks all the same, up to 4 MiB of further messages wait for it. The connection is given up when they
+    /// are more, or after [`pong_timeout`](crate::ClientBuilder::pong_timeout).
     ///
     /// # Errors
     ///

@@ -12,6 +12,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::error::Category;
 
+use crate::guard::Owned;
+
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// What went wrong, wherever it went wrong.
@@ -55,7 +57,8 @@ struct Inner {
     hint: &'static str,
     /// The message says what the source says, in better words.
     explained: bool,
-    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    /// It may be the user's.
+    source: Option<Owned<Arc<dyn std::error::Error + Send + Sync>>>,
 }
 
 /// The classes of [`Error`].
@@ -187,7 +190,7 @@ impl Error {
 
     pub(crate) fn caused_by(self, cause: impl Into<Cause>) -> Self {
         let cause = cause.into();
-        self.edit(|inner| inner.source = Some(Arc::from(cause)))
+        self.edit(|inner| inner.source = Some(Owned::new(Arc::from(cause))))
     }
 
     pub(crate) fn with_message(self, message: String) -> Self {
@@ -246,7 +249,7 @@ impl Error {
     /// How much memory it takes, as far as that is known: a cause may be of the user's.
     pub(crate) fn size(&self) -> usize {
         fn cause(error: &Error) -> Option<&Error> {
-            error.0.source.as_ref()?.downcast_ref()
+            error.0.source.as_ref()?.get()?.downcast_ref()
         }
         let texts =
             |inner: &Inner| inner.message.len() + inner.channel.as_ref().map_or(0, String::len);
@@ -438,7 +441,7 @@ impl fmt::Debug for Error {
         if let Some(wait) = inner.retry_after {
             out.field("retry_after", &wait);
         }
-        if let Some(source) = &inner.source {
+        if let Some(source) = inner.source.as_ref().and_then(Owned::get) {
             out.field("source", source);
         }
         out.finish()
@@ -447,10 +450,8 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.0.source {
-            Some(source) => Some(&**source),
-            None => None,
-        }
+        let source: &dyn std::error::Error = &**self.0.source.as_ref()?.get()?;
+        Some(source)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Headers of the user's for the WebSocket handshake: checked here, asked for before each dial, never shown.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::guard::guarded;
 use crate::secret::Secret;
 use crate::{Error, ErrorKind};
 
@@ -52,7 +52,7 @@ impl Headers {
     pub(crate) fn collect(&self) -> Result<Vec<Header>, Error> {
         let fresh = match &self.fresh {
             None => Vec::new(),
-            Some(make) => catch_unwind(AssertUnwindSafe(make)).map_err(|_| {
+            Some(make) => guarded(make).ok_or_else(|| {
                 let message = format!(
                     "asking for the headers of the WebSocket handshake failed: {FUNCTION} panicked"
                 );

@@ -165,6 +165,7 @@ mod event;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod guard;
 mod headers;
 mod members;
 mod options;

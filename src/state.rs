@@ -19,7 +19,8 @@ pub enum State {
     /// `disconnect()` was called.
     Disconnected,
     /// The client has given up: the server refused it for good (close codes 4000–4099, and 4300 and
-    /// above), or its [`Reconnect`](crate::Reconnect) policy says so. `connect()` tries again.
+    /// above), its [`Reconnect`](crate::Reconnect) policy says so, or no thread could be started to keep the
+    /// time until the next dial. `connect()` tries again.
     /// Receivers stay connected, and silent, until then or until `close()`.
     Failed,
 }

@@ -29,6 +29,7 @@ use mio::Waker;
 use serde::Serialize;
 
 use crate::Options;
+use crate::guard::write_log;
 use listener::{Listener, Service};
 use state::{Shared, State};
 
@@ -363,7 +364,7 @@ impl Drop for Server {
         for (_, waker) in &self.accepting {
             if let Err(error) = waker.wake() {
                 // Not joined then, since it would not end.
-                return log::error!("the test server's thread could not be woken: {error}");
+                return write_log!(Error, "the test server's thread could not be woken: {error}");
             }
         }
         for (accepting, _) in self.accepting.drain(..) {
@@ -387,7 +388,7 @@ fn text_of(channel: &str, event: &str, data: &(impl Serialize + ?Sized)) -> Opti
     let json = match serde_json::to_string(data) {
         Ok(json) => json,
         Err(error) => {
-            log::error!("the test server cannot publish {event} on {channel}: {error}");
+            write_log!(Error, "the test server cannot publish {event} on {channel}: {error}");
             return None;
         }
     };

@@ -12,6 +12,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use crate::Error;
+use crate::guard::write_log;
 
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 pub(crate) use fault::Fault;
@@ -174,13 +175,15 @@ impl Tls {
     /// Logs what is not checked, of what `whose` names.
     pub(crate) fn warn_of_dangers(&self, whose: &str) {
         if self.accept_invalid_certs {
-            log::warn!(
+            write_log!(
+                Warn,
                 "{whose} accepts any TLS certificate (Tls::danger_accept_invalid_certs): \
                  whoever is on the way can read and change everything"
             );
         }
         if self.accept_invalid_hostnames {
-            log::warn!(
+            write_log!(
+                Warn,
                 "{whose} accepts TLS certificates for other hosts \
                  (Tls::danger_accept_invalid_hostnames): anyone who has one can be the server"
             );

@@ -1,20 +1,18 @@
 //! The threads that ask the user's authorizers and authenticator: few, started when there is something
 //! to ask, and gone when there is not.
 
-mod leave;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 use std::collections::{HashMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-
-use leave::{LeavePool, LeaveTurn};
 
 use super::shares::{End, EndpointId, Shares, Turn, endpoint_id};
 use super::{Settings, Shared};
 use crate::event::ChannelName;
+use crate::guard::{dispose, guarded};
 use crate::{
     Auth, AuthRequest, Authorizer, Error, ErrorKind, Proxy, Tls, UserAuth, UserAuthRequest,
     UserAuthenticator, clock,
@@ -172,7 +170,7 @@ pub(super) struct Authorizers {
     /// The questions that are being asked, by worker.
     asking: Vec<(Turn, Vec<u64>)>,
     shares: Shares,
-    /// Those that do not hang.
+    /// Those that run, or are just being started, and do not hang.
     workers: usize,
     max_workers: usize,
     /// Workers whose authorizer does not come back.
@@ -228,16 +226,19 @@ impl Authorizers {
         };
         let admitted = self.shares.admits(answerer.endpoint());
         self.waiting.push_back((answerer.clone(), job));
-        Ok(admitted && self.add_worker())
+        Ok(admitted && self.workers < self.max_workers)
     }
 
-    /// Counts one worker more, to be started, if there may be.
-    fn add_worker(&mut self) -> bool {
-        let more = self.workers < self.max_workers;
-        if more {
-            self.workers += 1;
-        }
-        more
+    /// Returns `true` if another worker has something to ask, and may be started.
+    fn wants_worker(&self) -> bool {
+        self.workers < self.max_workers && self.next_index().is_some()
+    }
+
+    /// Counts a worker that is started now, if it is wanted: the wish for it may be an old one.
+    fn enter(&mut self) -> bool {
+        let wanted = self.wants_worker();
+        self.workers += usize::from(wanted);
+        wanted
     }
 
     /// The worker that asks this question hangs in it: it does not count any more. Tells whether
@@ -251,7 +252,7 @@ impl Authorizers {
         self.shares.end(turn, End::TimedOut);
         self.hanging += 1;
         self.workers -= 1;
-        self.next_index().is_some() && self.add_worker()
+        self.wants_worker()
     }
 
     /// The worker whose turn it was has come back. Tells whether it had been given up.
@@ -289,6 +290,12 @@ impl Authorizers {
         Ok(self.left(old))
     }
 
+    /// Counts the worker out. Tells whether questions have come meanwhile, for another one.
+    fn leave(&mut self) -> bool {
+        self.workers -= 1;
+        self.wants_worker()
+    }
+
     pub(super) fn remove(&mut self, channel: &str) -> Option<Answerer> {
         let old = self.by_channel.remove(channel);
         self.left(old)
@@ -315,8 +322,7 @@ impl Authorizers {
     fn next(&mut self) -> Option<(Answerer, Job, Turn, bool)> {
         let (answerer, job) = self.waiting.remove(self.next_index()?)?;
         let turn = self.shares.begin(answerer.endpoint());
-        let more = self.next_index().is_some() && self.add_worker();
-        Some((answerer, job, turn, more))
+        Some((answerer, job, turn, self.wants_worker()))
     }
 
     /// That of the next question that no worker is collecting, and whose endpoint may use a worker.
@@ -363,7 +369,7 @@ impl Shared {
         let new = Answerer::authorizer(authorizer, &self.settings.tls, &self.settings.proxy);
         let old = self.read(|core| core.authorizers.set_of_channel(channel.clone(), new));
         // It is the user's, and so is what happens when it is dropped.
-        drop(old);
+        dispose(old);
         self.act(|machine, now| machine.authorizer_changed(channel, now));
     }
 
@@ -379,44 +385,7 @@ impl Shared {
             Err(unused) => Some(unused),
         });
         // It is the user's, and so is what happens when it is dropped.
-        drop(old);
-    }
-
-    pub(super) fn start_worker(self: &Arc<Self>) {
-        let started = self.spawn("pusher-auth", |shared| {
-            let mut leave = LeavePool { shared, given_up: false };
-            leave.given_up = shared.run_worker();
-        });
-        if let Err(error) = started {
-            log::error!("{error}; authorizations wait");
-            self.read(|core| core.authorizers.workers -= 1);
-            // With no worker left, nobody else would ever answer.
-            let waiting = self.read(|core| match core.authorizers.workers {
-                0 => std::mem::take(&mut core.authorizers.waiting),
-                _ => VecDeque::new(),
-            });
-            for (_, job) in waiting {
-                self.answer(&job, job.failed(error.clone()));
-            }
-        }
-    }
-
-    /// Tells whether it was given up.
-    fn run_worker(self: &Arc<Self>) -> bool {
-        while let Some((answerer, job, turn, more)) = self.read(|core| core.authorizers.next()) {
-            let _leave = LeaveTurn { shared: self, turn };
-            if more {
-                self.start_worker();
-            }
-            let jobs = match answerer.window() {
-                None => vec![job],
-                Some(window) => self.collect(&answerer, job, window),
-            };
-            if self.authorize(&answerer, jobs, turn) {
-                return true;
-            }
-        }
-        false
+        dispose(old);
     }
 
     /// Waits for further questions to the same authorizer.
@@ -451,7 +420,7 @@ impl Shared {
         let tickets = jobs.iter().map(|job| job.ticket).collect();
         self.read(|core| core.authorizers.asking.push((turn, tickets)));
         let start = clock::now();
-        let answers = catch_unwind(AssertUnwindSafe(|| answerer.ask(&jobs))).unwrap_or_else(|_| {
+        let answers = guarded(|| answerer.ask(&jobs)).unwrap_or_else(|| {
             let error = Error::message(ErrorKind::Auth, "the authorizer panicked");
             jobs.iter().map(|job| job.failed(error.clone())).collect()
         });

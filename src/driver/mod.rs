@@ -4,7 +4,9 @@
 //! and unlocks. News are then handed to the bindings, and frames, dials and hang-ups are carried out,
 //! both with the lock released and both in the order in which the machine gave them.
 
+mod actions;
 mod authorizers;
+mod perform;
 mod reader;
 mod routes;
 mod shares;
@@ -13,30 +15,26 @@ mod stats;
 mod tests;
 mod threads;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use log::Level;
 
 use crate::Interrupt;
 use crate::binding::{Binding, Queue};
 use crate::clock::Clock;
 use crate::event::ChannelName;
-use crate::protocol::{Config, LogLine, Machine, Now, Output};
+use crate::guard::{call, dispose, write_log};
+use crate::protocol::{Alarm, Cause, Config, Machine, Now, Output};
 use crate::{
     ChannelStatus, Connection, Connector, Error, ErrorKind, Options, Proxy, Reconnect, Tls, clock,
 };
 
+use actions::{Action, Actions, MAX_BYTES, Patience};
 pub(crate) use authorizers::Answerer;
 use authorizers::{Authorizers, Job, Subject};
 use routes::{Delivery, Routes};
 pub(crate) use routes::{Place, Routed};
 use stats::{Counts, Tally};
 use threads::Threads;
-
-/// How many rounds of actions a thread of the user's carries out before the timer thread takes over.
-const USER_ROUNDS: u32 = 4;
 
 /// What the threads need to know and never change.
 pub(crate) struct Settings {
@@ -87,11 +85,9 @@ pub(crate) struct Core {
     options: Options,
     routes: Routes,
     link: Option<Link>,
-    actions: Vec<Action>,
-    /// A thread is carrying out actions; it will take the new ones too.
-    performing: bool,
+    actions: Actions,
     /// Until when the timer thread means to sleep.
-    timer_until: Option<Duration>,
+    sleeping: Option<Alarm>,
     threads: Threads,
     authorizers: Authorizers,
 }
@@ -103,16 +99,6 @@ struct Link {
     connection: Option<Arc<dyn Connection>>,
 }
 
-/// What to do with the lock released. It may run code of the user's.
-enum Action {
-    Dial { generation: u64, deadline: Duration, interrupt: Interrupt, options: Box<Options> },
-    HangUp { link: Link, code: u16 },
-    Send { generation: u64, connection: Arc<dyn Connection>, frame: String },
-    Ask { question: u64, attempt: u32, error: Option<Error> },
-    StartWorker,
-    Log(Level, LogLine),
-}
-
 impl Shared {
     pub(crate) fn new(initial: Initial, settings: Settings) -> Arc<Self> {
         let Initial { options, authorizer, authenticator } = initial;
@@ -121,9 +107,8 @@ impl Shared {
             options,
             routes: Routes::default(),
             link: None,
-            actions: Vec::new(),
-            performing: false,
-            timer_until: None,
+            actions: Actions::default(),
+            sleeping: None,
             threads: Threads::default(),
             authorizers: Authorizers::new(authorizer, authenticator, settings.max_authorizations),
         };
@@ -174,12 +159,13 @@ impl Shared {
         };
         self.counts.delivered(tally);
         for what in overflowing {
-            log::warn!(
+            write_log!(
+                Warn,
                 "a binding to {what} is full: values are dropped until its consumer catches up"
             );
         }
         if !idle {
-            self.perform(false);
+            self.perform();
         }
         result
     }
@@ -189,83 +175,27 @@ impl Shared {
         if core.machine.take_changed() {
             self.changed.notify_all();
         }
-        let earlier = match (core.machine.deadline(), core.timer_until) {
-            (Some(deadline), Some(until)) => deadline < until,
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
-        if earlier {
+        self.set_alarm(core);
+    }
+
+    /// Wakes the timer thread if it would sleep too long, or wake up for nothing.
+    fn set_alarm(&self, core: &mut Core) {
+        let next = self.next_alarm(core);
+        if Alarm::wakes(core.sleeping, next) {
+            // It looks again before it sleeps. Until then nobody needs to wake it for the same.
+            core.sleeping = next;
             self.timer.notify_one();
         }
     }
 
-    /// Carries out the actions in order. One thread at a time does so; what is added meanwhile, be it
-    /// by the user's code that runs here, is carried out by that thread too. A thread of the user's
-    /// leaves an endless supply to the timer thread.
-    fn perform(self: &Arc<Self>, for_ever: bool) {
-        let mut rounds = 0;
-        loop {
-            let batch = {
-                let mut core = self.lock();
-                if rounds == 0 && core.performing {
-                    return;
-                }
-                core.performing = !core.actions.is_empty();
-                if !core.performing {
-                    return;
-                }
-                // A closed client has no further supply, and perhaps no timer thread.
-                if rounds == USER_ROUNDS && !for_ever && !core.machine.is_closed() {
-                    core.performing = false;
-                    self.timer.notify_one();
-                    return;
-                }
-                std::mem::take(&mut core.actions)
-            };
-            rounds += 1;
-            let _guard = Performing(self);
-            for action in batch {
-                // Some of it is the user's. Its panic must not cost what follows: a dial that is lost
-                // here would be waited for for ever.
-                if catch_unwind(AssertUnwindSafe(|| self.carry_out(action))).is_err() {
-                    let text =
-                        "the connector, the connection or the logger panicked; the client goes on";
-                    write_log(Level::Error, &text.to_owned().into());
-                }
-            }
-        }
+    fn next_alarm(&self, core: &mut Core) -> Option<Alarm> {
+        let call = core.actions.overdue_at(self.patience());
+        let call = call.map(|at| Alarm { at, cause: Cause::Call });
+        [core.machine.alarm(), call].into_iter().flatten().min_by_key(|alarm| alarm.at)
     }
 
-    fn carry_out(self: &Arc<Self>, action: Action) {
-        match action {
-            Action::Dial { generation, deadline, interrupt, options } => {
-                self.start_reader(generation, deadline, interrupt, options);
-            }
-            Action::HangUp { link, code } => {
-                contain("the function given to `Interrupt::on_interrupt`", || {
-                    link.interrupt.interrupt();
-                });
-                if let Some(connection) = link.connection {
-                    close(&*connection, code);
-                }
-            }
-            Action::Send { generation, connection, frame } => {
-                reader::trace_frame("out", &frame);
-                self.counts.sent(frame.len());
-                let sent = catch_unwind(AssertUnwindSafe(|| connection.send(&frame)))
-                    .unwrap_or_else(|_| {
-                        Err(Error::message(ErrorKind::Internal, "the connection panicked in send"))
-                    });
-                if let Err(error) = sent {
-                    // The cause first: the reader may tell of the closing at once.
-                    self.act(|machine, now| machine.handle_lost(generation, error, now));
-                    close(&*connection, 1000);
-                }
-            }
-            Action::Ask { question, attempt, error } => self.start_policy(question, attempt, error),
-            Action::StartWorker => self.start_worker(),
-            Action::Log(level, line) => write_log(level, &line),
-        }
+    fn patience(&self) -> Patience {
+        Patience { limit: self.settings.machine.pong_timeout, own: !self.settings.built_in }
     }
 
     /// Waits until `check` has an answer, or for `timeout`.
@@ -303,7 +233,7 @@ impl Shared {
             old
         });
         // A function in them is the user's, and so is what happens when it is dropped.
-        drop(old);
+        dispose(old);
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -324,7 +254,7 @@ impl Shared {
                 let unused = core.routes.unbind::<T>(&place, counter);
                 let retired = unused.and_then(|channel| core.retire(&channel));
                 drop(core);
-                drop(retired);
+                dispose(retired);
             }
         })
     }
@@ -340,7 +270,7 @@ impl Shared {
             unused.and_then(|channel| core.retire(&channel))
         };
         // It is the user's, and so is what happens when it is dropped.
-        drop(retired);
+        dispose(retired);
     }
 
     /// Ends everything without waiting: the threads end soon, and every binding is disconnected.
@@ -354,36 +284,7 @@ impl Shared {
         // A worker that collects questions is to see that there will be no more.
         self.changed.notify_all();
         for authorizer in authorizers {
-            contain("the authorizer's `interrupt`", || authorizer.interrupt());
-        }
-    }
-}
-
-/// The logger is the user's, and so may be what its line shows of an error's causes.
-fn write_log(level: Level, line: &LogLine) {
-    let write = || log::log!(target: "pusher_channels::protocol", level, "{line}");
-    // There is no other place to report it; the panic hook has.
-    let _ = catch_unwind(AssertUnwindSafe(write));
-}
-
-/// Runs code of the user's whose panic must neither end a thread that others need nor keep back what follows.
-fn contain(what: &str, run: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(run)).is_err() {
-        log::error!("{what} panicked");
-    }
-}
-
-fn close(connection: &dyn Connection, code: u16) {
-    contain("the connection's `close`", || connection.close(code));
-}
-
-/// Lets others carry out actions again if a panic of the user's code ends this thread.
-struct Performing<'a>(&'a Arc<Shared>);
-
-impl Drop for Performing<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.lock().performing = false;
+            call("the authorizer's `interrupt`", move || authorizer.interrupt());
         }
     }
 }
@@ -396,6 +297,22 @@ impl Core {
             ChannelStatus::Idle => self.authorizers.remove(channel),
             _ => None,
         }
+    }
+
+    fn send(&mut self, generation: u64, frame: String, now: Now) {
+        let link = self.link.as_ref().filter(|link| link.generation == generation);
+        let Some(connection) = link.and_then(|link| link.connection.clone()) else {
+            return;
+        };
+        if self.actions.fits(&frame) {
+            return self.actions.push(Action::Send { generation, connection, frame });
+        }
+        self.actions.forget_frames(generation);
+        let message = format!(
+            "sending failed: more than {MAX_BYTES} bytes wait for the connection to take them"
+        );
+        let error = Error::message(ErrorKind::TooLarge, message);
+        self.machine.handle_blocked(generation, error, now);
     }
 
     fn submit(&mut self, job: Job, now: Now) {
@@ -431,12 +348,7 @@ impl Core {
                         self.actions.push(Action::HangUp { link, code });
                     }
                 }
-                Output::Send { generation, frame } => {
-                    let link = self.link.as_ref().filter(|link| link.generation == generation);
-                    if let Some(connection) = link.and_then(|link| link.connection.clone()) {
-                        self.actions.push(Action::Send { generation, connection, frame });
-                    }
-                }
+                Output::Send { generation, frame } => self.send(generation, frame, now),
                 Output::Ask { question, attempt, error } => {
                     self.actions.push(Action::Ask { question, attempt, error });
                 }

@@ -1,12 +1,15 @@
 //! The reader thread: one for each dial; it opens the connection and reads it to its end.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use log::Level;
+
+use super::perform::close;
 use super::stats::Received;
 use super::{Link, Shared};
 use crate::Interrupt;
+use crate::guard::{self, dispose, guarded};
 use crate::redact::redact;
 use crate::{Connection, Error, ErrorKind, Event, Message, Options};
 
@@ -16,8 +19,8 @@ const RESOLVER: &str = "the function given to `Options::custom`";
 
 /// One frame in the log, without its secrets.
 pub(super) fn trace_frame(direction: &str, frame: &str) {
-    if log::log_enabled!(target: FRAMES, log::Level::Trace) {
-        log::trace!(target: FRAMES, "{direction} {}", redact(frame));
+    if guard::is_logged(Level::Trace, FRAMES) {
+        guard::write(Level::Trace, FRAMES, format_args!("{direction} {}", redact(frame)));
     }
 }
 
@@ -29,16 +32,21 @@ impl Shared {
         interrupt: Interrupt,
         options: Box<Options>,
     ) {
-        let started = self.start_timer().and_then(|()| {
-            self.spawn("pusher-reader", move |shared| {
-                let _report = ReportPanic { shared, generation };
-                let lost = shared.run_reader(generation, deadline, &interrupt, options);
-                // Dropped with the lock released: the connection may be the user's.
-                drop(shared.take_link(generation));
-                if let Some(error) = lost {
-                    shared.act(|machine, now| machine.handle_lost(generation, error, now));
-                }
-            })
+        if let Err(error) = self.start_timer() {
+            let error = error.with_hint("call connect() once threads can be started");
+            return self.act(|machine, now| machine.handle_untimed(generation, error, now));
+        }
+        let started = self.spawn("pusher-reader", move |shared| {
+            let run = || shared.run_reader(generation, deadline, &interrupt, options);
+            let lost = guarded(run).unwrap_or_else(|| {
+                let message = "the reader thread panicked; the connection is lost";
+                Some(Error::message(ErrorKind::Internal, message))
+            });
+            // Dropped with the lock released: the connection may be the user's.
+            dispose((shared.take_link(generation), interrupt));
+            if let Some(error) = lost {
+                shared.act(|machine, now| machine.handle_lost(generation, error, now));
+            }
         });
         if let Err(error) = started {
             self.act(|machine, now| {
@@ -57,23 +65,34 @@ impl Shared {
         options: Box<Options>,
     ) -> Option<Error> {
         // All of the user's code that a dial runs is in here, what their options' drop does included.
-        let dialled = catch_unwind(AssertUnwindSafe(move || {
-            self.dial(generation, deadline, interrupt, &options)
-        }));
+        let dialled = guarded(move || self.dial(generation, deadline, interrupt, &options));
         self.act(|machine, now| machine.handle_dial_returned(generation, now));
         let connection = match dialled {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return Some(error),
-            Err(panic) => resume_unwind(panic),
+            Some(Ok(connection)) => connection,
+            Some(Err(error)) => return Some(error),
+            None => return Some(Error::message(ErrorKind::Internal, "the connector panicked")),
         };
-        let wanted = self.act_on_link(generation, &connection);
+        let ended = self.read_to_end(generation, &connection);
+        dispose(connection);
+        ended
+    }
+
+    fn read_to_end(
+        self: &Arc<Self>,
+        generation: u64,
+        connection: &Arc<dyn Connection>,
+    ) -> Option<Error> {
+        let wanted = self.act_on_link(generation, connection);
         if !wanted {
-            connection.close(1000);
+            close(&**connection, 1000);
         }
         // A connection that is not wanted any more is still read until its closing is done.
         let mut messages = Vec::new();
         loop {
-            if let Err(error) = connection.recv_many(&mut messages) {
+            let received = guarded(|| connection.recv_many(&mut messages)).unwrap_or_else(|| {
+                Err(Error::message(ErrorKind::Internal, "the connection panicked in recv"))
+            });
+            if let Err(error) = received {
                 return wanted.then_some(error);
             }
             if let Some((code, reason)) = self.handle_messages(generation, &mut messages) {
@@ -115,7 +134,7 @@ impl Shared {
         if options.is_custom() {
             calling(Some(RESOLVER));
         }
-        let url = catch_unwind(AssertUnwindSafe(|| options.to_url())).unwrap_or_else(|_| {
+        let url = guarded(|| options.to_url()).unwrap_or_else(|| {
             Err(Error::message(ErrorKind::Config, "the function given to Options::custom panicked"))
         })?;
         if let Some(target) = target(&url) {
@@ -182,21 +201,5 @@ pub(super) fn target(url: &str) -> Option<String> {
         "ws" if !has_port => Some(format!("{host}:80")),
         "wss" if !has_port => Some(format!("{host}:443")),
         _ => Some(host.to_owned()),
-    }
-}
-
-/// Lets the client go on if the reader panics, in the user's connector or here.
-struct ReportPanic<'a> {
-    shared: &'a Arc<Shared>,
-    generation: u64,
-}
-
-impl Drop for ReportPanic<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let message = "the reader thread panicked; the connection is lost";
-            let error = Error::message(ErrorKind::Internal, message);
-            self.shared.act(|machine, now| machine.handle_lost(self.generation, error, now));
-        }
     }
 }

@@ -1,4 +1,8 @@
-//! What needs a look inside: a lookup of a name that does not end. The rest is in `tests/it`.
+//! What needs a look inside: a lookup of a name that does not end, threads that cannot be started, what the
+//! timer thread sleeps for. The rest is in `tests/it`.
+
+mod threads;
+mod timer;
 
 use std::sync::Arc;
 use std::sync::{Mutex, mpsc};
@@ -8,10 +12,43 @@ use super::reader::target;
 use super::{Initial, Settings, Shared};
 use crate::protocol::{Config, Policy};
 use crate::transport::WebSocketConnector;
-use crate::{Client, Options, Proxy, Queue, Reconnect, State, Tls};
+use crate::{Client, Connector, Options, Proxy, Queue, Reconnect, State, Tls};
 
 const AT_ONCE: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
+
+fn settings(connector: Arc<dyn Connector>, policy: Policy) -> Settings {
+    Settings {
+        machine: Config {
+            activity_timeout: 2 * MINUTE,
+            override_activity_timeout: None,
+            pong_timeout: MINUTE,
+            connect_timeout: MINUTE,
+            subscribe_timeout: MINUTE,
+            signin_timeout: MINUTE,
+            policy,
+            client_event_limit: None,
+            max_members_bytes: 16 * 1024 * 1024,
+            max_held: Queue::default().limits(),
+            seed: 0,
+        },
+        reconnect: Reconnect::never(),
+        connector,
+        queue: Queue::default(),
+        stack_size: None,
+        max_authorizations: 1,
+        tls: Tls::default(),
+        proxy: Proxy::none(),
+        check_names: true,
+        built_in: true,
+        dial_code: None,
+    }
+}
+
+fn start(options: Options, settings: Settings) -> Client {
+    let initial = Initial { options, authorizer: None, authenticator: None };
+    Client::start(Shared::new(initial, settings))
+}
 
 /// A client whose lookup hangs until the sender is dropped.
 fn looking_up() -> (Client, mpsc::Sender<()>) {
@@ -25,33 +62,7 @@ fn looking_up() -> (Client, mpsc::Sender<()>) {
         Err(std::io::ErrorKind::NotFound.into())
     }));
     let options = Options::host("name.example", "key").tls(false);
-    let initial = Initial { options, authorizer: None, authenticator: None };
-    let settings = Settings {
-        machine: Config {
-            activity_timeout: MINUTE,
-            override_activity_timeout: None,
-            pong_timeout: MINUTE,
-            connect_timeout: MINUTE,
-            subscribe_timeout: MINUTE,
-            signin_timeout: MINUTE,
-            policy: Policy::Never,
-            client_event_limit: None,
-            max_members_bytes: 16 * 1024 * 1024,
-            max_held: Queue::default().limits(),
-            seed: 0,
-        },
-        reconnect: Reconnect::never(),
-        connector: Arc::new(connector),
-        queue: Queue::default(),
-        stack_size: None,
-        max_authorizations: 1,
-        tls: Tls::default(),
-        proxy: Proxy::none(),
-        check_names: true,
-        built_in: true,
-        dial_code: None,
-    };
-    let client = Client::start(Shared::new(initial, settings));
+    let client = start(options, settings(Arc::new(connector), Policy::Never));
     client.connect();
     wait.recv_timeout(10 * AT_ONCE).unwrap();
     (client, release)

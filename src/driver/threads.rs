@@ -1,13 +1,20 @@
 //! Starting, counting and ending the client's threads; the timer thread.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io;
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
 use super::Shared;
+use crate::guard::{call, dispose, guarded, write_log};
+use crate::protocol::{Alarm, Cause};
 use crate::reconnect::Attempt;
 use crate::{Error, ErrorKind, Timeout};
+
+const TIMER: &str = "pusher-timer";
+
+/// How long the timer thread pauses after a panic, so that one that comes again and again costs no more.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The threads that were started and may still run.
 #[derive(Default)]
@@ -17,6 +24,15 @@ pub(super) struct Threads {
     /// Counts those that were started.
     started: u64,
     has_timer: bool,
+    /// Threads of this name cannot be started.
+    #[cfg(test)]
+    pub(super) refused: Option<&'static str>,
+    /// How often the timer thread has come to its head.
+    #[cfg(test)]
+    pub(super) turns: u64,
+    /// What it has seen last before it went to sleep.
+    #[cfg(test)]
+    pub(super) slept_for: Option<Alarm>,
 }
 
 struct Running {
@@ -39,15 +55,20 @@ impl Shared {
         }
         // It counts from now on, and is started with the lock released: that may take its time.
         let number = self.read(|core| core.threads.enter(name));
-        let leave = Leave { shared: Arc::clone(self), number };
-        let started = builder.spawn(move || {
-            let leave = leave;
-            leave.shared.read(|core| core.threads.runs(number));
-            run(&leave.shared);
-        });
-        // Where it could not be started, it has left already: what it was to run is dropped.
+        let shared = Arc::clone(self);
+        let work = move || {
+            shared.read(|core| core.threads.runs(number));
+            call(name, || run(&shared));
+            shared.leave(number);
+            // It may be the last that holds what is the user's.
+            dispose(shared);
+        };
+        // Where it cannot be started, what it was to run is dropped, which may be the user's.
+        let started = guarded(|| self.start(builder, name, work))
+            .unwrap_or_else(|| Err(io::Error::other("a destructor panicked")));
         let handle = started.map_err(|error| {
-            let message = format!("could not start the thread {name}");
+            self.leave(number);
+            let message = format!("starting the thread {name} failed");
             Error::message(ErrorKind::Io, message).caused_by(error)
         })?;
         self.read(|core| {
@@ -57,41 +78,82 @@ impl Shared {
         Ok(())
     }
 
+    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "tests have threads refused"))]
+    fn start(
+        &self,
+        builder: thread::Builder,
+        name: &'static str,
+        work: impl FnOnce() + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
+        #[cfg(test)]
+        if self.read(|core| core.threads.refused.is_some_and(|refused| name.starts_with(refused))) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let _ = name;
+        builder.spawn(work)
+    }
+
+    /// Strikes the thread off the list.
+    fn leave(&self, number: u64) {
+        self.read(|core| core.threads.running.retain(|thread| thread.number != number));
+        self.changed.notify_all();
+    }
+
     /// Starts the timer thread, unless it runs.
     pub(super) fn start_timer(self: &Arc<Self>) -> Result<(), Error> {
         if std::mem::replace(&mut self.lock().threads.has_timer, true) {
             return Ok(());
         }
-        self.spawn("pusher-timer", Self::run_timer).inspect_err(|_| {
+        self.spawn(TIMER, Self::keep_time).inspect_err(|_| {
             self.lock().threads.has_timer = false;
         })
     }
 
-    /// Tells the machine when its deadlines come. It sleeps until the next one, and is woken only
-    /// for an earlier one.
+    /// The timer thread lives as long as the client, whatever happens in it: nobody else keeps the time.
+    fn keep_time(self: &Arc<Self>) {
+        while call(TIMER, || self.run_timer()).is_none() {
+            let core = self.lock();
+            drop(self.timer.wait_timeout(core, PAUSE).unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    /// Tells the machine when its deadlines come. It sleeps until the next one, and is woken only if
+    /// that has changed: see [`Alarm::wakes`](crate::protocol::Alarm::wakes).
     fn run_timer(self: &Arc<Self>) {
         let mut core = self.lock();
         loop {
-            if !core.actions.is_empty() && !core.performing {
+            #[cfg(test)]
+            {
+                core.threads.turns += 1;
+            }
+            if core.actions.is_waiting() {
                 drop(core);
-                self.perform(true);
+                self.perform();
                 core = self.lock();
                 continue;
             }
-            if core.machine.is_closed() {
+            // Whoever carries out the last actions may have to be replaced.
+            if core.machine.is_closed() && core.actions.is_empty() {
                 return;
             }
-            let deadline = core.machine.deadline();
-            core.timer_until = deadline;
-            let left = deadline.map(|deadline| deadline.saturating_sub(self.clock.now().mono));
-            core = match left {
+            core.sleeping = self.next_alarm(&mut core);
+            #[cfg(test)]
+            {
+                core.threads.slept_for = core.sleeping;
+            }
+            let now = self.clock.now().mono;
+            core = match core.sleeping {
                 None => self.timer.wait(core).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => {
+                Some(Alarm { at, cause }) if at <= now => {
                     drop(core);
-                    self.act(|machine, now| machine.handle_timeout(now));
+                    match cause {
+                        Cause::Call => self.replace_performer(),
+                        _ => self.act(|machine, now| machine.handle_timeout(now)),
+                    }
                     self.lock()
                 }
-                Some(left) => {
+                Some(Alarm { at, .. }) => {
+                    let left = at.saturating_sub(now);
                     self.timer.wait_timeout(core, left).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
@@ -106,18 +168,19 @@ impl Shared {
         let attempt = Attempt::new(number, error);
         let started = self.spawn("pusher-policy", move |shared| {
             // The closure owns what is the user's, so that it is dropped before the policy counts as returned.
-            let decision = catch_unwind(AssertUnwindSafe(move || decide(&attempt)));
-            match decision {
-                Ok(wait) => shared.act(|machine, now| machine.handle_decision(question, wait, now)),
-                Err(_) => {
+            match guarded(move || decide(&attempt)) {
+                Some(wait) => {
+                    shared.act(|machine, now| machine.handle_decision(question, wait, now));
+                }
+                None => {
                     shared.act(|machine, now| machine.handle_no_decision(question, now));
-                    log::error!("the reconnect policy panicked; the default decides");
+                    write_log!(Error, "the reconnect policy panicked; the default decides");
                 }
             }
         });
         if let Err(error) = started {
             self.act(|machine, now| machine.handle_no_decision(question, now));
-            log::error!("{error}; the default reconnect policy decides");
+            write_log!(Error, "{error}; the default reconnect policy decides");
         }
     }
 
@@ -167,25 +230,16 @@ impl Threads {
         self.started
     }
 
+    /// Returns `true` on the timer thread.
+    pub(super) fn is_timer(&self) -> bool {
+        let this = Some(thread::current().id());
+        self.running.iter().any(|thread| thread.name == TIMER && thread.id == this)
+    }
+
     fn runs(&mut self, number: u64) {
         let id = Some(thread::current().id());
         if let Some(thread) = self.running.iter_mut().find(|thread| thread.number == number) {
             thread.id = id;
         }
-    }
-}
-
-/// Strikes the thread off the list, however it ends.
-struct Leave {
-    shared: Arc<Shared>,
-    number: u64,
-}
-
-impl Drop for Leave {
-    fn drop(&mut self) {
-        self.shared.read(|core| {
-            core.threads.running.retain(|thread| thread.number != self.number);
-        });
-        self.shared.changed.notify_all();
     }
 }

@@ -174,6 +174,7 @@ impl Machine {
     }
 
     pub(super) fn log_given_up(&mut self, error: &Error) {
+        let untimed = self.is_untimed();
         let failed_dials = self.journal.outage.failed_dials;
         self.log_at(Level::Info, |place| match failed_dials {
             0 => format!("gave up on {place}").into(),
@@ -182,6 +183,7 @@ impl Machine {
         });
         self.log_at(Level::Error, |place| {
             let why = match CloseClass::of(error.close_code()) {
+                _ if untimed => "without a thread nothing keeps the time for the next attempt",
                 CloseClass::Stop => "the server would refuse the next attempt too",
                 _ => "the reconnect policy allows no further attempt",
             };

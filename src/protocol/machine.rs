@@ -1,11 +1,14 @@
 //! The state machine of one client.
 
 mod ending;
+mod heartbeat;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use log::Level;
+#[cfg(test)]
+pub(crate) use heartbeat::Ping;
+pub(crate) use heartbeat::{Alarm, Cause};
 
 use super::backoff::Policy;
 use super::channels::Channels;
@@ -17,7 +20,7 @@ use super::turn::Turn;
 use super::user::SignIn;
 use super::{Notice, Now, Output};
 use crate::binding::QueueLimits;
-use crate::{ChannelStatus, Error, ErrorKind, Members, State};
+use crate::{ChannelStatus, Error, Members, State};
 
 /// A jump of the wall clock by more than this against the monotonic one: the machine may have been
 /// suspended.
@@ -82,6 +85,8 @@ pub(crate) struct Machine {
     /// How often the user has ended the connection.
     disconnects: u64,
     closed: bool,
+    /// It has failed because nothing would tell when a deadline comes: not even a wait would end.
+    untimed: bool,
     pub(super) last_seen: Option<Now>,
     pub(super) journal: Journal,
     changed: bool,
@@ -114,6 +119,7 @@ impl Machine {
             last_failure: None,
             disconnects: 0,
             closed: false,
+            untimed: false,
             last_seen: None,
             journal: Journal::default(),
             changed: false,
@@ -263,27 +269,6 @@ impl Machine {
         }
     }
 
-    /// Finds out now whether the connection still stands, or dials now if it waits to.
-    pub(crate) fn network_changed(&mut self, now: Now) {
-        self.observe(now);
-        self.check_connection(now);
-    }
-
-    /// Sends a ping, or joins the one that is on its way. [`Self::answered`] tells of its number.
-    pub(crate) fn ping(&mut self, now: Now) -> Result<u64, Error> {
-        self.observe(now);
-        let Phase::Live(live) = &mut self.phase else {
-            return Err(Error::message(ErrorKind::NotConnected, "not connected: nobody to ping"));
-        };
-        if let Some(number) = live.pending_ping() {
-            return Ok(number);
-        }
-        self.pings += 1;
-        live.pinged(self.pings, now);
-        self.send(frame::PING.to_owned(), now);
-        Ok(self.pings)
-    }
-
     pub(crate) fn subscribe(&mut self, name: &str, now: Now) {
         self.observe(now);
         if self.closed {
@@ -347,55 +332,12 @@ impl Machine {
         self.outputs.pop_front()
     }
 
-    /// When [`Self::handle_timeout`] is to be called.
-    pub(crate) fn deadline(&mut self) -> Option<Duration> {
-        let connection = match &self.phase {
-            Phase::Idle | Phase::Asking { .. } => None,
-            Phase::Opening { deadline, .. } => Some(*deadline),
-            Phase::Live(live) => Some(live.deadline()),
-            Phase::Waiting { until, .. } => Some(*until),
-        };
-        let answer = self.asked.first().map(|&(deadline, _)| deadline);
-        let others = [answer, self.held_deadline(), self.user.deadline(), self.channels.deadline()];
-        connection.into_iter().chain(others.into_iter().flatten()).min()
-    }
-
     /// Whether anything that somebody may be waiting for has changed since this was last asked.
     pub(crate) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
 
     // ---- inside
-
-    /// Every input passes here first: a jump of the clocks shows that the machine may have been asleep.
-    pub(super) fn observe(&mut self, now: Now) {
-        let Some(last) = self.last_seen.replace(now) else {
-            return;
-        };
-        let by_wall = now.wall.saturating_sub(last.wall);
-        let by_mono = now.mono.saturating_sub(last.mono);
-        let suspended = now.suspended.saturating_sub(last.suspended);
-        if suspended.max(by_wall.saturating_sub(by_mono)) > SUSPEND_JUMP {
-            self.log(Level::Debug, || "the wall clock jumped: checking the connection".into());
-            self.check_connection(now);
-        }
-    }
-
-    fn check_connection(&mut self, now: Now) {
-        match &mut self.phase {
-            Phase::Live(_) => {
-                drop(self.ping(now));
-                if let Phase::Live(live) = &mut self.phase {
-                    live.doubt(now);
-                }
-            }
-            Phase::Waiting { until, asked_until } => {
-                let asked = asked_until.saturating_sub(now.elapsed());
-                *until = now.mono.saturating_add(asked);
-            }
-            Phase::Idle | Phase::Opening { .. } | Phase::Asking { .. } => {}
-        }
-    }
 
     pub(super) fn establish(&mut self, established: Established, now: Now) {
         let configured = self.config.activity_timeout;
@@ -422,15 +364,6 @@ impl Machine {
             live.sent(now);
         }
         self.outputs.push_back(Output::Send { generation: self.generation, frame });
-    }
-
-    pub(super) fn ponged(&mut self, now: Now) {
-        if let Phase::Live(live) = &mut self.phase {
-            if let Some(answer) = live.ponged(now) {
-                self.answered = Some(answer);
-                self.changed = true;
-            }
-        }
     }
 
     /// Ends the present connection from this side, and goes on as if it were lost.
@@ -485,6 +418,9 @@ impl Machine {
         }
         self.attempts = self.attempts.saturating_add(1);
         self.log_lost(&error, lasted, now);
+        if self.untimed {
+            return self.settle(None, Some(error), now);
+        }
         if let Policy::Ask = self.config.policy {
             self.questions += 1;
             self.phase = Phase::Asking { question: self.questions };

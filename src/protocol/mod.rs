@@ -5,10 +5,10 @@
 //! 1. getters, which change nothing;
 //! 2. what the user wants (`connect`, `subscribe`, …);
 //! 3. `handle_*`: what came in, from a connection or from the clock;
-//! 4. [`Machine::poll_output`] and [`Machine::deadline`]: what to do next.
+//! 4. [`Machine::poll_output`] and [`Machine::alarm`]: what to do next.
 //!
 //! After every call of kind 2 or 3, take the outputs until there are none, then call
-//! [`Machine::handle_timeout`] at the deadline (earlier or more often does no harm). Whatever belongs
+//! [`Machine::handle_timeout`] at the time of the alarm (earlier or more often does no harm). Whatever belongs
 //! to one dial carries its generation; what comes in with an older one is dropped.
 
 mod authorization;
@@ -48,7 +48,9 @@ pub(crate) use backoff::{Backoff, Policy};
 pub(crate) use crypto::Key;
 pub(crate) use envelope::{Data, Envelope, Text, unescape};
 pub(crate) use fields::{data_of, each_element, each_field, id, number, pick, text};
-pub(crate) use machine::{Config, Machine};
+#[cfg(test)]
+pub(crate) use machine::Ping;
+pub(crate) use machine::{Alarm, Cause, Config, Machine};
 pub(crate) use name::{ChannelKind, check_channel};
 pub(crate) use output::{ChannelNotice, LogLine, Notice, Output, UserNotice};
 pub(crate) use user::CHANNEL_PREFIX as USER_CHANNEL_PREFIX;

@@ -13,6 +13,7 @@ use super::settings::Settings;
 use super::signature::{channel_text, sign, user_text};
 use super::state::{Shared, State};
 use crate::Interrupt;
+use crate::guard::write_log;
 use crate::protocol::{ChannelKind, check_channel};
 use crate::transport::Exchange;
 use crate::{Error, clock};
@@ -154,7 +155,7 @@ impl AuthState {
 
 fn serve(shared: &Shared, _id: u64, stream: TcpStream, interrupt: &Interrupt) {
     if let Err(error) = exchange(shared, stream, interrupt) {
-        log::debug!("the test server's auth endpoint: {error}");
+        write_log!(Debug, "the test server's auth endpoint: {error}");
     }
 }
 

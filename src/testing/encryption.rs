@@ -73,7 +73,10 @@ impl Keys {
 
     pub(super) fn seal(&self, channel: &str, _text: &str) -> Option<String> {
         let _ = self.of(channel);
-        log::error!("the test server cannot encrypt without the feature `encrypted`");
+        crate::guard::write_log!(
+            Error,
+            "the test server cannot encrypt without the feature `encrypted`"
+        );
         None
     }
 }

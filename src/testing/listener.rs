@@ -13,6 +13,7 @@ use super::http::percent_decode;
 use super::peer::Peer;
 use super::state::Shared;
 use crate::Interrupt;
+use crate::guard::write_log;
 use crate::transport::accept;
 use crate::{Message, clock};
 
@@ -64,7 +65,7 @@ impl Listener {
         let mut listener = Self { service, socket, poll, shared, threads: Vec::new() };
         let thread = Builder::new().name(name).spawn(move || {
             if let Err(error) = listener.run() {
-                log::error!("the test server has ended: {error}");
+                write_log!(Error, "the test server has ended: {error}");
             }
             listener.shared.act(super::state::State::stop);
             for thread in listener.threads.drain(..) {
@@ -100,7 +101,7 @@ impl Listener {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    log::warn!("the test server cannot accept a connection: {error}");
+                    write_log!(Warn, "the test server cannot accept a connection: {error}");
                     return true;
                 }
             }
@@ -110,7 +111,7 @@ impl Listener {
     fn start_connection(&mut self, stream: TcpStream) {
         self.threads.retain(|thread| !thread.is_finished());
         if self.threads.len() >= MAX_CONNECTIONS {
-            log::warn!("the test server has {MAX_CONNECTIONS} connections and takes no more");
+            write_log!(Warn, "the test server has {MAX_CONNECTIONS} connections and takes no more");
             return;
         }
         let interrupt = Interrupt::default();
@@ -125,7 +126,7 @@ impl Listener {
         match thread {
             Ok(thread) => self.threads.push(thread),
             Err(error) => {
-                log::warn!("the test server cannot start a thread: {error}");
+                write_log!(Warn, "the test server cannot start a thread: {error}");
                 self.shared.act(|state| state.forget(id));
             }
         }
@@ -146,7 +147,7 @@ fn serve(shared: &Shared, id: u64, stream: TcpStream, interrupt: &Interrupt) {
     });
     let peer = match socket {
         Ok(socket) => Arc::new(Peer::new(socket)),
-        Err(error) => return log::debug!("the test server: {error}"),
+        Err(error) => return write_log!(Debug, "the test server: {error}"),
     };
     if !shared.act(|state| state.open(id, Arc::clone(&peer), right_key)) {
         return;

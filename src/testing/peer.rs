@@ -5,6 +5,7 @@ use std::mem;
 use std::sync::{Arc, Mutex};
 
 use super::lock;
+use crate::guard::write_log;
 use crate::transport::WebSocket;
 use crate::{Connection, Error, ErrorKind, Message};
 
@@ -53,7 +54,7 @@ impl Peer {
     /// A connection that has broken is noticed by its own thread; one that is not read is dropped here.
     fn not_sent(&self, error: &Error) {
         if error.kind() == ErrorKind::TooLarge {
-            log::warn!("the test server drops a client: {error}");
+            write_log!(Warn, "the test server drops a client: {error}");
             self.socket.abort();
         }
     }

@@ -9,6 +9,7 @@ use mio::Waker;
 
 use super::lock;
 use super::wait::Dial;
+use crate::guard::write_log;
 use crate::{Error, ErrorKind};
 
 pub(crate) type Lookup = Arc<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
@@ -173,6 +174,6 @@ impl Drop for Slot {
 
 fn wake(waker: &Waker) {
     if let Err(error) = waker.wake() {
-        log::debug!("a dial could not be told about a lookup: {error}");
+        write_log!(Debug, "a dial could not be told about a lookup: {error}");
     }
 }

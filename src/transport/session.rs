@@ -10,6 +10,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::handshake::Codec;
 use super::memory::{Chunk, Memory, would_block};
+use crate::guard::write_log;
 use crate::{Error, ErrorKind, Message};
 
 /// What is to be sent.
@@ -56,7 +57,7 @@ impl Session {
                     let _ = self.codec.flush();
                     return Err(closed_by_peer());
                 }
-                Ok(Frame::Binary(_)) => log::debug!("a binary message was ignored"),
+                Ok(Frame::Binary(_)) => write_log!(Debug, "a binary message was ignored"),
                 // The answer to a ping is encoded by the next read.
                 Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_)) => {}
                 Err(tungstenite::Error::Io(error)) if would_block(&error) => return Ok(()),

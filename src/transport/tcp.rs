@@ -10,6 +10,7 @@ use mio::net::TcpStream;
 use socket2::{SockRef, TcpKeepalive};
 
 use super::wait::Dial;
+use crate::guard::write_log;
 use crate::{Error, clock};
 
 /// How long an address may be the only one that is tried.
@@ -140,10 +141,10 @@ fn tune(socket: &TcpStream) {
     #[cfg(any(windows, target_vendor = "apple", target_os = "android", target_os = "linux"))]
     let keep_alive = keep_alive.with_interval(Duration::from_secs(15));
     if let Err(error) = socket.set_nodelay(true) {
-        log::debug!("TCP_NODELAY could not be set: {error}");
+        write_log!(Debug, "TCP_NODELAY could not be set: {error}");
     }
     if let Err(error) = SockRef::from(socket).set_tcp_keepalive(&keep_alive) {
-        log::debug!("TCP keep-alive could not be set: {error}");
+        write_log!(Debug, "TCP keep-alive could not be set: {error}");
     }
 }
 

@@ -8,6 +8,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::memory::{Chunk, Memory, is_interrupted, would_block};
+use crate::guard::write_log;
 use crate::{Error, ErrorKind, Interrupt, Timeout, clock};
 
 const WAKER: Token = Token(usize::MAX);
@@ -71,7 +72,7 @@ impl Dial {
         let waker = Arc::downgrade(wait.waker());
         interrupt.on_interrupt(move || {
             if let Some(Err(error)) = waker.upgrade().map(|waker| waker.wake()) {
-                log::debug!("a dial could not be woken: {error}");
+                write_log!(Debug, "a dial could not be woken: {error}");
             }
         });
         Ok(Self { wait, deadline, interrupt: interrupt.clone(), step: String::new() })

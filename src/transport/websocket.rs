@@ -17,6 +17,7 @@ use super::lock;
 use super::memory::{CHUNK, Chunk, is_interrupted, would_block};
 use super::session::{Outgoing, Session};
 use super::wait::{Line, Wait};
+use crate::guard::write_log;
 use crate::{Connection, Error, ErrorKind, Message, clock};
 
 /// So much may wait to be sent.
@@ -211,7 +212,7 @@ impl WebSocket {
 
     fn wake(&self) {
         if let Err(error) = self.waker.wake() {
-            log::debug!("the reader could not be woken: {error}");
+            write_log!(Debug, "the reader could not be woken: {error}");
         }
     }
 
@@ -225,7 +226,7 @@ impl WebSocket {
             queue.frames.push_back(Outgoing::Close(code, reason.to_owned()));
         }
         if let Err(error) = self.push_out() {
-            log::debug!("the close could not be sent: {error}");
+            write_log!(Debug, "the close could not be sent: {error}");
         }
         // Even if it was sent: the reader does not know yet that there is a deadline.
         self.wake();
@@ -249,7 +250,7 @@ impl WebSocket {
         let _ = self.closing.set(clock::now());
         lock(&self.queue).end.get_or_insert_with(closed_here);
         if let Err(error) = self.socket.shutdown(std::net::Shutdown::Both) {
-            log::debug!("the connection was gone already: {error}");
+            write_log!(Debug, "the connection was gone already: {error}");
         }
         self.wake();
     }

@@ -8,6 +8,7 @@ mod bulk;
 #[cfg(target_os = "linux")]
 mod chaos;
 mod connector;
+mod guard;
 mod handshake;
 mod hostile;
 mod kinds;

@@ -70,7 +70,7 @@ fn a_quick_response_gets_more_workers_started() {
     for ticket in 2..5 {
         let (_, job, _, more) = pool.next().unwrap();
         assert_eq!(job.ticket, ticket);
-        started += usize::from(more);
+        started += usize::from(more && pool.enter());
     }
     assert_eq!((started, pool.workers), (2, 4));
 }

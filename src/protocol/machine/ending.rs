@@ -21,6 +21,25 @@ impl Machine {
         }
     }
 
+    /// The dial cannot be made, and nothing would tell when the time for the next one has come: no thread can be
+    /// started. So only the user can dial again.
+    pub(crate) fn handle_untimed(&mut self, generation: u64, error: Error, now: Now) {
+        self.observe(now);
+        if self.is_current(generation) {
+            self.untimed = true;
+            self.lose(error, now);
+        }
+        self.handle_dial_returned(generation, now);
+    }
+
+    /// The connection takes nothing more: it is ended from this side.
+    pub(crate) fn handle_blocked(&mut self, generation: u64, error: Error, now: Now) {
+        self.observe(now);
+        if self.is_current(generation) {
+            self.abandon(error, now);
+        }
+    }
+
     /// The server has closed the connection.
     pub(crate) fn handle_closed(
         &mut self,
@@ -86,6 +105,7 @@ impl Machine {
             self.state_since = self.last_seen;
         }
         self.changed = true;
+        self.untimed &= current == State::Failed;
         if !matches!(current, State::Failed | State::Reconnecting) {
             self.failure = None;
         }

@@ -180,8 +180,8 @@ fn what_the_client_sends_puts_that_ping_off() {
 #[test]
 fn a_ping_of_the_users_joins_one_that_is_on_its_way() {
     let mut sim = Sim::connected();
-    assert_eq!(sim.ping().unwrap(), 1);
-    assert_eq!(sim.ping().unwrap(), 1);
+    assert_eq!(sim.ping().unwrap().number, 1);
+    assert_eq!(sim.ping().unwrap().number, 1);
     assert_eq!(sim.expect("S").sent(), ["ping"]);
     sim.skip(MS * 40);
     assert_eq!(sim.machine.answered(), None);
@@ -191,12 +191,12 @@ fn a_ping_of_the_users_joins_one_that_is_on_its_way() {
     assert_eq!(sim.machine.answered(), Some((1, MS * 40)));
 
     sim.advance(ACTIVITY);
-    assert_eq!(sim.ping().unwrap(), 2, "the heartbeat's");
+    assert_eq!(sim.ping().unwrap().number, 2, "the heartbeat's");
     assert_eq!(sim.expect("S").sent(), ["ping"]);
     sim.skip(MS * 7);
     sim.server("pusher:pong", None, "");
     assert_eq!(sim.machine.answered(), Some((2, MS * 7)));
-    assert_eq!(sim.ping().unwrap(), 3);
+    assert_eq!(sim.ping().unwrap().number, 3);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Tests of the machine, in simulated time: nothing here sleeps, dials or reads a clock.
 
+mod alarms;
 mod attribution;
 mod authorization;
 mod channels;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::super::{
-    Backoff, ChannelNotice, Config, Machine, Notice, Now, Output, Policy, UserNotice,
+    Backoff, ChannelNotice, Config, Machine, Notice, Now, Output, Ping, Policy, UserNotice,
 };
 use super::desk::short;
 use crate::{
@@ -193,10 +193,10 @@ impl Sim {
         self.input(|machine, now| machine.network_changed(now));
     }
 
-    pub(super) fn ping(&mut self) -> Result<u64, Error> {
-        let mut result = Ok(0);
-        self.input(|machine, now| result = machine.ping(now));
-        result
+    pub(super) fn ping(&mut self) -> Result<Ping, Error> {
+        let mut result = None;
+        self.input(|machine, now| result = Some(machine.ping(now)));
+        result.unwrap()
     }
 
     pub(super) fn subscribe(&mut self, name: &str) {

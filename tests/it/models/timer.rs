@@ -1,4 +1,5 @@
-//! When the timer thread is woken: `Shared::wake` and `run_timer`, in `src/driver`.
+//! When the timer thread is woken: `Shared::set_alarm` and `run_timer`, in `src/driver`, with `Alarm::wakes`, of
+//! which what is only saved wake-ups is left out: what comes later wakes here, or not.
 //!
 //! A user's thread that moves the deadline, or takes it away; the clock; the timer thread, which sets the
 //! next deadline itself when one has come.
@@ -9,11 +10,11 @@ use super::{Model, check};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Fault {
     None,
-    /// `self.timer.notify_one()` in `wake`.
+    /// `self.timer.notify_one()` in `set_alarm`.
     NoNotify,
-    /// `(Some(_), None) => true` in `wake`: out of a sleep without an end.
+    /// `(None, Some(_)) => true` in `Alarm::wakes`: out of a sleep without an end.
     NoNotifyFromIdle,
-    /// `core.timer_until = deadline` before every sleep, not only before the first.
+    /// `core.sleeping = self.next_alarm(…)` before every sleep, not only before the first.
     UntilSetOnce,
     /// From the look at the deadline to the sleep the lock is never released.
     ReleasedBeforeSleep,
@@ -43,7 +44,7 @@ struct Timer {
     at: At,
     now: u8,
     deadline: Option<u8>,
-    timer_until: Option<u8>,
+    sleeping: Option<u8>,
     /// How many inputs the user's thread has left.
     inputs: u8,
     slept: bool,
@@ -56,7 +57,7 @@ impl Timer {
             at: At::Head,
             now: 0,
             deadline: None,
-            timer_until: None,
+            sleeping: None,
             inputs: 4,
             slept: false,
         }
@@ -69,12 +70,15 @@ impl Timer {
 
     fn with_deadline(&self, deadline: Option<u8>) -> Self {
         let mut next = Self { deadline, ..self.clone() };
-        let earlier = match (deadline, self.timer_until) {
+        let earlier = match (deadline, self.sleeping) {
             (Some(deadline), Some(until)) => deadline < until,
             (Some(_), None) => self.fault != Fault::NoNotifyFromIdle,
             (None, _) => false,
         };
         let asleep = matches!(self.at, At::Asleep { .. });
+        if earlier {
+            next.sleeping = deadline;
+        }
         if earlier && asleep && self.fault != Fault::NoNotify {
             next.at = At::Head;
         }
@@ -94,7 +98,7 @@ impl Timer {
         match self.at {
             At::Head => {
                 if !self.slept || self.fault != Fault::UntilSetOnce {
-                    next.timer_until = self.deadline;
+                    next.sleeping = self.deadline;
                 }
                 if self.deadline.is_some_and(|deadline| deadline <= self.now) {
                     next.at = At::Telling;

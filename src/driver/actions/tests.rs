@@ -1,0 +1,147 @@
+//! Who carries actions out, and what may wait meanwhile, without a thread and a clock.
+
+use super::*;
+use crate::Message;
+
+const SECOND: Duration = Duration::from_secs(1);
+const OWN: Patience = Patience { limit: SECOND, own: true };
+const BUILT_IN: Patience = Patience { limit: SECOND, own: false };
+
+struct Nowhere;
+
+impl Connection for Nowhere {
+    fn recv(&self) -> Result<Message, Error> {
+        unreachable!("nobody reads")
+    }
+
+    fn send(&self, _: &str) -> Result<(), Error> {
+        unreachable!("nothing is carried out")
+    }
+
+    fn close(&self, _: u16) {}
+}
+
+fn frame(generation: u64, length: usize) -> Action {
+    Action::Send { generation, connection: Arc::new(Nowhere), frame: "x".repeat(length) }
+}
+
+fn line(number: usize) -> Action {
+    Action::Log(Level::Warn, number.to_string().into())
+}
+
+/// What is left, carried out at once by somebody who may begin.
+fn drain(actions: &mut Actions) -> Vec<String> {
+    let Some(performer) = actions.begin() else {
+        return Vec::new();
+    };
+    let mut all = Vec::new();
+    while let Some(action) = actions.next(performer, SECOND) {
+        all.push(match action {
+            Action::Send { generation, .. } => format!("send on {generation}"),
+            Action::Log(_, line) => line.to_string(),
+            _ => "other".to_owned(),
+        });
+    }
+    all
+}
+
+#[test]
+fn one_carries_out_all_in_order_and_nobody_else_begins() {
+    let mut actions = Actions::default();
+    assert!(actions.begin().is_none(), "there is nothing to do");
+    actions.push(line(1));
+    let performer = actions.begin().unwrap();
+    assert!(actions.begin().is_none() && !actions.is_waiting());
+    assert!(actions.next(performer, SECOND).is_some());
+    actions.push(line(2));
+    assert!(actions.begin().is_none());
+    actions.leave(performer);
+    assert!(actions.is_waiting());
+    actions.push(frame(1, 1));
+    assert_eq!(drain(&mut actions), ["2", "send on 1"]);
+    assert!(actions.is_empty() && !actions.is_waiting());
+}
+
+#[test]
+fn a_call_is_overdue_once_something_waits_for_it() {
+    let mut actions = Actions::default();
+    assert_eq!(actions.overdue_at(OWN), None);
+    actions.push(line(1));
+    let performer = actions.begin().unwrap();
+    assert_eq!(actions.overdue_at(OWN), None, "nothing is called yet");
+    actions.next(performer, 5 * SECOND).unwrap();
+    assert_eq!(actions.overdue_at(OWN), None, "nothing waits");
+    actions.push(frame(7, 1));
+    assert_eq!(actions.overdue_at(OWN), Some(6 * SECOND));
+    actions.next(performer, 8 * SECOND).unwrap();
+    // A connection of the user's own may be stuck with nothing behind; the built-in one is not.
+    assert_eq!(actions.overdue_at(OWN), Some(9 * SECOND));
+    assert_eq!(actions.overdue_at(BUILT_IN), None);
+    assert!(actions.next(performer, 8 * SECOND).is_none());
+    assert_eq!(actions.overdue_at(OWN), None);
+}
+
+#[test]
+fn who_is_replaced_does_no_more_and_the_frames_of_its_connection_are_forgotten() {
+    let mut actions = Actions::default();
+    for generation in [1, 1, 2] {
+        actions.push(frame(generation, 10));
+    }
+    actions.push(line(1));
+    let first = actions.begin().unwrap();
+    actions.next(first, SECOND).unwrap();
+    assert_eq!(actions.replace(OWN, 2 * SECOND - Duration::from_nanos(1)), None, "not yet");
+    assert!(!actions.is_held_up());
+    assert_eq!(actions.replace(OWN, 2 * SECOND), Some(1));
+    assert!(actions.is_waiting() && actions.is_held_up());
+    assert_eq!(drain(&mut actions), ["send on 2", "1"]);
+    assert_eq!(actions.bytes, 0);
+    // It comes back at last.
+    actions.push(line(2));
+    assert!(actions.next(first, SECOND).is_none());
+    assert!(!actions.is_held_up());
+    assert_eq!(drain(&mut actions), ["2"]);
+}
+
+#[test]
+fn no_more_than_some_are_replaced() {
+    let mut actions = Actions::default();
+    let mut stuck = Vec::new();
+    for number in 0..2 * MAX_STUCK {
+        actions.push(line(number));
+        actions.push(line(number));
+        let Some(performer) = actions.begin() else { break };
+        actions.next(performer, SECOND).unwrap();
+        assert_eq!(actions.replace(OWN, 2 * SECOND), None, "a line is of no connection");
+        stuck.push(performer);
+    }
+    assert_eq!(stuck.len(), MAX_STUCK + 1);
+    assert_eq!((actions.stuck, actions.overdue_at(OWN)), (MAX_STUCK, None));
+    // One of them comes back, by either way.
+    actions.leave(stuck[0]);
+    assert!(actions.overdue_at(OWN).is_some());
+}
+
+#[test]
+fn what_waits_is_bounded_by_bytes_and_count_and_what_is_lost_is_said() {
+    for (length, most) in [(0, MAX_BYTES / OVERHEAD), (1000, MAX_BYTES / (1000 + OVERHEAD))] {
+        let mut actions = Actions::default();
+        let text = "x".repeat(length);
+        while actions.fits(&text) {
+            actions.push(frame(1, length));
+        }
+        assert_eq!(actions.len(), most);
+        actions.forget_frames(1);
+        assert_eq!((actions.len(), actions.bytes), (0, 0));
+        assert!(actions.fits(&"x".repeat(2 * MAX_BYTES)), "one alone always fits");
+    }
+    let mut actions = Actions::default();
+    for number in 0..MAX_LINES + 5 {
+        actions.push(line(number));
+    }
+    let lines = drain(&mut actions);
+    assert_eq!(lines.len(), MAX_LINES + 1);
+    assert!(lines[MAX_LINES].starts_with("5 lines were not logged"), "{}", lines[MAX_LINES]);
+    actions.push(line(1));
+    assert_eq!(drain(&mut actions), ["1"]);
+}

@@ -1,0 +1,164 @@
+//! The one place that runs code of the user's, loggers and destructors included, so that a panic of it costs
+//! that call only. It knows nothing of what is called.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+
+use log::{Level, Record};
+
+/// Runs code of the user's. Returns `None` if it panicked, which the panic hook has reported.
+///
+/// No lock may be held. What the closure owns is dropped inside.
+pub(crate) fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
+    let payload = match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(value) => return Some(value),
+        Err(payload) => payload,
+    };
+    // What was thrown is the user's too. Of what its destructor throws nothing more is run.
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        Box::leak(again);
+    }
+    None
+}
+
+/// As [`guarded`], and logs whose code has panicked.
+#[track_caller]
+pub(crate) fn call<T>(whose: &str, run: impl FnOnce() -> T) -> Option<T> {
+    let returned = guarded(run);
+    if returned.is_none() {
+        write(Level::Error, module_path!(), format_args!("{whose} panicked"));
+    }
+    returned
+}
+
+/// Drops what is the user's, or holds what is.
+#[track_caller]
+pub(crate) fn dispose<T>(value: T) {
+    call("a destructor", move || drop(value));
+}
+
+/// Writes to the log, whose logger is the user's, and so may be what the line shows of an error's causes. If
+/// that panics, the line is lost: there is no other place to report it.
+#[track_caller]
+pub(crate) fn write(level: Level, target: &str, line: fmt::Arguments<'_>) {
+    if level > log::STATIC_MAX_LEVEL || level > log::max_level() {
+        return;
+    }
+    let place = Location::caller();
+    guarded(|| {
+        let mut record = Record::builder();
+        record.level(level).target(target).module_path(Some(target)).args(line);
+        record.file_static(Some(place.file())).line(Some(place.line()));
+        log::logger().log(&record.build());
+    });
+}
+
+/// Returns `true` if the logger takes lines of this level and target.
+pub(crate) fn is_logged(level: Level, target: &str) -> bool {
+    if level > log::STATIC_MAX_LEVEL || level > log::max_level() {
+        return false;
+    }
+    let metadata = log::Metadata::builder().level(level).target(target).build();
+    guarded(|| log::logger().enabled(&metadata)).unwrap_or(false)
+}
+
+/// `write_log!(Warn, "text {}", value)`: one line, with the module as its target.
+macro_rules! write_log {
+    ($level:ident, $($line:tt)+) => {
+        $crate::guard::write(log::Level::$level, module_path!(), format_args!($($line)+))
+    };
+}
+pub(crate) use write_log;
+
+/// A value of the user's that is dropped by [`dispose`], wherever that happens to be.
+#[derive(Clone, Debug)]
+pub(crate) struct Owned<T>(Option<T>);
+
+impl<T> Owned<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    /// It is `None` only while it is dropped.
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.0.as_ref()
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        // A lock may be held: nothing is logged.
+        let value = self.0.take();
+        guarded(move || drop(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::panic_any;
+
+    use super::*;
+
+    /// Panics when it is dropped, so many times over.
+    #[derive(Debug)]
+    struct Bomb(u32);
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            match self.0 {
+                0 => {}
+                1 => panic!("on purpose"),
+                more => panic_any(Self(more - 1)),
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_of_each_kind_ends_with_the_call() {
+        assert_eq!(guarded(|| 7), Some(7));
+        assert_eq!(guarded(|| -> u32 { panic!("on purpose") }), None);
+        // The payload's destructor panics, and that of what it throws.
+        for layers in 1..5 {
+            assert_eq!(guarded(|| -> u32 { panic_any(Bomb(layers)) }), None);
+            dispose(Bomb(layers));
+            drop(Owned::new(Bomb(layers)));
+        }
+        // What the closure owns is dropped inside, whether it runs to its end or not.
+        let owned = Bomb(1);
+        assert_eq!(guarded(move || drop(owned)), None);
+    }
+
+    #[test]
+    fn a_call_while_the_thread_unwinds_is_guarded_too() {
+        struct Guarding;
+        impl Drop for Guarding {
+            fn drop(&mut self) {
+                assert_eq!(guarded(|| -> u32 { panic!("on purpose, in a destructor") }), None);
+                dispose(Bomb(2));
+            }
+        }
+        let unwound = guarded(|| {
+            let _guarding = Guarding;
+            panic!("on purpose")
+        });
+        assert!(unwound.is_none());
+    }
+
+    #[test]
+    fn an_errors_source_is_dropped_under_guard() {
+        #[derive(Debug)]
+        struct Cause(#[expect(dead_code, reason = "dropping it is what counts")] Bomb);
+        impl fmt::Display for Cause {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("cause")
+            }
+        }
+        impl std::error::Error for Cause {}
+        let error = crate::Error::new(crate::ErrorKind::Io, Cause(Bomb(2)));
+        let clone = error.clone();
+        drop(error);
+        let source = std::error::Error::source(&clone).unwrap();
+        assert!(source.is::<Cause>());
+        drop(clone);
+    }
+}

@@ -1,0 +1,185 @@
+//! Pings, and when the machine is to be called next.
+
+use std::time::Duration;
+
+use super::{Machine, SUSPEND_JUMP};
+use crate::protocol::connection::Phase;
+use crate::protocol::{Now, frame};
+use crate::{Error, ErrorKind};
+
+/// A deadline that was for something that is over, and is replaced by one so much later or more, is not slept
+/// through: the sleeper would wake up for nothing.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// A ping that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ping {
+    pub(crate) number: u64,
+    /// That of the connection.
+    generation: u64,
+}
+
+/// When [`Machine::handle_timeout`] is to be called, and what for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Alarm {
+    pub(crate) at: Duration,
+    pub(crate) cause: Cause,
+}
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The next ping. Every frame moves it.
+    Heartbeat,
+    /// The answer to a ping. Every frame moves it.
+    Pong,
+    /// A call of the driver's is to return. It is over before anything else happens, as a rule.
+    Call,
+    /// A step of the protocol, which is awaited once.
+    Step,
+}
+
+impl Alarm {
+    /// Returns `true` if whoever sleeps until `sleeping` must be woken to sleep until `next` instead: because that
+    /// is earlier, or so much later that they would wake up for nothing.
+    ///
+    /// What every frame moves wakes nobody: it is slept through, and looked at then.
+    pub(crate) fn wakes(sleeping: Option<Self>, next: Option<Self>) -> bool {
+        match (sleeping, next) {
+            (None, None) => false,
+            (None, Some(_)) => true,
+            (Some(Self { cause: Cause::Call, .. }), None) => false,
+            (Some(_), None) => true,
+            (Some(sleeping), Some(next)) => {
+                let later = next.at >= sleeping.at.saturating_add(SLACK);
+                let over = match sleeping.cause {
+                    Cause::Heartbeat | Cause::Pong => sleeping.cause != next.cause,
+                    Cause::Call => false,
+                    Cause::Step => true,
+                };
+                next.at < sleeping.at || (later && over)
+            }
+        }
+    }
+}
+
+impl Machine {
+    // ---- what the user wants
+
+    /// Finds out now whether the connection still stands, or dials now if it waits to.
+    pub(crate) fn network_changed(&mut self, now: Now) {
+        self.observe(now);
+        if self.untimed {
+            return self.connect(now);
+        }
+        self.check_connection(now);
+    }
+
+    /// Sends a ping, or joins the one that is on its way. [`Self::ping_result`] is what becomes of it.
+    pub(crate) fn ping(&mut self, now: Now) -> Result<Ping, Error> {
+        self.observe(now);
+        let generation = self.generation;
+        let Phase::Live(live) = &mut self.phase else {
+            return Err(Error::message(ErrorKind::NotConnected, "not connected: nobody to ping"));
+        };
+        if let Some(number) = live.pending_ping() {
+            return Ok(Ping { number, generation });
+        }
+        self.pings += 1;
+        let number = self.pings;
+        live.pinged(number, now);
+        self.send(frame::PING.to_owned(), now);
+        Ok(Ping { number, generation })
+    }
+
+    /// How long the answer to the ping took, or why there will be none. `None` while it is awaited.
+    pub(crate) fn ping_result(&self, ping: Ping) -> Option<Result<Duration, Error>> {
+        match self.answered {
+            Some((number, took)) if number == ping.number => Some(Ok(took)),
+            _ if !self.is_current(ping.generation) => {
+                let message = "the connection was lost before the server answered the ping";
+                Some(Err(Error::message(ErrorKind::NotConnected, message)))
+            }
+            // A later one on the same connection: the answer to this one was lost.
+            Some((number, took)) if number > ping.number => Some(Ok(took)),
+            _ => None,
+        }
+    }
+
+    // ---- getters
+
+    /// Returns `true` if it has failed for want of somebody who keeps the time.
+    pub(in crate::protocol) fn is_untimed(&self) -> bool {
+        self.untimed
+    }
+
+    // ---- what came in
+
+    pub(in crate::protocol) fn ponged(&mut self, now: Now) {
+        if let Phase::Live(live) = &mut self.phase {
+            if let Some(answer) = live.ponged(now) {
+                self.answered = Some(answer);
+                self.changed = true;
+            }
+        }
+    }
+
+    // ---- what to do next
+
+    /// When [`Self::handle_timeout`] is to be called.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn deadline(&mut self) -> Option<Duration> {
+        self.alarm().map(|alarm| alarm.at)
+    }
+
+    /// When [`Self::handle_timeout`] is to be called, and what for.
+    pub(crate) fn alarm(&mut self) -> Option<Alarm> {
+        let step = |at| Alarm { at, cause: Cause::Step };
+        let connection = match &self.phase {
+            Phase::Idle | Phase::Asking { .. } => None,
+            Phase::Opening { deadline, .. } => Some(step(*deadline)),
+            Phase::Live(live) => {
+                let pinged = live.pending_ping().is_some();
+                let cause = if pinged { Cause::Pong } else { Cause::Heartbeat };
+                Some(Alarm { at: live.deadline(), cause })
+            }
+            Phase::Waiting { until, .. } => Some(step(*until)),
+        };
+        let answer = self.asked.first().map(|&(deadline, _)| deadline);
+        let others = [answer, self.held_deadline(), self.user.deadline(), self.channels.deadline()];
+        let others = others.into_iter().flatten().map(step);
+        connection.into_iter().chain(others).min_by_key(|alarm| alarm.at)
+    }
+
+    // ---- inside
+
+    /// Every input passes here first: a jump of the clocks shows that the machine may have been asleep.
+    pub(in crate::protocol) fn observe(&mut self, now: Now) {
+        let Some(last) = self.last_seen.replace(now) else {
+            return;
+        };
+        let by_wall = now.wall.saturating_sub(last.wall);
+        let by_mono = now.mono.saturating_sub(last.mono);
+        let suspended = now.suspended.saturating_sub(last.suspended);
+        if suspended.max(by_wall.saturating_sub(by_mono)) > SUSPEND_JUMP {
+            self.log(log::Level::Debug, || "the wall clock jumped: checking the connection".into());
+            self.check_connection(now);
+        }
+    }
+
+    fn check_connection(&mut self, now: Now) {
+        match &mut self.phase {
+            Phase::Live(_) => {
+                drop(self.ping(now));
+                if let Phase::Live(live) = &mut self.phase {
+                    live.doubt(now);
+                }
+            }
+            Phase::Waiting { until, asked_until } => {
+                let asked = asked_until.saturating_sub(now.elapsed());
+                *until = now.mono.saturating_add(asked);
+            }
+            Phase::Idle | Phase::Opening { .. } | Phase::Asking { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What wakes whoever sleeps until the machine's next deadline; pings; and what happens where nobody keeps the
+//! time, or a connection takes nothing.
+
+use super::desk::Desk;
+use super::sim::{Sim, secs};
+use crate::protocol::{Alarm, Cause};
+use crate::{Error, ErrorKind, State};
+
+fn alarm(cause: Cause, seconds: u64) -> Option<Alarm> {
+    Some(Alarm { at: secs(seconds), cause })
+}
+
+#[test]
+fn a_sleeper_is_woken_for_what_is_earlier_and_not_to_wake_up_for_nothing() {
+    use Cause::{Call, Heartbeat, Pong, Step};
+    for (sleeping, next, expected) in [
+        (None, None, false),
+        (None, alarm(Heartbeat, 100), true),
+        // Earlier, whatever it is.
+        (alarm(Heartbeat, 100), alarm(Heartbeat, 99), true),
+        (alarm(Step, 100), alarm(Call, 99), true),
+        (alarm(Call, 100), alarm(Step, 99), true),
+        // What every frame moves.
+        (alarm(Heartbeat, 100), alarm(Heartbeat, 200), false),
+        (alarm(Pong, 100), alarm(Pong, 200), false),
+        // What is over.
+        (alarm(Pong, 100), alarm(Heartbeat, 200), true),
+        (alarm(Step, 100), alarm(Heartbeat, 200), true),
+        (alarm(Step, 100), alarm(Step, 200), true),
+        (alarm(Step, 100), None, true),
+        (alarm(Heartbeat, 100), None, true),
+        (alarm(Heartbeat, 100), alarm(Step, 200), true),
+        // Not for each of many that come one upon the other.
+        (alarm(Step, 100), alarm(Step, 100), false),
+        (Some(Alarm { at: secs(100) + secs(1) / 2, cause: Step }), alarm(Step, 101), false),
+        // A call is over at once, as a rule: to wake somebody for each would cost more.
+        (alarm(Call, 100), alarm(Heartbeat, 200), false),
+        (alarm(Call, 100), None, false),
+    ] {
+        assert_eq!(Alarm::wakes(sleeping, next), expected, "{sleeping:?}, then {next:?}");
+    }
+}
+
+#[test]
+fn an_alarm_says_what_it_is_for() {
+    let cause = |desk: &mut Desk| desk.machine.alarm().map(|alarm| alarm.cause);
+    let mut desk = Desk::new();
+    assert_eq!(cause(&mut desk), None);
+    desk.input(|machine, now| machine.connect(now));
+    assert_eq!(cause(&mut desk), Some(Cause::Step));
+    desk.establish();
+    assert_eq!(cause(&mut desk), Some(Cause::Heartbeat));
+    desk.subscribe("room");
+    assert_eq!(cause(&mut desk), Some(Cause::Step));
+    desk.confirm("room");
+    assert_eq!(cause(&mut desk), Some(Cause::Heartbeat));
+    desk.lose();
+    assert_eq!(cause(&mut desk), Some(Cause::Step));
+    desk.disconnect();
+    assert_eq!(cause(&mut desk), None);
+    // This one has a server that is silent.
+    let mut sim = Sim::connected();
+    sim.ping().unwrap();
+    assert_eq!(sim.machine.alarm().map(|alarm| alarm.cause), Some(Cause::Pong));
+}
+
+#[test]
+fn a_ping_belongs_to_its_connection() {
+    let mut sim = Sim::connected();
+    let lost = sim.ping().unwrap();
+    assert!(sim.machine.ping_result(lost).is_none());
+    sim.reconnect();
+    sim.established();
+    let error = sim.machine.ping_result(lost).unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotConnected);
+    // Neither does the answer to one on the next connection answer it.
+    let next = sim.ping().unwrap();
+    sim.skip(secs(1));
+    sim.server("pusher:pong", None, "");
+    assert_eq!(sim.machine.ping_result(next).unwrap().unwrap(), secs(1));
+    assert!(sim.machine.ping_result(lost).unwrap().is_err());
+    // One that was answered keeps its answer.
+    sim.lost();
+    assert_eq!(sim.machine.ping_result(next).unwrap().unwrap(), secs(1));
+}
+
+fn no_thread() -> Error {
+    Error::new(ErrorKind::Io, "starting the thread failed")
+}
+
+#[test]
+fn a_dial_that_nobody_can_time_fails_until_the_user_dials_again() {
+    for again in ["connect", "reconnect", "network_changed"] {
+        let mut desk = Desk::new();
+        desk.input(|machine, now| machine.connect(now));
+        for _ in 0..2 {
+            let generation = desk.machine.dials();
+            desk.input(|machine, now| machine.handle_untimed(generation, no_thread(), now));
+            assert_eq!((desk.machine.state(), desk.machine.alarm()), (State::Failed, None));
+            assert_eq!(desk.machine.failure().unwrap().kind(), ErrorKind::Io);
+            desk.input(|machine, now| match again {
+                "connect" => machine.connect(now),
+                "reconnect" => machine.reconnect(now),
+                _ => machine.network_changed(now),
+            });
+            assert_eq!(desk.machine.state(), State::Connecting, "{again}");
+            assert_eq!(desk.machine.dials(), generation + 1);
+        }
+        desk.establish();
+        // It is a failure like others from here on.
+        let generation = desk.machine.dials();
+        desk.input(|machine, now| machine.handle_closed(generation, Some(4001), "", now));
+        desk.input(|machine, now| machine.network_changed(now));
+        assert_eq!(desk.machine.state(), State::Failed, "{again}");
+    }
+}
+
+#[test]
+fn a_dial_that_nobody_can_time_and_nobody_wants_changes_nothing() {
+    let mut desk = Desk::new();
+    desk.input(|machine, now| machine.connect(now));
+    let generation = desk.machine.dials();
+    desk.disconnect();
+    desk.input(|machine, now| machine.handle_untimed(generation, no_thread(), now));
+    desk.input(|machine, now| machine.network_changed(now));
+    assert_eq!((desk.machine.state(), desk.machine.dials()), (State::Disconnected, generation));
+}
+
+#[test]
+fn only_the_present_connection_can_be_given_up_as_blocked() {
+    let mut desk = Desk::connected();
+    let generation = desk.machine.dials();
+    let blocked = || Error::new(ErrorKind::TooLarge, "blocked");
+    desk.input(|machine, now| machine.handle_blocked(generation - 1, blocked(), now));
+    assert_eq!(desk.machine.state(), State::Connected);
+    desk.input(|machine, now| machine.handle_blocked(generation, blocked(), now));
+    assert_eq!(desk.machine.state(), State::Reconnecting);
+    assert_eq!(desk.machine.last_failure().unwrap().kind(), ErrorKind::TooLarge);
+}

@@ -1,0 +1,133 @@
+//! A logger that panics, as `println!` does once nobody reads the standard output.
+
+use std::sync::atomic::AtomicBool;
+
+use log::{LevelFilter, Log, Metadata, Record};
+use pusher_channels::testing::Server;
+use pusher_channels::{Auth, AuthRequest, Authorizer, Queue};
+
+use super::*;
+use crate::connector::MemoryConnector;
+use crate::support::alone;
+
+/// Whether the logger panics.
+static BROKEN: AtomicBool = AtomicBool::new(true);
+static LOST: AtomicU32 = AtomicU32::new(0);
+
+struct Broken;
+
+impl Log for Broken {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, _: &Record<'_>) {
+        // Not on those of the test and of the server.
+        let thread = std::thread::current();
+        let threads = ["pusher-reader", "pusher-timer", "pusher-auth", "pusher-actions"];
+        let is_own = thread.name().is_some_and(|name| threads.contains(&name));
+        if is_own && BROKEN.load(Ordering::SeqCst) {
+            LOST.fetch_add(1, Ordering::SeqCst);
+            panic!("failed printing to stdout: Broken pipe (os error 32)");
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn install(level: LevelFilter) {
+    log::set_logger(&Broken).unwrap();
+    log::set_max_level(level);
+}
+
+#[test]
+fn a_logger_that_panics_costs_its_lines_only() {
+    alone("guard::logger::a_logger_that_panics_costs_its_lines_only", || {
+        install(LevelFilter::Debug);
+        let server = Server::start().unwrap();
+        let asked = Arc::new(AtomicU32::new(0));
+        let (count, signs) = (Arc::clone(&asked), secret(&server));
+        let authorizer = move |request: &AuthRequest| {
+            count.fetch_add(1, Ordering::SeqCst);
+            signs.authorize(request)
+        };
+        server.refuse(2);
+        let client = quick(server.options()).authorizer(authorizer).build().unwrap();
+        let room = client.private_channel("private-room").unwrap();
+        let gaps = room.bind_resumed();
+        room.subscribe();
+        client.connect();
+        // The authorizer is asked on every connection, after failed dials too.
+        for round in 1..4 {
+            room.wait_subscribed(SOON).unwrap();
+            assert_eq!(asked.load(Ordering::SeqCst), round);
+            server.refuse(1);
+            server.drop_connections();
+            gaps.recv_timeout(SOON).unwrap();
+        }
+        // It says that a binding overflows, on the reader thread.
+        let (last, events) = (room.bind_with("event", Queue::drop_oldest(1)), room.bind("event"));
+        for number in 0..3 {
+            server.publish("private-room", "event", &number);
+        }
+        assert_eq!(events.iter().take(3).count(), 3);
+        assert_eq!((last.dropped(), client.stats().connections), (2, 4));
+        assert_eq!(client.state(), State::Connected);
+        assert!(LOST.load(Ordering::SeqCst) > 10);
+        client.close(SOON).unwrap();
+    });
+}
+
+fn secret(server: &Server) -> pusher_channels::SecretAuthorizer {
+    pusher_channels::SecretAuthorizer::new(server.key(), server.secret())
+}
+
+#[test]
+fn a_logger_that_panics_at_trace_costs_its_lines_only() {
+    alone("guard::logger::a_logger_that_panics_at_trace_costs_its_lines_only", || {
+        install(LevelFilter::Trace);
+        let (dials, dialled) = unbounded();
+        let connector = Arc::new(MemoryConnector(dials));
+        let (asked, asks) = unbounded();
+        let authorizer = move |_: &AuthRequest| {
+            asked.send(()).unwrap();
+            Ok(Auth::new("key:signature"))
+        };
+        let client = quick(Options::url("ws://memory/app")).connector(connector);
+        let client = client.authorizer(authorizer).build().unwrap();
+        let events = client.bind("event");
+        // What is to be done for them comes in one batch: a frame, which is logged, and a worker.
+        client.public_channel("room").unwrap().subscribe();
+        client.private_channel("private-room").unwrap().subscribe();
+        client.connect();
+        let far = dialled.recv_timeout(SOON).unwrap();
+        far.to_client.send(text(GREETING)).unwrap();
+        client.wait_connected(SOON).unwrap();
+        far.to_client.send(text(r#"{"event":"event","channel":"room","data":""}"#)).unwrap();
+        events.recv_timeout(SOON).unwrap();
+        asks.recv_timeout(SOON).unwrap();
+        assert_eq!(client.stats().connections, 1);
+        assert!(LOST.load(Ordering::SeqCst) > 2);
+        client.close(SOON).unwrap();
+    });
+}
+
+#[test]
+fn the_built_in_connection_recovers_from_a_logger_that_panics_in_it() {
+    let name = "guard::logger::the_built_in_connection_recovers_from_a_logger_that_panics_in_it";
+    alone(name, || {
+        // tungstenite logs each frame, in the middle of reading it.
+        install(LevelFilter::Trace);
+        let server = Server::start().unwrap();
+        let client = quick(server.options()).build().unwrap();
+        let states = client.bind_states();
+        client.connect();
+        let mut failed = 0;
+        while failed < 3 {
+            failed += u32::from(states.recv_timeout(SOON).unwrap().current == State::Reconnecting);
+        }
+        BROKEN.store(false, Ordering::SeqCst);
+        client.wait_connected(SOON).unwrap();
+        client.close(SOON).unwrap();
+    });
+}

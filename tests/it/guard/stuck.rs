@@ -1,0 +1,113 @@
+//! Methods of a connection that do not return: `send` and `close` must not wait, but may.
+
+use std::thread::Builder;
+
+use pusher_channels::{StateChange, Timeout};
+
+use super::*;
+
+const PONG: Duration = Duration::from_millis(200);
+
+/// A client whose first connection waits in `send` until it is closed.
+fn blocked(activity: Duration) -> (Client, Arc<AtomicU32>) {
+    let (client, dials) = own(Faults {
+        send: |line| {
+            if line.number == 1 {
+                line.wait_for_close();
+            }
+        },
+        ..Faults::default()
+    });
+    let client = client.activity_timeout(activity).pong_timeout(PONG).build().unwrap();
+    client.connect();
+    client.wait_connected(SOON).unwrap();
+    (client, dials)
+}
+
+fn loss(states: &Receiver<StateChange>) -> Error {
+    loop {
+        let change = states.recv_timeout(SOON).unwrap();
+        if change.current == State::Reconnecting {
+            return change.cause.unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_send_that_blocks_is_given_up_after_the_pong_timeout() {
+    let (client, dials) = blocked(SOON * 10);
+    let states = client.bind_states();
+    // On this thread. Nothing else is to be sent.
+    client.public_channel("room").unwrap().subscribe();
+    let error = loss(&states);
+    assert_eq!(error.timeout(), Some(Timeout::Pong));
+    assert!(error.to_string().contains("`send` has not returned for 200 ms"), "{error}");
+    connects_again(&client, &dials, 2);
+    client.close(SOON).unwrap();
+}
+
+#[test]
+fn a_heartbeat_that_blocks_holds_up_no_deadline() {
+    let (client, dials) = blocked(Duration::from_millis(50));
+    connects_again(&client, &dials, 2);
+    client.close(SOON).unwrap();
+}
+
+#[test]
+fn frames_behind_a_send_that_blocks_are_bounded() {
+    let (client, dials) = blocked(SOON * 10);
+    let states = client.bind_states();
+    let held = client.public_channel("held").unwrap();
+    let thread = Builder::new().spawn(move || held.subscribe()).unwrap();
+    // Each pair leaves two frames: together far more than may wait.
+    let room = client.public_channel("room").unwrap();
+    let pairs = (0..100_000).take_while(|_| states.is_empty());
+    pairs.for_each(|_| {
+        room.subscribe();
+        room.unsubscribe();
+    });
+    let error = loss(&states);
+    let kind = error.kind();
+    assert!(kind == ErrorKind::TooLarge || error.timeout() == Some(Timeout::Pong), "{error}");
+    connects_again(&client, &dials, 2);
+    thread.join().unwrap();
+    client.close(SOON).unwrap();
+}
+
+#[test]
+fn a_close_that_blocks_holds_up_no_dial() {
+    static HELD: Mutex<Option<Receiver<()>>> = Mutex::new(None);
+    let (release, held) = unbounded::<()>();
+    *HELD.lock().unwrap() = Some(held);
+    let (client, dials) = own(Faults {
+        close: |line| {
+            if line.number == 1 {
+                let held = HELD.lock().unwrap().take().unwrap();
+                assert!(held.recv_timeout(SOON).is_err());
+            }
+        },
+        ..Faults::default()
+    });
+    let client = client.pong_timeout(PONG).build().unwrap();
+    client.connect();
+    client.wait_connected(SOON).unwrap();
+    let user = client.clone();
+    let thread = Builder::new().spawn(move || user.reconnect()).unwrap();
+    connects_again(&client, &dials, 2);
+    assert!(!thread.is_finished());
+    drop(release);
+    thread.join().unwrap();
+    client.close(SOON).unwrap();
+}
+
+#[test]
+fn close_ends_the_client_while_a_send_blocks() {
+    let (client, _dials) = blocked(SOON * 10);
+    let room = client.public_channel("room").unwrap();
+    let thread = Builder::new().spawn(move || room.subscribe()).unwrap();
+    while client.stats().frames_out == 0 {
+        std::thread::yield_now();
+    }
+    client.close(SOON).unwrap();
+    thread.join().unwrap();
+}
