@@ -7,10 +7,14 @@ use std::time::Duration;
 use super::stats::Received;
 use super::{Link, Shared};
 use crate::Interrupt;
+use crate::batch::{self, Inbox, Ring};
 use crate::redact::redact;
-use crate::{Connection, Error, ErrorKind, Event, Message, Options};
+use crate::{Connection, Error, ErrorKind, Event, Options, clock};
 
 const FRAMES: &str = "pusher_channels::frames";
+
+/// After so long without a message the buffers of a flood are given back.
+const QUIET: Duration = Duration::from_secs(1);
 
 const RESOLVER: &str = "the function given to `Options::custom`";
 
@@ -71,12 +75,12 @@ impl Shared {
             connection.close(1000);
         }
         // A connection that is not wanted any more is still read until its closing is done.
-        let mut messages = Vec::new();
+        let mut intake = Intake::default();
         loop {
-            if let Err(error) = connection.recv_many(&mut messages) {
+            if let Err(error) = intake.receive(&*connection) {
                 return wanted.then_some(error);
             }
-            if let Some((code, reason)) = self.handle_messages(generation, &mut messages) {
+            if let Some((code, reason)) = self.handle_received(generation, &mut intake) {
                 self.act(|machine, now| machine.handle_closed(generation, code, &reason, now));
                 return None;
             }
@@ -131,38 +135,56 @@ impl Shared {
     }
 
     /// Handles what was received, in one turn of the lock. Gives the peer's close, if it came.
-    fn handle_messages(
+    fn handle_received(
         self: &Arc<Self>,
         generation: u64,
-        messages: &mut Vec<Message>,
+        intake: &mut Intake,
     ) -> Option<(Option<u16>, String)> {
-        let mut closed = None;
         let mut received = Received::default();
-        let events: Vec<Result<Event, Error>> = messages
-            .drain(..)
-            .filter_map(|message| match message {
-                Message::Text(text) => {
-                    trace_frame("in", &text);
-                    received.frames += 1;
-                    received.bytes += text.len() as u64;
-                    Some(Event::parse(text))
-                }
-                Message::Close(code, reason) => {
-                    closed = Some((code, reason));
-                    None
-                }
-            })
-            .collect();
+        let Intake { inbox, ring, batches } = intake;
+        inbox.share(ring, |batch| batches.push(batch));
+        for text in batches.iter().flat_map(|shared| shared.batch.texts()) {
+            trace_frame("in", text);
+            received.frames += 1;
+            received.bytes += text.len() as u64;
+        }
         self.counts.received(received);
         self.act(|machine, now| {
-            for event in events {
-                match event {
-                    Ok(event) => machine.handle_event(generation, event, now),
-                    Err(error) => machine.handle_malformed(generation, error, now),
+            for batch::Shared { batch, faults } in batches.drain(..) {
+                let mut faults = faults.into_iter().peekable();
+                for index in 0..batch.len() {
+                    match faults.next_if(|(at, _)| *at == index) {
+                        None => {
+                            let event = Event::in_batch(&batch, index);
+                            machine.handle_event(generation, event, now);
+                        }
+                        Some((_, error)) => machine.handle_malformed(generation, error, now),
+                    }
                 }
             }
         });
-        closed
+        intake.inbox.take_closed()
+    }
+}
+
+/// Buffers for what a connection receives.
+#[derive(Default)]
+struct Intake {
+    inbox: Inbox,
+    ring: Ring,
+    batches: Vec<batch::Shared>,
+}
+
+impl Intake {
+    /// Waits for what comes.
+    fn receive(&mut self, connection: &dyn Connection) -> Result<(), Error> {
+        let start = clock::now();
+        connection.recv_batch(&mut self.inbox)?;
+        if clock::now().saturating_duration_since(start) >= QUIET {
+            self.inbox.shrink();
+            self.ring = Ring::default();
+        }
+        Ok(())
     }
 }
 
