@@ -44,7 +44,7 @@ pub(crate) struct Batch {
 
 /// One frame of a batch.
 pub(crate) struct Frame {
-    start: usize,
+    /// Where its text ends. It begins where that of the one before ends.
     end: usize,
     pub(crate) envelope: Envelope,
     /// The text of `data`, once somebody has asked for it and it is not the frame's as it is.
@@ -52,18 +52,18 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    const fn new(start: usize, end: usize) -> Self {
-        Self { start, end, envelope: Envelope::EMPTY, decoded: OnceLock::new() }
+    const fn new(end: usize) -> Self {
+        Self { end, envelope: Envelope::EMPTY, decoded: OnceLock::new() }
     }
 }
 
 /// Stands for a frame that is not there.
-static NO_FRAME: Frame = Frame::new(0, 0);
+static NO_FRAME: Frame = Frame::new(0);
 
 impl Batch {
     /// A batch of one frame, in no more memory than that takes.
     pub(crate) fn of_one(text: String) -> Self {
-        let frames = vec![Frame::new(0, text.len())];
+        let frames = vec![Frame::new(text.len())];
         Self { text, frames }
     }
 
@@ -79,13 +79,15 @@ impl Batch {
         self.frames.get(index).unwrap_or(&NO_FRAME)
     }
 
-    pub(crate) fn text_of(&self, frame: &Frame) -> &str {
-        self.text.get(frame.start..frame.end).unwrap_or_default()
+    /// The text of the frame.
+    pub(crate) fn text(&self, index: usize) -> &str {
+        let start = index.checked_sub(1).map_or(0, |before| self.frame(before).end);
+        self.text.get(start..self.frame(index).end).unwrap_or_default()
     }
 
     /// The texts of the frames.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
-        self.frames.iter().map(|frame| self.text_of(frame))
+        (0..self.len()).map(|index| self.text(index))
     }
 
     fn has_room(&self, length: usize) -> bool {
@@ -94,16 +96,16 @@ impl Batch {
     }
 
     fn push(&mut self, text: &str) {
-        let start = self.text.len();
         self.text.push_str(text);
-        self.frames.push(Frame::new(start, self.text.len()));
+        self.frames.push(Frame::new(self.text.len()));
     }
 
     /// Finds the fields of the frames. Gives the frames that have none, in order.
     pub(crate) fn parse(&mut self) -> Vec<(usize, Error)> {
-        let mut faults = Vec::new();
+        let (mut faults, mut start) = (Vec::new(), 0);
         for (index, frame) in self.frames.iter_mut().enumerate() {
-            let raw = self.text.get(frame.start..frame.end).unwrap_or_default();
+            let raw = self.text.get(start..frame.end).unwrap_or_default();
+            start = frame.end;
             match Envelope::parse(raw) {
                 Ok(envelope) => frame.envelope = envelope,
                 Err(malformed) => faults.push((index, no_event(raw.len(), malformed))),

@@ -226,7 +226,7 @@ impl Event {
 
     /// The whole frame as it came.
     pub fn raw(&self) -> &str {
-        self.batch.text_of(self.frame())
+        self.batch.text(self.index)
     }
 }
 
