@@ -78,8 +78,9 @@ impl Queue {
     /// single value that is larger is kept as long as no other waits. Default: 64 MiB. No effect on
     /// [`unbounded`](Self::unbounded).
     ///
-    /// An event counts with its whole frame, although events of several bindings share it, and what a
-    /// consumer decodes later is not counted.
+    /// An event counts with its whole frame, although events of several bindings share it. What a consumer
+    /// decodes later is not counted, nor are frames that came just before or after it and are kept with it: 16 KiB
+    /// of text at the most, see [`Event`](crate::Event).
     ///
     /// # Example
     ///

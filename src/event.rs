@@ -22,6 +22,11 @@ pub(crate) type ChannelName = Arc<str>;
 /// It is cheap to clone: all clones, and the events that other bindings received of the same frame,
 /// share the frame's text. Its data is decoded when it is first asked for, on the thread that asks.
 ///
+/// **Memory**: frames that came together share one buffer, which is freed or used again once all events in it
+/// are dropped. So an event that is kept keeps its frame and what shares the buffer: 16 KiB of text and 128
+/// frames at the most, or its own frame alone if that is longer. An event that came alone has a buffer of its own
+/// size. Keep what you need of an event (`event.data().to_owned()`) where many single ones are kept for long.
+///
 /// # Example
 ///
 /// ```no_run

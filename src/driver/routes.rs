@@ -246,23 +246,32 @@ impl Routes {
 
     /// Hands over the events that were kept back.
     pub(super) fn flush(&mut self, delivered: &mut Delivered) {
-        let Some(event) = self.run.first() else {
+        let Self { client, channels, user, run, .. } = self;
+        let Some(first) = run.first().cloned() else {
             return;
         };
         // Servers send to the user by a channel.
-        let events = event.channel().and_then(|name| match self.channels.get_mut(name) {
-            None if name.starts_with(USER_CHANNEL_PREFIX) => Some(&mut self.user.events),
+        let channel = first.channel().and_then(|name| match channels.get_mut(name) {
+            None if name.starts_with(USER_CHANNEL_PREFIX) => Some(&mut user.events),
             routes => routes.map(|routes| &mut routes.events),
         });
-        let name = event.name();
-        for events in events.into_iter().chain([&mut self.client.events]) {
-            if let Some(named) = events.by_name.get_mut(name) {
-                delivered.hand_events(&self.run, named);
-            }
-            delivered.hand_events(&self.run, &mut events.all);
+        let events = channel.into_iter().chain([&mut client.events]);
+        let mut sinks = events.flat_map(|events| events.matching(first.name())).peekable();
+        while let Some(sink) = sinks.next() {
+            // The last one gets the events themselves: to count one copy more and one less is not free.
+            let pushed = match sinks.peek() {
+                Some(_) => sink.push(run.iter().cloned().map(sized), drop),
+                None => sink.push(run.drain(..).map(sized), drop),
+            };
+            delivered.add(&first, &pushed);
         }
-        self.run.clear();
+        run.clear();
     }
+}
+
+fn sized(event: Event) -> (Event, usize) {
+    let size = event.size();
+    (event, size)
 }
 
 /// Whether the same bindings get both.
@@ -285,15 +294,12 @@ impl Delivered {
         }
     }
 
-    fn hand_events(&mut self, run: &[Event], list: &mut List<Event>) {
-        for sink in &mut list.0 {
-            let values = run.iter().map(|event| (event.clone(), event.size()));
-            let Pushed { queued, dropped, began_to_overflow } = sink.push(values, drop);
-            self.events.queued += queued;
-            self.events.dropped += dropped;
-            if let Some(event) = run.first().filter(|_| began_to_overflow) {
-                self.overflowing.push(format!("{:.100}", event.name()));
-            }
+    /// Events like this one were pushed to one binding.
+    fn add(&mut self, first: &Event, pushed: &Pushed) {
+        self.events.queued += pushed.queued;
+        self.events.dropped += pushed.dropped;
+        if pushed.began_to_overflow {
+            self.overflowing.push(format!("{:.100}", first.name()));
         }
     }
 }
@@ -302,6 +308,12 @@ impl Events {
     /// The bindings to the events of this name.
     pub(crate) fn named(&mut self, name: &str) -> &mut List<Event> {
         self.by_name.entry(name.into()).or_default()
+    }
+
+    /// The bindings that get an event of this name.
+    fn matching(&mut self, name: &str) -> impl Iterator<Item = &mut Sink<Event>> {
+        let named = self.by_name.get_mut(name).into_iter().flat_map(|list| &mut list.0);
+        named.chain(&mut self.all.0)
     }
 
     /// Forgets a name that nobody is bound to any more.
