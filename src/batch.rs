@@ -12,6 +12,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use crate::protocol::{Envelope, Malformed};
 use crate::{Error, ErrorKind, Message};
@@ -27,6 +28,9 @@ const MAX_BATCHES: usize = 16;
 
 /// Buffers that take more than this together are not kept for the next batch.
 const MAX_KEPT: usize = 4 * MAX_TEXT;
+
+/// After so long without a message the buffers of a flood are given back.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Batches that are empty and kept for the next round.
 const MAX_SPARE: usize = 8;
@@ -270,7 +274,7 @@ impl Inbox {
     }
 
     /// Takes out the batches, for events to share.
-    pub(crate) fn share(&mut self, ring: &mut Ring, mut shared: impl FnMut(Shared)) {
+    fn share(&mut self, ring: &mut Ring, mut shared: impl FnMut(Shared)) {
         for mut batch in self.batches.drain(..) {
             let faults = batch.parse();
             let (batch, free) = ring.share(batch);
@@ -285,17 +289,34 @@ impl Inbox {
     pub(crate) fn take_closed(&mut self) -> Option<(Option<u16>, String)> {
         self.closed.take()
     }
-
-    /// Gives back what is kept for the next round.
-    pub(crate) fn shrink(&mut self) {
-        self.spare = Vec::new();
-    }
 }
 
 impl fmt::Debug for Inbox {
     /// Without what is in it, which may be private.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inbox").field("batches", &self.batches.len()).finish_non_exhaustive()
+    }
+}
+
+/// All that one reader keeps for what it receives.
+#[derive(Default)]
+pub(crate) struct Intake {
+    pub(crate) inbox: Inbox,
+    ring: Ring,
+    /// What was taken in and not handled.
+    pub(crate) batches: Vec<Shared>,
+}
+
+impl Intake {
+    /// Takes in what is in the inbox, for which the reader has waited so long.
+    pub(crate) fn take_in(&mut self, waited: Duration) {
+        if waited >= QUIET {
+            self.ring = Ring::default();
+        }
+        self.inbox.share(&mut self.ring, |shared| self.batches.push(shared));
+        if waited >= QUIET {
+            self.inbox.spare = Vec::new();
+        }
     }
 }
 

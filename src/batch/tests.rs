@@ -162,3 +162,20 @@ fn debug_shows_no_text() {
     inbox.text("canary");
     assert!(!format!("{inbox:?}").contains("canary"));
 }
+
+#[test]
+fn the_buffers_of_a_flood_are_given_back_after_a_quiet_second() {
+    let mut intake = Intake::default();
+    let mut receive = |count: usize, waited: Duration| {
+        (0..count).for_each(|number| intake.inbox.text(&frame(number, 64)));
+        intake.take_in(waited);
+        intake.batches.clear();
+        let kept = intake.ring.0.iter().map(|batch| batch.capacity());
+        kept.chain(intake.inbox.spare.iter().map(Batch::capacity)).sum::<usize>()
+    };
+    for _ in 0..20 {
+        receive(1_000, Duration::ZERO);
+    }
+    assert!(receive(1_000, QUIET - Duration::from_millis(1)) > 4 * MAX_TEXT);
+    assert!(receive(1, QUIET) < 2_048);
+}

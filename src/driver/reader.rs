@@ -7,14 +7,11 @@ use std::time::Duration;
 use super::stats::Received;
 use super::{Link, Shared};
 use crate::Interrupt;
-use crate::batch::{self, Inbox, Ring};
+use crate::batch::{Intake, Shared as SharedBatch};
 use crate::redact::redact;
 use crate::{Connection, Error, ErrorKind, Event, Options, clock};
 
 const FRAMES: &str = "pusher_channels::frames";
-
-/// After so long without a message the buffers of a flood are given back.
-const QUIET: Duration = Duration::from_secs(1);
 
 const RESOLVER: &str = "the function given to `Options::custom`";
 
@@ -77,9 +74,11 @@ impl Shared {
         // A connection that is not wanted any more is still read until its closing is done.
         let mut intake = Intake::default();
         loop {
-            if let Err(error) = intake.receive(&*connection) {
+            let start = clock::now();
+            if let Err(error) = connection.recv_batch(&mut intake.inbox) {
                 return wanted.then_some(error);
             }
+            intake.take_in(clock::now().saturating_duration_since(start));
             if let Some((code, reason)) = self.handle_received(generation, &mut intake) {
                 self.act(|machine, now| machine.handle_closed(generation, code, &reason, now));
                 return None;
@@ -141,8 +140,7 @@ impl Shared {
         intake: &mut Intake,
     ) -> Option<(Option<u16>, String)> {
         let mut received = Received::default();
-        let Intake { inbox, ring, batches } = intake;
-        inbox.share(ring, |batch| batches.push(batch));
+        let batches = &mut intake.batches;
         for text in batches.iter().flat_map(|shared| shared.batch.texts()) {
             trace_frame("in", text);
             received.frames += 1;
@@ -150,7 +148,7 @@ impl Shared {
         }
         self.counts.received(received);
         self.act(|machine, now| {
-            for batch::Shared { batch, faults } in batches.drain(..) {
+            for SharedBatch { batch, faults } in batches.drain(..) {
                 let mut faults = faults.into_iter().peekable();
                 for index in 0..batch.len() {
                     match faults.next_if(|(at, _)| *at == index) {
@@ -164,27 +162,6 @@ impl Shared {
             }
         });
         intake.inbox.take_closed()
-    }
-}
-
-/// Buffers for what a connection receives.
-#[derive(Default)]
-struct Intake {
-    inbox: Inbox,
-    ring: Ring,
-    batches: Vec<batch::Shared>,
-}
-
-impl Intake {
-    /// Waits for what comes.
-    fn receive(&mut self, connection: &dyn Connection) -> Result<(), Error> {
-        let start = clock::now();
-        connection.recv_batch(&mut self.inbox)?;
-        if clock::now().saturating_duration_since(start) >= QUIET {
-            self.inbox.shrink();
-            self.ring = Ring::default();
-        }
-        Ok(())
     }
 }
 
