@@ -164,7 +164,6 @@ impl Shared {
             (result, core.actions.is_empty())
         };
         self.counts.delivered(&delivered.events);
-        drop(delivered.discarded);
         for what in delivered.overflowing {
             log::warn!(
                 "a binding to {what} is full: values are dropped until its consumer catches up"
@@ -173,6 +172,8 @@ impl Shared {
         if !idle {
             self.perform(false);
         }
+        // Last, since their causes may be the user's.
+        drop(delivered.discarded);
         result
     }
 
