@@ -1,12 +1,17 @@
 //! The user's end of a subscription to news: one receiver each.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender};
+
+use crate::Error;
 
 /// How much a [`Binding`] keeps for a consumer that is slow: a number of values, and the memory that they take.
 ///
@@ -40,9 +45,17 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 const SLOT: usize = 32;
 
 /// A value whose memory a queue counts.
-pub(crate) trait Measured {
+pub(crate) trait Measured: Sized {
+    /// What the log calls several of them.
+    const PLURAL: &str;
+
     /// How much it takes, itself and what it holds.
     fn bytes(&self) -> usize;
+
+    /// What of it may run the user's code when it is dropped.
+    fn into_error(self) -> Option<Error> {
+        None
+    }
 }
 
 impl Queue {
@@ -65,8 +78,9 @@ impl Queue {
     /// single value that is larger is kept as long as no other waits. Default: 64 MiB. No effect on
     /// [`unbounded`](Self::unbounded).
     ///
-    /// An event counts with its whole frame, although events of several bindings share it, and what a
-    /// consumer decodes later is not counted.
+    /// An event counts with its whole frame, although events of several bindings share it. What a consumer
+    /// decodes later is not counted, nor are frames that came just before or after it and are kept with it: 16 KiB
+    /// of text at the most, see [`Event`](crate::Event).
     ///
     /// # Example
     ///
@@ -135,8 +149,7 @@ pub(crate) struct Sink<T> {
     /// To make room in a full queue.
     receiver: Receiver<T>,
     queue: Queue,
-    /// Only the one thread that pushes locks it, so nobody waits for it.
-    sizes: Mutex<Sizes>,
+    sizes: Sizes,
     counter: Arc<Counter>,
 }
 
@@ -173,13 +186,14 @@ impl Sizes {
     }
 }
 
-/// What became of a value.
+/// What became of the values that were pushed.
+#[derive(Debug, Default)]
 pub(crate) struct Pushed {
-    /// Whether it is in the queue now.
-    pub(crate) queued: bool,
-    /// How many values were dropped for it: itself, or older ones.
+    /// How many of them were put into the queue.
+    pub(crate) queued: u64,
+    /// How many values were dropped: of these, or older ones.
     pub(crate) dropped: u64,
-    /// It is the first time, in this episode.
+    /// An episode began in which values are dropped.
     pub(crate) began_to_overflow: bool,
 }
 
@@ -196,7 +210,7 @@ impl<T> Binding<T> {
             sender,
             receiver: receiver.clone(),
             queue,
-            sizes: Mutex::default(),
+            sizes: Sizes::default(),
             counter: counter.clone(),
         };
         (Self { receiver, counter, unbind: Some(Box::new(unbind)) }, sink)
@@ -213,44 +227,70 @@ impl<T> Sink<T> {
         Arc::ptr_eq(&self.counter, counter)
     }
 
-    /// Queues a value of this size in bytes without waiting. Only one thread at a time may push.
-    pub(crate) fn push(&self, value: T, size: usize) -> Pushed {
-        let Queue { policy, limits } = self.queue;
-        if policy == Policy::Unbounded {
-            // It has a receiver of its own, so it cannot be disconnected.
-            let _ = self.sender.send(value);
-            return Pushed { queued: true, dropped: 0, began_to_overflow: false };
+    /// Queues values of these sizes in bytes, in a row and without waiting. Those that are dropped go to
+    /// `discard`.
+    pub(crate) fn push(
+        &mut self,
+        values: impl IntoIterator<Item = (T, usize)>,
+        mut discard: impl FnMut(T),
+    ) -> Pushed {
+        let mut pushed = Pushed::default();
+        // Asking how many wait is dear while the consumer takes them, so it is done once for all.
+        self.catch_up();
+        for (value, size) in values {
+            // A frame is shorter than this, see `Envelope`.
+            let size = u32::try_from(size.saturating_add(SLOT)).unwrap_or(u32::MAX);
+            if self.make_room(size, &mut pushed, &mut discard) {
+                if self.queue.policy != Policy::Unbounded {
+                    self.sizes.push(size);
+                }
+                pushed.queued += 1;
+                // It has a receiver of its own, so it cannot be disconnected.
+                let _ = self.sender.send(value);
+            } else {
+                pushed.dropped += 1;
+                discard(value);
+            }
         }
-        // A frame is shorter than this, see `Envelope`.
-        let size = u32::try_from(size.saturating_add(SLOT)).unwrap_or(u32::MAX);
-        let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
-        sizes.catch_up(self.sender.len());
-        if self.counter.overflowing.load(Ordering::Relaxed) && sizes.is_half_empty(limits) {
+        if pushed.dropped > 0 {
+            self.counter.dropped.fetch_add(pushed.dropped, Ordering::Relaxed);
+            pushed.began_to_overflow = !self.counter.overflowing.swap(true, Ordering::Relaxed);
+        }
+        pushed
+    }
+
+    /// Tells whether there is room for a value of this size, which may have been made.
+    fn make_room(&mut self, size: u32, pushed: &mut Pushed, discard: &mut impl FnMut(T)) -> bool {
+        let Queue { policy, limits } = self.queue;
+        if policy == Policy::Unbounded || self.sizes.has_room(size, limits) {
+            return true;
+        }
+        self.catch_up();
+        while !self.sizes.has_room(size, limits) {
+            if policy == Policy::DropNewest {
+                return false;
+            }
+            // The consumer may take some meanwhile, which makes room just as well.
+            if let Ok(oldest) = self.receiver.try_recv() {
+                pushed.dropped += 1;
+                discard(oldest);
+            }
+            self.sizes.catch_up(self.sender.len());
+        }
+        true
+    }
+
+    /// Takes into account what the consumer has taken, which may end an episode.
+    fn catch_up(&mut self) {
+        if self.queue.policy == Policy::Unbounded {
+            return;
+        }
+        self.sizes.catch_up(self.sender.len());
+        if self.counter.overflowing.load(Ordering::Relaxed)
+            && self.sizes.is_half_empty(self.queue.limits)
+        {
             self.counter.overflowing.store(false, Ordering::Relaxed);
         }
-        let mut dropped = 0;
-        while !sizes.has_room(size, limits) {
-            // The consumer may take some meanwhile, which makes room just as well.
-            if policy == Policy::DropNewest || self.receiver.try_recv().is_ok() {
-                dropped += 1;
-            }
-            if policy == Policy::DropNewest {
-                break;
-            }
-            sizes.catch_up(self.sender.len());
-        }
-        let queued = policy == Policy::DropOldest || dropped == 0;
-        if queued {
-            sizes.push(size);
-            let _ = self.sender.send(value);
-        }
-        drop(sizes);
-        if dropped > 0 {
-            self.counter.dropped.fetch_add(dropped, Ordering::Relaxed);
-        }
-        let began_to_overflow =
-            dropped > 0 && !self.counter.overflowing.swap(true, Ordering::Relaxed);
-        Pushed { queued, dropped, began_to_overflow }
     }
 }
 
@@ -285,136 +325,5 @@ impl<T> fmt::Debug for Binding<T> {
             .field("waiting", &self.receiver.len())
             .field("dropped", &self.dropped())
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn binding(queue: Queue) -> (Binding<u32>, Sink<u32>) {
-        Binding::new(queue, |_| ())
-    }
-
-    fn fill(sink: &Sink<u32>, values: std::ops::Range<u32>) -> usize {
-        values.filter(|&value| sink.push(value, 4).began_to_overflow).count()
-    }
-
-    #[test]
-    fn the_oldest_make_room() {
-        let (binding, sink) = binding(Queue::drop_oldest(3));
-        assert_eq!(fill(&sink, 0..10), 1, "one warning an episode");
-        assert_eq!(binding.try_iter().collect::<Vec<_>>(), [7, 8, 9]);
-        assert_eq!(binding.dropped(), 7);
-        assert_eq!(fill(&sink, 0..10), 1, "and one in the next");
-    }
-
-    #[test]
-    fn the_newest_are_dropped() {
-        let (binding, sink) = binding(Queue::drop_newest(3));
-        assert_eq!(fill(&sink, 0..10), 1);
-        assert_eq!(binding.try_iter().collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(binding.dropped(), 7);
-    }
-
-    #[test]
-    fn unbounded_keeps_all_and_zero_counts_as_one() {
-        let (binding_all, sink) = binding(Queue::unbounded());
-        assert_eq!(fill(&sink, 0..10_000), 0);
-        assert_eq!((binding_all.len(), binding_all.dropped()), (10_000, 0));
-        let (one, sink) = binding(Queue::drop_oldest(0));
-        fill(&sink, 0..3);
-        assert_eq!(one.try_iter().collect::<Vec<_>>(), [2]);
-    }
-
-    #[test]
-    fn it_disconnects_with_its_sink_after_what_is_queued() {
-        let (binding, sink) = binding(Queue::default());
-        fill(&sink, 0..2);
-        drop(sink);
-        assert_eq!((&binding).into_iter().collect::<Vec<_>>(), [0, 1]);
-        assert!(binding.recv().is_err());
-    }
-
-    /// Sizes as they are told, without the queue's own share.
-    fn sized(queue: Queue) -> (Binding<usize>, impl FnMut(usize) -> Pushed) {
-        let (binding, sink) = Binding::new(queue, |_| ());
-        (binding, move |size| sink.push(size, size - SLOT))
-    }
-
-    fn waiting(binding: &Binding<usize>) -> Vec<usize> {
-        binding.try_iter().collect()
-    }
-
-    #[test]
-    fn bytes_count_as_values_do() {
-        let (binding, mut push) = sized(Queue::drop_oldest(100).max_bytes(1_000));
-        let warnings = [400, 400, 200, 100, 100, 900].map(|size| push(size).began_to_overflow);
-        assert_eq!(warnings, [false, false, false, true, false, false], "once an episode");
-        assert_eq!(waiting(&binding), [100, 900]);
-        assert_eq!(binding.dropped(), 4);
-        assert!([900, 900].map(|size| push(size).began_to_overflow)[1], "once in the next");
-
-        let (binding, mut push) = sized(Queue::drop_newest(100).max_bytes(1_000));
-        let queued = [400, 400, 300, 200, 100].map(|size| push(size).queued);
-        assert_eq!(queued, [true, true, false, true, false]);
-        assert_eq!((waiting(&binding), binding.dropped()), (vec![400, 400, 200], 2));
-    }
-
-    #[test]
-    fn a_single_value_may_be_larger() {
-        for queue in [Queue::drop_oldest(9), Queue::drop_newest(9)] {
-            let (binding, mut push) = sized(queue.max_bytes(100));
-            assert!(push(5_000).queued);
-            push(50);
-            let left = if queue == Queue::drop_oldest(9) { 50 } else { 5_000 };
-            assert_eq!((waiting(&binding), binding.dropped()), (vec![left], 1));
-            assert!(push(5_000).queued, "nothing waits");
-        }
-        let (binding, mut push) = sized(Queue::drop_oldest(9).max_bytes(0));
-        assert_eq!([push(50).dropped, push(60).dropped], [0, 1]);
-        assert_eq!(waiting(&binding), [60]);
-    }
-
-    #[test]
-    fn what_consumers_take_makes_room_at_once() {
-        let (binding, mut push) = sized(Queue::drop_oldest(100).max_bytes(1_000));
-        let second = Receiver::clone(&binding);
-        for round in 0..100 {
-            assert_eq!([600, 400].map(|size| push(size).dropped), [0, 0], "round {round}");
-            assert_eq!((binding.recv(), second.recv()), (Ok(600), Ok(400)));
-        }
-        for size in [500, 100, 200] {
-            push(size);
-        }
-        assert_eq!(second.recv(), Ok(500));
-        // 300 are left.
-        assert_eq!([push(700).dropped, push(100).dropped], [0, 1]);
-        assert_eq!(waiting(&binding), [200, 700, 100]);
-    }
-
-    #[test]
-    fn unbounded_knows_no_bytes() {
-        let (binding, mut push) = sized(Queue::unbounded().max_bytes(50));
-        assert!((0..1_000).all(|_| push(1_000).queued));
-        assert_eq!((waiting(&binding).len(), binding.dropped()), (1_000, 0));
-    }
-
-    #[test]
-    fn every_value_is_either_received_or_counted() {
-        const VALUES: u64 = 20_000;
-        let (binding, mut push) = sized(Queue::drop_oldest(64).max_bytes(5_000));
-        let receivers = [Receiver::clone(&binding), Receiver::clone(&binding)];
-        let taken = std::thread::scope(|scope| {
-            let consumers =
-                receivers.map(|receiver| scope.spawn(move || receiver.iter().count() as u64));
-            for value in 0..VALUES {
-                push(SLOT + value as usize % 1_000);
-            }
-            drop(push);
-            let counts = consumers.map(|consumer| consumer.join().unwrap());
-            counts.iter().sum::<u64>()
-        });
-        assert_eq!(taken + binding.dropped(), VALUES);
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::binding::{Binding, Queue};
 use crate::client::{Client, Ended, wait_timed_out};
-use crate::driver::{Place, Routed};
+use crate::driver::{ChannelList, Selector};
 use crate::event::ChannelName;
 use crate::{Authorizer, ChannelStatus, Error, ErrorKind, Event, Gap, Member, Members};
 
@@ -92,16 +92,13 @@ impl ChannelHandle {
     }
 
     fn bind_event(&self, event: &str, queue: Option<Queue>) -> Binding<Event> {
-        let place = Place::ChannelEvent(self.0.name.clone(), event.into());
-        self.0.client.shared().bind(place, queue)
+        let named =
+            Selector::Channel(self.0.name.clone(), |channel, name| channel.events.named(name));
+        self.0.client.shared().bind(named, event, queue)
     }
 
-    fn bind_at<T: Routed>(&self, place: impl FnOnce(ChannelName) -> Place) -> Binding<T> {
-        self.0.client.shared().bind(place(self.0.name.clone()), None)
-    }
-
-    fn bind_here<T: Routed>(&self) -> Binding<T> {
-        self.0.client.shared().bind(Place::Channel(self.0.name.clone()), None)
+    fn bind_list<T: Clone + Send + 'static>(&self, list: ChannelList<T>) -> Binding<T> {
+        self.0.client.shared().bind(Selector::Channel(self.0.name.clone(), list), "", None)
     }
 }
 
@@ -225,7 +222,7 @@ macro_rules! channel {
             /// Receives all events on this channel: user events, and those of the protocol under their
             /// public names (`pusher:subscription_succeeded`, `pusher:cache_miss` …).
             pub fn bind_all(&self) -> Binding<Event> {
-                self.0.bind_here()
+                self.0.bind_list(|channel, _| &mut channel.events.all)
             }
 
             /// Receives every confirmation by the server, the repeated ones after a lost connection included.
@@ -242,12 +239,12 @@ macro_rules! channel {
             /// its text names, else to the only one it can mean, after 2 s in which a confirmation still counts;
             /// else it is the source of the time-out that follows.
             pub fn bind_subscription_error(&self) -> Binding<Error> {
-                self.0.bind_here()
+                self.0.bind_list(|channel, _| &mut channel.errors)
             }
 
             /// Receives every change of [`subscription_count`](Self::subscription_count).
             pub fn bind_subscription_count(&self) -> Binding<u64> {
-                self.0.bind_here()
+                self.0.bind_list(|channel, _| &mut channel.counts)
             }
 
             /// Receives word from a cache channel that the server has no last event to repeat. If it
@@ -261,7 +258,7 @@ macro_rules! channel {
             /// Receives word when the channel is subscribed again after its connection was lost. Events
             /// of the meantime are not repeated by the protocol: fetch what you need.
             pub fn bind_resumed(&self) -> Binding<Gap> {
-                self.0.bind_here()
+                self.0.bind_list(|channel, _| &mut channel.gaps)
             }
         }
 
@@ -439,12 +436,12 @@ impl PresenceChannel {
     /// Receives each user that joins after this client has subscribed. A user with several connections
     /// joins once.
     pub fn bind_member_added(&self) -> Binding<Member> {
-        self.0.bind_here()
+        self.0.bind_list(|channel, _| &mut channel.added)
     }
 
     /// Receives each user that leaves, with what was known of them.
     pub fn bind_member_removed(&self) -> Binding<Member> {
-        self.0.bind_at(Place::Removed)
+        self.0.bind_list(|channel, _| &mut channel.removed)
     }
 }
 
@@ -487,6 +484,6 @@ channel!(PrivateEncryptedChannel);
 impl PrivateEncryptedChannel {
     /// Receives why an event could not be decrypted; the event is lost.
     pub fn bind_decryption_error(&self) -> Binding<Error> {
-        self.0.bind_at(Place::Undecryptable)
+        self.0.bind_list(|channel, _| &mut channel.undecryptable)
     }
 }

@@ -9,7 +9,7 @@ use crate::builder::ClientBuilder;
 #[cfg(feature = "encrypted")]
 use crate::channel::PrivateEncryptedChannel;
 use crate::channel::{ChannelHandle, PresenceChannel, PrivateChannel, PublicChannel};
-use crate::driver::{Core, Place, Shared};
+use crate::driver::{Core, Selector, Shared};
 use crate::protocol::{ChannelKind, check_channel};
 use crate::{
     Authorizer, Error, ErrorKind, Event, Options, State, StateChange, Stats, Timeout, User,
@@ -399,35 +399,41 @@ impl Client {
     ///
     /// On a closed client the binding is disconnected from the start.
     pub fn bind(&self, event: &str) -> Binding<Event> {
-        self.shared().bind(Place::ClientEvent(event.into()), None)
+        self.bind_events(event, None)
     }
 
     /// As [`bind`](Self::bind), with a queue of its own.
     pub fn bind_with(&self, event: &str, queue: Queue) -> Binding<Event> {
-        self.shared().bind(Place::ClientEvent(event.into()), Some(queue))
+        self.bind_events(event, Some(queue))
     }
 
     /// Receives all events on every channel: user events, and those of the protocol under their
     /// public names (`pusher:subscription_succeeded`, `pusher:cache_miss`, `pusher:error` …).
     pub fn bind_all(&self) -> Binding<Event> {
-        self.shared().bind(Place::Client, None)
+        let all = Selector::Client(|client, _| &mut client.events.all);
+        self.shared().bind(all, "", None)
     }
 
     /// Receives every change of the [`State`].
     pub fn bind_states(&self) -> Binding<StateChange> {
-        self.shared().bind(Place::Client, None)
+        self.shared().bind(Selector::Client(|client, _| &mut client.states), "", None)
     }
 
     /// Receives the socket id of every new connection.
     pub fn bind_connected(&self) -> Binding<String> {
-        self.shared().bind(Place::Client, None)
+        self.shared().bind(Selector::Client(|client, _| &mut client.connected), "", None)
     }
 
     /// Receives what goes wrong without ending the connection: errors that the server reports, frames
     /// that make no sense, subscriptions that fail. Why a connection ended is in
     /// [`StateChange::cause`].
     pub fn bind_errors(&self) -> Binding<Error> {
-        self.shared().bind(Place::Client, None)
+        self.shared().bind(Selector::Client(|client, _| &mut client.errors), "", None)
+    }
+
+    fn bind_events(&self, event: &str, queue: Option<Queue>) -> Binding<Event> {
+        let named = Selector::Client(|client, name| client.events.named(name));
+        self.shared().bind(named, event, queue)
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::Error;
+use crate::batch::Inbox;
 
 /// Opens connections: the built-in WebSocket, or one of your own (a Unix socket, a pipe, a test).
 ///
@@ -123,6 +124,12 @@ pub trait Connection: Send + Sync {
     fn recv_many(&self, messages: &mut Vec<Message>) -> Result<(), Error> {
         messages.push(self.recv()?);
         Ok(())
+    }
+
+    /// As [`recv_many`](Self::recv_many), into the client's own buffers. Connections of one's own need not know it.
+    #[doc(hidden)]
+    fn recv_batch(&self, inbox: &mut Inbox) -> Result<(), Error> {
+        inbox.messages(|messages| self.recv_many(messages))
     }
 
     /// Sends `text` as one message.

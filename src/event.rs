@@ -1,13 +1,18 @@
 //! One event, as received.
 
+#[cfg(feature = "encrypted")]
+use std::borrow::Cow;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+#[cfg(feature = "encrypted")]
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 
+use crate::Error;
+use crate::batch::{Batch, Frame};
 use crate::error::read_json;
-use crate::protocol::{Data, Envelope, Text, unescape};
-use crate::{Error, ErrorKind};
+use crate::protocol::{Data, Text, unescape};
 
 /// A channel's name, shared between the tables that hold it.
 pub(crate) type ChannelName = Arc<str>;
@@ -16,6 +21,11 @@ pub(crate) type ChannelName = Arc<str>;
 ///
 /// It is cheap to clone: all clones, and the events that other bindings received of the same frame,
 /// share the frame's text. Its data is decoded when it is first asked for, on the thread that asks.
+///
+/// **Memory**: frames that came together share one buffer, which is freed or used again once all events in it
+/// are dropped. So an event that is kept keeps its frame and what shares the buffer: 16 KiB of text and 128
+/// frames at the most, or its own frame alone if that is longer. An event that came alone has a buffer of its own
+/// size. Keep what you need of an event (`event.data().to_owned()`) where many single ones are kept for long.
 ///
 /// # Example
 ///
@@ -32,18 +42,21 @@ pub(crate) type ChannelName = Arc<str>;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Event(Arc<Inner>);
+pub struct Event {
+    batch: Arc<Batch>,
+    index: usize,
+    /// What the user sees instead of what is in the frame.
+    instead: Option<Arc<Instead>>,
+}
 
-#[derive(Clone)]
-struct Inner {
-    raw: String,
-    envelope: Envelope,
-    /// The name that the user sees, where it is not the one on the wire.
-    public_name: Option<&'static str>,
+#[derive(Clone, Default)]
+struct Instead {
+    name: Option<&'static str>,
     /// What was decrypted, which takes the place of `data`.
     #[cfg(feature = "encrypted")]
     plaintext: Option<Plaintext>,
-    /// The text of `data`, once somebody has asked for it and it is not the frame's or the plaintext as it is.
+    /// The text of the plaintext, once somebody has asked for it and it is not the plaintext as it is.
+    #[cfg(feature = "encrypted")]
     decoded: OnceLock<Box<str>>,
 }
 
@@ -55,31 +68,27 @@ enum Plaintext {
     Bytes(Box<[u8]>),
 }
 
-/// What an event takes in memory beside its texts: itself, and what the allocator keeps.
-const OVERHEAD: usize = size_of::<Inner>() + 48;
+/// What an event takes in memory beside its texts: itself, its place in the batch, and what the allocator keeps.
+const OVERHEAD: usize = size_of::<Event>() + size_of::<Frame>() + 48;
 
 impl Event {
     /// Finds the fields of a frame.
     pub(crate) fn parse(raw: String) -> Result<Self, Error> {
-        let envelope = Envelope::parse(&raw).map_err(|malformed| {
-            let message = format!("the server sent a frame that is no event ({} bytes)", raw.len());
-            Error::message(ErrorKind::Protocol, message).caused_by(malformed)
-        })?;
-        Ok(Self(Arc::new(Inner {
-            raw,
-            envelope,
-            public_name: None,
-            #[cfg(feature = "encrypted")]
-            plaintext: None,
-            decoded: OnceLock::new(),
-        })))
+        let mut batch = Batch::of_one(raw);
+        match batch.parse().pop() {
+            Some((_, error)) => Err(error),
+            None => Ok(Self::in_batch(&Arc::new(batch), 0)),
+        }
     }
 
-    /// The same event under the name that the user sees. To be called before it is shared.
+    /// The event of this frame, which must be one.
+    pub(crate) fn in_batch(batch: &Arc<Batch>, index: usize) -> Self {
+        Self { batch: Arc::clone(batch), index, instead: None }
+    }
+
+    /// The same event under the name that the user sees.
     pub(crate) fn renamed(mut self, name: &'static str) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.0) {
-            inner.public_name = Some(name);
-        }
+        self.instead().name = Some(name);
         self
     }
 
@@ -90,37 +99,51 @@ impl Event {
             Ok(text) => Plaintext::Text(text.into()),
             Err(error) => Plaintext::Bytes(error.into_bytes().into()),
         };
-        let inner = Arc::make_mut(&mut self.0);
-        // The text of the ciphertext is of no use any more.
-        inner.decoded = OnceLock::new();
-        inner.plaintext = Some(plaintext);
+        let instead = self.instead();
+        instead.plaintext = Some(plaintext);
+        instead.decoded = OnceLock::new();
         self
+    }
+
+    fn instead(&mut self) -> &mut Instead {
+        Arc::make_mut(self.instead.get_or_insert_default())
     }
 
     /// How much memory it takes, the frame that it may share with other events included.
     pub(crate) fn size(&self) -> usize {
-        let decoded = self.0.decoded.get().map_or(0, |text| text.len());
+        let frame = self.frame();
+        let decoded = frame.decoded.get().map_or(0, |text| text.len());
         #[cfg(feature = "encrypted")]
-        let decoded = decoded + self.0.plaintext.as_ref().map_or(0, |text| text.bytes().len());
-        OVERHEAD + self.0.raw.len() + decoded
+        let decoded = decoded
+            + self.instead.as_ref().map_or(0, |instead| {
+                let plaintext = instead.plaintext.as_ref().map_or(0, |text| text.bytes().len());
+                size_of::<Instead>()
+                    + plaintext
+                    + instead.decoded.get().map_or(0, |text| text.len())
+            });
+        OVERHEAD + self.raw().len() + decoded
+    }
+
+    fn frame(&self) -> &Frame {
+        self.batch.frame(self.index)
     }
 
     fn text<'a>(&'a self, text: &'a Text) -> &'a str {
-        text.get(&self.0.raw)
+        text.get(self.raw())
     }
 
     /// Its name. What the protocol calls `pusher_internal:subscription_succeeded` is
     /// `pusher:subscription_succeeded` here, and so on.
     pub fn name(&self) -> &str {
-        match self.0.public_name {
+        match self.instead.as_ref().and_then(|instead| instead.name) {
             Some(name) => name,
-            None => self.text(&self.0.envelope.event),
+            None => self.text(&self.frame().envelope.event),
         }
     }
 
     /// The channel it came on; `None` for the few that belong to the connection.
     pub fn channel(&self) -> Option<&str> {
-        self.0.envelope.channel.as_ref().map(|channel| self.text(channel))
+        self.frame().envelope.channel.as_ref().map(|channel| self.text(channel))
     }
 
     /// Returns the text of its data: a JSON string is unwrapped once, anything else is its JSON text, and
@@ -130,23 +153,33 @@ impl Event {
     /// surrogate pair, which JSON allows but UTF-8 does not, becomes U+FFFD, and so does what is not UTF-8 in
     /// what was decrypted: [`bytes`](Self::bytes) returns that as it is.
     pub fn data(&self) -> &str {
-        if let Some(text) = self.0.decoded.get() {
-            return text;
-        }
         #[cfg(feature = "encrypted")]
-        match &self.0.plaintext {
-            None => {}
-            // Most texts are objects, which need not be read here.
-            Some(Plaintext::Text(text)) if !text.trim_start().starts_with('"') => return text,
-            Some(plaintext) => return self.0.decoded.get_or_init(|| plaintext.data()),
+        if let Some(instead) = &self.instead {
+            match &instead.plaintext {
+                None => {}
+                // Most texts are objects, which need not be read here.
+                Some(Plaintext::Text(text)) if !text.trim_start().starts_with('"') => return text,
+                Some(plaintext) => return instead.decoded.get_or_init(|| plaintext.data()),
+            }
         }
-        let raw = &self.0.raw;
-        match &self.0.envelope.data {
+        let (frame, raw) = (self.frame(), self.raw());
+        match &frame.envelope.data {
             Data::Absent => "",
             Data::Plain(span) | Data::Json(span) => span.get(raw),
             Data::Escaped(span) => {
-                self.0.decoded.get_or_init(|| unescape(span.get(raw)).into_boxed_str())
+                frame.decoded.get_or_init(|| unescape(span.get(raw)).into_boxed_str())
             }
+        }
+    }
+
+    /// The text of the data of its frame, which is not kept: once decrypted it is of no use any more.
+    #[cfg(feature = "encrypted")]
+    pub(crate) fn ciphertext(&self) -> Cow<'_, str> {
+        let raw = self.raw();
+        match &self.frame().envelope.data {
+            Data::Absent => Cow::Borrowed(""),
+            Data::Plain(span) | Data::Json(span) => Cow::Borrowed(span.get(raw)),
+            Data::Escaped(span) => Cow::Owned(unescape(span.get(raw))),
         }
     }
 
@@ -168,7 +201,7 @@ impl Event {
     /// ```
     pub fn bytes(&self) -> &[u8] {
         #[cfg(feature = "encrypted")]
-        if let Some(plaintext) = &self.0.plaintext {
+        if let Some(plaintext) = self.instead.as_ref().and_then(|it| it.plaintext.as_ref()) {
             return plaintext.bytes();
         }
         self.data().as_bytes()
@@ -178,7 +211,7 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Json`] if the data is no JSON or not of that shape.
+    /// [`ErrorKind::Json`](crate::ErrorKind::Json) if the data is no JSON or not of that shape.
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
         read_json(self.data()).map_err(|error| {
             let name = self.name();
@@ -193,12 +226,12 @@ impl Event {
 
     /// Who sent it: servers tell it of client events on presence channels.
     pub fn user_id(&self) -> Option<&str> {
-        self.0.envelope.user_id.as_ref().map(|id| self.text(id))
+        self.frame().envelope.user_id.as_ref().map(|id| self.text(id))
     }
 
     /// The whole frame as it came.
     pub fn raw(&self) -> &str {
-        &self.0.raw
+        self.batch.text(self.index)
     }
 }
 
@@ -235,7 +268,7 @@ impl fmt::Debug for Event {
             .field("name", &self.name())
             .field("channel", &self.channel())
             .field("user_id", &self.user_id())
-            .field("raw_len", &self.0.raw.len())
+            .field("raw_len", &self.raw().len())
             .finish_non_exhaustive()
     }
 }
@@ -243,6 +276,7 @@ impl fmt::Debug for Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ErrorKind;
 
     fn event(raw: &str) -> Event {
         Event::parse(raw.to_owned()).unwrap()
@@ -330,7 +364,10 @@ mod tests {
         assert_eq!(event.data().len(), 1_000);
         assert_eq!(event.size(), before + 1_000, "decoded beside the frame");
         #[cfg(feature = "encrypted")]
-        assert_eq!(event.decrypted(vec![0xff; 500]).size(), before + 500);
+        {
+            let opened = event.clone().decrypted(vec![0xff; 500]);
+            assert_eq!(opened.size(), event.size() + size_of::<Instead>() + 500);
+        }
     }
 
     #[test]

@@ -153,6 +153,7 @@
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod auth;
+mod batch;
 mod binding;
 mod builder;
 mod channel;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::binding::{Binding, Queue};
 use crate::client::Client;
-use crate::driver::{Place, Routed};
+use crate::driver::Selector;
 use crate::error::read_json;
 use crate::protocol::{data_of, each_element, id, pick};
 use crate::{Error, Event};
@@ -140,38 +140,38 @@ impl User {
 
     /// Receives the events of this name that are sent to the user.
     pub fn bind(&self, event: &str) -> Binding<Event> {
-        self.0.shared().bind(Place::UserEvent(event.into()), None)
+        self.bind_events(event, None)
     }
 
     /// As [`bind`](Self::bind), with a queue of its own.
     pub fn bind_with(&self, event: &str, queue: Queue) -> Binding<Event> {
-        self.0.shared().bind(Place::UserEvent(event.into()), Some(queue))
+        self.bind_events(event, Some(queue))
     }
 
     /// Receives all events that are sent to the user.
     pub fn bind_all(&self) -> Binding<Event> {
-        self.bind_here()
+        self.0.shared().bind(Selector::User(|user, _| &mut user.events.all), "", None)
     }
 
     /// Receives who of the user's watchlist is online or offline: those that are, after each sign-in,
     /// and then every change.
     pub fn bind_watchlist(&self) -> Binding<WatchlistEvent> {
-        self.bind_here()
+        self.0.shared().bind(Selector::User(|user, _| &mut user.watchlist), "", None)
     }
 
     /// Receives the user's data with every sign-in that the server confirms: one on each connection.
     pub fn bind_signed_in(&self) -> Binding<UserData> {
-        self.bind_here()
+        self.0.shared().bind(Selector::User(|user, _| &mut user.signed_in), "", None)
     }
 
     /// Receives why a sign-in failed. Those that may pass are tried again with back-off; the others
     /// wait for the next connection, or for [`Client::signin`].
     pub fn bind_signin_error(&self) -> Binding<Error> {
-        self.bind_here()
+        self.0.shared().bind(Selector::User(|user, _| &mut user.errors), "", None)
     }
 
-    fn bind_here<T: Routed>(&self) -> Binding<T> {
-        self.0.shared().bind(Place::User, None)
+    fn bind_events(&self, event: &str, queue: Option<Queue>) -> Binding<Event> {
+        self.0.shared().bind(Selector::User(|user, name| user.events.named(name)), event, queue)
     }
 }
 

@@ -1,8 +1,9 @@
 //! The threads, and the only lock around the protocol's [`Machine`].
 //!
 //! Every input goes through [`Shared::act`]: it locks, tells the machine, takes the machine's outputs,
-//! and unlocks. News are then handed to the bindings, and frames, dials and hang-ups are carried out,
-//! both with the lock released and both in the order in which the machine gave them.
+//! queues the news for the bindings, which neither waits nor runs code of the user's, and unlocks. Frames,
+//! dials and hang-ups are carried out with the lock released. Both are done in the order in which the machine
+//! gave them.
 
 mod actions;
 mod authorizers;
@@ -31,9 +32,9 @@ use crate::{
 use actions::{Action, Actions, MAX_BYTES, Patience};
 pub(crate) use authorizers::Answerer;
 use authorizers::{Authorizers, Job, Subject};
-use routes::{Delivery, Routes};
-pub(crate) use routes::{Place, Routed};
-use stats::{Counts, Tally};
+pub(crate) use routes::{ChannelList, Selector};
+use routes::{Delivered, Routes};
+use stats::Counts;
 use threads::Threads;
 
 /// What the threads need to know and never change.
@@ -65,10 +66,8 @@ pub(crate) struct Initial {
 
 /// What the client's handles and threads share.
 pub(crate) struct Shared {
+    /// Held until all news of an input are delivered, so that all bindings see all news in one order.
     core: Mutex<Core>,
-    /// Taken before `core` by whatever may lead to news, and held until they are delivered, so that
-    /// all bindings see all news in one order. Nothing that can wait happens under it.
-    deliveries: Mutex<Vec<Delivery>>,
     /// Something that a `wait_*` may be waiting for has changed.
     changed: Condvar,
     /// The timer thread has something to do earlier than it thought.
@@ -114,7 +113,6 @@ impl Shared {
         };
         Arc::new(Self {
             core: Mutex::new(core),
-            deliveries: Mutex::new(Vec::new()),
             changed: Condvar::new(),
             timer: Condvar::new(),
             counts: Counts::default(),
@@ -140,25 +138,18 @@ impl Shared {
 
     /// As [`Self::act`], for what the machine and the rest must learn at once.
     fn act_on<R>(self: &Arc<Self>, input: impl FnOnce(&mut Core, Now) -> R) -> R {
-        let mut overflowing = Vec::new();
-        let mut tally = Tally::default();
+        let mut delivered = Delivered::default();
         self.clock.notice_suspends();
         let (result, idle) = {
-            let mut deliveries = self.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
-            let (result, idle) = {
-                let mut core = self.lock();
-                let now = self.clock.now();
-                let result = input(&mut core, now);
-                core.settle(&mut deliveries, now);
-                self.wake(&mut core);
-                (result, core.actions.is_empty())
-            };
-            let news = deliveries.drain(..);
-            overflowing.extend(news.filter_map(|delivery| delivery.deliver(&mut tally)));
-            (result, idle)
+            let mut core = self.lock();
+            let now = self.clock.now();
+            let result = input(&mut core, now);
+            core.settle(&mut delivered, now);
+            self.wake(&mut core);
+            (result, core.actions.is_empty())
         };
-        self.counts.delivered(tally);
-        for what in overflowing {
+        self.counts.delivered(&delivered.events);
+        for what in delivered.overflowing {
             write_log!(
                 Warn,
                 "a binding to {what} is full: values are dropped until its consumer catches up"
@@ -167,6 +158,8 @@ impl Shared {
         if !idle {
             self.perform();
         }
+        // Last, since their causes may be the user's.
+        dispose(delivered.discarded);
         result
     }
 
@@ -240,23 +233,27 @@ impl Shared {
         &self.settings
     }
 
-    pub(crate) fn bind<T: Routed>(
+    /// Makes a binding. The name is of an event, for the selectors that look at it.
+    pub(crate) fn bind<T: Clone + Send + 'static>(
         self: &Arc<Self>,
-        place: Place,
+        selector: Selector<T>,
+        event: &str,
         queue: Option<Queue>,
     ) -> Binding<T> {
         let queue = queue.unwrap_or(self.settings.queue);
         let shared = Arc::downgrade(self);
-        let mut core = self.lock();
-        core.routes.bind(&place.clone(), queue, move |counter| {
+        let (to_unbind, name) = (selector.clone(), Box::<str>::from(event));
+        let (binding, sink) = Binding::new(queue, move |counter| {
             if let Some(shared) = shared.upgrade() {
                 let mut core = shared.lock();
-                let unused = core.routes.unbind::<T>(&place, counter);
+                let unused = core.routes.unbind(&to_unbind, &name, counter);
                 let retired = unused.and_then(|channel| core.retire(&channel));
                 drop(core);
                 dispose(retired);
             }
-        })
+        });
+        self.lock().routes.bind(&selector, event, sink);
+        binding
     }
 
     pub(crate) fn add_handle(&self, channel: &ChannelName) {
@@ -328,11 +325,11 @@ impl Core {
         }
     }
 
-    /// Turns the machine's outputs into deliveries and actions, in order.
-    fn settle(&mut self, deliveries: &mut Vec<Delivery>, now: Now) {
+    /// Delivers the machine's news, and turns its other outputs into actions, in order.
+    fn settle(&mut self, delivered: &mut Delivered, now: Now) {
         while let Some(output) = self.machine.poll_output() {
             match output {
-                Output::Notify(notice) => deliveries.push(self.routes.route(notice)),
+                Output::Notify(notice) => self.routes.deliver(notice, delivered),
                 Output::Dial { generation, deadline } => {
                     let interrupt = Interrupt::default();
                     let link = Link { generation, interrupt: interrupt.clone(), connection: None };
@@ -367,5 +364,6 @@ impl Core {
                 Output::Log(level, line) => self.actions.push(Action::Log(level, line)),
             }
         }
+        self.routes.flush(delivered);
     }
 }

@@ -9,9 +9,10 @@ use super::perform::close;
 use super::stats::Received;
 use super::{Link, Shared};
 use crate::Interrupt;
+use crate::batch::{Intake, Shared as SharedBatch};
 use crate::guard::{self, dispose, guarded};
 use crate::redact::redact;
-use crate::{Connection, Error, ErrorKind, Event, Message, Options};
+use crate::{Connection, Error, ErrorKind, Event, Options, clock};
 
 const FRAMES: &str = "pusher_channels::frames";
 
@@ -87,15 +88,18 @@ impl Shared {
             close(&**connection, 1000);
         }
         // A connection that is not wanted any more is still read until its closing is done.
-        let mut messages = Vec::new();
+        let mut intake = Intake::default();
         loop {
-            let received = guarded(|| connection.recv_many(&mut messages)).unwrap_or_else(|| {
-                Err(Error::message(ErrorKind::Internal, "the connection panicked in recv"))
-            });
+            let start = clock::now();
+            let received =
+                guarded(|| connection.recv_batch(&mut intake.inbox)).unwrap_or_else(|| {
+                    Err(Error::message(ErrorKind::Internal, "the connection panicked in recv"))
+                });
             if let Err(error) = received {
                 return wanted.then_some(error);
             }
-            if let Some((code, reason)) = self.handle_messages(generation, &mut messages) {
+            intake.take_in(clock::now().saturating_duration_since(start));
+            if let Some((code, reason)) = self.handle_received(generation, &mut intake) {
                 self.act(|machine, now| machine.handle_closed(generation, code, &reason, now));
                 return None;
             }
@@ -150,38 +154,34 @@ impl Shared {
     }
 
     /// Handles what was received, in one turn of the lock. Gives the peer's close, if it came.
-    fn handle_messages(
+    fn handle_received(
         self: &Arc<Self>,
         generation: u64,
-        messages: &mut Vec<Message>,
+        intake: &mut Intake,
     ) -> Option<(Option<u16>, String)> {
-        let mut closed = None;
         let mut received = Received::default();
-        let events: Vec<Result<Event, Error>> = messages
-            .drain(..)
-            .filter_map(|message| match message {
-                Message::Text(text) => {
-                    trace_frame("in", &text);
-                    received.frames += 1;
-                    received.bytes += text.len() as u64;
-                    Some(Event::parse(text))
-                }
-                Message::Close(code, reason) => {
-                    closed = Some((code, reason));
-                    None
-                }
-            })
-            .collect();
+        let batches = &mut intake.batches;
+        for text in batches.iter().flat_map(|shared| shared.batch.texts()) {
+            trace_frame("in", text);
+            received.frames += 1;
+            received.bytes += text.len() as u64;
+        }
         self.counts.received(received);
         self.act(|machine, now| {
-            for event in events {
-                match event {
-                    Ok(event) => machine.handle_event(generation, event, now),
-                    Err(error) => machine.handle_malformed(generation, error, now),
+            for SharedBatch { batch, faults } in batches.drain(..) {
+                let mut faults = faults.into_iter().peekable();
+                for index in 0..batch.len() {
+                    match faults.next_if(|(at, _)| *at == index) {
+                        None => {
+                            let event = Event::in_batch(&batch, index);
+                            machine.handle_event(generation, event, now);
+                        }
+                        Some((_, error)) => machine.handle_malformed(generation, error, now),
+                    }
                 }
             }
         });
-        closed
+        intake.inbox.take_closed()
     }
 }
 

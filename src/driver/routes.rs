@@ -1,166 +1,100 @@
 //! Which bindings get what, and handing it to them.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::stats::Tally;
-use crate::binding::{Binding, Counter, Measured, Queue, Sink};
+use crate::binding::{Counter, Measured, Pushed, Sink};
 use crate::event::ChannelName;
 use crate::protocol::{ChannelNotice, Notice, USER_CHANNEL_PREFIX, UserNotice};
 use crate::{Error, Event, Gap, Member, StateChange, UserData, WatchlistEvent};
 
-/// The sinks of one place. It is copied on change, so that delivery needs no lock.
+/// The sinks of one kind of binding.
 #[derive(Debug)]
-pub(crate) struct List<T>(Option<Snapshot<T>>);
+pub(crate) struct List<T>(Vec<Sink<T>>);
 
-type Snapshot<T> = Arc<[Arc<Sink<T>>]>;
-
-/// The bindings to events, of one channel or of the client.
+/// The bindings to events, of one channel, of the user or of the client.
 #[derive(Debug, Default)]
-struct Events {
+pub(crate) struct Events {
     by_name: HashMap<Box<str>, List<Event>>,
-    all: List<Event>,
+    pub(crate) all: List<Event>,
+}
+
+/// The bindings of the client.
+#[derive(Debug, Default)]
+pub(crate) struct ClientRoutes {
+    pub(crate) events: Events,
+    pub(crate) states: List<StateChange>,
+    pub(crate) connected: List<String>,
+    pub(crate) errors: List<Error>,
 }
 
 /// The bindings of one channel.
 #[derive(Debug, Default)]
-struct ChannelRoutes {
-    events: Events,
-    errors: List<Error>,
-    counts: List<u64>,
-    gaps: List<Gap>,
-    added: List<Member>,
-    removed: List<Member>,
-    undecryptable: List<Error>,
+pub(crate) struct ChannelRoutes {
+    pub(crate) events: Events,
+    pub(crate) errors: List<Error>,
+    pub(crate) counts: List<u64>,
+    pub(crate) gaps: List<Gap>,
+    pub(crate) added: List<Member>,
+    pub(crate) removed: List<Member>,
+    pub(crate) undecryptable: List<Error>,
     /// How many handles of the user's name the channel.
     handles: usize,
 }
 
 /// The bindings of the signed-in user.
 #[derive(Debug, Default)]
-struct UserRoutes {
-    events: Events,
-    watchlist: List<WatchlistEvent>,
-    signed_in: List<UserData>,
-    errors: List<Error>,
+pub(crate) struct UserRoutes {
+    pub(crate) events: Events,
+    pub(crate) watchlist: List<WatchlistEvent>,
+    pub(crate) signed_in: List<UserData>,
+    pub(crate) errors: List<Error>,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Routes {
-    events: Events,
-    states: List<StateChange>,
-    connected: List<String>,
-    errors: List<Error>,
+pub(super) struct Routes {
+    client: ClientRoutes,
     channels: HashMap<ChannelName, ChannelRoutes>,
     user: UserRoutes,
     closed: bool,
+    /// Events of one name on one channel, to be handed over together.
+    run: Vec<Event>,
 }
 
-/// Where a binding of `T` hangs.
-#[derive(Clone, Debug)]
-pub(crate) enum Place {
-    /// Of the client: its one list of that type, or all events.
-    Client,
-    /// Events of one name, on any channel.
-    ClientEvent(Box<str>),
-    /// Of a channel: its one list of that type, or all events.
-    Channel(ChannelName),
-    ChannelEvent(ChannelName, Box<str>),
-    /// Of a channel: events that cannot be decrypted.
-    #[cfg_attr(
-        not(feature = "encrypted"),
-        expect(dead_code, reason = "without the feature nothing is decrypted")
-    )]
-    Undecryptable(ChannelName),
-    /// Of a channel: members that have left.
-    Removed(ChannelName),
-    /// Of the user: their one list of that type, or all events.
-    User,
-    UserEvent(Box<str>),
+/// Finds a list of a channel's, see [`Selector`].
+pub(crate) type ChannelList<T> = Find<ChannelRoutes, T>;
+
+/// Finds a list of its owner's: the one for this event's name, or one that has nothing to do with names.
+type Find<O, T> = for<'a> fn(&'a mut O, &str) -> &'a mut List<T>;
+
+/// Whose bindings, and which list of theirs.
+#[derive(Clone)]
+pub(crate) enum Selector<T> {
+    Client(Find<ClientRoutes, T>),
+    Channel(ChannelName, Find<ChannelRoutes, T>),
+    User(Find<UserRoutes, T>),
 }
 
-/// A type that can be bound to.
-pub(crate) trait Routed: Measured + Sized + Send + 'static {
-    /// The list at `place`, made if it is missing. `None` where there is none for this type.
-    fn list<'a>(routes: &'a mut Routes, place: &Place) -> Option<&'a mut List<Self>>;
+/// What is left to do about a turn's deliveries once the lock is released.
+#[derive(Debug, Default)]
+pub(super) struct Delivered {
+    pub(super) events: Tally,
+    /// The names of what has begun to overflow.
+    pub(super) overflowing: Vec<String>,
+    /// To be dropped: what caused them may be the user's.
+    pub(super) discarded: Vec<Error>,
 }
-
-impl Routed for Event {
-    fn list<'a>(routes: &'a mut Routes, place: &Place) -> Option<&'a mut List<Self>> {
-        Some(match place {
-            Place::Client => &mut routes.events.all,
-            Place::ClientEvent(name) => routes.events.by_name.entry(name.clone()).or_default(),
-            Place::Channel(channel) => &mut routes.channel(channel).events.all,
-            Place::ChannelEvent(channel, name) => {
-                routes.channel(channel).events.by_name.entry(name.clone()).or_default()
-            }
-            Place::User => &mut routes.user.events.all,
-            Place::UserEvent(name) => routes.user.events.by_name.entry(name.clone()).or_default(),
-            Place::Undecryptable(_) | Place::Removed(_) => return None,
-        })
-    }
-}
-
-impl Routed for Error {
-    fn list<'a>(routes: &'a mut Routes, place: &Place) -> Option<&'a mut List<Self>> {
-        match place {
-            Place::Client => Some(&mut routes.errors),
-            Place::Channel(channel) => Some(&mut routes.channel(channel).errors),
-            Place::Undecryptable(channel) => Some(&mut routes.channel(channel).undecryptable),
-            Place::User => Some(&mut routes.user.errors),
-            Place::ClientEvent(_)
-            | Place::ChannelEvent(..)
-            | Place::UserEvent(_)
-            | Place::Removed(_) => None,
-        }
-    }
-}
-
-impl Routed for Member {
-    fn list<'a>(routes: &'a mut Routes, place: &Place) -> Option<&'a mut List<Self>> {
-        match place {
-            Place::Channel(channel) => Some(&mut routes.channel(channel).added),
-            Place::Removed(channel) => Some(&mut routes.channel(channel).removed),
-            _ => None,
-        }
-    }
-}
-
-/// Types that hang in one place of the client only.
-macro_rules! routed_on_client {
-    ($type:ty, $($field:ident).+) => {
-        impl Routed for $type {
-            fn list<'a>(routes: &'a mut Routes, _: &Place) -> Option<&'a mut List<Self>> {
-                Some(&mut routes.$($field).+)
-            }
-        }
-    };
-}
-routed_on_client!(StateChange, states);
-routed_on_client!(String, connected);
-routed_on_client!(WatchlistEvent, user.watchlist);
-routed_on_client!(UserData, user.signed_in);
-
-/// Types that hang in one place of a channel only.
-macro_rules! routed_on_channel {
-    ($type:ty, $field:ident) => {
-        impl Routed for $type {
-            fn list<'a>(routes: &'a mut Routes, place: &Place) -> Option<&'a mut List<Self>> {
-                match place {
-                    Place::Channel(channel) => Some(&mut routes.channel(channel).$field),
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-routed_on_channel!(u64, counts);
-routed_on_channel!(Gap, gaps);
 
 /// What each type takes in a queue.
 macro_rules! measured {
-    ($($type:ty: |$value:pat_param| $bytes:expr),+ $(,)?) => {$(
+    ($($type:ty, $plural:literal: |$value:pat_param| $bytes:expr),+ $(,)?) => {$(
         impl Measured for $type {
+            const PLURAL: &str = $plural;
+
             fn bytes(&self) -> usize {
                 let $value = self;
                 $bytes
@@ -169,15 +103,37 @@ macro_rules! measured {
     )+};
 }
 measured! {
-    Event: |event| event.size(),
-    Error: |error| error.size(),
-    StateChange: |change| size_of::<StateChange>() + change.cause.as_ref().map_or(0, Error::size),
-    String: |text| size_of::<String>() + text.len(),
-    Member: |member| member.size(),
-    UserData: |user| size_of::<UserData>() + user.id().len() + user.data().len(),
-    WatchlistEvent: |event| event.size(),
-    u64: |_| size_of::<u64>(),
-    Gap: |_| size_of::<Gap>(),
+    Event, "events": |event| event.size(),
+    String, "connections": |text| size_of::<String>() + text.len(),
+    Member, "members": |member| member.size(),
+    UserData, "sign-ins": |user| size_of::<UserData>() + user.id().len() + user.data().len(),
+    WatchlistEvent, "watchlist events": |event| event.size(),
+    u64, "subscription counts": |_| size_of::<u64>(),
+    Gap, "gaps": |_| size_of::<Gap>(),
+}
+
+impl Measured for Error {
+    const PLURAL: &str = "errors";
+
+    fn bytes(&self) -> usize {
+        self.size()
+    }
+
+    fn into_error(self) -> Option<Error> {
+        Some(self)
+    }
+}
+
+impl Measured for StateChange {
+    const PLURAL: &str = "state changes";
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.cause.as_ref().map_or(0, Error::size)
+    }
+
+    fn into_error(self) -> Option<Error> {
+        self.cause
+    }
 }
 
 impl Routes {
@@ -185,56 +141,41 @@ impl Routes {
         self.channels.entry(name.clone()).or_default()
     }
 
-    /// Adds a binding. On a closed client it is disconnected from the start.
-    pub(super) fn bind<T: Routed>(
-        &mut self,
-        place: &Place,
-        queue: Queue,
-        unbind: impl FnOnce(&Arc<Counter>) + Send + Sync + 'static,
-    ) -> Binding<T> {
-        let (binding, sink) = Binding::new(queue, unbind);
-        if !self.closed {
-            if let Some(list) = T::list(self, place) {
-                list.add(sink);
-            }
+    fn list<T>(&mut self, selector: &Selector<T>, event: &str) -> &mut List<T> {
+        match selector {
+            Selector::Client(find) => find(&mut self.client, event),
+            Selector::Channel(name, find) => find(self.channel(name), event),
+            Selector::User(find) => find(&mut self.user, event),
         }
-        binding
+    }
+
+    /// Adds a binding. On a closed client it is disconnected from the start.
+    pub(super) fn bind<T>(&mut self, selector: &Selector<T>, event: &str, sink: Sink<T>) {
+        if !self.closed {
+            self.list(selector, event).0.push(sink);
+        }
     }
 
     /// Removes a binding. Gives the channel that nobody may be using any more.
-    pub(super) fn unbind<T: Routed>(
+    pub(super) fn unbind<T>(
         &mut self,
-        place: &Place,
+        selector: &Selector<T>,
+        event: &str,
         counter: &Arc<Counter>,
     ) -> Option<ChannelName> {
         if self.closed {
             return None;
         }
-        let left = T::list(self, place)?.remove(counter);
-        match place {
-            Place::Client | Place::User => None,
-            Place::ClientEvent(name) => {
-                if !left {
-                    self.events.by_name.remove(name);
-                }
-                None
-            }
-            Place::UserEvent(name) => {
-                if !left {
-                    self.user.events.by_name.remove(name);
-                }
-                None
-            }
-            Place::Channel(channel) | Place::Undecryptable(channel) | Place::Removed(channel) => {
-                self.prune(channel)
-            }
-            Place::ChannelEvent(channel, name) => {
-                if !left {
-                    self.channel(channel).events.by_name.remove(name);
-                }
-                self.prune(channel)
+        self.list(selector, event).0.retain(|sink| !sink.belongs_to(counter));
+        match selector {
+            Selector::Client(_) => self.client.events.prune(event),
+            Selector::User(_) => self.user.events.prune(event),
+            Selector::Channel(name, _) => {
+                self.channel(name).events.prune(event);
+                return self.prune(name);
             }
         }
+        None
     }
 
     pub(super) fn add_handle(&mut self, channel: &ChannelName) {
@@ -261,79 +202,129 @@ impl Routes {
         *self = Self { closed: true, ..Self::default() };
     }
 
-    /// The bindings to the events of a channel, or of the user, to whom servers send by a channel.
-    fn events_of(&self, channel: &str) -> Option<&Events> {
-        match self.channels.get(channel) {
-            None if channel.starts_with(USER_CHANNEL_PREFIX) => Some(&self.user.events),
-            routes => routes.map(|routes| &routes.events),
+    /// Queues a notice for everybody whom it concerns, without waiting. Events may be kept back for those that
+    /// follow, until [`Self::flush`].
+    pub(super) fn deliver(&mut self, notice: Notice, delivered: &mut Delivered) {
+        if let Notice::Event(event) = notice {
+            if self.run.last().is_some_and(|last| !is_same(last, &event)) {
+                self.flush(delivered);
+            }
+            return self.run.push(event);
+        }
+        // All bindings see all notices in one order.
+        self.flush(delivered);
+        match notice {
+            Notice::Event(_) => {}
+            Notice::State(change) => delivered.hand(change, &mut self.client.states),
+            Notice::Connected(socket_id) => delivered.hand(socket_id, &mut self.client.connected),
+            Notice::Error(error) => delivered.hand(error, &mut self.client.errors),
+            Notice::User(notice) => match notice {
+                UserNotice::SignedIn(user) => delivered.hand(user, &mut self.user.signed_in),
+                UserNotice::Failed(error) => delivered.hand(error, &mut self.user.errors),
+                UserNotice::Watchlist(event) => delivered.hand(event, &mut self.user.watchlist),
+            },
+            Notice::Channel(name, notice) => self.deliver_on(&name, notice, delivered),
         }
     }
 
-    /// Finds who gets a notice.
-    pub(super) fn route(&self, notice: Notice) -> Delivery {
+    fn deliver_on(&mut self, name: &str, notice: ChannelNotice, delivered: &mut Delivered) {
+        let Some(routes) = self.channels.get_mut(name) else {
+            return delivered.discarded.extend(notice.into_error());
+        };
         match notice {
-            Notice::State(change) => Delivery::State(change, self.states.snapshot()),
-            Notice::Connected(socket_id) => {
-                Delivery::Connected(socket_id, self.connected.snapshot())
+            ChannelNotice::Failed(error) => delivered.hand(error, &mut routes.errors),
+            ChannelNotice::Count(count) => delivered.hand(count, &mut routes.counts),
+            ChannelNotice::Resumed(gap) => delivered.hand(gap, &mut routes.gaps),
+            ChannelNotice::MemberAdded(member) => delivered.hand(member, &mut routes.added),
+            ChannelNotice::MemberRemoved(member) => delivered.hand(member, &mut routes.removed),
+            #[cfg(feature = "encrypted")]
+            ChannelNotice::Undecryptable(error) => {
+                delivered.hand(error, &mut routes.undecryptable);
             }
-            Notice::Error(error) => Delivery::Error(error, self.errors.snapshot()),
-            Notice::Event(event) => {
-                let [named, all] = self.events.matching(&event);
-                let events = event.channel().and_then(|name| self.events_of(name));
-                let [channel_named, channel_all] =
-                    events.map(|events| events.matching(&event)).unwrap_or_default();
-                Delivery::Event(event, [channel_named, channel_all, named, all])
-            }
-            Notice::User(notice) => match notice {
-                UserNotice::SignedIn(user) => {
-                    Delivery::SignedIn(user, self.user.signed_in.snapshot())
-                }
-                UserNotice::Failed(error) => Delivery::Error(error, self.user.errors.snapshot()),
-                UserNotice::Watchlist(event) => {
-                    Delivery::Watchlist(event, self.user.watchlist.snapshot())
-                }
-            },
-            Notice::Channel(name, notice) => {
-                let routes = self.channels.get(&name);
-                match notice {
-                    ChannelNotice::MemberAdded(member) => {
-                        Delivery::Member(member, routes.and_then(|routes| routes.added.snapshot()))
-                    }
-                    ChannelNotice::MemberRemoved(member) => {
-                        let sinks = routes.and_then(|routes| routes.removed.snapshot());
-                        Delivery::Member(member, sinks)
-                    }
-                    #[cfg(feature = "encrypted")]
-                    ChannelNotice::Undecryptable(error) => {
-                        let sinks = routes.and_then(|routes| routes.undecryptable.snapshot());
-                        Delivery::Error(error, sinks)
-                    }
-                    ChannelNotice::Failed(error) => {
-                        Delivery::Error(error, routes.and_then(|routes| routes.errors.snapshot()))
-                    }
-                    ChannelNotice::Count(count) => {
-                        Delivery::Count(count, routes.and_then(|routes| routes.counts.snapshot()))
-                    }
-                    ChannelNotice::Resumed(gap) => {
-                        Delivery::Gap(gap, routes.and_then(|routes| routes.gaps.snapshot()))
-                    }
-                }
-            }
+        }
+    }
+
+    /// Hands over the events that were kept back.
+    pub(super) fn flush(&mut self, delivered: &mut Delivered) {
+        let Self { client, channels, user, run, .. } = self;
+        let Some(first) = run.first().cloned() else {
+            return;
+        };
+        // Servers send to the user by a channel.
+        let channel = first.channel().and_then(|name| match channels.get_mut(name) {
+            None if name.starts_with(USER_CHANNEL_PREFIX) => Some(&mut user.events),
+            routes => routes.map(|routes| &mut routes.events),
+        });
+        let events = channel.into_iter().chain([&mut client.events]);
+        let mut sinks = events.flat_map(|events| events.matching(first.name())).peekable();
+        while let Some(sink) = sinks.next() {
+            // The last one gets the events themselves: to count one copy more and one less is not free.
+            let pushed = match sinks.peek() {
+                Some(_) => sink.push(run.iter().cloned().map(sized), drop),
+                None => sink.push(run.drain(..).map(sized), drop),
+            };
+            delivered.add(&first, &pushed);
+        }
+        run.clear();
+    }
+}
+
+fn sized(event: Event) -> (Event, usize) {
+    let size = event.size();
+    (event, size)
+}
+
+/// Whether the same bindings get both.
+fn is_same(one: &Event, other: &Event) -> bool {
+    one.name() == other.name() && one.channel() == other.channel()
+}
+
+impl Delivered {
+    fn hand<T: Clone + Measured>(&mut self, value: T, list: &mut List<T>) {
+        let size = value.bytes();
+        let Self { overflowing, discarded, .. } = self;
+        let mut discard = |value: T| discarded.extend(value.into_error());
+        let mut began = false;
+        for sink in &mut list.0 {
+            began |= sink.push([(value.clone(), size)], &mut discard).began_to_overflow;
+        }
+        discard(value);
+        if began {
+            overflowing.push(T::PLURAL.to_owned());
+        }
+    }
+
+    /// Events like this one were pushed to one binding.
+    fn add(&mut self, first: &Event, pushed: &Pushed) {
+        self.events.queued += pushed.queued;
+        self.events.dropped += pushed.dropped;
+        if pushed.began_to_overflow {
+            self.overflowing.push(format!("{:.100}", first.name()));
         }
     }
 }
 
 impl Events {
-    fn matching(&self, event: &Event) -> [Option<Snapshot<Event>>; 2] {
-        let named = match self.by_name.is_empty() {
-            true => None,
-            false => self.by_name.get(event.name()).and_then(List::snapshot),
-        };
-        [named, self.all.snapshot()]
+    /// The bindings to the events of this name.
+    pub(crate) fn named(&mut self, name: &str) -> &mut List<Event> {
+        self.by_name.entry(name.into()).or_default()
+    }
+
+    /// The bindings that get an event of this name.
+    fn matching(&mut self, name: &str) -> impl Iterator<Item = &mut Sink<Event>> {
+        let named = self.by_name.get_mut(name).into_iter().flat_map(|list| &mut list.0);
+        named.chain(&mut self.all.0)
+    }
+
+    /// Forgets a name that nobody is bound to any more.
+    fn prune(&mut self, name: &str) {
+        if self.by_name.get(name).is_some_and(List::is_empty) {
+            self.by_name.remove(name);
+        }
     }
 
     fn is_empty(&self) -> bool {
-        self.by_name.is_empty() && self.all.0.is_none()
+        self.by_name.is_empty() && self.all.is_empty()
     }
 }
 
@@ -341,91 +332,23 @@ impl ChannelRoutes {
     fn is_unused(&self) -> bool {
         self.handles == 0
             && self.events.is_empty()
-            && self.errors.0.is_none()
-            && self.counts.0.is_none()
-            && self.gaps.0.is_none()
-            && self.added.0.is_none()
-            && self.removed.0.is_none()
-            && self.undecryptable.0.is_none()
+            && self.errors.is_empty()
+            && self.counts.is_empty()
+            && self.gaps.is_empty()
+            && self.added.is_empty()
+            && self.removed.is_empty()
+            && self.undecryptable.is_empty()
     }
 }
 
 impl<T> List<T> {
-    fn add(&mut self, sink: Sink<T>) {
-        let sinks = self.0.iter().flat_map(|sinks| sinks.iter().cloned());
-        self.0 = Some(sinks.chain([Arc::new(sink)]).collect());
-    }
-
-    /// Tells whether any are left.
-    fn remove(&mut self, counter: &Arc<Counter>) -> bool {
-        let sinks = self.0.take().into_iter().flat_map(|sinks| sinks.to_vec());
-        let left: Vec<_> = sinks.filter(|sink| !sink.belongs_to(counter)).collect();
-        self.0 = (!left.is_empty()).then(|| left.into());
-        self.0.is_some()
-    }
-
-    fn snapshot(&self) -> Option<Snapshot<T>> {
-        self.0.clone()
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
 impl<T> Default for List<T> {
     fn default() -> Self {
-        Self(None)
-    }
-}
-
-/// News and the bindings that get it.
-pub(super) enum Delivery {
-    State(StateChange, Option<Snapshot<StateChange>>),
-    Connected(String, Option<Snapshot<String>>),
-    Error(Error, Option<Snapshot<Error>>),
-    Event(Event, [Option<Snapshot<Event>>; 4]),
-    Count(u64, Option<Snapshot<u64>>),
-    Gap(Gap, Option<Snapshot<Gap>>),
-    Member(Member, Option<Snapshot<Member>>),
-    SignedIn(UserData, Option<Snapshot<UserData>>),
-    Watchlist(WatchlistEvent, Option<Snapshot<WatchlistEvent>>),
-}
-
-impl Delivery {
-    /// Queues it everywhere, without waiting. Gives the name of what has begun to overflow, if anything has.
-    pub(super) fn deliver(self, tally: &mut Tally) -> Option<String> {
-        let mut other = Tally::default();
-        let (overflowed, what) = match self {
-            Self::State(change, sinks) => (other.hand(&change, sinks), "state changes"),
-            Self::Connected(socket_id, sinks) => (other.hand(&socket_id, sinks), "connections"),
-            Self::Error(error, sinks) => (other.hand(&error, sinks), "errors"),
-            Self::Count(count, sinks) => (other.hand(&count, sinks), "subscription counts"),
-            Self::Gap(gap, sinks) => (other.hand(&gap, sinks), "gaps"),
-            Self::Member(member, sinks) => (other.hand(&member, sinks), "members"),
-            Self::SignedIn(user, sinks) => (other.hand(&user, sinks), "sign-ins"),
-            Self::Watchlist(event, sinks) => (other.hand(&event, sinks), "watchlist events"),
-            Self::Event(event, lists) => {
-                let overflowed = lists
-                    .into_iter()
-                    .fold(false, |overflowed, sinks| tally.hand(&event, sinks) | overflowed);
-                return overflowed.then(|| format!("{:.100}", event.name()));
-            }
-        };
-        overflowed.then(|| what.to_owned())
-    }
-}
-
-impl Tally {
-    /// Tells whether a queue has begun to overflow.
-    fn hand<T: Clone + Measured>(&mut self, value: &T, sinks: Option<Snapshot<T>>) -> bool {
-        let Some(sinks) = sinks else {
-            return false;
-        };
-        let size = value.bytes();
-        let mut overflowed = false;
-        for sink in sinks.iter() {
-            let pushed = sink.push(value.clone(), size);
-            self.queued += u64::from(pushed.queued);
-            self.dropped += pushed.dropped;
-            overflowed |= pushed.began_to_overflow;
-        }
-        overflowed
+        Self(Vec::new())
     }
 }

@@ -42,7 +42,7 @@ impl Counts {
         self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn delivered(&self, tally: Tally) {
+    pub(super) fn delivered(&self, tally: &Tally) {
         if tally.queued + tally.dropped > 0 {
             self.queued.fetch_add(tally.queued, Ordering::Relaxed);
             self.dropped.fetch_add(tally.dropped, Ordering::Relaxed);

@@ -46,7 +46,7 @@ use std::time::Duration;
 pub(crate) use backoff::{Backoff, Policy};
 #[cfg(all(feature = "encrypted", feature = "testing"))]
 pub(crate) use crypto::Key;
-pub(crate) use envelope::{Data, Envelope, Text, unescape};
+pub(crate) use envelope::{Data, Envelope, Malformed, Text, unescape};
 pub(crate) use fields::{data_of, each_element, each_field, id, number, pick, text};
 #[cfg(test)]
 pub(crate) use machine::Ping;

@@ -65,7 +65,7 @@ impl Sealed {
         if !matches!(self.refresh, Refresh::Idle) {
             self.refreshed(now);
         }
-        self.release(|event| match key.open(event.data()) {
+        self.release(|event| match key.open(&event.ciphertext()) {
             Ok(plaintext) => Verdict::Deliver(event.decrypted(plaintext)),
             Err(why) => Verdict::Failed(failure(&event, why)),
         });
@@ -90,7 +90,7 @@ impl Sealed {
             self.out.push_back(Verdict::Failed(error));
             return;
         };
-        match key.open(event.data()) {
+        match key.open(&event.ciphertext()) {
             Ok(plaintext) => {
                 self.key_is_good();
                 self.out.push_back(Verdict::Deliver(event.decrypted(plaintext)));

@@ -10,8 +10,9 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::handshake::Codec;
 use super::memory::{Chunk, Memory, would_block};
+use crate::batch::Inbox;
 use crate::guard::write_log;
-use crate::{Error, ErrorKind, Message};
+use crate::{Error, ErrorKind};
 
 /// What is to be sent.
 pub(super) enum Outgoing {
@@ -43,16 +44,16 @@ impl Session {
     }
 
     /// Decodes all there is; an error is the end of the connection.
-    pub(super) fn decode(&mut self, ready: &mut VecDeque<Message>) -> Result<(), Error> {
+    pub(super) fn decode(&mut self, ready: &mut Inbox) -> Result<(), Error> {
         loop {
             match self.codec.read() {
-                Ok(Frame::Text(text)) => ready.push_back(Message::Text(text.as_str().to_owned())),
+                Ok(Frame::Text(text)) => ready.text(text.as_str()),
                 Ok(Frame::Close(frame)) => {
                     let (code, reason) = match frame {
                         Some(frame) => (Some(frame.code.into()), frame.reason.as_str().to_owned()),
                         None => (None, String::new()),
                     };
-                    ready.push_back(Message::Close(code, reason));
+                    ready.closed(code, reason);
                     // Encodes the reply. A server is told with an error that this was the last.
                     let _ = self.codec.flush();
                     return Err(closed_by_peer());

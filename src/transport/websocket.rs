@@ -17,6 +17,7 @@ use super::lock;
 use super::memory::{CHUNK, Chunk, is_interrupted, would_block};
 use super::session::{Outgoing, Session};
 use super::wait::{Line, Wait};
+use crate::batch::Inbox;
 use crate::guard::write_log;
 use crate::{Connection, Error, ErrorKind, Message, clock};
 
@@ -39,7 +40,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(250);
 pub(crate) struct WebSocket {
     socket: TcpStream,
     waker: Arc<Waker>,
-    /// Only `recv` and `recv_many` lock it, and hold it while they wait.
+    /// Only `recv` and its like lock it, and hold it while they wait.
     reader: Mutex<Reader>,
     /// Never held while waiting.
     session: Mutex<Session>,
@@ -51,8 +52,11 @@ pub(crate) struct WebSocket {
 struct Reader {
     wait: Wait,
     chunk: Chunk,
-    ready: VecDeque<Message>,
-    /// What to tell when `ready` is empty.
+    /// What was received and not taken.
+    ready: Inbox,
+    /// The same, for those who take messages one by one.
+    messages: VecDeque<Message>,
+    /// What to tell when both are empty.
     end: Option<Error>,
 }
 
@@ -93,7 +97,7 @@ impl WebSocket {
     pub(super) fn new(line: Line, codec: Codec) -> Self {
         let (wait, socket) = line.into_parts();
         let mut session = Session::new(codec);
-        let mut ready = VecDeque::new();
+        let mut ready = Inbox::default();
         // What came together with the end of the handshake is not announced again.
         let end = session.decode(&mut ready).err();
         session.send(&socket);
@@ -101,24 +105,31 @@ impl WebSocket {
         Self {
             socket,
             waker: Arc::clone(wait.waker()),
-            reader: Mutex::new(Reader { wait, chunk: Chunk::default(), ready, end }),
+            reader: Mutex::new(Reader {
+                wait,
+                chunk: Chunk::default(),
+                ready,
+                messages: VecDeque::new(),
+                end,
+            }),
             session: Mutex::new(session),
             queue: Mutex::new(queue),
             closing: OnceLock::new(),
         }
     }
 
-    /// Makes `ready` hold something, or tells the end.
+    /// Makes `ready` or `messages` hold something, or tells the end.
     fn fill(&self, reader: &mut Reader) -> Result<(), Error> {
         loop {
             if let Some(deadline) = self.closing.get() {
                 reader.ready.clear();
+                reader.messages.clear();
                 if reader.end.is_some() || clock::now() >= *deadline {
                     reader.end = Some(closed_here());
                     return Err(closed_here());
                 }
             }
-            if !reader.ready.is_empty() {
+            if !reader.ready.is_empty() || !reader.messages.is_empty() {
                 return Ok(());
             }
             if let Some(end) = reader.end.take() {
@@ -260,13 +271,30 @@ impl Connection for WebSocket {
     fn recv(&self) -> Result<Message, Error> {
         let mut reader = lock(&self.reader);
         self.fill(&mut reader)?;
-        reader.ready.pop_front().ok_or_else(closed_here)
+        let Reader { ready, messages, .. } = &mut *reader;
+        ready.drain(messages);
+        messages.pop_front().ok_or_else(closed_here)
     }
 
     fn recv_many(&self, messages: &mut Vec<Message>) -> Result<(), Error> {
         let mut reader = lock(&self.reader);
         self.fill(&mut reader)?;
-        messages.extend(reader.ready.drain(..));
+        messages.extend(reader.messages.drain(..));
+        reader.ready.drain(messages);
+        Ok(())
+    }
+
+    fn recv_batch(&self, inbox: &mut Inbox) -> Result<(), Error> {
+        let mut reader = lock(&self.reader);
+        // Into the buffers of the caller's, which has more use for them. Only what came with the handshake, or was
+        // left by `recv`, is here before.
+        if reader.ready.is_empty() {
+            mem::swap(&mut reader.ready, inbox);
+        }
+        let filled = self.fill(&mut reader);
+        mem::swap(&mut reader.ready, inbox);
+        filled?;
+        reader.messages.drain(..).for_each(|message| inbox.message(message));
         Ok(())
     }
 

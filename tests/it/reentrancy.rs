@@ -2,6 +2,7 @@
 //! last handle may be dropped there.
 
 mod endless;
+mod errors;
 mod logging;
 mod places;
 

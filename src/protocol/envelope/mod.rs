@@ -66,6 +66,14 @@ pub(crate) enum Malformed {
 }
 
 impl Envelope {
+    /// That of a frame which was not parsed.
+    pub(crate) const EMPTY: Self = Self {
+        event: Text::Span(Span { start: 0, end: 0 }),
+        channel: None,
+        data: Data::Absent,
+        user_id: None,
+    };
+
     pub(crate) fn parse(raw: &str) -> Result<Self, Malformed> {
         // All positions are at most the length, so they fit from here on.
         if u32::try_from(raw.len()).is_err() {

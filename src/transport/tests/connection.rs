@@ -10,6 +10,7 @@ use tungstenite::{Message as Frame, protocol::frame::coding::CloseCode};
 use super::super::accept;
 use super::*;
 use crate::ErrorKind;
+use crate::batch::Inbox;
 
 /// Keeps the connection open until the client ends it.
 fn linger(server: &mut Server) {
@@ -86,6 +87,26 @@ fn what_is_there_is_taken_in_one_go_and_binary_is_ignored() {
         let mut messages = Vec::new();
         while messages.len() < 3 {
             socket.recv_many(&mut messages).unwrap();
+        }
+        messages
+    });
+    assert_eq!(messages, [text("1"), text("2"), text("3")]);
+}
+
+#[test]
+fn a_batch_begins_with_what_was_left_before() {
+    let (address, _peer) = peer(|mut server| {
+        let bytes = [frame(1, b"1"), frame(1, b"2"), frame(1, b"3")].concat();
+        server.get_mut().write_all(&bytes).unwrap();
+        linger(&mut server);
+    });
+    let socket = open(address);
+    let messages = within(LONG, move || {
+        let mut messages = vec![socket.recv().unwrap()];
+        let mut inbox = Inbox::default();
+        while messages.len() < 3 {
+            socket.recv_batch(&mut inbox).unwrap();
+            inbox.drain(&mut messages);
         }
         messages
     });

@@ -1,0 +1,175 @@
+//! Who gets what, without a client.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{ChannelList, Delivered, Routes, Selector};
+use crate::binding::{Binding, Queue};
+use crate::protocol::{ChannelNotice, Notice};
+use crate::{Error, ErrorKind, Event, Gap, State, StateChange};
+
+fn bind<T>(routes: &mut Routes, selector: Selector<T>, event: &str, queue: Queue) -> Binding<T> {
+    let (binding, sink) = Binding::new(queue, |_| ());
+    routes.bind(&selector, event, sink);
+    binding
+}
+
+fn on<T>(list: ChannelList<T>) -> Selector<T> {
+    Selector::Channel("c".into(), list)
+}
+
+fn event(name: &str, channel: &str, data: u32) -> Notice {
+    let frame = format!(r#"{{"event":"{name}","channel":"{channel}","data":{data}}}"#);
+    Notice::Event(Event::parse(frame).unwrap())
+}
+
+fn deliver(routes: &mut Routes, notices: impl IntoIterator<Item = Notice>) -> Delivered {
+    let mut delivered = Delivered::default();
+    for notice in notices {
+        routes.deliver(notice, &mut delivered);
+    }
+    routes.flush(&mut delivered);
+    delivered
+}
+
+/// Their data, in order.
+fn taken(binding: &Binding<Event>) -> Vec<String> {
+    binding.try_iter().map(|event| event.data().to_owned()).collect()
+}
+
+#[test]
+fn every_binding_gets_its_own_in_order_and_no_other() {
+    let mut routes = Routes::default();
+    let queue = Queue::default();
+    let named = bind(&mut routes, on(|channel, name| channel.events.named(name)), "a", queue);
+    let all = bind(&mut routes, on(|channel, _| &mut channel.events.all), "", queue);
+    // Its name is that of no event, which is an event's name too.
+    let empty = bind(&mut routes, on(|channel, name| channel.events.named(name)), "", queue);
+    let client_named =
+        bind(&mut routes, Selector::Client(|client, name| client.events.named(name)), "a", queue);
+    let client = bind(&mut routes, Selector::Client(|client, _| &mut client.events.all), "", queue);
+    let user = bind(&mut routes, Selector::User(|user, _| &mut user.events.all), "", queue);
+    let delivered = deliver(
+        &mut routes,
+        [
+            event("a", "c", 1),
+            event("a", "c", 2),
+            event("b", "c", 3),
+            event("a", "d", 4),
+            event("", "c", 5),
+            event("a", "#server-to-user-1", 6),
+            event("a", "c", 7),
+        ],
+    );
+    assert_eq!(taken(&named), ["1", "2", "7"]);
+    assert_eq!(taken(&all), ["1", "2", "3", "5", "7"]);
+    assert_eq!(taken(&empty), ["5"]);
+    assert_eq!(taken(&client_named), ["1", "2", "4", "6", "7"]);
+    assert_eq!(taken(&client), ["1", "2", "3", "4", "5", "6", "7"]);
+    assert_eq!(taken(&user), ["6"]);
+    assert_eq!((delivered.events.queued, delivered.events.dropped), (3 + 5 + 1 + 5 + 7 + 1, 0));
+}
+
+#[test]
+fn events_are_not_kept_back_beyond_other_news() {
+    let mut routes = Routes::default();
+    let events = bind(&mut routes, on(|channel, _| &mut channel.events.all), "", Queue::default());
+    let gaps = bind(&mut routes, on(|channel, _| &mut channel.gaps), "", Queue::default());
+    let mut delivered = Delivered::default();
+    routes.deliver(event("a", "c", 1), &mut delivered);
+    let gap = Gap::new(std::time::Duration::ZERO);
+    routes.deliver(Notice::Channel("c".into(), ChannelNotice::Resumed(gap)), &mut delivered);
+    assert_eq!((taken(&events).len(), gaps.len()), (1, 1));
+}
+
+#[test]
+fn lists_of_one_type_are_told_apart() {
+    let mut routes = Routes::default();
+    let queue = Queue::default();
+    let failed = bind(&mut routes, on(|channel, _| &mut channel.errors), "", queue);
+    let undecryptable = bind(&mut routes, on(|channel, _| &mut channel.undecryptable), "", queue);
+    let client = bind(&mut routes, Selector::Client(|client, _| &mut client.errors), "", queue);
+    let user = bind(&mut routes, Selector::User(|user, _| &mut user.errors), "", queue);
+    let error = Error::message(ErrorKind::Server, "refused");
+    deliver(&mut routes, [Notice::Channel("c".into(), ChannelNotice::Failed(error))]);
+    assert_eq!([failed.len(), undecryptable.len(), client.len(), user.len()], [1, 0, 0, 0]);
+}
+
+#[test]
+fn nothing_is_left_of_what_is_unbound() {
+    let mut routes = Routes::default();
+    let unbind = |routes: &mut Routes, selector: Selector<Event>, event| {
+        let [one, other] = [(); 2].map(|()| {
+            let (sender, counter) = std::sync::mpsc::channel();
+            let (binding, sink) = Binding::<Event>::new(Queue::default(), move |counter| {
+                sender.send(Arc::clone(counter)).unwrap();
+            });
+            routes.bind(&selector, event, sink);
+            drop(binding);
+            counter.recv().unwrap()
+        });
+        assert_eq!(routes.unbind(&selector, event, &one), None, "the other is left");
+        routes.unbind(&selector, event, &other)
+    };
+    let named = on(|channel, name| channel.events.named(name));
+    assert_eq!(unbind(&mut routes, named, "a").as_deref(), Some("c"));
+    let all = on(|channel, _| &mut channel.events.all);
+    assert_eq!(unbind(&mut routes, all.clone(), "").as_deref(), Some("c"));
+    routes.add_handle(&"c".into());
+    assert_eq!(unbind(&mut routes, all, ""), None, "its handle is left");
+    assert_eq!(routes.remove_handle(&"c".into()).as_deref(), Some("c"));
+    assert!(routes.channels.is_empty());
+    unbind(&mut routes, Selector::Client(|client, name| client.events.named(name)), "a");
+    unbind(&mut routes, Selector::User(|user, name| user.events.named(name)), "a");
+    assert!(routes.client.events.is_empty() && routes.user.events.is_empty());
+}
+
+/// The cause of an error, and how many of them were dropped.
+#[derive(Debug)]
+struct Cause(Arc<AtomicUsize>);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a cause")
+    }
+}
+
+impl std::error::Error for Cause {}
+
+impl Drop for Cause {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn errors_are_dropped_after_the_delivery_only() {
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let error = || Error::new(ErrorKind::Io, Cause(Arc::clone(&dropped)));
+    let state = || {
+        let (previous, current) = (State::Connecting, State::Reconnecting);
+        Notice::State(StateChange {
+            previous,
+            current,
+            cause: Some(error()),
+            retry_in: None,
+            attempt: 1,
+        })
+    };
+    let failed = || Notice::Channel("c".into(), ChannelNotice::Failed(error()));
+    for queue in [Queue::drop_oldest(1), Queue::drop_newest(1)] {
+        let mut routes = Routes::default();
+        let errors = bind(&mut routes, Selector::Client(|client, _| &mut client.errors), "", queue);
+        let states = bind(&mut routes, Selector::Client(|client, _| &mut client.states), "", queue);
+        let notices = [Notice::Error(error()), Notice::Error(error()), state(), state(), failed()];
+        let delivered = deliver(&mut routes, notices);
+        assert_eq!(dropped.load(Ordering::SeqCst), 0, "those that had no room, or no binding");
+        assert_eq!(delivered.overflowing, ["errors", "state changes"]);
+        drop(delivered);
+        assert_eq!(dropped.swap(0, Ordering::SeqCst), 3);
+        drop((errors, states));
+        drop(routes);
+        assert_eq!(dropped.swap(0, Ordering::SeqCst), 2);
+    }
+}

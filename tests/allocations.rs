@@ -1,0 +1,155 @@
+//! How often a flood of events allocates, on the client's threads and on the consumer's, and how much memory the
+//! events keep that are kept.
+
+#![cfg(test)]
+#![allow(
+    unsafe_code,
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "an allocator that counts is unsafe to write; all it does is to count and to pass on"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::Write;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use pusher_channels::{Client, Event, Options, Queue};
+use tungstenite::Message;
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// So many bytes at most are on their way: the consumer keeps up. For one that does not, the client takes new
+/// buffers, three for each batch.
+const WINDOW: usize = 128 * 1024;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+static LIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// One at a time, since all threads are counted.
+static ALONE: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    static OWN: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+// SAFETY: every call is passed on as it is to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        LIVE_BYTES.fetch_add(layout.size(), Ordering::Relaxed);
+        // A thread that ends may allocate when its locals are gone.
+        let _ = OWN.try_with(|own| own.set(own.get() + 1));
+        // SAFETY: the caller keeps to the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE_BYTES.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller keeps to the contract of `dealloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// A server that floods whoever subscribes, as fast as `taken` grows. It allocates nothing while it does.
+fn flood(frame: &str, events: usize, taken: Arc<AtomicUsize>) -> Options {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut bytes = vec![0x81, 126];
+    bytes.extend((frame.len() as u16).to_be_bytes());
+    bytes.extend(frame.as_bytes());
+    assert!((126..0x1_0000).contains(&frame.len()));
+    let window = WINDOW / bytes.len();
+    let burst = window / 2;
+    let bytes = bytes.repeat(burst);
+    thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut raw = stream.try_clone().unwrap();
+        let mut socket = tungstenite::accept(stream).unwrap();
+        let greeting = r#"{"event":"pusher:connection_established","data":{"socket_id":"1.1"}}"#;
+        socket.send(Message::text(greeting)).unwrap();
+        socket.read().unwrap();
+        let mut sent = 0;
+        while sent < events {
+            while sent + burst > taken.load(Ordering::SeqCst) + window {
+                thread::yield_now();
+            }
+            let count = burst.min(events - sent);
+            raw.write_all(&bytes[..bytes.len() / burst * count]).unwrap();
+            sent += count;
+        }
+        // Until the client goes.
+        let _ = socket.read();
+    });
+    Options::url(&format!("ws://127.0.0.1:{port}/app/key"))
+}
+
+fn frame(size: usize) -> String {
+    let data = r#"\"k\":1,"#.repeat(size / 6 + 1);
+    format!(r#"{{"event":"message","channel":"room","data":"{{{data}\"n\":1}}"}}"#)
+}
+
+/// Receives so many events of this size. Gives the allocations by the client for each event, and those by the
+/// consumer for all of them, once it is under way.
+fn run(size: usize, events: usize, mut consume: impl FnMut(Event)) -> (f64, usize) {
+    let taken = Arc::new(AtomicUsize::new(0));
+    let client = Client::new(flood(&frame(size), events, Arc::clone(&taken))).unwrap();
+    let channel = client.public_channel("room").unwrap();
+    let binding = channel.bind_with("message", Queue::default());
+    channel.subscribe();
+    client.connect();
+    let counts = || (ALLOCATIONS.load(Ordering::SeqCst), OWN.get());
+    let mut start = counts();
+    for number in 0..events {
+        if number == events / 10 {
+            start = counts();
+        }
+        consume(binding.recv_timeout(SOON).unwrap());
+        taken.fetch_add(1, Ordering::SeqCst);
+    }
+    let end = counts();
+    assert_eq!(binding.dropped(), 0);
+    client.close(SOON).unwrap();
+    let counted = (events - events / 10) as f64;
+    let own = end.1 - start.1;
+    ((end.0 - start.0 - own) as f64 / counted, own)
+}
+
+#[test]
+fn a_flood_allocates_next_to_nothing() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for (size, events) in [(64, 100_000), (1_000, 50_000), (16_000, 5_000)] {
+        let (client, consumer) = run(size, events, drop);
+        println!("{size} bytes: {client:.4} allocations an event by the client");
+        // One in 31 is the queue's, which takes its memory in blocks.
+        assert!(client <= 0.05, "{client} allocations an event of {size} bytes");
+        // The channel keeps a list of who waits, which grows when somebody first does.
+        assert!(consumer <= 4, "{consumer} allocations by who only takes");
+    }
+}
+
+#[test]
+fn events_that_are_kept_keep_little_more_than_their_frames() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for (size, events) in [(64, 20_000), (1_000, 5_000), (16_000, 500)] {
+        let mut kept = Vec::with_capacity(events);
+        let before = LIVE_BYTES.load(Ordering::SeqCst);
+        run(size, events, |event| kept.push(event));
+        let bytes = LIVE_BYTES.load(Ordering::SeqCst).saturating_sub(before);
+        let frames: usize = kept.iter().map(|event| event.raw().len()).sum();
+        println!("{size} bytes: {:.2} times the frames", bytes as f64 / frames as f64);
+        assert!(bytes <= 2 * frames + 64 * 1024, "{bytes} for {frames}");
+    }
+}
