@@ -187,6 +187,7 @@ impl Event {
     /// text, and a JSON string is not unwrapped. Elsewhere it is the bytes of [`data`](Self::data).
     ///
     /// ```no_run
+    /// # #[cfg(feature = "encrypted")]
     /// # fn main() -> Result<(), pusher_channels::Error> {
     /// # let client = pusher_channels::Client::new(pusher_channels::Options::cluster("eu", "app-key"))?;
     /// // Measurements that the server encrypts as four bytes each.
@@ -198,6 +199,8 @@ impl Event {
     /// }
     /// # Ok(())
     /// # }
+    /// # #[cfg(not(feature = "encrypted"))]
+    /// # fn main() {}
     /// ```
     pub fn bytes(&self) -> &[u8] {
         #[cfg(feature = "encrypted")]

@@ -87,6 +87,7 @@
 //! | members of a presence channel | 16 MiB | [`ClientBuilder::max_members_bytes`] | infos are left out first, then members; one [`ErrorKind::TooLarge`] |
 //! | events of an encrypted channel that wait for its key | as the client's queue | [`ClientBuilder::queue`] | the oldest fails, with [`ErrorKind::Decryption`] |
 //! | frames that wait to be sent | 4 MiB, and 256 KiB of answers to WebSocket pings | | the connection is lost: the peer does not read |
+//! | memory that a kept event keeps beside its own frame | 16 KiB of text and 128 frames that came with it | | see [`Event`] |
 //! | subscribe frames without an answer | 512 KiB | | further channels stay pending; [`ClientBuilder::subscribe_timeout`] counts from sending |
 //! | a subscribe or sign-in frame | 1 MiB | | that channel or sign-in fails, with [`ErrorKind::TooLarge`] |
 //! | client events | 10 KiB of data, 200 characters of name, 10 a second | [`ClientBuilder::client_event_limit`] for the rate | an error of `trigger` |
@@ -112,6 +113,7 @@
 //! |---|---|---|
 //! | `pusher-reader` | for one dial and the connection that it becomes | dials, reads, and hands events to the bindings |
 //! | `pusher-timer` | from the first `connect()` to the end of the client | keeps the deadlines |
+//! | `pusher-actions` | for a moment, with a [`Connection`] of your own | sends and closes what is due by the clock, so that your code holds up no deadline |
 //! | `pusher-dns` | for one lookup of a name: the server's, a proxy's or an endpoint's | asks the system, which cannot be interrupted |
 //! | `pusher-policy` | for one call of [`Reconnect::with`]'s function | runs your function |
 //! | `pusher-auth` | while there are authorizations to request; at most [`max_authorizations`](ClientBuilder::max_authorizations), by default 4 | runs your [`Authorizer`] and [`UserAuthenticator`] |
