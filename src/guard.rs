@@ -1,6 +1,8 @@
 //! The one place that runs code of the user's, loggers and destructors included, so that a panic of it costs
 //! that call only. It knows nothing of what is called.
 
+use std::any::Any;
+use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
@@ -70,9 +72,10 @@ macro_rules! write_log {
 }
 pub(crate) use write_log;
 
-/// A value of the user's that is dropped by [`dispose`], wherever that happens to be.
+/// A value of the user's that is dropped under guard, wherever that happens to be; after [`keeping`] if it happens
+/// in there.
 #[derive(Clone, Debug)]
-pub(crate) struct Owned<T>(Option<T>);
+pub(crate) struct Owned<T: 'static>(Option<T>);
 
 impl<T> Owned<T> {
     pub(crate) fn new(value: T) -> Self {
@@ -87,9 +90,43 @@ impl<T> Owned<T> {
 
 impl<T> Drop for Owned<T> {
     fn drop(&mut self) {
-        // A lock may be held: nothing is logged.
-        let value = self.0.take();
+        let mut value = self.0.take();
+        // A thread that ends holds no lock.
+        let _ = KEPT.try_with(|kept| {
+            let mut list = kept.take();
+            if let Some(list) = &mut list {
+                list.push(Box::new(Self(value.take())));
+            }
+            kept.set(list);
+        });
+        // Nothing is logged: this may be one of many in a destructor of the client's own.
         guarded(move || drop(value));
+    }
+}
+
+/// What of the user's was to be dropped while a lock was held.
+type Kept = Vec<Box<dyn Any>>;
+
+thread_local! {
+    /// That of this thread, while it may hold a lock.
+    static KEPT: Cell<Option<Kept>> = const { Cell::new(None) };
+}
+
+/// Runs what takes a lock and releases it. Each [`Owned`] that is dropped meanwhile lives on in what is returned
+/// beside the result.
+pub(crate) fn keeping<R>(run: impl FnOnce() -> R) -> (R, Kept) {
+    let _outer = Outer(KEPT.replace(Some(Kept::new())));
+    let result = run();
+    (result, KEPT.replace(None).unwrap_or_default())
+}
+
+/// What is kept around a [`keeping`], which goes on once that has ended, or panicked.
+struct Outer(Option<Kept>);
+
+impl Drop for Outer {
+    fn drop(&mut self) {
+        let inner = KEPT.replace(self.0.take());
+        drop(inner);
     }
 }
 
@@ -142,6 +179,26 @@ mod tests {
             panic!("on purpose")
         });
         assert!(unwound.is_none());
+    }
+
+    #[test]
+    fn what_is_dropped_while_a_lock_is_held_is_kept() {
+        let value = std::sync::Arc::new(());
+        let owned = || Owned::new((value.clone(), Bomb(2)));
+        let copies = || std::sync::Arc::strong_count(&value) - 1;
+        let (inner, kept) = keeping(|| {
+            drop(owned());
+            let ((), inner) = keeping(|| drop(owned()));
+            drop(owned());
+            assert!(guarded(|| keeping(|| [owned()].map(|_| panic!("on purpose")))).is_none());
+            inner
+        });
+        assert_eq!((inner.len(), kept.len(), copies()), (1, 3, 4));
+        drop(inner);
+        drop(kept);
+        assert_eq!(copies(), 0);
+        drop(owned());
+        assert_eq!(copies(), 0, "nothing is kept any more");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::Interrupt;
 use crate::binding::{Binding, Queue};
 use crate::clock::Clock;
 use crate::event::ChannelName;
-use crate::guard::{call, dispose, write_log};
+use crate::guard::{call, dispose, keeping, write_log};
 use crate::protocol::{Alarm, Cause, Config, Machine, Now, Output};
 use crate::{
     ChannelStatus, Connection, Connector, Error, ErrorKind, Options, Proxy, Reconnect, Tls, clock,
@@ -128,7 +128,8 @@ impl Shared {
 
     /// Looks at the present state.
     pub(crate) fn read<R>(&self, look: impl FnOnce(&mut Core) -> R) -> R {
-        look(&mut self.lock())
+        // What is kept is the user's, and dropped with the lock released.
+        keeping(|| look(&mut self.lock())).0
     }
 
     /// Gives the machine an input, and sees to all that follows from it.
@@ -140,14 +141,14 @@ impl Shared {
     fn act_on<R>(self: &Arc<Self>, input: impl FnOnce(&mut Core, Now) -> R) -> R {
         let mut delivered = Delivered::default();
         self.clock.notice_suspends();
-        let (result, idle) = {
+        let ((result, idle), kept) = keeping(|| {
             let mut core = self.lock();
             let now = self.clock.now();
             let result = input(&mut core, now);
             core.settle(&mut delivered, now);
             self.wake(&mut core);
             (result, core.actions.is_empty())
-        };
+        });
         self.counts.delivered(&delivered.events);
         for what in delivered.overflowing {
             write_log!(
@@ -160,6 +161,7 @@ impl Shared {
         }
         // Last, since their causes may be the user's.
         dispose(delivered.discarded);
+        drop(kept);
         result
     }
 
@@ -245,10 +247,10 @@ impl Shared {
         let (to_unbind, name) = (selector.clone(), Box::<str>::from(event));
         let (binding, sink) = Binding::new(queue, move |counter| {
             if let Some(shared) = shared.upgrade() {
-                let mut core = shared.lock();
-                let unused = core.routes.unbind(&to_unbind, &name, counter);
-                let retired = unused.and_then(|channel| core.retire(&channel));
-                drop(core);
+                let retired = shared.read(|core| {
+                    let unused = core.routes.unbind(&to_unbind, &name, counter);
+                    unused.and_then(|channel| core.retire(&channel))
+                });
                 dispose(retired);
             }
         });
@@ -261,11 +263,10 @@ impl Shared {
     }
 
     pub(crate) fn remove_handle(&self, channel: &ChannelName) {
-        let retired = {
-            let mut core = self.lock();
+        let retired = self.read(|core| {
             let unused = core.routes.remove_handle(channel);
             unused.and_then(|channel| core.retire(&channel))
-        };
+        });
         // It is the user's, and so is what happens when it is dropped.
         dispose(retired);
     }
@@ -273,10 +274,10 @@ impl Shared {
     /// Ends everything without waiting: the threads end soon, and every binding is disconnected.
     pub(crate) fn shut_down(self: &Arc<Self>) {
         self.act(|machine, now| machine.close(now));
-        let mut core = self.lock();
-        core.routes.close();
-        let authorizers = core.authorizers.close();
-        drop(core);
+        let authorizers = self.read(|core| {
+            core.routes.close();
+            core.authorizers.close()
+        });
         self.timer.notify_one();
         // A worker that collects questions is to see that there will be no more.
         self.changed.notify_all();

@@ -1,6 +1,7 @@
 //! What needs a look inside: a lookup of a name that does not end, threads that cannot be started, what the
 //! timer thread sleeps for. The rest is in `tests/it`.
 
+mod destructors;
 mod threads;
 mod timer;
 
