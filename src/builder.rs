@@ -129,18 +129,18 @@ impl ClientBuilder {
     }
 
     /// How long the server may be silent before it is sent a ping. Default: 120 s; the smaller of
-    /// this and what the server tells applies, unless
+    /// this and what the server sends applies, unless
     /// [`override_activity_timeout`](Self::override_activity_timeout) is set.
     pub fn activity_timeout(mut self, timeout: Duration) -> Self {
         self.activity_timeout = timeout;
         self
     }
 
-    /// Counts instead of what the server tells and of [`activity_timeout`](Self::activity_timeout), even if
+    /// Counts instead of what the server sends and of [`activity_timeout`](Self::activity_timeout), even if
     /// it is longer. Default: none.
     ///
     /// A server closes a connection on which it has heard nothing for a time of its own, which is what it
-    /// tells the client. With a longer one here such a server will cut the connection, and the client
+    /// sends to the client. With a longer one here such a server will cut the connection, and the client
     /// will dial again and again. Use it for servers that tell a value which does not suit them or the
     /// network, for example one that is so short that its pings cost a battery or a metered link, and only
     /// where the server tolerates the silence. While messages keep coming and the client itself sends

@@ -9,7 +9,7 @@ use crate::protocol::Now;
 /// A smaller jump of the wall clock is not looked into.
 const JUMP_MS: u64 = 1000;
 
-/// So much of a jump of the wall clock is taken for a suspend where nothing tells whether it was one.
+/// So much of a jump of the wall clock is taken for a suspend where nothing shows whether it was one.
 /// `Instant` counts suspends on Windows, so there it was none.
 const BELIEVED_MS: u64 = if cfg!(windows) { 0 } else { 7 * 24 * 60 * 60 * 1000 };
 
@@ -27,7 +27,7 @@ pub(crate) fn wall() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// How long the system has been running, suspends included, where it tells: on Linux, and on Android
+/// How long the system has been running, suspends included, where it shows that: on Linux, and on Android
 /// where the app may read it. 10 ms is what it counts in.
 fn uptime() -> Option<Duration> {
     if !cfg!(any(target_os = "linux", target_os = "android")) {
@@ -41,7 +41,7 @@ fn parse_uptime(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// A client's clock. What it tells begins with it.
+/// A client's clock. Its times begin with it.
 #[derive(Debug)]
 pub(crate) struct Clock {
     origin: Instant,
@@ -70,7 +70,7 @@ impl Clock {
         Now { mono: self.mono(), suspended: self.suspends.total(), wall: wall() }
     }
 
-    /// The same time as the monotonic clock tells it. What no clock can count is a year from now.
+    /// The same time on the monotonic clock. What no clock can count is a year from now.
     pub(crate) fn instant(&self, mono: Duration) -> Instant {
         self.origin.checked_add(mono).unwrap_or_else(|| now() + A_YEAR)
     }
@@ -93,7 +93,7 @@ impl Suspends {
         Self { ahead_ms: AtomicI64::new(ahead(Duration::ZERO, wall)), total_ms: AtomicU64::new(0) }
     }
 
-    /// `elapsed` tells the time since the beginning, suspends included, where the system has such a clock.
+    /// `elapsed` returns the time since the beginning, suspends included, where the system has such a clock.
     fn compare(&self, mono: Duration, wall: Duration, elapsed: impl FnOnce() -> Option<Duration>) {
         let ahead = ahead(mono, wall);
         let jumped = |before: i64| before.abs_diff(ahead) >= JUMP_MS;

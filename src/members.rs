@@ -38,7 +38,7 @@ impl Member {
         &self.id
     }
 
-    /// What your endpoint tells about the user, as JSON text; `null` if nothing, or if the members of the
+    /// What your endpoint returns about the user, as JSON text; `null` if nothing, or if the members of the
     /// channel take more memory than
     /// [`max_members_bytes`](crate::ClientBuilder::max_members_bytes) allows.
     pub fn info(&self) -> &str {

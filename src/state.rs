@@ -75,7 +75,7 @@ impl Gap {
     /// From the last sign of life of the lost connection to the new confirmation.
     ///
     /// Time during which the machine was suspended counts; a wall clock that was set does not. Linux and
-    /// Windows have a clock that tells the two apart. Elsewhere (macOS, iOS, the BSDs, and Android where the
+    /// Windows have a clock that shows the difference. Elsewhere (macOS, iOS, the BSDs, and Android where the
     /// app may not read `/proc/uptime`) a jump of the wall clock counts as a suspend of at most 7 days.
     pub fn length(&self) -> Duration {
         self.length

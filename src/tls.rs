@@ -274,7 +274,7 @@ impl Asked {
     }
 }
 
-/// Returns `true` if a handshake failed because the peer does not speak TLS, as far as the source tells.
+/// Returns `true` if a handshake failed because the peer does not speak TLS, as far as the source shows.
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 pub(crate) fn is_not_tls(error: &Error) -> bool {
     std::error::Error::source(error).and_then(Fault::of) == Some(Fault::NotTls)

@@ -1,7 +1,7 @@
 //! The threads, and the only lock around the protocol's [`Machine`].
 //!
 //! Every input goes through [`Shared::act`]: it locks, tells the machine, takes the machine's outputs,
-//! queues the news for the bindings, which neither waits nor runs code of the user's, and unlocks. Frames,
+//! queues the notifications for the bindings, which neither waits nor runs code of the user's, and unlocks. Frames,
 //! dials and hang-ups are carried out with the lock released. Both are done in the order in which the machine
 //! gave them.
 
@@ -66,7 +66,7 @@ pub(crate) struct Initial {
 
 /// What the client's handles and threads share.
 pub(crate) struct Shared {
-    /// Held until all news of an input are delivered, so that all bindings see all news in one order.
+    /// Held until all notifications of an input are delivered, so that all bindings see them in one order.
     core: Mutex<Core>,
     /// Something that a `wait_*` may be waiting for has changed.
     changed: Condvar,
@@ -326,7 +326,7 @@ impl Core {
         }
     }
 
-    /// Delivers the machine's news, and turns its other outputs into actions, in order.
+    /// Delivers the machine's notifications, and turns its other outputs into actions, in order.
     fn settle(&mut self, delivered: &mut Delivered, now: Now) {
         while let Some(output) = self.machine.poll_output() {
             match output {

@@ -1,7 +1,7 @@
 //! Dialling, and asking the user's policy about it: one at a time, whatever the user does meanwhile.
 //!
 //! A dial runs code of the user's (`Options::custom`, a connector), and so does the policy. Neither can
-//! be made to return. So the next one waits until the driver tells that the last one has returned, and
+//! be made to return. So the next one waits until the driver reports that the last one has returned, and
 //! only the newest waits: it stands in [`Phase`], which holds one.
 
 use std::time::Duration;
@@ -23,14 +23,14 @@ const POLICY: &str = "the function given to `Reconnect::with`";
 impl Machine {
     // ---- what came in
 
-    /// The dial of this generation calls this code now. It is the connector unless told.
+    /// The dial of this generation calls this code now. It is the connector unless given.
     pub(crate) fn handle_calling(&mut self, generation: u64, code: Option<&'static str>, now: Now) {
         self.observe(now);
         self.dialling.go_on(generation, code.unwrap_or(CONNECTOR), now.mono);
     }
 
     /// The code that the dial of this generation has called, the last of it included, has returned; how
-    /// the dial has ended is told apart from it. The one that waits for it has all its time.
+    /// the dial has ended is reported apart from it. The one that waits for it has all its time.
     pub(crate) fn handle_dial_returned(&mut self, generation: u64, now: Now) {
         self.observe(now);
         let returned = self.dialling.end(generation);
@@ -39,7 +39,7 @@ impl Machine {
         }
     }
 
-    /// The connection is open; what is missing is the server's greeting.
+    /// The connection is open; what is missing is the establishment.
     pub(crate) fn handle_opened(&mut self, generation: u64, now: Now) {
         self.observe(now);
         let current = self.is_current(generation);

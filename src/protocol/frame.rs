@@ -116,7 +116,7 @@ impl Refusal {
     }
 }
 
-/// What stands before the `auth` that a server quotes, and how much of that is still told.
+/// What stands before the `auth` that a server quotes, and how much of that is still shown.
 const QUOTING: [(&str, usize); 2] = [(", but got ", 0), (" auth data: ", " auth data".len())];
 
 /// What a server says, without what is not for messages.

@@ -32,7 +32,7 @@ const NORMAL_CLOSE: u16 = 1000;
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) activity_timeout: Duration,
-    /// Counts instead of what the server tells.
+    /// Counts instead of what the server sends.
     pub(crate) override_activity_timeout: Option<Duration>,
     pub(crate) pong_timeout: Duration,
     pub(crate) connect_timeout: Duration,

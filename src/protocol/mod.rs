@@ -55,7 +55,7 @@ pub(crate) use name::{ChannelKind, check_channel};
 pub(crate) use output::{ChannelNotice, LogLine, Notice, Output, UserNotice};
 pub(crate) use user::CHANNEL_PREFIX as USER_CHANNEL_PREFIX;
 
-/// The time, as told to the core. All count from origins of the caller's.
+/// The time, as given to the core. All count from origins of the caller's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Now {
     /// Never goes back. It may stand still while the machine is suspended.

@@ -26,7 +26,7 @@ const EXISTING: &str = "existing subscription to channel";
 /// What Pusher answers to an unsubscribe frame, never to a subscription.
 const NOT_CURRENT: &str = "no current subscription to channel";
 
-/// What an error is about, as far as it tells.
+/// What an error is about, as far as it shows.
 enum Subject {
     /// The subscription of this channel, which is pending.
     Pending(ChannelName),

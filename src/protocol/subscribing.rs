@@ -84,7 +84,7 @@ impl Machine {
         }
     }
 
-    /// The server says of a pending channel that it is subscribed already. That is a confirmation, but tells no
+    /// The server says of a pending channel that it is subscribed already. That is a confirmation, but has no
     /// members: those come with a new subscription. Returns `false` if there was one already.
     pub(super) fn already_subscribed(&mut self, name: &str, now: Now) -> bool {
         let kind = self.channels.get(name).map(|channel| channel.kind);

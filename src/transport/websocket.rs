@@ -118,7 +118,7 @@ impl WebSocket {
         }
     }
 
-    /// Makes `ready` or `messages` hold something, or tells the end.
+    /// Makes `ready` or `messages` hold something, or returns the end.
     fn fill(&self, reader: &mut Reader) -> Result<(), Error> {
         loop {
             if let Some(deadline) = self.closing.get() {

@@ -105,7 +105,7 @@ impl Reply<'_> {
     }
 }
 
-/// What the header tells of the last compression.
+/// The last compression by the header.
 pub(super) fn coding(header: &str) -> Option<&'static str> {
     let last = header.rsplit(',').next().unwrap_or_default().trim();
     let known = ["gzip", "br", "deflate", "zstd", "compress"];

@@ -121,7 +121,7 @@ impl<Q, A> Endpoint<Q, A> {
     }
 }
 
-/// What came instead of an answer that makes sense, if that can be told.
+/// What came instead of an answer that makes sense, if that is known.
 pub(super) fn explain(reply: &Reply<'_>, error: Error) -> Error {
     match reply.instead_of_json() {
         Some(instead) => Error::message(ErrorKind::Auth, format!("the answer {instead}")),

@@ -1,4 +1,4 @@
-//! What a request has failed with, as it is told: where, at which step, and why.
+//! The error of a request that failed: where, at which step, and why.
 
 use std::error::Error as StdError;
 use std::io;

@@ -1,4 +1,4 @@
-//! The client's side of the handshake (RFC 6455, section 4.1), without a socket: it is told bytes and tells bytes.
+//! The client's side of the handshake (RFC 6455, section 4.1), without a socket: it takes bytes and returns bytes.
 
 use std::time::Duration;
 

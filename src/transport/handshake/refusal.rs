@@ -15,7 +15,7 @@ pub(in crate::transport) const USE_TLS: &str =
 pub(in crate::transport) const USE_PLAIN: &str =
     "if this port does not speak TLS, use `.tls(false)` or `ws://`";
 
-/// What servers write on the page that tells of a plain request on their TLS port: nginx, Apache, Go, Tomcat.
+/// What servers write on the page about a plain request on their TLS port: nginx, Apache, Go, Tomcat.
 const TLS_PAGES: [&str; 4] = [
     "plain http request was sent to https port",
     "speaking plain http to an ssl-enabled server port",
