@@ -141,7 +141,7 @@ impl ClientBuilder {
     ///
     /// A server closes a connection on which it has heard nothing for a time of its own, which is what it
     /// sends to the client. With a longer one here such a server will cut the connection, and the client
-    /// will dial again and again. Use it for servers that tell a value which does not suit them or the
+    /// will dial again and again. Use it for servers that send a value which does not suit them or the
     /// network, for example one that is so short that its pings cost a battery or a metered link, and only
     /// where the server tolerates the silence. While messages keep coming and the client itself sends
     /// nothing, it sends a ping after twice this time.

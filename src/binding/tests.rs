@@ -83,7 +83,7 @@ fn an_episode_may_end_and_begin_within_one_row() {
     assert!(pushed.began_to_overflow, "a new episode");
 }
 
-/// Sizes as they are told, without the queue's own share.
+/// Sizes as they are given, without the queue's own share.
 fn sized(queue: Queue) -> (Binding<usize>, impl FnMut(usize) -> Pushed) {
     let (binding, mut sink) = Binding::new(queue, |_| ());
     (binding, move |size| sink.push([(size, size - SLOT)], drop))

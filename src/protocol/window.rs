@@ -7,7 +7,8 @@ use std::fmt;
 use crate::event::ChannelName;
 
 /// The number of bytes of subscribe frames that may wait for an answer of the server at a time. An answer shows
-/// that its frame was read, so no more than this ever waits in the transport, which takes 4 MiB.
+/// that its frame was read, so while the server answers no more than this waits in the transport, which takes 4 MiB.
+/// A time-out and an unsubscribe make room too, although their frames may still wait there.
 pub(super) const WINDOW: usize = 512 * 1024;
 
 /// A subscribe frame that is ready to be sent.

@@ -11,7 +11,7 @@ const UNKNOWN: &str = "the server's certificate is signed by none that is truste
 const SHORT: &str = "make certificates with RSA keys of at least 2048 bits";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(dead_code, reason = "each library tells of some of them only")]
+#[expect(dead_code, reason = "each library reports some of them only")]
 pub(crate) enum Fault {
     Expired,
     NotYetValid,

@@ -10,7 +10,7 @@ use super::*;
 use crate::protocol::Backoff;
 use crate::{Connection, Error, ErrorKind};
 
-/// Fails each dial once it has been told twice.
+/// Fails each dial after two signals.
 struct Failing {
     told: Receiver<()>,
     client: &'static OnceLock<Client>,
