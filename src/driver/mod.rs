@@ -146,10 +146,11 @@ impl Shared {
             let now = self.clock.now();
             let result = input(&mut core, now);
             core.settle(&mut delivered, now);
+            // Still locked, so that `stats()` counts what a consumer has received before it was called.
+            self.counts.delivered(&delivered.events);
             self.wake(&mut core);
             (result, core.actions.is_empty())
         });
-        self.counts.delivered(&delivered.events);
         for what in delivered.overflowing {
             write_log!(
                 Warn,
