@@ -155,57 +155,34 @@
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod auth;
-mod batch;
 mod binding;
-mod builder;
-mod channel;
 mod client;
-mod clock;
-mod connection;
+mod config;
 mod driver;
 mod error;
-mod event;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod guard;
-mod headers;
-mod members;
-mod options;
+mod model;
 pub mod prelude;
 mod protocol;
-mod proxy;
-mod reconnect;
-mod redact;
-mod retry_after;
-mod secret;
-mod state;
-mod stats;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod tls;
 mod transport;
-mod units;
-mod user;
+mod util;
+mod wire;
 
 pub use crossbeam_channel;
 
 pub use auth::{Auth, AuthRequest, Authorizer, HttpAuthorizer, SecretAuthorizer};
 pub use auth::{HttpUserAuthenticator, UserAuth, UserAuthRequest, UserAuthenticator};
 pub use binding::{Binding, Queue};
-pub use builder::ClientBuilder;
 #[cfg(feature = "encrypted")]
-pub use channel::PrivateEncryptedChannel;
-pub use channel::{Channel, PresenceChannel, PrivateChannel, PublicChannel};
-pub use client::Client;
-pub use connection::{Connection, Connector, Interrupt, Message};
+pub use client::PrivateEncryptedChannel;
+pub use client::{Channel, PresenceChannel, PrivateChannel, PublicChannel};
+pub use client::{Client, ClientBuilder, User};
+pub use config::{Attempt, Metadata, Options, Proxy, Reconnect, Tls, TlsVersion};
 pub use error::{Error, ErrorKind, Timeout};
-pub use event::Event;
-pub use members::{Member, Members};
-pub use options::{Metadata, Options};
-pub use proxy::Proxy;
-pub use reconnect::{Attempt, Reconnect};
-pub use state::{ChannelStatus, Gap, State, StateChange};
-pub use stats::Stats;
-pub use tls::{Tls, TlsVersion};
-pub use user::{User, UserData, WatchlistEvent};
+pub use model::{ChannelStatus, Event, Gap, Member, Members, State, StateChange};
+pub use model::{Stats, UserData, WatchlistEvent};
+pub use transport::{Connection, Connector, Interrupt, Message};

@@ -1,7 +1,7 @@
 //! Who may join a channel: the question, the answer, and those who answer.
 
-mod http;
-mod secret;
+pub(crate) mod http;
+mod signer;
 mod user;
 
 use std::fmt;
@@ -10,16 +10,14 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use crate::protocol::pick;
-use crate::secret::Secret;
+use crate::util::secret::Secret;
+use crate::wire::pick;
 use crate::{Error, ErrorKind, Proxy, Tls};
 
-#[cfg(any(test, fuzzing))]
-pub(crate) use http::fuzzing;
 pub use http::{HttpAuthorizer, HttpUserAuthenticator};
-pub use secret::SecretAuthorizer;
+pub use signer::SecretAuthorizer;
 #[cfg(feature = "testing")]
-pub(crate) use secret::sign;
+pub(crate) use signer::sign;
 pub use user::{UserAuth, UserAuthRequest, UserAuthenticator};
 
 /// Answers whether this client may join a channel: an HTTP endpoint of yours, or code of yours.

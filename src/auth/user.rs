@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use crate::protocol::pick;
+use crate::wire::pick;
 use crate::{Error, ErrorKind, Proxy, Tls};
 
 /// Answers who the user of this client is, for sign-in: an HTTP endpoint of yours, or code of yours.

@@ -21,12 +21,13 @@ use std::time::Duration;
 
 use crate::Interrupt;
 use crate::binding::{Binding, Queue};
-use crate::clock::Clock;
-use crate::event::ChannelName;
-use crate::guard::{call, dispose, keeping, write_log};
+use crate::model::event::ChannelName;
 use crate::protocol::{Alarm, Cause, Config, Machine, Now, Output};
+use crate::util::clock;
+use crate::util::clock::Clock;
+use crate::util::guard::{call, dispose, keeping, write_log};
 use crate::{
-    ChannelStatus, Connection, Connector, Error, ErrorKind, Options, Proxy, Reconnect, Tls, clock,
+    ChannelStatus, Connection, Connector, Error, ErrorKind, Options, Proxy, Reconnect, Tls,
 };
 
 use actions::{Action, Actions, MAX_BYTES, Patience};

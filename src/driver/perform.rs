@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::actions::{Action, Performer};
 use super::{Shared, reader};
-use crate::guard::{self, call, dispose, guarded, write_log};
-use crate::{Connection, Error, ErrorKind, Timeout, units};
+use crate::util::guard;
+use crate::util::guard::{call, dispose, guarded, write_log};
+use crate::util::units;
+use crate::{Connection, Error, ErrorKind, Timeout};
 
 /// How many rounds of actions a thread of the user's carries out before the timer thread takes over.
 const USER_ROUNDS: u32 = 4;

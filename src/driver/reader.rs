@@ -9,10 +9,12 @@ use super::perform::close;
 use super::stats::Received;
 use super::{Link, Shared};
 use crate::Interrupt;
-use crate::batch::{Intake, Shared as SharedBatch};
-use crate::guard::{self, dispose, guarded};
-use crate::redact::redact;
-use crate::{Connection, Error, ErrorKind, Event, Options, clock};
+use crate::util::clock;
+use crate::util::guard;
+use crate::util::guard::{dispose, guarded};
+use crate::util::redact::redact;
+use crate::wire::batch::{Intake, Shared as SharedBatch};
+use crate::{Connection, Error, ErrorKind, Event, Options};
 
 const FRAMES: &str = "pusher_channels::frames";
 

@@ -6,9 +6,9 @@ use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
 use super::Shared;
-use crate::guard::{call, dispose, guarded, write_log};
+use crate::config::reconnect::Attempt;
 use crate::protocol::{Alarm, Cause};
-use crate::reconnect::Attempt;
+use crate::util::guard::{call, dispose, guarded, write_log};
 use crate::{Error, ErrorKind, Timeout};
 
 const TIMER: &str = "pusher-timer";

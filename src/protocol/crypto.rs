@@ -8,7 +8,7 @@ use crypto_secretbox::aead::{AeadInPlace as _, KeyInit as _};
 use crypto_secretbox::{Nonce, XSalsa20Poly1305};
 use zeroize::Zeroizing;
 
-use super::fields::{pick, text};
+use crate::wire::{pick, text};
 use crate::{Error, ErrorKind};
 
 const NONCE_SIZE: usize = XSalsa20Poly1305::NONCE_SIZE;

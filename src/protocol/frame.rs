@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::fields::{id, number, pick};
-use crate::redact::without_signatures;
+use crate::util::redact::without_signatures;
+use crate::wire::{id, number, pick};
 use crate::{Auth, Error, ErrorKind, Event, UserAuth};
 
 pub(super) const PING: &str = r#"{"event":"pusher:ping","data":{}}"#;

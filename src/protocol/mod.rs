@@ -11,49 +11,25 @@
 //! [`Machine::handle_timeout`] at the time of the alarm (earlier or more often does no harm). Whatever belongs
 //! to one dial carries its generation; what comes in with an older one is dropped.
 
-mod authorization;
 mod backoff;
-mod channels;
-mod client_events;
-mod connection;
 #[cfg(feature = "encrypted")]
-mod crypto;
-mod dialling;
-mod envelope;
-mod fields;
+pub(crate) mod crypto;
 mod frame;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzing;
-mod inbound;
-mod journal;
-mod machine;
-mod mentions;
-mod name;
+pub(crate) mod machine;
 mod output;
-mod presence;
-mod refusals;
-#[cfg(feature = "encrypted")]
-mod sealed;
-mod subscribing;
+pub(crate) mod presence;
 #[cfg(test)]
 mod tests;
-mod turn;
-mod user;
-mod window;
 
 use std::time::Duration;
 
 pub(crate) use backoff::{Backoff, Policy};
 #[cfg(all(feature = "encrypted", feature = "testing"))]
 pub(crate) use crypto::Key;
-pub(crate) use envelope::{Data, Envelope, Malformed, Text, unescape};
-pub(crate) use fields::{data_of, each_element, each_field, id, number, pick, text};
 #[cfg(test)]
 pub(crate) use machine::Ping;
-pub(crate) use machine::{Alarm, Cause, Config, Machine};
-pub(crate) use name::{ChannelKind, check_channel};
+pub(crate) use machine::{Alarm, Cause, Config, Machine, USER_CHANNEL_PREFIX};
 pub(crate) use output::{ChannelNotice, LogLine, Notice, Output, UserNotice};
-pub(crate) use user::CHANNEL_PREFIX as USER_CHANNEL_PREFIX;
 
 /// The time, as given to the core. All count from origins of the caller's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

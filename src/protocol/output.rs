@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use log::Level;
 
-use crate::event::ChannelName;
+use crate::model::event::ChannelName;
 use crate::{Error, Event, Gap, Member, StateChange, UserData, WatchlistEvent};
 
 /// One thing to do, in the order in which it is given.

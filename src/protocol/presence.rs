@@ -1,17 +1,17 @@
 //! What servers tell about the members of a presence channel, in all their ways of telling it.
 
-use super::fields::{each_element, each_field, id, pick};
-use crate::members::{Member, Members};
+use crate::model::members::{Member, Members};
+use crate::wire::{each_element, each_field, id, pick};
 
 /// The user that this client is on the channel, by what the authorizer answered.
-pub(super) fn own_id(channel_data: &str) -> Option<String> {
+pub(crate) fn own_id(channel_data: &str) -> Option<String> {
     let [user_id] = pick(channel_data, ["user_id"]);
     id(user_id?)
 }
 
 /// The members by `{"presence":{"ids":[…],"hash":{…},"count":…}}`, as far as `limit` bytes hold them: the
 /// ids may be missing, or the infos of some.
-pub(super) fn members(data: &str, me: Option<&str>, limit: usize) -> Members {
+pub(crate) fn members(data: &str, me: Option<&str>, limit: usize) -> Members {
     let mut members = Members::seen_by(me);
     let [presence] = pick(data, ["presence"]);
     let [ids, hash] = pick(presence.unwrap_or_default(), ["ids", "hash"]);
@@ -29,7 +29,7 @@ pub(super) fn members(data: &str, me: Option<&str>, limit: usize) -> Members {
 }
 
 /// The member by `{"user_id":…,"user_info":…}`.
-pub(super) fn member(data: &str) -> Option<Member> {
+pub(crate) fn member(data: &str) -> Option<Member> {
     let [user_id, info] = pick(data, ["user_id", "user_info"]);
     Some(Member::new(&id(user_id?)?, info.unwrap_or("null")))
 }

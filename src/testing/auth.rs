@@ -12,11 +12,12 @@ use super::listener::Service;
 use super::settings::Settings;
 use super::signature::{channel_text, sign, user_text};
 use super::state::{Shared, State};
+use crate::Error;
 use crate::Interrupt;
-use crate::guard::write_log;
-use crate::protocol::{ChannelKind, check_channel};
 use crate::transport::Exchange;
-use crate::{Error, clock};
+use crate::util::clock;
+use crate::util::guard::write_log;
+use crate::wire::{ChannelKind, check_channel};
 
 pub(super) const SERVICE: Service =
     Service { accepting: "testing-auth", serving: "testing-request", serve };

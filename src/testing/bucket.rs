@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn it_empties_and_fills_again() {
-        let start = crate::clock::now();
+        let start = crate::util::clock::now();
         let mut bucket = Bucket::new(10, start);
         let mut taken = |now| (0..50).filter(|_| bucket.take(now)).count();
         assert_eq!(taken(start), 10);

@@ -73,7 +73,7 @@ impl Keys {
 
     pub(super) fn seal(&self, channel: &str, _text: &str) -> Option<String> {
         let _ = self.of(channel);
-        crate::guard::write_log!(
+        crate::util::guard::write_log!(
             Error,
             "the test server cannot encrypt without the feature `encrypted`"
         );

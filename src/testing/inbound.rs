@@ -11,7 +11,7 @@ use super::settings::ChannelRefusal;
 use super::signature::{channel_text, sign};
 use super::signin::user_of;
 use super::state::State;
-use crate::protocol::{ChannelKind, check_channel};
+use crate::wire::{ChannelKind, check_channel};
 
 /// Pusher's code for a client event that it does not take.
 const CLIENT_EVENT_REJECTED: u16 = 4301;

@@ -13,9 +13,10 @@ use super::http::percent_decode;
 use super::peer::Peer;
 use super::state::Shared;
 use crate::Interrupt;
-use crate::guard::write_log;
+use crate::Message;
 use crate::transport::accept;
-use crate::{Message, clock};
+use crate::util::clock;
+use crate::util::guard::write_log;
 
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);

@@ -5,8 +5,8 @@ use std::mem;
 use std::sync::{Arc, Mutex};
 
 use super::lock;
-use crate::guard::write_log;
 use crate::transport::WebSocket;
+use crate::util::guard::write_log;
 use crate::{Connection, Error, ErrorKind, Message};
 
 /// What is done to a connection, in order.

@@ -9,7 +9,7 @@ use mio::Waker;
 
 use super::lock;
 use super::wait::Dial;
-use crate::guard::write_log;
+use crate::util::guard::write_log;
 use crate::{Error, ErrorKind};
 
 pub(crate) type Lookup = Arc<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync>;

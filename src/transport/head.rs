@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::retry_after::retry_after;
+use crate::util::retry_after::retry_after;
 
 /// So much may all the heads of an answer take together, those of informational answers too.
 pub(super) const MAX_HEAD: usize = 16 * 1024;

@@ -3,6 +3,7 @@
 //! TLS and WebSocket run over [`memory`]; only [`wait::Line`] and [`WebSocket`] touch the socket. Every
 //! step of a dial waits in [`wait::Dial`], so that each one has the deadline and can be interrupted.
 
+mod connector;
 mod dns;
 mod handshake;
 mod head;
@@ -26,11 +27,12 @@ use std::time::Instant;
 
 use tungstenite::http::Uri;
 
-use crate::headers::Headers;
-use crate::options::websocket_url;
-use crate::tls::{Asked, is_not_tls};
-use crate::{Connection, Connector, Error, ErrorKind, Interrupt, Proxy, Tls};
+use crate::config::headers::Headers;
+use crate::config::options::websocket_url;
+use crate::config::tls::{Asked, is_not_tls};
+use crate::{Error, ErrorKind, Proxy, Tls};
 
+pub use connector::{Connection, Connector, Interrupt, Message};
 pub(crate) use dns::Resolver;
 use handshake::USE_PLAIN;
 #[cfg(feature = "testing")]

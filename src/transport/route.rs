@@ -6,7 +6,7 @@ use super::memory::Memory;
 use super::wait::{Dial, Line};
 use super::{proxy, tcp};
 use crate::Error;
-use crate::proxy::{ProxyServer, authority};
+use crate::config::proxy::{ProxyServer, authority};
 
 /// The way to a peer.
 pub(crate) struct Route<'a> {

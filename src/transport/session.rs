@@ -10,8 +10,8 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::handshake::Codec;
 use super::memory::{Chunk, Memory, would_block};
-use crate::batch::Inbox;
-use crate::guard::write_log;
+use crate::util::guard::write_log;
+use crate::wire::batch::Inbox;
 use crate::{Error, ErrorKind};
 
 /// What is to be sent.

@@ -10,8 +10,9 @@ use mio::net::TcpStream;
 use socket2::{SockRef, TcpKeepalive};
 
 use super::wait::Dial;
-use crate::guard::write_log;
-use crate::{Error, clock};
+use crate::Error;
+use crate::util::clock;
+use crate::util::guard::write_log;
 
 /// How long an address may be the only one that is tried.
 const HEAD_START: Duration = Duration::from_millis(250);

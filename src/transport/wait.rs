@@ -8,8 +8,9 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::memory::{Chunk, Memory, is_interrupted, would_block};
-use crate::guard::write_log;
-use crate::{Error, ErrorKind, Interrupt, Timeout, clock};
+use crate::util::clock;
+use crate::util::guard::write_log;
+use crate::{Error, ErrorKind, Interrupt, Timeout};
 
 const WAKER: Token = Token(usize::MAX);
 

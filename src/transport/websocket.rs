@@ -17,9 +17,10 @@ use super::lock;
 use super::memory::{CHUNK, Chunk, is_interrupted, would_block};
 use super::session::{Outgoing, Session};
 use super::wait::{Line, Wait};
-use crate::batch::Inbox;
-use crate::guard::write_log;
-use crate::{Connection, Error, ErrorKind, Message, clock};
+use crate::util::clock;
+use crate::util::guard::write_log;
+use crate::wire::batch::Inbox;
+use crate::{Connection, Error, ErrorKind, Message};
 
 /// So much may wait to be sent.
 const MAX_UNSENT: usize = 4 * 1024 * 1024;

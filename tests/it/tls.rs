@@ -1,6 +1,6 @@
 //! The whole client over TLS, by a front that speaks it before the in-process server.
 
-#[path = "../../src/tls/fixtures.rs"]
+#[path = "../../src/config/tls/fixtures.rs"]
 mod fixtures;
 
 use std::io::{Read, Write};

@@ -17,11 +17,12 @@ use super::carrier;
 use super::failure::failed;
 use super::request::address_of;
 use super::secure;
-use crate::proxy::ProxyServer;
-use crate::retry_after::retry_after;
-use crate::tls::Asked;
+use crate::config::proxy::ProxyServer;
+use crate::config::tls::Asked;
 use crate::transport::Resolver;
-use crate::{Error, ErrorKind, Proxy, Tls, clock};
+use crate::util::clock;
+use crate::util::retry_after::retry_after;
+use crate::{Error, ErrorKind, Proxy, Tls};
 
 /// What is read of a refusal, in bytes.
 const REFUSAL: u64 = 16 * 1024;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::protocol::{pick, text};
-use crate::redact::{clean, shown_location};
+use crate::util::redact::{clean, shown_location};
+use crate::wire::{pick, text};
 use crate::{Error, ErrorKind};
 
 /// Some servers begin with it what is UTF-8 anyway.
@@ -17,29 +17,29 @@ const TELLTALES: [&str; 6] =
 
 /// The endpoint's answer: of a refusal, its start.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) retry_after: Option<Duration>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<Duration>,
     /// How the body is compressed, by its header.
-    pub(super) encoding: Option<&'static str>,
-    pub(super) location: Option<String>,
-    pub(super) body: Vec<u8>,
+    pub(crate) encoding: Option<&'static str>,
+    pub(crate) location: Option<String>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// What a reader of a good answer gets.
-pub(super) struct Reply<'a> {
-    pub(super) text: &'a str,
+pub(crate) struct Reply<'a> {
+    pub(crate) text: &'a str,
     /// How it is compressed, by its header.
-    pub(super) encoding: Option<&'static str>,
+    pub(crate) encoding: Option<&'static str>,
     /// What errors must not show.
-    pub(super) secrets: &'a [&'a str],
+    pub(crate) secrets: &'a [&'a str],
     /// What errors name the endpoint by.
-    pub(super) place: &'a str,
+    pub(crate) place: &'a str,
 }
 
 impl Answer {
     /// Gives a good answer to `read`. `place` names the endpoint in messages.
-    pub(super) fn read<T>(
+    pub(crate) fn read<T>(
         self,
         place: &str,
         secrets: &[&str],
@@ -86,7 +86,7 @@ impl Answer {
 
 impl Reply<'_> {
     /// What came instead of JSON, if it is something that people know: the end of "the answer …".
-    pub(super) fn instead_of_json(&self) -> Option<String> {
+    pub(crate) fn instead_of_json(&self) -> Option<String> {
         let text = self.text.trim();
         if serde_json::from_str::<IgnoredAny>(text).is_ok() {
             return None;
@@ -106,7 +106,7 @@ impl Reply<'_> {
 }
 
 /// The last compression by the header.
-pub(super) fn coding(header: &str) -> Option<&'static str> {
+pub(crate) fn coding(header: &str) -> Option<&'static str> {
     let last = header.rsplit(',').next().unwrap_or_default().trim();
     let known = ["gzip", "br", "deflate", "zstd", "compress"];
     let last = if last.eq_ignore_ascii_case("x-gzip") { "gzip" } else { last };
@@ -126,11 +126,11 @@ fn words_of(encoding: &str) -> String {
     format!("is compressed ({encoding}), which was not asked for")
 }
 
-pub(super) fn is_good(status: u16) -> bool {
+pub(crate) fn is_good(status: u16) -> bool {
     (200..300).contains(&status)
 }
 
-pub(super) fn refused(place: &str, status: u16, excerpt: &str) -> Error {
+pub(crate) fn refused(place: &str, status: u16, excerpt: &str) -> Error {
     let joint = if excerpt.is_empty() { "" } else { ": " };
     let hint = match status {
         401 => "; check the credentials in the request's headers",
@@ -146,7 +146,7 @@ fn with_status(place: &str, status: u16, detail: &str) -> Error {
 }
 
 /// What an answer says for people: JSON's `error` or `message`, a page's title, else the first line of the text.
-pub(super) fn excerpt(body: &str, secrets: &[&str]) -> String {
+pub(crate) fn excerpt(body: &str, secrets: &[&str]) -> String {
     let body = body.trim();
     let said = match serde_json::from_str::<&RawValue>(body) {
         Ok(json) => told(json.get()),

@@ -9,11 +9,11 @@ use super::HttpAuthorizer;
 use super::answer::{Reply, excerpt, is_good, refused};
 use super::endpoint::explain;
 use super::request::Field;
-use crate::protocol::{data_of, each_field, number, pick};
+use crate::wire::{data_of, each_field, number, pick};
 use crate::{Auth, AuthRequest, Error, ErrorKind};
 
 /// One request for each endpoint, which is one unless they depend on the channel.
-pub(super) fn authorize(
+pub(crate) fn authorize(
     http: &HttpAuthorizer,
     requests: &[AuthRequest],
 ) -> Vec<Result<Auth, Error>> {
@@ -63,7 +63,7 @@ fn ask(
 }
 
 /// The answer about each channel.
-pub(super) fn read(
+pub(crate) fn read(
     http: &HttpAuthorizer,
     reply: &Reply<'_>,
     socket_id: &str,

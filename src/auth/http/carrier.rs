@@ -19,9 +19,10 @@ use ureq::{Agent, Error};
 
 use super::agents::LONGEST;
 use super::request::address_of;
-use crate::proxy::ProxyServer;
+use crate::Interrupt;
+use crate::config::proxy::ProxyServer;
 use crate::transport::{Pipe, Resolver, Route};
-use crate::{Interrupt, clock};
+use crate::util::clock;
 
 /// An agent whose connections are made here.
 pub(super) fn agent(

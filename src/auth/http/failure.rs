@@ -5,7 +5,7 @@ use std::io;
 
 #[cfg(feature = "native-tls")]
 use super::secure;
-use crate::proxy::{ProxyServer, authority};
+use crate::config::proxy::{ProxyServer, authority};
 use crate::{Error, ErrorKind, Timeout};
 
 /// `place` names the endpoint; `proxy` is what the request goes through.

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 
-use crate::options::percent_encode;
-use crate::proxy::authority;
+use crate::config::options::percent_encode;
+use crate::config::proxy::authority;
 use crate::{Error, ErrorKind};
 
 pub(super) type Pairs = Vec<(String, String)>;

@@ -9,7 +9,7 @@ pub(super) use without::*;
 mod with {
     use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
 
-    use crate::tls::{Fault, wrong_identity};
+    use crate::config::tls::{Fault, wrong_identity};
     use crate::{Error, ErrorKind, Tls, TlsVersion};
 
     pub(in crate::auth::http) fn config(

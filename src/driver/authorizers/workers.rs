@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::driver::Shared;
 use crate::driver::shares::End;
-use crate::guard::{call, dispose, write_log};
+use crate::util::guard::{call, dispose, write_log};
 
 impl Shared {
     pub(in crate::driver) fn start_worker(self: &Arc<Self>) {

@@ -7,7 +7,7 @@ use crate::protocol::{Alarm, Cause};
 /// Waits until the timer thread sleeps for the next heartbeat and for nothing else, and returns how often it has
 /// come to its head.
 fn rests(client: &Client) -> u64 {
-    let limit = crate::clock::now() + 10 * AT_ONCE;
+    let limit = crate::util::clock::now() + 10 * AT_ONCE;
     loop {
         let (slept_for, next, turns) = client
             .shared()
@@ -16,7 +16,7 @@ fn rests(client: &Client) -> u64 {
         if is_heartbeat && slept_for == next {
             return turns;
         }
-        assert!(crate::clock::now() < limit, "it sleeps for {slept_for:?}, not for {next:?}");
+        assert!(crate::util::clock::now() < limit, "it sleeps for {slept_for:?}, not for {next:?}");
         std::thread::yield_now();
     }
 }

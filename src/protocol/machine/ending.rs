@@ -5,10 +5,11 @@ use std::time::Duration;
 use log::Level;
 
 use super::Machine;
+use super::connection::{Phase, Step};
 use crate::protocol::backoff::Wait;
-use crate::protocol::connection::{Phase, Step};
 use crate::protocol::{LogLine, Notice, Now, frame};
-use crate::{Error, State, StateChange, Timeout, units};
+use crate::util::units;
+use crate::{Error, State, StateChange, Timeout};
 
 impl Machine {
     /// The dial has failed, or the connection broke.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::connection::Phase;
 use super::{Machine, SUSPEND_JUMP};
-use crate::protocol::connection::Phase;
 use crate::protocol::{Now, frame};
 use crate::{Error, ErrorKind};
 

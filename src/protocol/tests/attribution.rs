@@ -361,5 +361,5 @@ fn an_auth_that_a_server_quotes_is_not_told() {
     assert!(shown.contains("Invalid key in subscription auth data"), "{shown}");
     assert!(!shown.contains("canary"), "{shown}");
     let frame = r#"{"event":"pusher:error","data":{"message":"Invalid key in subscription auth data: 'canary'"}}"#;
-    assert!(!crate::redact::redact(frame).contains("canary"));
+    assert!(!crate::util::redact::redact(frame).contains("canary"));
 }

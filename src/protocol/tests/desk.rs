@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::{ChannelKind, ChannelNotice, Machine, Notice, Now, Output, UserNotice};
+use super::super::{ChannelNotice, Machine, Notice, Now, Output, UserNotice};
 use super::sim::{config, secs};
+use crate::wire::ChannelKind;
 use crate::{Auth, ChannelStatus, Error, ErrorKind, Event, UserAuth};
 
 /// A question to the authorizer.

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::super::window::WINDOW;
 use super::super::{ChannelNotice, Machine, Notice, Now, Output};
 use super::desk::{Desk, short};
 use super::sim::{SUBSCRIBE, config, secs};
+use crate::protocol::machine::window::WINDOW;
 use crate::{Auth, ChannelStatus, Event};
 
 /// So large that five of them fill the window.

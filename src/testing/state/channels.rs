@@ -11,7 +11,8 @@ use crate::testing::peer::Step;
 use crate::testing::presence::{Member, Members};
 use crate::testing::settings::ChannelRefusal;
 use crate::testing::signin::user_of;
-use crate::{clock, protocol::ChannelKind};
+use crate::util::clock;
+use crate::wire::ChannelKind;
 
 #[derive(Default)]
 pub(super) struct Channel {

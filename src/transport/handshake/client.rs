@@ -5,7 +5,7 @@ use std::time::Duration;
 use tungstenite::handshake::derive_accept_key;
 
 use super::refusal::{Refusal, is_tls_page};
-use crate::headers::Header;
+use crate::config::headers::Header;
 use crate::transport::Target;
 use crate::transport::head::{MAX_HEAD, Search, may_be_http, status};
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::redact::shown_location;
 use crate::transport::head::{values, wait_of};
 use crate::transport::wait::Line;
-use crate::units::words;
+use crate::util::redact::shown_location;
+use crate::util::units::words;
 use crate::{Error, ErrorKind};
 
 /// What to do where TLS is spoken.

@@ -1,7 +1,7 @@
 //! The client's handshake without a socket, for every way in which its input may be cut.
 
 use super::*;
-use crate::headers::Headers;
+use crate::config::headers::Headers;
 use crate::transport::head::MAX_HEAD;
 
 use refusal::Refusal;

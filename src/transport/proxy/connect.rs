@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Progress, Refusal};
-use crate::proxy::{Credentials, authority};
+use crate::config::proxy::{Credentials, authority};
 use crate::transport::head::{MAX_HEAD, Search, may_be_http, status, values, wait_of};
 
 pub(super) struct Connect {

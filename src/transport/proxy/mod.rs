@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use super::memory::Memory;
 use super::wait::Line;
-use crate::proxy::{Protocol, ProxyServer, authority};
-use crate::{Error, ErrorKind, clock};
+use crate::config::proxy::{Protocol, ProxyServer, authority};
+use crate::util::clock;
+use crate::{Error, ErrorKind};
 
 use connect::Connect;
 use socks::Socks;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Progress, Refusal};
-use crate::proxy::Credentials;
+use crate::config::proxy::Credentials;
 use crate::{Error, ErrorKind};
 
 const VERSION: u8 = 5;

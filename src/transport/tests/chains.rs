@@ -10,7 +10,7 @@ use rustls::{ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedProtoco
 
 use super::trust::{UNKNOWN, accepted, in_tls, refused, trusting};
 use super::*;
-use crate::tls::fixtures::{Authority, NEW, OLD};
+use crate::config::tls::fixtures::{Authority, NEW, OLD};
 
 fn builder(
     versions: &[&'static SupportedProtocolVersion],

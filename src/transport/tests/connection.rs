@@ -10,7 +10,7 @@ use tungstenite::{Message as Frame, protocol::frame::coding::CloseCode};
 use super::super::accept;
 use super::*;
 use crate::ErrorKind;
-use crate::batch::Inbox;
+use crate::wire::batch::Inbox;
 
 /// Keeps the connection open until the client ends it.
 fn linger(server: &mut Server) {

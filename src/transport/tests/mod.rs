@@ -20,7 +20,8 @@ use std::time::{Duration, Instant};
 
 use super::{WebSocket, WebSocketConnector};
 use crate::Interrupt;
-use crate::{Connection, Error, Message, Tls, clock};
+use crate::util::clock;
+use crate::{Connection, Error, Message, Tls};
 
 /// No test waits longer for anything.
 pub(super) const LONG: Duration = Duration::from_secs(10);

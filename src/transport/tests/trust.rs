@@ -4,7 +4,7 @@ use std::error::Error as _;
 
 use super::tls::{echo, secure_peer, talks};
 use super::*;
-use crate::tls::fixtures::{Authority, BOTH, NEW, OLD, Signed, Versions};
+use crate::config::tls::fixtures::{Authority, BOTH, NEW, OLD, Signed, Versions};
 use crate::{ErrorKind, TlsVersion};
 
 pub(super) const UNKNOWN: &str = "the server's certificate is signed by none that is trusted here: add its root with \

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use native_tls::{Certificate, HandshakeError, Identity, Protocol};
 
 use super::Stream;
-use crate::tls::{KeyKind, wrong_identity};
+use crate::config::tls::{KeyKind, wrong_identity};
 use crate::transport::memory::Memory;
 use crate::transport::wait::Line;
 use crate::{Error, ErrorKind, Tls, TlsVersion};

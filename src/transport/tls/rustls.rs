@@ -18,7 +18,7 @@ use rustls::{
 use rustls_platform_verifier::Verifier;
 
 use super::Stream;
-use crate::tls::{KeyKind, wrong_identity};
+use crate::config::tls::{KeyKind, wrong_identity};
 use crate::transport::memory::{Memory, would_block};
 use crate::transport::wait::Line;
 use crate::{Error, ErrorKind, Tls, TlsVersion};

@@ -7,7 +7,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::*;
-use crate::tls::fixtures::{Authority, BOTH, NEW, OLD, Signed};
+use crate::config::tls::fixtures::{Authority, BOTH, NEW, OLD, Signed};
 use crate::{TlsVersion, UserAuth, UserAuthRequest, UserAuthenticator as _};
 
 const FAILED: &str = "authorization at 127.0.0.1:PORT: the TLS handshake failed";

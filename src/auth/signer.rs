@@ -1,0 +1,363 @@
+//! Authorization with the app's secret itself.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::util::secret::Secret;
+use crate::{Auth, AuthRequest, Authorizer, Error, ErrorKind};
+use crate::{UserAuth, UserAuthRequest, UserAuthenticator};
+
+/// The length of the keys of encrypted channels, in bytes.
+const KEY_LENGTH: usize = 32;
+
+/// Signs with the app's secret, without asking anybody: as an [`Authorizer`] and as a [`UserAuthenticator`].
+/// It never blocks.
+///
+/// For trusted devices and tests only: who has the secret may join every channel and publish to it. Programs
+/// that are given away ask an endpoint instead, with [`HttpAuthorizer`](crate::HttpAuthorizer).
+///
+/// # Example
+///
+/// ```
+/// use pusher_channels::{AuthRequest, Authorizer, SecretAuthorizer, UserAuthRequest, UserAuthenticator};
+///
+/// let authorizer = SecretAuthorizer::new("app-key", "app-secret").member("7", &["Ann"]);
+/// assert!(authorizer.authorize(&AuthRequest::new("1.2", "presence-room")).is_ok());
+/// assert!(authorizer.authenticate(&UserAuthRequest::new("1.2")).is_ok());
+/// ```
+///
+/// # Errors
+///
+/// [`authorize`](Authorizer::authorize) fails with [`ErrorKind::Config`], on presence channels if there is no
+/// [`member`](Self::member) or it could not be written as JSON, and on encrypted channels if there is no
+/// [`encryption_master_key`](Self::encryption_master_key) or it is wrong. So does
+/// [`authenticate`](UserAuthenticator::authenticate), without a member.
+///
+/// See [how signatures are made](https://pusher.com/docs/channels/library_auth_reference/auth-signatures/).
+#[derive(Clone)]
+pub struct SecretAuthorizer {
+    key: String,
+    secret: Secret,
+    member: Option<Result<Member, Error>>,
+    watchlist: Option<Vec<String>>,
+    master_key: Option<Secret>,
+}
+
+impl SecretAuthorizer {
+    /// Signs for the app that `key` and `secret` belong to.
+    pub fn new(key: &str, secret: &str) -> Self {
+        Self {
+            key: key.to_owned(),
+            secret: Secret::new(secret.to_owned()),
+            member: None,
+            watchlist: None,
+            master_key: None,
+        }
+    }
+
+    /// Who this client is on presence channels and as a user that signs in: its user id, and what the other
+    /// members learn of it. Default: nobody, and presence channels and sign-ins are refused.
+    ///
+    /// If `info` cannot be written as JSON, these fail with the cause.
+    pub fn member(mut self, id: &str, info: &(impl Serialize + ?Sized)) -> Self {
+        self.member = Some(Member::new(id, info));
+        self
+    }
+
+    /// The ids of the users that the user wants to be told of, when they come online or go offline after the
+    /// sign-in. They replace those of an earlier call. Default: none.
+    pub fn watchlist(mut self, user_ids: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.watchlist = Some(user_ids.into_iter().map(|id| id.as_ref().to_owned()).collect());
+        self
+    }
+
+    /// The master key of the app's encrypted channels: 32 bytes in base64. Default: none, and encrypted
+    /// channels are refused.
+    pub fn encryption_master_key(mut self, base64: &str) -> Self {
+        self.master_key = Some(Secret::new(base64.to_owned()));
+        self
+    }
+
+    /// The member, which `what` needs.
+    fn needed_member(&self, what: &str) -> Result<&Member, Error> {
+        match &self.member {
+            Some(member) => member.as_ref().map_err(Error::clone),
+            None => Err(config(&format!("{what} to know who this client is: call member()"))),
+        }
+    }
+
+    /// `key:hex`, for the server.
+    fn signed(&self, text: &str) -> String {
+        format!("{}:{}", self.key, sign(self.secret.expose(), text))
+    }
+
+    fn shared_secret(&self, channel: &str) -> Result<String, Error> {
+        let master_key = self.master_key.as_ref().ok_or_else(|| {
+            config("encrypted channels need the app's master key: call encryption_master_key()")
+        })?;
+        let wrong = || config("the encryption master key is not 32 bytes in base64");
+        // The cause is not kept: it tells a character of the key.
+        let bytes = BASE64_STANDARD.decode(master_key.expose()).map_err(|_| wrong())?;
+        let bytes = Zeroizing::new(bytes);
+        if bytes.len() != KEY_LENGTH {
+            return Err(wrong());
+        }
+        let digest = Sha256::new().chain_update(channel).chain_update(&*bytes).finalize();
+        Ok(BASE64_STANDARD.encode(digest))
+    }
+}
+
+impl Authorizer for SecretAuthorizer {
+    fn authorize(&self, request: &AuthRequest) -> Result<Auth, Error> {
+        let channel = request.channel();
+        let mut text = format!("{}:{channel}", request.socket_id());
+        let mut channel_data = None;
+        if channel.starts_with("presence-") {
+            let data = self.needed_member("presence channels need")?.channel_data();
+            text.push(':');
+            text.push_str(&data);
+            channel_data = Some(data);
+        }
+        let mut auth = Auth::new(self.signed(&text));
+        auth.channel_data = channel_data;
+        if channel.starts_with("private-encrypted-") {
+            auth = auth.shared_secret(self.shared_secret(channel)?);
+        }
+        Ok(auth)
+    }
+}
+
+impl UserAuthenticator for SecretAuthorizer {
+    fn authenticate(&self, request: &UserAuthRequest) -> Result<UserAuth, Error> {
+        let user_data =
+            self.needed_member("the sign-in needs")?.user_data(self.watchlist.as_deref());
+        let auth = self.signed(&format!("{}::user::{user_data}", request.socket_id()));
+        Ok(UserAuth::new(auth, user_data))
+    }
+}
+
+/// Who this client is, as JSON texts.
+#[derive(Clone)]
+struct Member {
+    id: String,
+    info: String,
+}
+
+impl Member {
+    fn new(id: &str, info: &(impl Serialize + ?Sized)) -> Result<Self, Error> {
+        let json = |result: serde_json::Result<String>| {
+            result.map_err(|error| config("the member cannot be written as JSON").caused_by(error))
+        };
+        Ok(Self { id: json(serde_json::to_string(id))?, info: json(serde_json::to_string(info))? })
+    }
+
+    fn channel_data(&self) -> String {
+        let Self { id, info } = self;
+        format!(r#"{{"user_id":{id},"user_info":{info}}}"#)
+    }
+
+    fn user_data(&self, watchlist: Option<&[String]>) -> String {
+        let Self { id, info } = self;
+        match watchlist.map(serde_json::Value::from) {
+            Some(list) => format!(r#"{{"id":{id},"user_info":{info},"watchlist":{list}}}"#),
+            None => format!(r#"{{"id":{id},"user_info":{info}}}"#),
+        }
+    }
+}
+
+impl fmt::Debug for SecretAuthorizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretAuthorizer")
+            .field("key", &self.key)
+            .field("secret", &self.secret)
+            .field("member", &self.member.as_ref().map(|_| "[redacted]"))
+            .field("watchlist", &self.watchlist.as_ref().map(|_| "[redacted]"))
+            .field("master_key", &self.master_key)
+            .finish()
+    }
+}
+
+/// The signature of `text`: its HMAC-SHA256 in hexadecimal.
+pub(crate) fn sign(secret: &str, text: &str) -> String {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
+        // HMAC takes keys of every length.
+        return String::new();
+    };
+    mac.update(text.as_bytes());
+    let mut hex = String::with_capacity(64);
+    for byte in mac.finalize().into_bytes() {
+        for digit in [byte >> 4, byte & 0xf] {
+            hex.extend(char::from_digit(u32::from(digit), 16));
+        }
+    }
+    hex
+}
+
+fn config(message: &str) -> Error {
+    Error::message(ErrorKind::Config, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+    use std::error::Error as _;
+    use std::sync::Arc;
+
+    const KEY: &str = "278d425bdf160c739803";
+    const SECRET: &str = "7ad3773142a6692b25b8";
+    /// Bytes 0 to 31.
+    const MASTER: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+    fn ask(authorizer: &SecretAuthorizer, channel: &str) -> Result<Auth, Error> {
+        authorizer.authorize(&AuthRequest::new("1234.1234", channel))
+    }
+
+    #[test]
+    fn signatures_are_those_that_pusher_documents() {
+        let auth = ask(&SecretAuthorizer::new(KEY, SECRET), "private-foobar").unwrap();
+        let signature = "58df8b0c36d6982b82c3ecf6b4662e34fe8c25bba48f5369f135bf843651c3a4";
+        assert_eq!(auth.auth, format!("{KEY}:{signature}"));
+        assert!(auth.channel_data.is_none() && auth.shared_secret.is_none());
+
+        let text = r#"1234.1234::user::{"id":"12345"}"#;
+        let signature = "4708d583dada6a56435fb8bc611c77c359a31eebde13337c16ab43aa6de336ba";
+        assert_eq!(sign(SECRET, text), signature);
+
+        let text =
+            r#"1234.1234:presence-foobar:{"user_id":10,"user_info":{"name":"Mr. Channels"}}"#;
+        let signature = "31935e7d86dba64c2a90aed31fdc61869f9b22ba9d8863bba239c03ca481bc80";
+        assert_eq!(sign(SECRET, text), signature);
+    }
+
+    #[test]
+    fn a_key_longer_than_a_block_is_hashed_first() {
+        // RFC 4231, test case 6.
+        let mut mac = Hmac::<Sha256>::new_from_slice(&[0xaa; 131]).unwrap();
+        mac.update(b"Test Using Larger Than Block-Size Key - Hash Key First");
+        let start = mac.finalize().into_bytes()[..4].to_vec();
+        assert_eq!(start, [0x60, 0xe4, 0x31, 0x59]);
+    }
+
+    #[test]
+    fn a_member_is_signed_and_told() {
+        let info = HashMap::from([("name", "Ann \"A\" Ä")]);
+        let authorizer = SecretAuthorizer::new(KEY, SECRET).member("a\"b", &info);
+        let auth = ask(&authorizer, "presence-room").unwrap();
+        let data = r#"{"user_id":"a\"b","user_info":{"name":"Ann \"A\" Ä"}}"#;
+        assert_eq!(auth.channel_data.as_deref(), Some(data));
+        let signature = sign(SECRET, &format!("1234.1234:presence-room:{data}"));
+        assert_eq!(auth.auth, format!("{KEY}:{signature}"));
+        assert!(ask(&authorizer, "private-room").unwrap().channel_data.is_none());
+    }
+
+    fn who(authorizer: &impl UserAuthenticator) -> Result<UserAuth, Error> {
+        authorizer.authenticate(&UserAuthRequest::new("1234.1234"))
+    }
+
+    #[test]
+    fn a_user_is_signed_and_told() {
+        let authorizer = SecretAuthorizer::new(KEY, SECRET).member("a\"b", &["Ä"]);
+        let auth = who(&authorizer).unwrap();
+        let data = r#"{"id":"a\"b","user_info":["Ä"]}"#;
+        assert_eq!(auth.user_data, data);
+        let signature = sign(SECRET, &format!("1234.1234::user::{data}"));
+        assert_eq!(auth.auth, format!("{KEY}:{signature}"));
+
+        let authorizer = authorizer.watchlist(["replaced"]).watchlist(vec!["b\"".to_owned()]);
+        let auth = who(&authorizer).unwrap();
+        let data = r#"{"id":"a\"b","user_info":["Ä"],"watchlist":["b\""]}"#;
+        assert_eq!(auth.user_data, data);
+        let signature = sign(SECRET, &format!("1234.1234::user::{data}"));
+        assert_eq!(auth.auth, format!("{KEY}:{signature}"));
+        // A watchlist is no matter of channels.
+        let auth = ask(&authorizer, "presence-room").unwrap();
+        let data = r#"{"user_id":"a\"b","user_info":["Ä"]}"#;
+        assert_eq!(auth.channel_data.as_deref(), Some(data));
+    }
+
+    #[test]
+    fn the_signature_of_a_user_is_that_which_openssl_makes() {
+        let authorizer = SecretAuthorizer::new(KEY, SECRET).member("7", &["Ann"]).watchlist(["8"]);
+        let signature = "f6401162e722d22ca2403be60f1ef463caf08fd00364367bbecdbfdaf505b11e";
+        assert_eq!(who(&authorizer).unwrap().auth, format!("{KEY}:{signature}"));
+    }
+
+    #[test]
+    fn one_value_may_answer_both_questions() {
+        fn both(channels: impl Authorizer + 'static, user: impl UserAuthenticator + 'static) {
+            assert!(channels.authorize(&AuthRequest::new("1.2", "private-a")).is_ok());
+            assert!(who(&user).is_ok());
+        }
+        let one = SecretAuthorizer::new(KEY, SECRET).member("7", "");
+        both(one.clone(), one.clone());
+        let shared = Arc::new(one);
+        both(Arc::clone(&shared), shared);
+        both(
+            |_: &AuthRequest| Ok(Auth::new("k:s")),
+            |_: &UserAuthRequest| Ok(UserAuth::new("k:s", "{}")),
+        );
+    }
+
+    #[test]
+    fn a_missing_or_wrong_member_is_told_and_others_go_on() {
+        let nobody = SecretAuthorizer::new(KEY, SECRET);
+        for error in [ask(&nobody, "presence-room").unwrap_err(), who(&nobody).unwrap_err()] {
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains("call member()"), "{error}");
+        }
+
+        let unwritable = HashMap::from([((1, 2), 3)]);
+        let wrong = SecretAuthorizer::new(KEY, SECRET).member("1", &unwritable);
+        for error in [ask(&wrong, "presence-room").unwrap_err(), who(&wrong).unwrap_err()] {
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.source().is_some());
+        }
+        assert!(ask(&wrong, "private-room").is_ok());
+    }
+
+    #[test]
+    fn the_shared_secret_is_the_hash_of_name_and_master_key() {
+        let authorizer = SecretAuthorizer::new(KEY, SECRET).encryption_master_key(MASTER);
+        let auth = ask(&authorizer, "private-encrypted-room").unwrap();
+        let mut joined = b"private-encrypted-room".to_vec();
+        joined.extend(0..32);
+        let expected = BASE64_STANDARD.encode(Sha256::digest(&joined));
+        assert_eq!(auth.shared_secret.unwrap().expose(), expected);
+        assert!(ask(&authorizer, "private-room").unwrap().shared_secret.is_none());
+    }
+
+    #[test]
+    fn a_missing_or_wrong_master_key_is_told() {
+        let none = SecretAuthorizer::new(KEY, SECRET);
+        let error = ask(&none, "private-encrypted-room").unwrap_err();
+        assert!(error.to_string().contains("call encryption_master_key()"), "{error}");
+        for wrong in ["", "AAEC", "not base64!", &MASTER[..43]] {
+            let authorizer = SecretAuthorizer::new(KEY, SECRET).encryption_master_key(wrong);
+            let error = ask(&authorizer, "private-encrypted-room").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains("32 bytes in base64"), "{error}");
+            assert!(ask(&authorizer, "private-room").is_ok());
+        }
+    }
+
+    #[test]
+    fn nothing_secret_is_shown() {
+        let authorizer = SecretAuthorizer::new(KEY, "canary-1")
+            .member("canary-2", "canary-3")
+            .watchlist(["canary-5"])
+            .encryption_master_key("canary-4");
+        let error = ask(&authorizer, "private-encrypted-room").unwrap_err();
+        let auth = ask(&authorizer, "presence-room").unwrap();
+        let user = who(&authorizer).unwrap();
+        let shown = format!("{authorizer:?} {error:?} {error} {auth:?} {user:?}");
+        assert!(!shown.contains("canary"), "{shown}");
+        assert!(shown.contains(KEY), "{shown}");
+    }
+}

@@ -1,0 +1,12 @@
+//! What the user sets.
+
+pub(crate) mod headers;
+pub(crate) mod options;
+pub(crate) mod proxy;
+pub(crate) mod reconnect;
+pub(crate) mod tls;
+
+pub use options::{Metadata, Options};
+pub use proxy::Proxy;
+pub use reconnect::{Attempt, Reconnect};
+pub use tls::{Tls, TlsVersion};

@@ -1,0 +1,354 @@
+//! Which bindings get what, and handing it to them.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::stats::Tally;
+use crate::binding::{Counter, Measured, Pushed, Sink};
+use crate::model::event::ChannelName;
+use crate::protocol::{ChannelNotice, Notice, USER_CHANNEL_PREFIX, UserNotice};
+use crate::{Error, Event, Gap, Member, StateChange, UserData, WatchlistEvent};
+
+/// The sinks of one kind of binding.
+#[derive(Debug)]
+pub(crate) struct List<T>(Vec<Sink<T>>);
+
+/// The bindings to events, of one channel, of the user or of the client.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    by_name: HashMap<Box<str>, List<Event>>,
+    pub(crate) all: List<Event>,
+}
+
+/// The bindings of the client.
+#[derive(Debug, Default)]
+pub(crate) struct ClientRoutes {
+    pub(crate) events: Events,
+    pub(crate) states: List<StateChange>,
+    pub(crate) connected: List<String>,
+    pub(crate) errors: List<Error>,
+}
+
+/// The bindings of one channel.
+#[derive(Debug, Default)]
+pub(crate) struct ChannelRoutes {
+    pub(crate) events: Events,
+    pub(crate) errors: List<Error>,
+    pub(crate) counts: List<u64>,
+    pub(crate) gaps: List<Gap>,
+    pub(crate) added: List<Member>,
+    pub(crate) removed: List<Member>,
+    pub(crate) undecryptable: List<Error>,
+    /// How many handles of the user's name the channel.
+    handles: usize,
+}
+
+/// The bindings of the signed-in user.
+#[derive(Debug, Default)]
+pub(crate) struct UserRoutes {
+    pub(crate) events: Events,
+    pub(crate) watchlist: List<WatchlistEvent>,
+    pub(crate) signed_in: List<UserData>,
+    pub(crate) errors: List<Error>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Routes {
+    client: ClientRoutes,
+    channels: HashMap<ChannelName, ChannelRoutes>,
+    user: UserRoutes,
+    closed: bool,
+    /// Events of one name on one channel, to be handed over together.
+    run: Vec<Event>,
+}
+
+/// Finds a list of a channel's, see [`Selector`].
+pub(crate) type ChannelList<T> = Find<ChannelRoutes, T>;
+
+/// Finds a list of its owner's: the one for this event's name, or one that has nothing to do with names.
+type Find<O, T> = for<'a> fn(&'a mut O, &str) -> &'a mut List<T>;
+
+/// Whose bindings, and which list of theirs.
+#[derive(Clone)]
+pub(crate) enum Selector<T> {
+    Client(Find<ClientRoutes, T>),
+    Channel(ChannelName, Find<ChannelRoutes, T>),
+    User(Find<UserRoutes, T>),
+}
+
+/// What is left to do about a turn's deliveries once the lock is released.
+#[derive(Debug, Default)]
+pub(super) struct Delivered {
+    pub(super) events: Tally,
+    /// The names of what has begun to overflow.
+    pub(super) overflowing: Vec<String>,
+    /// To be dropped: what caused them may be the user's.
+    pub(super) discarded: Vec<Error>,
+}
+
+/// What each type takes in a queue.
+macro_rules! measured {
+    ($($type:ty, $plural:literal: |$value:pat_param| $bytes:expr),+ $(,)?) => {$(
+        impl Measured for $type {
+            const PLURAL: &str = $plural;
+
+            fn bytes(&self) -> usize {
+                let $value = self;
+                $bytes
+            }
+        }
+    )+};
+}
+measured! {
+    Event, "events": |event| event.size(),
+    String, "connections": |text| size_of::<String>() + text.len(),
+    Member, "members": |member| member.size(),
+    UserData, "sign-ins": |user| size_of::<UserData>() + user.id().len() + user.data().len(),
+    WatchlistEvent, "watchlist events": |event| event.size(),
+    u64, "subscription counts": |_| size_of::<u64>(),
+    Gap, "gaps": |_| size_of::<Gap>(),
+}
+
+impl Measured for Error {
+    const PLURAL: &str = "errors";
+
+    fn bytes(&self) -> usize {
+        self.size()
+    }
+
+    fn into_error(self) -> Option<Error> {
+        Some(self)
+    }
+}
+
+impl Measured for StateChange {
+    const PLURAL: &str = "state changes";
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.cause.as_ref().map_or(0, Error::size)
+    }
+
+    fn into_error(self) -> Option<Error> {
+        self.cause
+    }
+}
+
+impl Routes {
+    fn channel(&mut self, name: &ChannelName) -> &mut ChannelRoutes {
+        self.channels.entry(name.clone()).or_default()
+    }
+
+    fn list<T>(&mut self, selector: &Selector<T>, event: &str) -> &mut List<T> {
+        match selector {
+            Selector::Client(find) => find(&mut self.client, event),
+            Selector::Channel(name, find) => find(self.channel(name), event),
+            Selector::User(find) => find(&mut self.user, event),
+        }
+    }
+
+    /// Adds a binding. On a closed client it is disconnected from the start.
+    pub(super) fn bind<T>(&mut self, selector: &Selector<T>, event: &str, sink: Sink<T>) {
+        if !self.closed {
+            self.list(selector, event).0.push(sink);
+        }
+    }
+
+    /// Removes a binding. Gives the channel that nobody may be using any more.
+    pub(super) fn unbind<T>(
+        &mut self,
+        selector: &Selector<T>,
+        event: &str,
+        counter: &Arc<Counter>,
+    ) -> Option<ChannelName> {
+        if self.closed {
+            return None;
+        }
+        self.list(selector, event).0.retain(|sink| !sink.belongs_to(counter));
+        match selector {
+            Selector::Client(_) => self.client.events.prune(event),
+            Selector::User(_) => self.user.events.prune(event),
+            Selector::Channel(name, _) => {
+                self.channel(name).events.prune(event);
+                return self.prune(name);
+            }
+        }
+        None
+    }
+
+    pub(super) fn add_handle(&mut self, channel: &ChannelName) {
+        self.channel(channel).handles += 1;
+    }
+
+    /// A handle is gone. Gives the channel that nobody may be using any more.
+    pub(super) fn remove_handle(&mut self, channel: &ChannelName) -> Option<ChannelName> {
+        let routes = self.channels.get_mut(channel)?;
+        routes.handles = routes.handles.saturating_sub(1);
+        self.prune(channel)
+    }
+
+    fn prune(&mut self, channel: &ChannelName) -> Option<ChannelName> {
+        if self.channels.get(channel)?.is_unused() {
+            self.channels.remove_entry(channel).map(|(name, _)| name)
+        } else {
+            None
+        }
+    }
+
+    /// Disconnects every binding, and every later one.
+    pub(super) fn close(&mut self) {
+        *self = Self { closed: true, ..Self::default() };
+    }
+
+    /// Queues a notice for everybody whom it concerns, without waiting. Events may be kept back for those that
+    /// follow, until [`Self::flush`].
+    pub(super) fn deliver(&mut self, notice: Notice, delivered: &mut Delivered) {
+        if let Notice::Event(event) = notice {
+            if self.run.last().is_some_and(|last| !is_same(last, &event)) {
+                self.flush(delivered);
+            }
+            return self.run.push(event);
+        }
+        // All bindings see all notices in one order.
+        self.flush(delivered);
+        match notice {
+            Notice::Event(_) => {}
+            Notice::State(change) => delivered.hand(change, &mut self.client.states),
+            Notice::Connected(socket_id) => delivered.hand(socket_id, &mut self.client.connected),
+            Notice::Error(error) => delivered.hand(error, &mut self.client.errors),
+            Notice::User(notice) => match notice {
+                UserNotice::SignedIn(user) => delivered.hand(user, &mut self.user.signed_in),
+                UserNotice::Failed(error) => delivered.hand(error, &mut self.user.errors),
+                UserNotice::Watchlist(event) => delivered.hand(event, &mut self.user.watchlist),
+            },
+            Notice::Channel(name, notice) => self.deliver_on(&name, notice, delivered),
+        }
+    }
+
+    fn deliver_on(&mut self, name: &str, notice: ChannelNotice, delivered: &mut Delivered) {
+        let Some(routes) = self.channels.get_mut(name) else {
+            return delivered.discarded.extend(notice.into_error());
+        };
+        match notice {
+            ChannelNotice::Failed(error) => delivered.hand(error, &mut routes.errors),
+            ChannelNotice::Count(count) => delivered.hand(count, &mut routes.counts),
+            ChannelNotice::Resumed(gap) => delivered.hand(gap, &mut routes.gaps),
+            ChannelNotice::MemberAdded(member) => delivered.hand(member, &mut routes.added),
+            ChannelNotice::MemberRemoved(member) => delivered.hand(member, &mut routes.removed),
+            #[cfg(feature = "encrypted")]
+            ChannelNotice::Undecryptable(error) => {
+                delivered.hand(error, &mut routes.undecryptable);
+            }
+        }
+    }
+
+    /// Hands over the events that were kept back.
+    pub(super) fn flush(&mut self, delivered: &mut Delivered) {
+        let Self { client, channels, user, run, .. } = self;
+        let Some(first) = run.first().cloned() else {
+            return;
+        };
+        // Servers send to the user by a channel.
+        let channel = first.channel().and_then(|name| match channels.get_mut(name) {
+            None if name.starts_with(USER_CHANNEL_PREFIX) => Some(&mut user.events),
+            routes => routes.map(|routes| &mut routes.events),
+        });
+        let events = channel.into_iter().chain([&mut client.events]);
+        let mut sinks = events.flat_map(|events| events.matching(first.name())).peekable();
+        while let Some(sink) = sinks.next() {
+            // The last one gets the events themselves: to count one copy more and one less is not free.
+            let pushed = match sinks.peek() {
+                Some(_) => sink.push(run.iter().cloned().map(sized), drop),
+                None => sink.push(run.drain(..).map(sized), drop),
+            };
+            delivered.add(&first, &pushed);
+        }
+        run.clear();
+    }
+}
+
+fn sized(event: Event) -> (Event, usize) {
+    let size = event.size();
+    (event, size)
+}
+
+/// Whether the same bindings get both.
+fn is_same(one: &Event, other: &Event) -> bool {
+    one.name() == other.name() && one.channel() == other.channel()
+}
+
+impl Delivered {
+    fn hand<T: Clone + Measured>(&mut self, value: T, list: &mut List<T>) {
+        let size = value.bytes();
+        let Self { overflowing, discarded, .. } = self;
+        let mut discard = |value: T| discarded.extend(value.into_error());
+        let mut began = false;
+        for sink in &mut list.0 {
+            began |= sink.push([(value.clone(), size)], &mut discard).began_to_overflow;
+        }
+        discard(value);
+        if began {
+            overflowing.push(T::PLURAL.to_owned());
+        }
+    }
+
+    /// Events like this one were pushed to one binding.
+    fn add(&mut self, first: &Event, pushed: &Pushed) {
+        self.events.queued += pushed.queued;
+        self.events.dropped += pushed.dropped;
+        if pushed.began_to_overflow {
+            self.overflowing.push(format!("{:.100}", first.name()));
+        }
+    }
+}
+
+impl Events {
+    /// The bindings to the events of this name.
+    pub(crate) fn named(&mut self, name: &str) -> &mut List<Event> {
+        self.by_name.entry(name.into()).or_default()
+    }
+
+    /// The bindings that get an event of this name.
+    fn matching(&mut self, name: &str) -> impl Iterator<Item = &mut Sink<Event>> {
+        let named = self.by_name.get_mut(name).into_iter().flat_map(|list| &mut list.0);
+        named.chain(&mut self.all.0)
+    }
+
+    /// Forgets a name that nobody is bound to any more.
+    fn prune(&mut self, name: &str) {
+        if self.by_name.get(name).is_some_and(List::is_empty) {
+            self.by_name.remove(name);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.by_name.is_empty() && self.all.is_empty()
+    }
+}
+
+impl ChannelRoutes {
+    fn is_unused(&self) -> bool {
+        self.handles == 0
+            && self.events.is_empty()
+            && self.errors.is_empty()
+            && self.counts.is_empty()
+            && self.gaps.is_empty()
+            && self.added.is_empty()
+            && self.removed.is_empty()
+            && self.undecryptable.is_empty()
+    }
+}
+
+impl<T> List<T> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}

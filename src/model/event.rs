@@ -1,0 +1,400 @@
+//! One event, as received.
+
+#[cfg(feature = "encrypted")]
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+#[cfg(feature = "encrypted")]
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+
+use crate::Error;
+use crate::error::read_json;
+use crate::wire::batch::{Batch, Frame};
+use crate::wire::{Data, Text, unescape};
+
+/// A channel's name, shared between the tables that hold it.
+pub(crate) type ChannelName = Arc<str>;
+
+/// An event that the server sent.
+///
+/// It is cheap to clone: all clones, and the events that other bindings received of the same frame,
+/// share the frame's text. Its data is decoded when it is first asked for, on the thread that asks.
+///
+/// **Memory**: frames that came together share one buffer, which is freed or used again once all events in it
+/// are dropped. So an event that is kept keeps its frame and what shares the buffer: 16 KiB of text and 128
+/// frames at the most, or its own frame alone if that is longer. An event that came alone has a buffer of its own
+/// size. Keep what you need of an event (`event.data().to_owned()`) where many single ones are kept for long.
+///
+/// # Example
+///
+/// ```no_run
+/// # fn main() -> Result<(), pusher_channels::Error> {
+/// # let client = pusher_channels::Client::new(pusher_channels::Options::cluster("eu", "app-key"))?;
+/// # let chat = client.public_channel("chat")?;
+/// let messages = chat.bind("message");
+/// for event in &messages {
+///     let message: serde_json::Value = event.json()?;
+///     println!("{} on {:?}: {message}", event.name(), event.channel());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Event {
+    batch: Arc<Batch>,
+    index: usize,
+    /// What the user sees instead of what is in the frame.
+    instead: Option<Arc<Instead>>,
+}
+
+#[derive(Clone, Default)]
+struct Instead {
+    name: Option<&'static str>,
+    /// What was decrypted, which takes the place of `data`.
+    #[cfg(feature = "encrypted")]
+    plaintext: Option<Plaintext>,
+    /// The text of the plaintext, once somebody has asked for it and it is not the plaintext as it is.
+    #[cfg(feature = "encrypted")]
+    decoded: OnceLock<Box<str>>,
+}
+
+#[cfg(feature = "encrypted")]
+#[derive(Clone)]
+enum Plaintext {
+    Text(Box<str>),
+    /// Not UTF-8.
+    Bytes(Box<[u8]>),
+}
+
+/// What an event takes in memory beside its texts: itself, its place in the batch, and what the allocator keeps.
+const OVERHEAD: usize = size_of::<Event>() + size_of::<Frame>() + 48;
+
+impl Event {
+    /// Finds the fields of a frame.
+    pub(crate) fn parse(raw: String) -> Result<Self, Error> {
+        let mut batch = Batch::of_one(raw);
+        match batch.parse().pop() {
+            Some((_, error)) => Err(error),
+            None => Ok(Self::in_batch(&Arc::new(batch), 0)),
+        }
+    }
+
+    /// The event of this frame, which must be one.
+    pub(crate) fn in_batch(batch: &Arc<Batch>, index: usize) -> Self {
+        Self { batch: Arc::clone(batch), index, instead: None }
+    }
+
+    /// The same event under the name that the user sees.
+    pub(crate) fn renamed(mut self, name: &'static str) -> Self {
+        self.instead().name = Some(name);
+        self
+    }
+
+    /// The same event with this as its data, instead of the ciphertext that it came with.
+    #[cfg(feature = "encrypted")]
+    pub(crate) fn decrypted(mut self, plaintext: Vec<u8>) -> Self {
+        let plaintext = match String::from_utf8(plaintext) {
+            Ok(text) => Plaintext::Text(text.into()),
+            Err(error) => Plaintext::Bytes(error.into_bytes().into()),
+        };
+        let instead = self.instead();
+        instead.plaintext = Some(plaintext);
+        instead.decoded = OnceLock::new();
+        self
+    }
+
+    fn instead(&mut self) -> &mut Instead {
+        Arc::make_mut(self.instead.get_or_insert_default())
+    }
+
+    /// How much memory it takes, the frame that it may share with other events included.
+    pub(crate) fn size(&self) -> usize {
+        let frame = self.frame();
+        let decoded = frame.decoded.get().map_or(0, |text| text.len());
+        #[cfg(feature = "encrypted")]
+        let decoded = decoded
+            + self.instead.as_ref().map_or(0, |instead| {
+                let plaintext = instead.plaintext.as_ref().map_or(0, |text| text.bytes().len());
+                size_of::<Instead>()
+                    + plaintext
+                    + instead.decoded.get().map_or(0, |text| text.len())
+            });
+        OVERHEAD + self.raw().len() + decoded
+    }
+
+    fn frame(&self) -> &Frame {
+        self.batch.frame(self.index)
+    }
+
+    fn text<'a>(&'a self, text: &'a Text) -> &'a str {
+        text.get(self.raw())
+    }
+
+    /// Its name. What the protocol calls `pusher_internal:subscription_succeeded` is
+    /// `pusher:subscription_succeeded` here, and so on.
+    pub fn name(&self) -> &str {
+        match self.instead.as_ref().and_then(|instead| instead.name) {
+            Some(name) => name,
+            None => self.text(&self.frame().envelope.event),
+        }
+    }
+
+    /// The channel it came on; `None` for the few that belong to the connection.
+    pub fn channel(&self) -> Option<&str> {
+        self.frame().envelope.channel.as_ref().map(|channel| self.text(channel))
+    }
+
+    /// Returns the text of its data: a JSON string is unwrapped once, anything else is its JSON text, and
+    /// absent data is `""`. On an encrypted channel it is what was decrypted, by the same rule.
+    ///
+    /// Servers usually send a string that holds JSON, which [`json`](Self::json) reads. Half of a
+    /// surrogate pair, which JSON allows but UTF-8 does not, becomes U+FFFD, and so does what is not UTF-8 in
+    /// what was decrypted: [`bytes`](Self::bytes) returns that as it is.
+    pub fn data(&self) -> &str {
+        #[cfg(feature = "encrypted")]
+        if let Some(instead) = &self.instead {
+            match &instead.plaintext {
+                None => {}
+                // Most texts are objects, which need not be read here.
+                Some(Plaintext::Text(text)) if !text.trim_start().starts_with('"') => return text,
+                Some(plaintext) => return instead.decoded.get_or_init(|| plaintext.data()),
+            }
+        }
+        let (frame, raw) = (self.frame(), self.raw());
+        match &frame.envelope.data {
+            Data::Absent => "",
+            Data::Plain(span) | Data::Json(span) => span.get(raw),
+            Data::Escaped(span) => {
+                frame.decoded.get_or_init(|| unescape(span.get(raw)).into_boxed_str())
+            }
+        }
+    }
+
+    /// The text of the data of its frame, which is not kept: once decrypted it is of no use any more.
+    #[cfg(feature = "encrypted")]
+    pub(crate) fn ciphertext(&self) -> Cow<'_, str> {
+        let raw = self.raw();
+        match &self.frame().envelope.data {
+            Data::Absent => Cow::Borrowed(""),
+            Data::Plain(span) | Data::Json(span) => Cow::Borrowed(span.get(raw)),
+            Data::Escaped(span) => Cow::Owned(unescape(span.get(raw))),
+        }
+    }
+
+    /// Returns its data as bytes. On an encrypted channel that is what was decrypted, as it is: it need not be
+    /// text, and a JSON string is not unwrapped. Elsewhere it is the bytes of [`data`](Self::data).
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "encrypted")]
+    /// # fn main() -> Result<(), pusher_channels::Error> {
+    /// # let client = pusher_channels::Client::new(pusher_channels::Options::cluster("eu", "app-key"))?;
+    /// // Measurements that the server encrypts as four bytes each.
+    /// let readings = client.private_encrypted_channel("private-encrypted-readings")?.bind("reading");
+    /// for reading in &readings {
+    ///     if let Ok(bytes) = reading.bytes().try_into() {
+    ///         println!("{}", f32::from_be_bytes(bytes));
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "encrypted"))]
+    /// # fn main() {}
+    /// ```
+    pub fn bytes(&self) -> &[u8] {
+        #[cfg(feature = "encrypted")]
+        if let Some(plaintext) = self.instead.as_ref().and_then(|it| it.plaintext.as_ref()) {
+            return plaintext.bytes();
+        }
+        self.data().as_bytes()
+    }
+
+    /// Its data, read as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Json`](crate::ErrorKind::Json) if the data is no JSON or not of that shape.
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
+        read_json(self.data()).map_err(|error| {
+            let name = self.name();
+            let message = format!("the data of {name:.200} is not the JSON that was asked for");
+            let error = error.with_message(message);
+            match self.channel() {
+                Some(channel) => error.on_channel(channel),
+                None => error,
+            }
+        })
+    }
+
+    /// Who sent it: servers tell it of client events on presence channels.
+    pub fn user_id(&self) -> Option<&str> {
+        self.frame().envelope.user_id.as_ref().map(|id| self.text(id))
+    }
+
+    /// The whole frame as it came.
+    pub fn raw(&self) -> &str {
+        self.batch.text(self.index)
+    }
+}
+
+#[cfg(feature = "encrypted")]
+impl Plaintext {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// A JSON string unwrapped once, any other text as it is, and what is no text with U+FFFD in it.
+    fn data(&self) -> Box<str> {
+        match self {
+            Self::Text(text) => json_string(text).unwrap_or_else(|| text.to_string()).into(),
+            Self::Bytes(bytes) => String::from_utf8_lossy(bytes).into(),
+        }
+    }
+}
+
+/// What a JSON string holds; `None` for any other text.
+#[cfg(feature = "encrypted")]
+fn json_string(text: &str) -> Option<String> {
+    // Not read as a `String`, which refuses halves of surrogate pairs.
+    let json: &serde_json::value::RawValue = serde_json::from_str(text).ok()?;
+    crate::wire::text(json.get())
+}
+
+impl fmt::Debug for Event {
+    /// Without the data, which may be private.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("name", &self.name())
+            .field("channel", &self.channel())
+            .field("user_id", &self.user_id())
+            .field("raw_len", &self.raw().len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    fn event(raw: &str) -> Event {
+        Event::parse(raw.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn data_in_every_shape() {
+        for (data, text) in [
+            (r#""{\"a\":1}""#, r#"{"a":1}"#),
+            (r#""plain""#, "plain"),
+            (r#""""#, ""),
+            (r#"{"a": [1]}"#, r#"{"a": [1]}"#),
+            ("[1,2]", "[1,2]"),
+            ("17.50", "17.50"),
+            ("null", "null"),
+            ("true", "true"),
+            (r#""\u00e9\ud83d\ude00 \ud83d""#, "é😀 \u{fffd}"),
+        ] {
+            let event = event(&format!(r#"{{"event":"e","data":{data}}}"#));
+            assert_eq!(event.data(), text);
+            assert_eq!(event.clone().data().as_ptr(), event.data().as_ptr(), "decoded once");
+        }
+        assert_eq!(event(r#"{"event":"e"}"#).data(), "");
+    }
+
+    #[cfg(feature = "encrypted")]
+    #[test]
+    fn decrypted_text_takes_the_place_of_data_only() {
+        let raw = r#"{"event":"e","channel":"c","user_id":"u","data":"{\"nonce\":\"\"}"}"#;
+        let sealed = event(raw);
+        assert_eq!(sealed.data(), r#"{"nonce":""}"#, "decoded before, as when it is opened");
+        for (text, data) in [
+            (r#"{"a": [1]}"#, r#"{"a": [1]}"#),
+            (r#""hello \"you\" \ud83d""#, "hello \"you\" \u{fffd}"),
+            (" \"a\"\n", "a"),
+            (r#""\"twice\"""#, r#""twice""#),
+            ("no JSON", "no JSON"),
+            (r#""no JSON"#, r#""no JSON"#),
+            (r#""a" "b""#, r#""a" "b""#),
+            ("17.50", "17.50"),
+            ("", ""),
+        ] {
+            let opened = sealed.clone().decrypted(text.into());
+            assert_eq!(opened.bytes(), text.as_bytes(), "as it is");
+            assert_eq!(opened.data(), data);
+            assert_eq!(opened.clone().data().as_ptr(), opened.data().as_ptr(), "decoded once");
+            assert_eq!((opened.name(), opened.channel()), ("e", Some("c")));
+            assert_eq!((opened.user_id(), opened.raw()), (Some("u"), raw));
+        }
+        assert_eq!(sealed.data(), r#"{"nonce":""}"#, "clones of it stay as they were");
+    }
+
+    #[cfg(feature = "encrypted")]
+    #[test]
+    fn a_plaintext_need_not_be_text() {
+        let sealed = event(r#"{"event":"e","data":"{\"nonce\":\"\"}"}"#);
+        for (plaintext, data) in [
+            (&b"\xff\xfeab"[..], "\u{fffd}\u{fffd}ab"),
+            // The start of a string, and CBOR's of a map.
+            (b"\"a\xff\"", "\"a\u{fffd}\""),
+            (b"\xa1\x61a\x01", "\u{fffd}aa\u{1}"),
+            (b"\0", "\0"),
+            (b"", ""),
+        ] {
+            let opened = sealed.clone().decrypted(plaintext.to_vec());
+            assert_eq!((opened.bytes(), opened.data()), (plaintext, data));
+        }
+    }
+
+    #[test]
+    fn bytes_are_those_of_data_where_nothing_is_encrypted() {
+        for data in [r#""{\"a\":1}""#, r#""plain""#, r#"{"a": [1]}"#, "null", r#""\ud800""#] {
+            let event = event(&format!(r#"{{"event":"e","data":{data}}}"#));
+            assert_eq!(event.bytes(), event.data().as_bytes());
+        }
+        assert_eq!(event(r#"{"event":"e"}"#).bytes(), b"");
+    }
+
+    #[test]
+    fn its_size_is_of_all_that_it_keeps() {
+        let text = "\\n".repeat(1_000);
+        let event = event(&format!(r#"{{"event":"e","data":"{text}"}}"#));
+        let before = event.size();
+        assert!(before > event.raw().len());
+        assert_eq!(event.data().len(), 1_000);
+        assert_eq!(event.size(), before + 1_000, "decoded beside the frame");
+        #[cfg(feature = "encrypted")]
+        {
+            let opened = event.clone().decrypted(vec![0xff; 500]);
+            assert_eq!(opened.size(), event.size() + size_of::<Instead>() + 500);
+        }
+    }
+
+    #[test]
+    fn json_reads_what_the_string_holds() {
+        let event = event(r#"{"event":"e","channel":"c","data":"{\"a\":[1,2]}"}"#);
+        let value: serde_json::Value = event.json().unwrap();
+        assert_eq!(value["a"][1], 2);
+        let error = event.json::<u8>().unwrap_err();
+        assert_eq!((error.kind(), error.channel()), (ErrorKind::Json, Some("c")));
+        let long = Event::parse(format!(r#"{{"event":"{}"}}"#, "é".repeat(1000))).unwrap();
+        assert!(long.json::<u8>().unwrap_err().to_string().len() < 600);
+        let causes = [
+            event.json::<u8>().unwrap_err(),
+            event.json::<std::collections::HashMap<String, std::num::NonZeroU8>>().unwrap_err(),
+        ]
+        .map(|error| std::error::Error::source(&error).unwrap().to_string());
+        assert!(causes.iter().all(|cause| cause.starts_with("expected ")), "{causes:?}");
+    }
+
+    #[test]
+    fn neither_debug_nor_an_error_shows_data() {
+        let event = event(r#"{"event":"e","data":"canary"}"#);
+        assert!(!format!("{event:?}").contains("canary"));
+        let error = Event::parse(r#"{"event":7,"data":"canary"}"#.into()).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("canary"));
+    }
+}

@@ -1,0 +1,339 @@
+//! Joining the channels that need an authorization, and what servers say about it.
+//!
+//! Every question has a ticket. One that is not current any more, because the connection is gone or
+//! the channel is not wanted, is answered in vain.
+
+use super::channels::{Question, Status};
+use super::connection::Phase;
+use super::refusals::with_cause;
+use super::signin::Whose;
+use super::subscribe::check_auth;
+use crate::protocol::backoff::{QUEUE_PATIENCE, retry_wait};
+use crate::protocol::{ChannelNotice, Machine, Notice, Now, Output, presence};
+use crate::util::units;
+use crate::wire::ChannelKind;
+use crate::{Auth, Error, ErrorKind, Timeout};
+
+impl Machine {
+    /// Does what is next for a channel that is wanted and not subscribed.
+    pub(super) fn join(&mut self, name: &str, now: Now) {
+        match self.channels.get(name).map(|channel| channel.kind) {
+            None => {}
+            Some(ChannelKind::Public) => {
+                if let Err(error) = self.send_subscribe(name, None, now) {
+                    self.fail_channel(name, error);
+                }
+            }
+            Some(ChannelKind::Private | ChannelKind::PrivateEncrypted | ChannelKind::Presence) => {
+                self.ask(name, 1, now);
+            }
+        }
+    }
+
+    fn ask(&mut self, name: &str, attempt: u32, now: Now) {
+        if let Some(question) = self.question(name, attempt, now) {
+            self.channels.set(name, Status::Authorizing(question));
+        }
+    }
+
+    fn question(&mut self, name: &str, attempt: u32, now: Now) -> Option<Question> {
+        let Phase::Live(live) = &self.phase else {
+            return None;
+        };
+        let socket_id = live.socket_id.clone();
+        let channel = self.channels.name(name)?;
+        self.tickets += 1;
+        let ticket = self.tickets;
+        self.push(Output::Authorize { ticket, channel, socket_id, attempt });
+        let patience = self.config.subscribe_timeout.saturating_mul(QUEUE_PATIENCE);
+        Some(Question { ticket, attempt, deadline: now.mono.saturating_add(patience) })
+    }
+
+    /// The authorizer of a channel was replaced: a subscription that failed is tried again.
+    pub(crate) fn authorizer_changed(&mut self, name: &str, now: Now) {
+        self.observe(now);
+        let failed =
+            |status: &Status| matches!(status, Status::Failed(_) | Status::Postponed { .. });
+        if matches!(self.phase, Phase::Live(_))
+            && self.channels.get(name).is_some_and(|channel| failed(&channel.status))
+        {
+            self.join(name, now);
+        }
+    }
+
+    /// The authorizer is about to be asked; from now on its time counts. Tells whether the answer is
+    /// still of use.
+    pub(crate) fn begin_authorization(&mut self, name: &str, ticket: u64, now: Now) -> bool {
+        let deadline = now.mono.saturating_add(self.config.subscribe_timeout);
+        let Some(channel) = self.channels.get_mut(name) else {
+            return false;
+        };
+        let current = match &mut channel.status {
+            Status::Authorizing(question) if question.ticket == ticket => Some(question),
+            _ => {
+                #[cfg(feature = "encrypted")]
+                let refresh = channel.refresh.as_mut().filter(|question| question.ticket == ticket);
+                #[cfg(not(feature = "encrypted"))]
+                let refresh = None;
+                refresh
+            }
+        };
+        let Some(question) = current else {
+            return false;
+        };
+        question.deadline = deadline;
+        self.channels.note_deadline(name);
+        self.asked.insert((deadline, ticket));
+        true
+    }
+
+    /// The authorizer has answered.
+    pub(crate) fn handle_authorization(
+        &mut self,
+        name: &str,
+        ticket: u64,
+        answer: Result<Auth, Error>,
+        now: Now,
+    ) {
+        self.observe(now);
+        self.asked.retain(|&(_, asked)| asked != ticket);
+        let Some(channel) = self.channels.get(name) else {
+            return;
+        };
+        match &channel.status {
+            Status::Authorizing(question) if question.ticket == ticket => {
+                let attempt = question.attempt;
+                match answer.and_then(|auth| self.use_authorization(name, auth, now)) {
+                    Ok(()) => {}
+                    Err(error) => self.authorization_failed(name, attempt, error, now),
+                }
+            }
+            _ => self.handle_refresh(name, ticket, answer, now),
+        }
+    }
+
+    fn use_authorization(&mut self, name: &str, auth: Auth, now: Now) -> Result<(), Error> {
+        check_auth(&auth.auth, "authorizer")?;
+        let whose = self.whose_connection();
+        let Some(channel) = self.channels.get_mut(name) else {
+            return Ok(());
+        };
+        match channel.kind {
+            ChannelKind::Public | ChannelKind::Private => {}
+            ChannelKind::Presence => {
+                channel.me = Some(match (&auth.channel_data, whose) {
+                    (Some(channel_data), _) => presence::own_id(channel_data).ok_or_else(|| {
+                        let message = "the authorizer's channel_data is no JSON with a user_id";
+                        Error::message(ErrorKind::Auth, message)
+                    })?,
+                    (None, Whose::User(id)) => id,
+                    (None, Whose::Nobody(error)) => return Err(left_to_nobody(&error)),
+                    (None, Whose::NotYet) => {
+                        let until = now.mono.saturating_add(self.config.subscribe_timeout);
+                        let auth = Box::new(auth);
+                        self.channels.set(name, Status::AwaitingUser { until, auth });
+                        return Ok(());
+                    }
+                });
+            }
+            #[cfg(not(feature = "encrypted"))]
+            ChannelKind::PrivateEncrypted => {}
+            #[cfg(feature = "encrypted")]
+            ChannelKind::PrivateEncrypted => {
+                channel.sealed.set_key(key(&auth)?, now.mono);
+                self.unseal(name, now);
+            }
+        }
+        self.send_subscribe(name, Some(&auth), now)
+    }
+
+    /// The user is signed in: goes on with the presence channels whose authorizer leaves it to that.
+    pub(super) fn join_as_user(&mut self, now: Now) {
+        for (name, auth) in self.channels.left_to_the_user() {
+            if let Err(error) = self.use_authorization(&name, auth, now) {
+                self.fail_channel(&name, error);
+            }
+        }
+    }
+
+    pub(super) fn fail_those_left_to_the_user(&mut self, why: &Error) {
+        for (name, _) in self.channels.left_to_the_user() {
+            self.fail_channel(&name, left_to_nobody(why));
+        }
+    }
+
+    /// Whoever has been asked and does not answer is given up, whether or not the answer is still of
+    /// use: while they are waited for, nobody else is asked.
+    pub(super) fn give_up_asking(&mut self, now: Now) {
+        while let Some(&(deadline, ticket)) = self.asked.first() {
+            if deadline > now.mono {
+                return;
+            }
+            self.asked.pop_first();
+            self.push(Output::Abandon { ticket });
+        }
+    }
+
+    /// What may pass is tried again; what will not waits for the user.
+    fn authorization_failed(&mut self, name: &str, attempt: u32, error: Error, now: Now) {
+        if !error.is_retryable() {
+            return self.fail_channel(name, error);
+        }
+        let wait = retry_wait(attempt, &error, self.random.f64());
+        let until = now.mono.saturating_add(wait);
+        let attempt = attempt.saturating_add(1);
+        self.channels.set(name, Status::Postponed { until, attempt });
+        self.tell_failure(name, error.on_channel(name));
+    }
+
+    pub(super) fn tell_failure(&mut self, name: &str, error: Error) {
+        if let Some(name) = self.channels.name(name) {
+            self.log_subscription_failure(&name, &error);
+            self.channels.note_failure(&name, &error);
+            self.notify(Notice::Channel(name, ChannelNotice::Failed(error.clone())));
+            self.notify(Notice::Error(error));
+        }
+    }
+
+    /// Something of a channel is due.
+    pub(super) fn handle_channel_deadline(&mut self, name: &str, now: Now) {
+        let limit = self.config.subscribe_timeout;
+        let late = |which, what: &str| {
+            let message = format!("{what} (subscribe_timeout is {})", units::words(limit));
+            Error::timed_out(which, message)
+        };
+        let Some(channel) = self.channels.get(name) else {
+            return;
+        };
+        match &channel.status {
+            Status::Sent(sent) if sent.deadline <= now.mono => {
+                let unanswered = || {
+                    let what = "the server did not answer the subscription";
+                    with_cause(late(Timeout::Subscribe, what), self.suspect_of(sent))
+                };
+                let error = sent.suspect.clone().unwrap_or_else(unanswered);
+                self.fail_channel(name, error);
+            }
+            Status::Authorizing(Question { deadline, .. }) if *deadline <= now.mono => {
+                self.fail_channel(name, late(Timeout::Auth, "the authorizer did not answer"));
+            }
+            Status::AwaitingUser { until, .. } if *until <= now.mono => {
+                let message = match self.wants_signin() {
+                    true => "the authorizer gave no channel_data, and the sign-in is not done yet",
+                    false => {
+                        "the authorizer gave no channel_data, and no user is signed in: call signin()"
+                    }
+                };
+                let error = Error::message(ErrorKind::Auth, message);
+                self.fail_channel(name, with_cause(error, self.last_signin_failure().cloned()));
+            }
+            Status::Postponed { until, attempt } if *until <= now.mono => {
+                let attempt = *attempt;
+                self.ask(name, attempt, now);
+            }
+            _ => self.handle_sealed_deadline(name, now),
+        }
+        self.channels.note_deadline(name);
+    }
+}
+
+/// For a presence channel without `channel_data`.
+fn left_to_nobody(why: &Error) -> Error {
+    let message = "the authorizer gave no channel_data, and the sign-in failed";
+    Error::message(ErrorKind::Auth, message).caused_by(why.clone())
+}
+
+#[cfg(feature = "encrypted")]
+mod encrypted {
+    use super::{Auth, ChannelNotice, Error, ErrorKind, Machine, Notice, Now, Timeout};
+    use crate::Event;
+    use crate::protocol::crypto::Key;
+    use crate::protocol::machine::decrypt_queue::Verdict;
+
+    pub(super) fn key(auth: &Auth) -> Result<Key, Error> {
+        let secret = auth.shared_secret.as_ref().ok_or_else(|| {
+            let message = "the authorizer gave no shared_secret, which an encrypted channel needs";
+            Error::message(ErrorKind::Auth, message)
+        })?;
+        Key::parse(secret.expose())
+    }
+
+    impl Machine {
+        /// The answer to a question for a new key. The channel is subscribed already.
+        pub(super) fn handle_refresh(
+            &mut self,
+            name: &str,
+            ticket: u64,
+            answer: Result<Auth, Error>,
+            now: Now,
+        ) {
+            let Some(channel) = self.channels.get_mut(name) else {
+                return;
+            };
+            if channel.refresh.take_if(|question| question.ticket == ticket).is_none() {
+                return;
+            }
+            match answer.and_then(|auth| key(&auth)) {
+                Ok(key) => channel.sealed.set_key(key, now.mono),
+                Err(error) => channel.sealed.refresh_failed(&error, now.mono),
+            }
+            self.unseal(name, now);
+        }
+
+        pub(super) fn handle_sealed_deadline(&mut self, name: &str, now: Now) {
+            let Some(channel) = self.channels.get_mut(name) else {
+                return;
+            };
+            let late = channel.refresh.take_if(|question| question.deadline <= now.mono);
+            if late.is_some() {
+                let error = Error::timed_out(Timeout::Auth, "the authorizer did not answer");
+                channel.sealed.refresh_failed(&error, now.mono);
+            }
+            channel.sealed.handle_timeout(now.mono);
+            self.unseal(name, now);
+        }
+
+        /// An event of an encrypted channel: nothing of it is shown before it is decrypted.
+        pub(in crate::protocol) fn deliver_sealed(&mut self, name: &str, event: Event, now: Now) {
+            let limits = self.config.max_held;
+            if let Some(channel) = self.channels.get_mut(name) {
+                channel.sealed.receive(event, limits, now.mono);
+                self.unseal(name, now);
+            }
+        }
+
+        /// Takes out what the channel has decided.
+        pub(in crate::protocol) fn unseal(&mut self, name: &str, now: Now) {
+            while let Some(verdict) =
+                self.channels.get_mut(name).and_then(|channel| channel.sealed.poll())
+            {
+                match verdict {
+                    Verdict::Deliver(event) => self.notify(Notice::Event(event)),
+                    Verdict::Failed(error) => {
+                        let error = error.on_channel(name);
+                        let notice = ChannelNotice::Undecryptable(error.clone());
+                        self.notify(Notice::Channel(name.into(), notice));
+                        self.notify(Notice::Error(error));
+                    }
+                    Verdict::Refresh => {
+                        let question = self.question(name, 1, now);
+                        if let Some(channel) = self.channels.get_mut(name) {
+                            channel.refresh = question;
+                        }
+                    }
+                }
+            }
+            self.channels.note_deadline(name);
+        }
+    }
+}
+#[cfg(feature = "encrypted")]
+use encrypted::key;
+
+#[cfg(not(feature = "encrypted"))]
+#[expect(clippy::needless_pass_by_ref_mut, reason = "with the feature they change the machine")]
+impl Machine {
+    fn handle_refresh(&mut self, _: &str, _: u64, _: Result<Auth, Error>, _: Now) {}
+
+    fn handle_sealed_deadline(&mut self, _: &str, _: Now) {}
+}

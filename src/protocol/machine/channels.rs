@@ -1,0 +1,490 @@
+//! The channels: what the user wants, apart from what the server has confirmed.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+#[cfg(feature = "encrypted")]
+use super::decrypt_queue::Sealed;
+use super::mentions::mentions_odd;
+use super::window::{Request, Window};
+use crate::model::event::ChannelName;
+use crate::model::members::Members;
+use crate::protocol::Now;
+use crate::wire::{ChannelKind, check_channel};
+use crate::{Auth, ChannelStatus, Error};
+
+#[derive(Debug)]
+pub(super) struct Channel {
+    /// What the user wants, whatever has become of it.
+    wanted: bool,
+    pub(super) kind: ChannelKind,
+    pub(super) status: Status,
+    /// Whether a subscribe frame went out for it on the present connection.
+    asked: bool,
+    /// Subscriptions are repeated in the order in which they were first asked for.
+    order: u64,
+    count: Option<u64>,
+    /// Why the present connection has not got it, as of the last failure.
+    last_failure: Option<Error>,
+    /// When the last connection that had it subscribed gave its last sign of life.
+    lost_at: Option<Now>,
+    /// On presence channels: who is there, and who of them this client is.
+    pub(super) members: Members,
+    pub(super) me: Option<String>,
+    #[cfg(feature = "encrypted")]
+    pub(super) sealed: Sealed,
+    /// The key of the encrypted channel is asked for again.
+    #[cfg(feature = "encrypted")]
+    pub(super) refresh: Option<Question>,
+}
+
+/// A question to the channel's authorizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Question {
+    pub(super) ticket: u64,
+    pub(super) attempt: u32,
+    /// When the answer is due: much later until the question is really asked.
+    pub(super) deadline: Duration,
+}
+
+/// What the present connection has made of it.
+#[derive(Debug)]
+pub(super) enum Status {
+    /// Nothing was done on it.
+    Idle,
+    Authorizing(Question),
+    /// The authorizer is to be asked again at that time, as this attempt.
+    Postponed {
+        until: Duration,
+        attempt: u32,
+    },
+    /// The authorizer leaves it to the signed-in user, who is awaited until then.
+    AwaitingUser {
+        until: Duration,
+        auth: Box<Auth>,
+    },
+    /// The subscribe frame waits until the server has answered others, under this number.
+    Waiting(u64),
+    /// The subscribe frame is out.
+    Sent(Sent),
+    Subscribed,
+    Failed(Error),
+}
+
+/// A subscribe frame that is not answered.
+#[derive(Debug)]
+pub(super) struct Sent {
+    /// When the answer is due; earlier if there may have been one.
+    pub(super) deadline: Duration,
+    /// The error that may have been the answer.
+    pub(super) suspect: Option<Error>,
+    bytes: usize,
+    pub(super) keyless: bool,
+    /// On presence channels the frame, since it may have to be sent a second time.
+    again: Option<Request>,
+}
+
+/// What became of a confirmation.
+pub(super) struct Confirmed {
+    /// Since when it had been lost, if it had been subscribed before.
+    pub(super) lost_at: Option<Now>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Channels {
+    table: HashMap<ChannelName, Channel>,
+    /// When something is due, as of when that was noted: what is so no longer is passed over.
+    due: BTreeSet<(Duration, ChannelName)>,
+    next_order: u64,
+    window: Window,
+    /// Those whose subscribe frame with an authorization is not answered.
+    authorized: BTreeSet<ChannelName>,
+    /// Those whose subscribe frame is not answered and whose names break the rules of Pusher.
+    odd: BTreeSet<ChannelName>,
+}
+
+impl Sent {
+    pub(super) fn new(request: &Request, deadline: Duration) -> Self {
+        let (bytes, keyless) = (request.frame.len(), request.keyless);
+        Self { deadline, suspect: None, bytes, keyless, again: None }
+    }
+
+    /// The same, with the frame.
+    pub(super) fn keeping(self, request: Request) -> Self {
+        Self { again: Some(request), ..self }
+    }
+}
+
+impl Channel {
+    fn new(name: &str) -> Self {
+        Self {
+            wanted: false,
+            kind: ChannelKind::of(name),
+            status: Status::Idle,
+            asked: false,
+            order: 0,
+            count: None,
+            last_failure: None,
+            lost_at: None,
+            members: Members::default(),
+            me: None,
+            #[cfg(feature = "encrypted")]
+            sealed: Sealed::default(),
+            #[cfg(feature = "encrypted")]
+            refresh: None,
+        }
+    }
+
+    /// Nothing of the present connection counts any more.
+    fn reset(&mut self) -> Status {
+        self.asked = false;
+        self.count = None;
+        self.last_failure = None;
+        self.members = Members::default();
+        #[cfg(feature = "encrypted")]
+        {
+            self.sealed.reset();
+            self.refresh = None;
+        }
+        std::mem::replace(&mut self.status, Status::Idle)
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        let status = match &self.status {
+            Status::Authorizing(question) => Some(question.deadline),
+            Status::Postponed { until: at, .. } | Status::AwaitingUser { until: at, .. } => {
+                Some(*at)
+            }
+            Status::Sent(sent) => Some(sent.deadline),
+            Status::Idle | Status::Waiting(_) | Status::Subscribed | Status::Failed(_) => None,
+        };
+        #[cfg(feature = "encrypted")]
+        let status = {
+            let refresh = self.refresh.map(|question| question.deadline);
+            [status, refresh, self.sealed.deadline()].into_iter().flatten().min()
+        };
+        status
+    }
+}
+
+impl Channels {
+    /// Wants the channel from now on. Tells whether something is to be done for it.
+    pub(super) fn want(&mut self, name: &str) -> bool {
+        let order = self.next_order;
+        self.next_order += 1;
+        let channel = self.table.entry(name.into()).or_insert_with(|| Channel::new(name));
+        if !channel.wanted {
+            channel.wanted = true;
+            channel.order = order;
+        }
+        matches!(channel.status, Status::Idle | Status::Postponed { .. } | Status::Failed(_))
+    }
+
+    /// Wants the channel no more. Tells whether an unsubscribe frame is called for.
+    pub(super) fn unwant(&mut self, name: &str) -> bool {
+        let Some(status) = self.replace(name, Status::Idle) else {
+            return false;
+        };
+        let Some(channel) = self.get_mut(name) else {
+            return false;
+        };
+        channel.wanted = false;
+        channel.lost_at = None;
+        // What waits to be decrypted is not wanted either.
+        #[cfg(feature = "encrypted")]
+        {
+            channel.sealed = Sealed::default();
+        }
+        let asked = channel.asked;
+        channel.reset();
+        match status {
+            Status::Idle
+            | Status::Authorizing(_)
+            | Status::Postponed { .. }
+            | Status::AwaitingUser { .. }
+            | Status::Waiting(_) => false,
+            Status::Sent(_) | Status::Subscribed => true,
+            // No answer is no refusal: the server may have it all the same.
+            Status::Failed(error) => asked && error.is_timeout(),
+        }
+    }
+
+    /// Forgets the channel, unless it is wanted.
+    pub(super) fn retire(&mut self, name: &str) {
+        if self.table.get(name).is_some_and(|channel| !channel.wanted) {
+            self.table.remove(name);
+        }
+    }
+
+    /// The wanted channels, in the order in which they were asked for.
+    pub(super) fn wanted(&self) -> Vec<ChannelName> {
+        let mut wanted: Vec<_> = self
+            .table
+            .iter()
+            .filter(|(_, channel)| channel.wanted)
+            .map(|(name, channel)| (channel.order, name.clone()))
+            .collect();
+        wanted.sort_unstable_by_key(|&(order, _)| order);
+        wanted.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// A channel that is wanted.
+    pub(super) fn get(&self, name: &str) -> Option<&Channel> {
+        self.table.get(name).filter(|channel| channel.wanted)
+    }
+
+    /// A channel that is wanted. [`Self::set`] changes its status.
+    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Channel> {
+        self.table.get_mut(name).filter(|channel| channel.wanted)
+    }
+
+    /// The name as it is shared.
+    pub(super) fn name(&self, name: &str) -> Option<ChannelName> {
+        self.table.get_key_value(name).map(|(name, _)| name.clone())
+    }
+
+    pub(super) fn set(&mut self, name: &str, status: Status) {
+        self.replace(name, status);
+        self.note_deadline(name);
+    }
+
+    /// Every change of a wanted channel's status passes here, but for the loss of the connection: what is
+    /// counted of the subscribe frames follows from it.
+    fn replace(&mut self, name: &str, status: Status) -> Option<Status> {
+        let name = self.name(name)?;
+        let channel = self.table.get_mut(&name).filter(|channel| channel.wanted)?;
+        let kind = channel.kind;
+        if let Status::Sent(sent) = &status {
+            channel.asked = true;
+            self.window.sent(sent.bytes);
+        }
+        let is_sent = matches!(status, Status::Sent(_));
+        let old = std::mem::replace(&mut channel.status, status);
+        match &old {
+            Status::Waiting(number) => self.window.cancel(*number),
+            Status::Sent(sent) => {
+                self.window.answered(sent.bytes);
+                self.authorized.remove(&name);
+                self.odd.remove(&name);
+            }
+            _ => {}
+        }
+        if is_sent {
+            if check_channel(&name, kind, true).is_err() {
+                self.odd.insert(name.clone());
+            }
+            if kind != ChannelKind::Public {
+                self.authorized.insert(name);
+            }
+        }
+        Some(old)
+    }
+
+    /// Returns `true` if a subscribe frame of this size may be sent now.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        self.window.has_room(bytes)
+    }
+
+    /// The request waits until the server has answered others.
+    pub(super) fn wait(&mut self, name: &str, request: Request) {
+        if let Some(shared) = self.name(name) {
+            let number = self.window.wait(shared, request);
+            self.set(name, Status::Waiting(number));
+        }
+    }
+
+    /// Returns the request that may be sent next, if there is one.
+    pub(super) fn next_waiting(&mut self) -> Option<(ChannelName, Request)> {
+        self.window.next()
+    }
+
+    /// Returns the frame of a presence channel that is pending, once for each subscription.
+    pub(super) fn take_again(&mut self, name: &str) -> Option<Request> {
+        match &mut self.get_mut(name)?.status {
+            Status::Sent(sent) => sent.again.take(),
+            _ => None,
+        }
+    }
+
+    /// This error may have been the answer: unless the server confirms before `until`, it was.
+    pub(super) fn suspect(&mut self, name: &str, error: Error, until: Duration) {
+        if let Some(Status::Sent(sent)) = self.get_mut(name).map(|channel| &mut channel.status) {
+            sent.deadline = sent.deadline.min(until);
+            sent.suspect = Some(error);
+            self.note_deadline(name);
+        }
+    }
+
+    /// To be called when something of the channel has got another deadline.
+    pub(super) fn note_deadline(&mut self, name: &str) {
+        if let Some((name, channel)) = self.table.get_key_value(name) {
+            if let Some(deadline) = channel.deadline() {
+                self.due.insert((deadline, name.clone()));
+            }
+        }
+    }
+
+    /// The server confirms. `None`: the channel is not wanted, or was confirmed already.
+    pub(super) fn confirm(&mut self, name: &str) -> Option<Confirmed> {
+        if matches!(self.get(name)?.status, Status::Subscribed) {
+            return None;
+        }
+        self.replace(name, Status::Subscribed);
+        let channel = self.get_mut(name)?;
+        channel.last_failure = None;
+        Some(Confirmed { lost_at: channel.lost_at.take() })
+    }
+
+    /// It is refused, or not answered. `None`: nothing was asked.
+    pub(super) fn fail(&mut self, name: &str, error: &Error) -> Option<ChannelName> {
+        let channel = self.get_mut(name)?;
+        if matches!(channel.status, Status::Idle) {
+            return None;
+        }
+        channel.members = Members::default();
+        self.replace(name, Status::Failed(error.clone()));
+        self.name(name)
+    }
+
+    /// Keeps why the subscription did not come about, for those who wait for it.
+    pub(super) fn note_failure(&mut self, name: &str, error: &Error) {
+        if let Some(channel) = self.get_mut(name) {
+            channel.last_failure = Some(error.clone());
+        }
+    }
+
+    pub(super) fn last_failure(&self, name: &str) -> Option<Error> {
+        self.get(name)?.last_failure.clone()
+    }
+
+    /// Whether an answer of the server's about an authorized channel is due.
+    pub(super) fn has_pending_authorized(&self) -> bool {
+        !self.authorized.is_empty()
+    }
+
+    /// The channel about which an answer of the server's is due, if exactly one of them has an authorization.
+    pub(super) fn only_pending_authorized(&self) -> Option<ChannelName> {
+        self.authorized.first().filter(|_| self.authorized.len() == 1).cloned()
+    }
+
+    /// The pending channel with a name that breaks the rules of Pusher and that the text names.
+    pub(super) fn odd_pending_in(&self, text: &str) -> Option<ChannelName> {
+        let named = self.odd.iter().filter(|name| mentions_odd(text, name));
+        named.max_by_key(|name| name.len()).cloned()
+    }
+
+    /// The presence channels whose authorizer leaves it to the signed-in user, in the order in which
+    /// they were asked for, and its answers.
+    pub(super) fn left_to_the_user(&self) -> Vec<(ChannelName, Auth)> {
+        let mut left: Vec<_> = (self.table.iter())
+            .filter_map(|(name, channel)| match &channel.status {
+                Status::AwaitingUser { auth, .. } => Some((channel.order, name, auth)),
+                _ => None,
+            })
+            .collect();
+        left.sort_unstable_by_key(|&(order, ..)| order);
+        left.into_iter().map(|(_, name, auth)| (name.clone(), (**auth).clone())).collect()
+    }
+
+    /// Whether what the server says about the subscription is about an earlier one, since this one
+    /// was not sent yet.
+    pub(super) fn is_unasked(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|channel| !channel.asked)
+    }
+
+    /// The subscribe frame about which an answer is due.
+    pub(super) fn pending(&self, name: &str) -> Option<&Sent> {
+        match &self.get(name)?.status {
+            Status::Sent(sent) => Some(sent),
+            _ => None,
+        }
+    }
+
+    /// Whether the client has to do with the channel.
+    pub(super) fn is_known(&self, name: &str) -> bool {
+        self.table.contains_key(name)
+    }
+
+    /// Keeps the count that the server tells.
+    pub(super) fn set_count(&mut self, name: &str, count: u64) -> Option<ChannelName> {
+        self.get_mut(name)?.count = Some(count);
+        self.name(name)
+    }
+
+    /// The connection is gone; `last_sign` is when it was last heard of.
+    pub(super) fn connection_lost(&mut self, last_sign: Now) {
+        self.due.clear();
+        self.window = Window::default();
+        self.authorized.clear();
+        self.odd.clear();
+        for channel in self.table.values_mut() {
+            if let Status::Subscribed = channel.reset() {
+                channel.lost_at = Some(last_sign);
+            }
+        }
+    }
+
+    /// When the first thing is due.
+    pub(super) fn deadline(&mut self) -> Option<Duration> {
+        while let Some((deadline, name)) = self.due.first() {
+            let is_so = |channel: &Channel| channel.deadline() == Some(*deadline);
+            if self.get(name).is_some_and(is_so) {
+                return Some(*deadline);
+            }
+            self.due.pop_first();
+        }
+        None
+    }
+
+    /// A channel of which something is due. What is not seen to is not told again.
+    pub(super) fn overdue(&mut self, now: Duration) -> Option<ChannelName> {
+        let deadline = self.deadline()?;
+        if deadline > now {
+            return None;
+        }
+        self.due.pop_first().map(|(_, name)| name)
+    }
+
+    /// Whether the user may see events of this channel: one that was unsubscribed is silent at once,
+    /// one that is not known here is the server's own affair.
+    pub(super) fn is_audible(&self, name: &str) -> bool {
+        match self.table.get(name) {
+            Some(channel) => channel.wanted,
+            // Nothing that is to be encrypted is shown as it came.
+            None => ChannelKind::of(name) != ChannelKind::PrivateEncrypted,
+        }
+    }
+
+    pub(super) fn status(&self, name: &str) -> ChannelStatus {
+        let Some(channel) = self.table.get(name) else {
+            return ChannelStatus::Idle;
+        };
+        match &channel.status {
+            _ if !channel.wanted => ChannelStatus::Unsubscribed,
+            Status::Subscribed => ChannelStatus::Subscribed,
+            Status::Failed(_) => ChannelStatus::Failed,
+            Status::Idle
+            | Status::Authorizing(_)
+            | Status::Postponed { .. }
+            | Status::AwaitingUser { .. }
+            | Status::Waiting(_)
+            | Status::Sent(_) => ChannelStatus::Pending,
+        }
+    }
+
+    /// Why the subscription failed, if it did.
+    pub(super) fn failure(&self, name: &str) -> Option<Error> {
+        match &self.table.get(name)?.status {
+            Status::Failed(error) => Some(error.clone()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn count(&self, name: &str) -> Option<u64> {
+        self.table.get(name)?.count
+    }
+
+    pub(super) fn members(&self, name: &str) -> Members {
+        self.table.get(name).map(|channel| channel.members.clone()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,110 @@
+//! One call at a time of code that may not return: the user's, and what they have plugged in.
+
+use std::time::Duration;
+
+use crate::util::units;
+
+/// After this it is said in the log that something waits for the call to return.
+const UNNOTICED: Duration = Duration::from_secs(1);
+
+/// Whose turn it is. Whoever comes meanwhile waits for the call to return.
+#[derive(Debug, Default)]
+pub(super) struct Turn(Option<Call>);
+
+#[derive(Debug)]
+struct Call {
+    number: u64,
+    /// What is called.
+    code: &'static str,
+    since: Duration,
+    noticed: bool,
+}
+
+impl Turn {
+    pub(super) fn is_free(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether it is the turn of the one with this number.
+    pub(super) fn is(&self, number: u64) -> bool {
+        self.0.as_ref().is_some_and(|call| call.number == number)
+    }
+
+    pub(super) fn begin(&mut self, number: u64, code: &'static str, now: Duration) {
+        self.0 = Some(Call { number, code, since: now, noticed: false });
+    }
+
+    /// The one with this number calls something else now.
+    pub(super) fn go_on(&mut self, number: u64, code: &'static str, now: Duration) {
+        if let Some(call) = self.0.as_mut().filter(|call| call.number == number) {
+            (call.code, call.since) = (code, now);
+        }
+    }
+
+    /// The one with this number is done. Returns `true` if it was its turn.
+    pub(super) fn end(&mut self, number: u64) -> bool {
+        self.0.take_if(|call| call.number == number).is_some()
+    }
+
+    /// When [`Self::notice`] is due, if something waits.
+    pub(super) fn notice_at(&self) -> Option<Duration> {
+        let call = self.0.as_ref().filter(|call| !call.noticed)?;
+        Some(call.since.saturating_add(UNNOTICED))
+    }
+
+    /// What to say, once for each call, if something waits.
+    pub(super) fn notice(&mut self, now: Duration) -> Option<String> {
+        if self.notice_at()? > now {
+            return None;
+        }
+        self.0.as_mut()?.noticed = true;
+        self.describe(now)
+    }
+
+    pub(super) fn describe(&self, now: Duration) -> Option<String> {
+        let Call { code, since, .. } = self.0.as_ref()?;
+        Some(format!("{code} has not returned for {}", units::words(now.saturating_sub(*since))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_turn_ends_with_the_one_whose_it_is() {
+        let mut turn = Turn::default();
+        assert!(turn.is_free() && !turn.is(1) && !turn.end(1));
+        turn.begin(1, "the connector", SECOND);
+        assert!(!turn.is_free() && turn.is(1) && !turn.is(2));
+        assert!(!turn.end(2) && !turn.is_free());
+        assert!(turn.end(1) && turn.is_free());
+    }
+
+    #[test]
+    fn that_something_waits_is_noticed_once_for_each_call_and_not_at_once() {
+        let mut turn = Turn::default();
+        for number in 1..3 {
+            turn.begin(number, "the resolver", SECOND);
+            assert_eq!(turn.notice_at(), Some(2 * SECOND));
+            assert_eq!(turn.notice(2 * SECOND - Duration::from_nanos(1)), None);
+            let text = turn.notice(5 * SECOND).unwrap();
+            assert_eq!(text, "the resolver has not returned for 4 s");
+            assert_eq!((turn.notice_at(), turn.notice(100 * SECOND)), (None, None));
+            assert!(turn.end(number));
+        }
+        assert_eq!((turn.notice_at(), turn.describe(SECOND)), (None, None));
+    }
+
+    #[test]
+    fn only_the_one_whose_turn_it_is_goes_on() {
+        let mut turn = Turn::default();
+        turn.begin(1, "the resolver", SECOND);
+        turn.go_on(2, "another", 9 * SECOND);
+        turn.go_on(1, "the connector", 2 * SECOND);
+        let text = turn.describe(3 * SECOND).unwrap();
+        assert_eq!(text, "the connector has not returned for 1 s");
+    }
+}

@@ -1,0 +1,130 @@
+//! The WebSocket handshake, of a client and, for tests, of a server.
+
+mod client;
+mod refusal;
+#[cfg(feature = "testing")]
+mod server;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+use tungstenite::handshake::client::generate_key;
+use tungstenite::protocol::{Role, WebSocketConfig};
+
+use super::Target;
+use super::memory::{CHUNK, is_interrupted, would_block};
+use super::tls::Stream;
+use super::wait::Line;
+use crate::config::headers::Header;
+use crate::util::clock;
+use crate::{Error, ErrorKind};
+
+use client::{Handshake, Input, Progress};
+pub(super) use refusal::{USE_PLAIN, USE_TLS};
+#[cfg(feature = "testing")]
+pub(crate) use server::accept;
+#[cfg(feature = "testing")]
+pub(super) use server::adopt;
+
+pub(super) type Codec = tungstenite::WebSocket<Stream>;
+
+/// How long the page behind a refusal is waited for.
+const PAGE: Duration = Duration::from_millis(500);
+
+fn config(max_message_size: usize) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(CHUNK)
+        // Bytes are collected in the memory below; another buffer would be one copy more.
+        .write_buffer_size(0)
+        .max_message_size(Some(max_message_size))
+        .max_frame_size(Some(max_message_size))
+}
+
+/// Asks the server to speak WebSocket.
+pub(super) fn request(
+    line: &mut Line,
+    mut stream: Stream,
+    target: &Target,
+    headers: &[Header],
+    max_message_size: usize,
+) -> Result<Codec, Error> {
+    let (mut handshake, request) = Handshake::new(target, headers, &generate_key());
+    let written = stream.write_all(&request).and_then(|()| stream.flush());
+    written.map_err(|error| broken(line, &stream, error))?;
+    line.send(stream.memory()).map_err(|error| silent(error, target, &[]))?;
+    let mut input = Vec::new();
+    // What came with the end of the step before is here already.
+    let mut is_all = take(&mut stream, &mut input).map_err(|error| broken(line, &stream, error))?;
+    let mut patience = None;
+    loop {
+        let known = Input { bytes: &input, is_all, wall: clock::wall() };
+        match handshake.advance(known).map_err(|refusal| refusal.into_error(line))? {
+            Progress::Done(length) => {
+                let rest = input.split_off(length);
+                let config = Some(config(max_message_size));
+                return Ok(Codec::from_partially_read(stream, rest, Role::Client, config));
+            }
+            Progress::Skip(length) => drop(input.drain(..length)),
+            Progress::Wait if is_all => return Err(ended(line, target, &input)),
+            Progress::Wait => {
+                line.exchange(stream.memory()).map_err(|error| silent(error, target, &input))?;
+                is_all =
+                    take(&mut stream, &mut input).map_err(|error| broken(line, &stream, error))?;
+            }
+            Progress::WaitBriefly => {
+                let until = *patience.get_or_insert_with(|| clock::now() + PAGE);
+                is_all = linger(line, &mut stream, &mut input, until);
+            }
+        }
+    }
+}
+
+/// Adds what has come in to `input`. Returns `true` if it was the last.
+fn take(stream: &mut Stream, input: &mut Vec<u8>) -> io::Result<bool> {
+    match stream.read_to_end(input) {
+        Ok(_) => Ok(true),
+        Err(error) if would_block(&error) || is_interrupted(&error) => Ok(false),
+        // TLS takes a bare end of the connection for an error.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Waits until `until` for more. Returns `true` if there will be none; why is of no interest, for the refusal is here.
+fn linger(line: &mut Line, stream: &mut Stream, input: &mut Vec<u8>, until: Instant) -> bool {
+    let waited = line.exchange_until(stream.memory(), Some(until));
+    waited.is_err() || take(stream, input).unwrap_or(true) || clock::now() >= until
+}
+
+/// The TLS library failed: memory does not.
+fn broken(line: &Line, stream: &Stream, error: io::Error) -> Error {
+    let kind = match stream {
+        Stream::Plain(_) => ErrorKind::Io,
+        // A server may refuse its client only now.
+        Stream::Tls(_) => ErrorKind::Tls,
+    };
+    line.refused(kind).caused_by(error)
+}
+
+/// The peer has closed the connection before its answer was whole.
+fn ended(line: &Line, target: &Target, input: &[u8]) -> Error {
+    let error = line.refused(ErrorKind::Io);
+    let error = match input {
+        [] => error,
+        _ => {
+            let message = format!("{} in the middle of its answer", error.text());
+            error.with_message(message)
+        }
+    };
+    silent(error, target, input)
+}
+
+/// Adds to the failure of a connection on which nothing came that TLS may be spoken there.
+fn silent(error: Error, target: &Target, input: &[u8]) -> Error {
+    if target.tls || !input.is_empty() || error.kind() != ErrorKind::Io {
+        return error;
+    }
+    error.with_hint(USE_TLS)
+}

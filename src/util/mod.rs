@@ -1,0 +1,8 @@
+//! What several folders need, and none of them owns.
+
+pub(crate) mod clock;
+pub(crate) mod guard;
+pub(crate) mod redact;
+pub(crate) mod retry_after;
+pub(crate) mod secret;
+pub(crate) mod units;

@@ -1,0 +1,328 @@
+//! What one round of reading received, in buffers that its events share.
+//!
+//! An event is a place in a [`Batch`] and allocates nothing. A [`Ring`] keeps the last batches and takes their
+//! buffers back once all events of them are gone. So in a flood nothing is allocated on the reader's thread,
+//! and nothing is freed on a consumer's.
+//!
+//! It knows no connection, thread or clock.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::{Envelope, Malformed};
+use crate::{Error, ErrorKind, Message};
+
+/// A batch takes no further text beyond this: so much more than its own frame may be kept by one event.
+const MAX_TEXT: usize = 16 * 1024;
+
+/// Nor more frames, which take about as much memory as 16 KiB of text.
+const MAX_FRAMES: usize = 128;
+
+/// So many batches are kept to be taken back.
+const MAX_BATCHES: usize = 16;
+
+/// Buffers that take more than this together are not kept for the next batch.
+const MAX_KEPT: usize = 4 * MAX_TEXT;
+
+/// After so long without a message the buffers of a flood are given back.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Batches that are empty and kept for the next round.
+const MAX_SPARE: usize = 8;
+
+/// What an allocation costs at the least, so that less than this is not worth one.
+const SLACK: usize = 512;
+
+/// Frames and their text.
+#[derive(Default)]
+pub(crate) struct Batch {
+    text: String,
+    frames: Vec<Frame>,
+}
+
+/// One frame of a batch.
+pub(crate) struct Frame {
+    /// Where its text ends. It begins where that of the one before ends.
+    end: usize,
+    pub(crate) envelope: Envelope,
+    /// The text of `data`, once somebody has asked for it and it is not the frame's as it is.
+    pub(crate) decoded: OnceLock<Box<str>>,
+}
+
+impl Frame {
+    const fn new(end: usize) -> Self {
+        Self { end, envelope: Envelope::EMPTY, decoded: OnceLock::new() }
+    }
+}
+
+/// Stands for a frame that is not there.
+static NO_FRAME: Frame = Frame::new(0);
+
+impl Batch {
+    /// A batch of one frame, in no more memory than that takes.
+    pub(crate) fn of_one(text: String) -> Self {
+        let frames = vec![Frame::new(text.len())];
+        Self { text, frames }
+    }
+
+    fn with_capacity(bytes: usize, frames: usize) -> Self {
+        Self { text: String::with_capacity(bytes), frames: Vec::with_capacity(frames) }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    pub(crate) fn frame(&self, index: usize) -> &Frame {
+        self.frames.get(index).unwrap_or(&NO_FRAME)
+    }
+
+    /// The text of the frame.
+    pub(crate) fn text(&self, index: usize) -> &str {
+        let start = index.checked_sub(1).map_or(0, |before| self.frame(before).end);
+        self.text.get(start..self.frame(index).end).unwrap_or_default()
+    }
+
+    /// The texts of the frames.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        (0..self.len()).map(|index| self.text(index))
+    }
+
+    fn has_room(&self, length: usize) -> bool {
+        self.frames.is_empty()
+            || (self.frames.len() < MAX_FRAMES && self.text.len() + length <= MAX_TEXT)
+    }
+
+    fn push(&mut self, text: &str) {
+        self.text.push_str(text);
+        self.frames.push(Frame::new(self.text.len()));
+    }
+
+    /// Finds the fields of the frames. Gives the frames that have none, in order.
+    pub(crate) fn parse(&mut self) -> Vec<(usize, Error)> {
+        let (mut faults, mut start) = (Vec::new(), 0);
+        for (index, frame) in self.frames.iter_mut().enumerate() {
+            let raw = self.text.get(start..frame.end).unwrap_or_default();
+            start = frame.end;
+            match Envelope::parse(raw) {
+                Ok(envelope) => frame.envelope = envelope,
+                Err(malformed) => faults.push((index, no_event(raw.len(), malformed))),
+            }
+        }
+        faults
+    }
+
+    fn clear(&mut self) {
+        self.text.clear();
+        self.frames.clear();
+    }
+
+    /// What its content takes.
+    fn used(&self) -> usize {
+        self.text.len() + self.frames.len() * size_of::<Frame>()
+    }
+
+    /// What its buffers take.
+    fn capacity(&self) -> usize {
+        self.text.capacity() + self.frames.capacity() * size_of::<Frame>()
+    }
+
+    /// Whether content of this size may be kept in these buffers for as long as somebody likes.
+    fn suits(&self, used: usize) -> bool {
+        self.capacity() <= 2 * used + SLACK
+    }
+
+    /// Moves the content into buffers that have the room.
+    fn move_into(&mut self, other: &mut Self) {
+        other.text.push_str(&self.text);
+        other.frames.append(&mut self.frames);
+        self.clear();
+    }
+}
+
+fn no_event(length: usize, malformed: Malformed) -> Error {
+    let message = format!("the server sent a frame that is no event ({length} bytes)");
+    Error::message(ErrorKind::Protocol, message).caused_by(malformed)
+}
+
+/// Batches that were handed out, until all their events are gone.
+#[derive(Default)]
+pub(crate) struct Ring(VecDeque<Arc<Batch>>);
+
+impl Ring {
+    /// Makes a batch one that events can share. Gives buffers for another one, empty, if there are any left.
+    ///
+    /// What the buffers take is at most about twice what is in them: one that is mostly empty is copied.
+    pub(crate) fn share(&mut self, mut batch: Batch) -> (Arc<Batch>, Option<Batch>) {
+        let (used, capacity) = (batch.used(), batch.capacity());
+        if batch.suits(used) {
+            let free = self.take(|free| free.capacity() >= capacity / 2);
+            return match free {
+                Some(mut shared) => {
+                    if let Some(free) = Arc::get_mut(&mut shared) {
+                        std::mem::swap(free, &mut batch);
+                    }
+                    (self.keep(shared), Some(batch))
+                }
+                None => (self.keep(Arc::new(batch)), None),
+            };
+        }
+        let (text, frames) = (batch.text.len(), batch.frames.len());
+        let free = self.take(|free| {
+            free.suits(used) && free.text.capacity() >= text && free.frames.capacity() >= frames
+        });
+        let mut shared = free.unwrap_or_else(|| Arc::new(Batch::with_capacity(text, frames)));
+        if let Some(exact) = Arc::get_mut(&mut shared) {
+            batch.move_into(exact);
+        }
+        (self.keep(shared), Some(batch))
+    }
+
+    /// Takes out a batch that nobody has any more and that suits, empty.
+    fn take(&mut self, suits: impl Fn(&Batch) -> bool) -> Option<Arc<Batch>> {
+        let position = self.0.iter_mut().position(|batch| {
+            let free = Arc::get_mut(batch).filter(|batch| suits(batch));
+            // What its consumers decoded is freed here.
+            free.map(Batch::clear).is_some()
+        });
+        self.0.remove(position?)
+    }
+
+    fn keep(&mut self, batch: Arc<Batch>) -> Arc<Batch> {
+        if batch.capacity() <= MAX_KEPT {
+            if self.0.len() == MAX_BATCHES {
+                self.0.pop_front();
+            }
+            self.0.push_back(Arc::clone(&batch));
+        }
+        batch
+    }
+}
+
+/// Takes what a connection receives, see [`Connection::recv_batch`](crate::Connection::recv_batch).
+#[derive(Default)]
+pub struct Inbox {
+    batches: Vec<Batch>,
+    closed: Option<(Option<u16>, String)>,
+    /// Empty ones, for the next round.
+    spare: Vec<Batch>,
+    /// Empty: for connections that give messages one by one.
+    messages: Vec<Message>,
+}
+
+impl Inbox {
+    /// A text message.
+    pub(crate) fn text(&mut self, text: &str) {
+        if !self.batches.last().is_some_and(|batch| batch.has_room(text.len())) {
+            let batch = self.spare.pop().unwrap_or_else(|| match self.batches.is_empty() {
+                true => Batch::default(),
+                // There is a lot to come.
+                false => Batch::with_capacity(MAX_TEXT, self.batches.last().map_or(0, Batch::len)),
+            });
+            self.batches.push(batch);
+        }
+        if let Some(batch) = self.batches.last_mut() {
+            batch.push(text);
+        }
+    }
+
+    /// The peer's close. Nothing follows it.
+    pub(crate) fn closed(&mut self, code: Option<u16>, reason: String) {
+        self.closed = Some((code, reason));
+    }
+
+    pub(crate) fn message(&mut self, message: Message) {
+        match message {
+            Message::Text(text) => self.text(&text),
+            Message::Close(code, reason) => self.closed(code, reason),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.batches.is_empty() && self.closed.is_none()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.batches.clear();
+        self.closed = None;
+    }
+
+    /// Takes what `receive` gives, one by one.
+    pub(crate) fn messages(
+        &mut self,
+        receive: impl FnOnce(&mut Vec<Message>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut messages = std::mem::take(&mut self.messages);
+        receive(&mut messages)?;
+        messages.drain(..).for_each(|message| self.message(message));
+        self.messages = messages;
+        Ok(())
+    }
+
+    /// Takes out all that was received, as messages.
+    pub(crate) fn drain(&mut self, messages: &mut impl Extend<Message>) {
+        for batch in self.batches.drain(..) {
+            messages.extend(batch.texts().map(|text| Message::Text(text.to_owned())));
+        }
+        let closed = self.closed.take();
+        messages.extend(closed.map(|(code, reason)| Message::Close(code, reason)));
+    }
+
+    /// Takes out the batches, for events to share.
+    fn share(&mut self, ring: &mut Ring, mut shared: impl FnMut(Shared)) {
+        for mut batch in self.batches.drain(..) {
+            let faults = batch.parse();
+            let (batch, free) = ring.share(batch);
+            shared(Shared { batch, faults });
+            let kept = free.filter(|free| free.capacity() <= MAX_KEPT);
+            if let Some(free) = kept.filter(|_| self.spare.len() < MAX_SPARE) {
+                self.spare.push(free);
+            }
+        }
+    }
+
+    pub(crate) fn take_closed(&mut self) -> Option<(Option<u16>, String)> {
+        self.closed.take()
+    }
+}
+
+impl fmt::Debug for Inbox {
+    /// Without what is in it, which may be private.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox").field("batches", &self.batches.len()).finish_non_exhaustive()
+    }
+}
+
+/// All that one reader keeps for what it receives.
+#[derive(Default)]
+pub(crate) struct Intake {
+    pub(crate) inbox: Inbox,
+    ring: Ring,
+    /// What was taken in and not handled.
+    pub(crate) batches: Vec<Shared>,
+}
+
+impl Intake {
+    /// Takes in what is in the inbox, for which the reader has waited so long.
+    pub(crate) fn take_in(&mut self, waited: Duration) {
+        if waited >= QUIET {
+            self.ring = Ring::default();
+        }
+        self.inbox.share(&mut self.ring, |shared| self.batches.push(shared));
+        if waited >= QUIET {
+            self.inbox.spare = Vec::new();
+        }
+    }
+}
+
+/// A batch that is ready for its events to be handled.
+pub(crate) struct Shared {
+    pub(crate) batch: Arc<Batch>,
+    /// Those of its frames that are no events, in order.
+    pub(crate) faults: Vec<(usize, Error)>,
+}

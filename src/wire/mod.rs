@@ -1,0 +1,11 @@
+//! The format of a frame: its envelope, the fields of its data, the names of channels. It knows no connection,
+//! thread or clock.
+
+pub(crate) mod batch;
+pub(crate) mod envelope;
+mod fields;
+mod name;
+
+pub(crate) use envelope::{Data, Envelope, Malformed, Text, unescape};
+pub(crate) use fields::{data_of, each_element, each_field, id, number, pick, text};
+pub(crate) use name::{ChannelKind, check_channel};
