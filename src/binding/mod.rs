@@ -79,7 +79,7 @@ impl Queue {
     /// [`unbounded`](Self::unbounded).
     ///
     /// An event counts with its whole frame, although events of several bindings share it. What a consumer
-    /// decodes later is not counted, nor are frames that came just before or after it and are kept with it: 16 KiB
+    /// decodes later is not counted, nor are frames that came just before or after it and are kept with it: 32 KiB
     /// of text at the most, see [`Event`](crate::Event).
     ///
     /// # Example

@@ -23,7 +23,7 @@ pub(crate) type ChannelName = Arc<str>;
 /// share the frame's text. Its data is decoded when it is first asked for, on the thread that asks.
 ///
 /// **Memory**: frames that came together share one buffer, which is freed or used again once all events in it
-/// are dropped. So an event that is kept keeps its frame and what shares the buffer: 16 KiB of text and 128
+/// are dropped. So an event that is kept keeps its frame and what shares the buffer: 32 KiB of text and 256
 /// frames at the most, or its own frame alone if that is longer. An event that came alone has a buffer of its own
 /// size. Keep what you need of an event (`event.data().to_owned()`) where many single ones are kept for long.
 ///

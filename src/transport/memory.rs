@@ -4,53 +4,98 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::mem;
 
-/// How much is read from a socket at once. Measured: a quarter of it, or sixteen times as much, is
-/// half as fast with large messages.
-pub(super) const CHUNK: usize = 16 * 1024;
+/// How much is read at once while little comes. Most events fit in, and it is kept while nothing comes.
+pub(super) const IDLE: usize = 1536;
 
-/// A reusable buffer of raw bytes.
+/// How much is read at once after a read that came back full.
+const BUSY: usize = 16 * 1024;
+
+/// How much is read at once at the most, unless there are frames of more than half of it.
+const MOST: usize = 64 * 1024;
+
+/// A reusable buffer of raw bytes, which takes no memory before the first read.
+#[derive(Default)]
 pub(super) struct Chunk {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-}
-
-impl Default for Chunk {
-    fn default() -> Self {
-        Self { bytes: vec![0; CHUNK], start: 0, end: 0 }
-    }
+    /// The last read took all the room there was.
+    is_full: bool,
+    /// How much was read since the last wait.
+    read: usize,
 }
 
 impl Chunk {
-    /// Replaces the content by one read.
+    /// Reads once, behind what is left.
     pub(super) fn fill(&mut self, source: &mut impl Read) -> io::Result<usize> {
-        self.start = 0;
-        self.end = 0;
-        self.end = source.read(&mut self.bytes)?;
-        Ok(self.end)
+        self.make_room();
+        // A read that fails asks for no more room.
+        self.is_full = false;
+        let room = self.bytes.get_mut(self.end..).unwrap_or_default();
+        let most = room.len();
+        let read = source.read(room)?;
+        self.is_full = read == most;
+        self.end += read;
+        self.read = self.read.saturating_add(read);
+        Ok(read)
     }
 
-    fn rest(&self) -> &[u8] {
+    /// Returns `true` if the last read took all the room there was, so that there is more by all appearances.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// To be called before a wait: gives back the room of a flood once a wait has brought little.
+    pub(super) fn settle(&mut self) {
+        let brought = mem::take(&mut self.read);
+        if brought <= IDLE && self.is_empty() && self.bytes.len() > IDLE {
+            *self = Self::default();
+        }
+    }
+
+    fn make_room(&mut self) {
+        if self.start > 0 {
+            // The rest is a part of one frame, so that each byte is moved once at the most.
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        let size = self.bytes.len();
+        let larger = match size {
+            0 => IDLE,
+            _ if !self.is_full && self.end < size => size,
+            1..BUSY => BUSY,
+            BUSY..MOST => 2 * size,
+            // For the sake of long frames only.
+            _ if self.end > size / 2 => 2 * size,
+            _ => size,
+        };
+        self.bytes.resize(larger, 0);
+    }
+
+    /// Adds bytes that were read elsewhere.
+    pub(super) fn extend(&mut self, bytes: &[u8]) {
+        self.bytes.truncate(self.end);
+        self.bytes.extend_from_slice(bytes);
+        self.end = self.bytes.len();
+    }
+
+    pub(super) fn rest(&self) -> &[u8] {
         self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The memory that it takes.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.bytes.capacity()
     }
 
     fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
-    fn consume(&mut self, length: usize) {
+    pub(super) fn consume(&mut self, length: usize) {
         self.start = self.start.saturating_add(length).min(self.end);
-    }
-
-    fn append(&mut self, other: &mut Self) {
-        self.bytes.truncate(self.end);
-        self.bytes.drain(..self.start);
-        self.bytes.extend_from_slice(other.rest());
-        self.start = 0;
-        self.end = self.bytes.len();
-        // It will be read into again.
-        self.bytes.resize(self.end.max(CHUNK), 0);
-        other.start = other.end;
     }
 }
 
@@ -71,13 +116,14 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Takes in what was read from the socket. `chunk` is free for the next read then.
-    pub(super) fn feed(&mut self, chunk: &mut Chunk) {
-        if self.inbox.is_empty() {
-            mem::swap(&mut self.inbox, chunk);
-        } else if !chunk.is_empty() {
-            self.inbox.append(chunk);
-        }
+    /// Takes in what one read gives.
+    pub(super) fn fill(&mut self, source: &mut impl Read) -> io::Result<usize> {
+        self.inbox.fill(source)
+    }
+
+    /// What came in and was not read yet. Whoever reads from the socket without this at hand takes it along.
+    pub(super) fn inbox(&mut self) -> &mut Chunk {
+        &mut self.inbox
     }
 
     /// What came in and was not read yet, to look at.
@@ -116,7 +162,7 @@ impl Memory {
             }
         }
         // One burst should not be paid for with memory for ever.
-        self.outbox.shrink_to(CHUNK);
+        self.outbox.shrink_to(BUSY);
         Ok(())
     }
 
@@ -176,31 +222,32 @@ mod tests {
         }
     }
 
+    fn fill(chunk: &mut Chunk, bytes: &[u8]) -> usize {
+        chunk.fill(&mut &*bytes).unwrap()
+    }
+
     #[test]
-    fn what_is_fed_before_the_rest_was_read_comes_after_it() {
+    fn what_comes_in_before_the_rest_was_read_comes_after_it() {
         let mut memory = Memory::default();
-        let mut chunk = Chunk::default();
         assert!(would_block(&memory.read(&mut [0]).unwrap_err()));
         for part in ["one ", "two ", "", "three"] {
-            chunk.fill(&mut part.as_bytes()).unwrap();
-            memory.feed(&mut chunk);
+            memory.fill(&mut part.as_bytes()).unwrap();
         }
         let mut start = [0; 2];
         memory.read_exact(&mut start).unwrap();
         assert_eq!(&start, b"on");
+        memory.fill(&mut &b", four"[..]).unwrap();
         memory.end();
         let mut rest = String::new();
         memory.read_to_string(&mut rest).unwrap();
-        assert_eq!(rest, "e two three");
+        assert_eq!(rest, "e two three, four");
     }
 
     #[test]
-    fn what_is_looked_at_is_read_later_and_no_buffer_shrinks() {
+    fn what_is_looked_at_is_read_later() {
         let mut memory = Memory::default();
-        let mut chunk = Chunk::default();
         for part in ["head", "er, ", "rest"] {
-            chunk.fill(&mut part.as_bytes()).unwrap();
-            memory.feed(&mut chunk);
+            memory.fill(&mut part.as_bytes()).unwrap();
         }
         assert_eq!(memory.unread(), b"header, rest");
         memory.consume(8);
@@ -208,11 +255,59 @@ mod tests {
         memory.read_exact(&mut [0; 4]).unwrap();
         memory.consume(1);
         assert!(would_block(&memory.read(&mut [0]).unwrap_err()));
-        // The buffers change places; both take a whole read.
-        for _ in 0..2 {
-            assert_eq!(chunk.fill(&mut &[7; CHUNK][..]).unwrap(), CHUNK);
-            memory.feed(&mut chunk);
-            memory.consume(CHUNK);
+    }
+
+    #[test]
+    fn a_chunk_reads_more_at_once_while_reads_come_back_full_and_less_after_a_wait_for_little() {
+        let mut chunk = Chunk::default();
+        assert_eq!(chunk.room(), 0);
+        let flood = vec![7; 4 * MOST];
+        let sizes: Vec<_> = (0..6)
+            .map(|_| {
+                let read = fill(&mut chunk, &flood);
+                assert!(chunk.is_full());
+                chunk.consume(read);
+                read
+            })
+            .collect();
+        assert_eq!(sizes, [IDLE, BUSY, 2 * BUSY, MOST, MOST, MOST]);
+        for (read, kept) in [(flood.len(), MOST), (IDLE + 1, MOST), (IDLE, 0), (0, 0)] {
+            let mut source = &flood[..read];
+            while !source.is_empty() {
+                chunk.fill(&mut source).unwrap();
+                chunk.consume(usize::MAX);
+            }
+            chunk.settle();
+            assert_eq!(chunk.room(), kept, "after {read} bytes");
+        }
+        assert_eq!(fill(&mut chunk, &flood), IDLE);
+        chunk.consume(IDLE);
+        for _ in 0..3 {
+            assert!(would_block(&chunk.fill(&mut Memory::default()).unwrap_err()));
+        }
+        assert_eq!(chunk.room(), BUSY, "what brings nothing asks for no more");
+    }
+
+    #[test]
+    fn a_rest_is_kept_through_waits_and_has_room_behind_it() {
+        let mut chunk = Chunk::default();
+        let long: Vec<_> = (0..=255).cycle().take(5 * MOST).collect();
+        let mut source = &long[..];
+        while !source.is_empty() {
+            assert!(chunk.fill(&mut source).unwrap() > 0, "no end of the source");
+            chunk.settle();
+        }
+        assert_eq!(chunk.rest(), long);
+        assert!(chunk.bytes.len() <= 2 * long.len());
+    }
+
+    #[test]
+    fn what_was_read_elsewhere_has_room_behind_it() {
+        let mut chunk = Chunk::default();
+        for (extended, expected) in [(&b"early"[..], "early!"), (b"more", "early!more!")] {
+            chunk.extend(extended);
+            assert_eq!(fill(&mut chunk, b"!"), 1, "no end of the source");
+            assert_eq!(chunk.rest(), expected.as_bytes());
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod connector;
 mod dns;
+mod frames;
 mod handshake;
 mod head;
 #[cfg(feature = "testing")]

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::io::Write;
+use std::mem;
 
 use tungstenite::Message as Frame;
 use tungstenite::error::{CapacityError, ProtocolError};
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use super::handshake::Codec;
+use super::frames::{self, Codec};
 use super::memory::{Chunk, Memory, would_block};
 use crate::util::guard::write_log;
 use crate::wire::batch::Inbox;
@@ -33,22 +34,41 @@ impl Session {
         Self { codec, batch: VecDeque::new(), broken: None }
     }
 
-    /// Takes in what was read from the socket.
-    pub(super) fn feed(&mut self, chunk: &mut Chunk) {
-        self.memory().feed(chunk);
-    }
-
     /// Nothing more can be read from the socket.
     pub(super) fn end(&mut self) {
         self.memory().end();
     }
 
-    /// Decodes all there is; an error is the end of the connection.
-    pub(super) fn decode(&mut self, ready: &mut Inbox) -> Result<(), Error> {
+    /// Decodes all there is in `chunk`, and leaves in it what is not whole; an error is the end of the connection.
+    pub(super) fn decode(&mut self, chunk: &mut Chunk, ready: &mut Inbox) -> Result<(), Error> {
+        mem::swap(self.memory().inbox(), chunk);
+        let decoded = self.decode_frames(ready);
+        mem::swap(self.memory().inbox(), chunk);
+        decoded
+    }
+
+    /// Takes out what came in behind the handshake.
+    pub(super) fn take_early(&mut self) -> Chunk {
+        mem::take(self.memory().inbox())
+    }
+
+    /// To be called before a wait, see [`Chunk::settle`].
+    pub(super) fn settle(&mut self) {
+        self.codec.get_mut().settle();
+    }
+
+    /// The memory that is kept to read with.
+    #[cfg(test)]
+    pub(super) fn room(&mut self) -> usize {
+        self.codec.get_mut().room()
+    }
+
+    fn decode_frames(&mut self, ready: &mut Inbox) -> Result<(), Error> {
         loop {
-            match self.codec.read() {
-                Ok(Frame::Text(text)) => ready.text(text.as_str()),
-                Ok(Frame::Close(frame)) => {
+            match frames::read(&mut self.codec, |text| ready.text(text)) {
+                Ok(None) => return Ok(()),
+                Ok(Some(Frame::Text(text))) => ready.text(text.as_str()),
+                Ok(Some(Frame::Close(frame))) => {
                     let (code, reason) = match frame {
                         Some(frame) => (Some(frame.code.into()), frame.reason.as_str().to_owned()),
                         None => (None, String::new()),
@@ -58,10 +78,9 @@ impl Session {
                     let _ = self.codec.flush();
                     return Err(closed_by_peer());
                 }
-                Ok(Frame::Binary(_)) => write_log!(Debug, "a binary message was ignored"),
-                // The answer to a ping is encoded by the next read.
-                Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_)) => {}
-                Err(tungstenite::Error::Io(error)) if would_block(&error) => return Ok(()),
+                Ok(Some(Frame::Binary(_))) => write_log!(Debug, "a binary message was ignored"),
+                // The answer to a ping is encoded by the next read, or with what is sent next.
+                Ok(Some(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => {}
                 Err(error) => return Err(self.ended(error)),
             }
         }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use super::memory::{Chunk, Memory, is_interrupted, would_block};
+use super::memory::{Memory, is_interrupted, would_block};
 use crate::util::clock;
 use crate::util::guard::write_log;
 use crate::{Error, ErrorKind, Interrupt, Timeout};
@@ -136,7 +136,6 @@ impl Dial {
 pub(super) struct Line {
     pub(super) dial: Dial,
     pub(super) socket: TcpStream,
-    chunk: Chunk,
     eof: bool,
     /// Something has come in.
     heard: bool,
@@ -144,7 +143,7 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn new(dial: Dial, socket: TcpStream) -> Self {
-        Self { dial, socket, chunk: Chunk::default(), eof: false, heard: false }
+        Self { dial, socket, eof: false, heard: false }
     }
 
     /// Sends what is in `memory`, then waits for something to come in or for the peer to close.
@@ -161,7 +160,7 @@ impl Line {
         self.dial.check()?;
         loop {
             self.send(memory)?;
-            match self.chunk.fill(&mut &self.socket) {
+            match memory.fill(&mut &self.socket) {
                 Ok(0) => {
                     self.eof = true;
                     memory.end();
@@ -169,7 +168,6 @@ impl Line {
                 }
                 Ok(_) => {
                     self.heard = true;
-                    memory.feed(&mut self.chunk);
                     return Ok(());
                 }
                 Err(error) if would_block(&error) => {

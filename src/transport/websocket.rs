@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use mio::Waker;
 use mio::net::TcpStream;
 
-use super::handshake::Codec;
+use super::frames::Codec;
 use super::lock;
-use super::memory::{CHUNK, Chunk, is_interrupted, would_block};
+use super::memory::{Chunk, is_interrupted, would_block};
 use super::session::{Outgoing, Session};
 use super::wait::{Line, Wait};
 use crate::util::clock;
@@ -98,21 +98,15 @@ impl WebSocket {
     pub(super) fn new(line: Line, codec: Codec) -> Self {
         let (wait, socket) = line.into_parts();
         let mut session = Session::new(codec);
-        let mut ready = Inbox::default();
+        let (mut chunk, mut ready) = (session.take_early(), Inbox::default());
         // What came together with the end of the handshake is not announced again.
-        let end = session.decode(&mut ready).err();
+        let end = session.decode(&mut chunk, &mut ready).err();
         session.send(&socket);
         let queue = Queue { end: end.clone(), ..Queue::default() };
         Self {
             socket,
             waker: Arc::clone(wait.waker()),
-            reader: Mutex::new(Reader {
-                wait,
-                chunk: Chunk::default(),
-                ready,
-                messages: VecDeque::new(),
-                end,
-            }),
+            reader: Mutex::new(Reader { wait, chunk, ready, messages: VecDeque::new(), end }),
             session: Mutex::new(session),
             queue: Mutex::new(queue),
             closing: OnceLock::new(),
@@ -152,12 +146,9 @@ impl WebSocket {
         let result = match &read {
             Ok(0) => {
                 session.end();
-                session.decode(&mut reader.ready)
+                session.decode(&mut reader.chunk, &mut reader.ready)
             }
-            Ok(_) => {
-                session.feed(&mut reader.chunk);
-                session.decode(&mut reader.ready)
-            }
+            Ok(_) => session.decode(&mut reader.chunk, &mut reader.ready),
             Err(error) if would_block(error) || is_interrupted(error) => Ok(()),
             Err(_) => Err(Error::message(ErrorKind::Io, "reading from the peer failed")),
         };
@@ -167,7 +158,7 @@ impl WebSocket {
         drop(session);
 
         let idle = matches!(&read, Err(error) if would_block(error));
-        let filled = matches!(read, Ok(CHUNK));
+        let filled = read.is_ok() && reader.chunk.is_full();
         reader.end = match (result, read, broken) {
             (Err(end), Err(cause), _) => Some(end.caused_by(cause)),
             (Err(end), Ok(_), _) => Some(end),
@@ -177,7 +168,7 @@ impl WebSocket {
                 ErrorKind::TooLarge,
                 "the peer does not read: its pings cannot be answered",
             )),
-            _ if idle && reader.ready.is_empty() => self.wait(&mut reader.wait).err(),
+            _ if idle && reader.ready.is_empty() => self.wait(reader).err(),
             _ => None,
         };
         if let Some(end) = &reader.end {
@@ -186,8 +177,10 @@ impl WebSocket {
         filled && reader.end.is_none()
     }
 
-    fn wait(&self, wait: &mut Wait) -> Result<(), Error> {
-        wait.until(self.closing.get().copied()).map_err(|error| {
+    fn wait(&self, reader: &mut Reader) -> Result<(), Error> {
+        reader.chunk.settle();
+        lock(&self.session).settle();
+        reader.wait.until(self.closing.get().copied()).map_err(|error| {
             Error::message(ErrorKind::Io, "waiting for the peer failed").caused_by(error)
         })
     }
@@ -265,6 +258,14 @@ impl WebSocket {
             write_log!(Debug, "the connection was gone already: {error}");
         }
         self.wake();
+    }
+}
+
+#[cfg(test)]
+impl WebSocket {
+    /// The memory that is kept to read with. Not while somebody receives.
+    pub(super) fn room(&self) -> usize {
+        lock(&self.reader).chunk.room() + lock(&self.session).room()
     }
 }
 

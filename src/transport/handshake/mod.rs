@@ -14,7 +14,8 @@ use tungstenite::handshake::client::generate_key;
 use tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::Target;
-use super::memory::{CHUNK, is_interrupted, would_block};
+use super::frames::{Codec, Frames};
+use super::memory::{IDLE, is_interrupted, would_block};
 use super::tls::Stream;
 use super::wait::Line;
 use crate::config::headers::Header;
@@ -28,18 +29,25 @@ pub(crate) use server::accept;
 #[cfg(feature = "testing")]
 pub(super) use server::adopt;
 
-pub(super) type Codec = tungstenite::WebSocket<Stream>;
+/// What tungstenite reads at once. It sees no whole texts, see [`Frames`].
+const READ: usize = 1024;
+
+/// What an idle connection keeps to read with, over TLS too: the encrypted bytes, the decrypted ones, a frame.
+const _: () = assert!(2 * IDLE + READ <= 4 * 1024);
 
 /// How long the page behind a refusal is waited for.
 const PAGE: Duration = Duration::from_millis(500);
 
-fn config(max_message_size: usize) -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(CHUNK)
+/// `early` is what came in behind the handshake.
+fn codec(stream: Stream, early: &[u8], role: Role, max_message_size: usize) -> Codec {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ)
         // Bytes are collected in the memory below; another buffer would be one copy more.
         .write_buffer_size(0)
         .max_message_size(Some(max_message_size))
-        .max_frame_size(Some(max_message_size))
+        .max_frame_size(Some(max_message_size));
+    let frames = Frames::new(stream, early, max_message_size);
+    Codec::from_raw_socket(frames, role, Some(config))
 }
 
 /// Asks the server to speak WebSocket.
@@ -62,9 +70,8 @@ pub(super) fn request(
         let known = Input { bytes: &input, is_all, wall: clock::wall() };
         match handshake.advance(known).map_err(|refusal| refusal.into_error(line))? {
             Progress::Done(length) => {
-                let rest = input.split_off(length);
-                let config = Some(config(max_message_size));
-                return Ok(Codec::from_partially_read(stream, rest, Role::Client, config));
+                let rest = input.get(length..).unwrap_or_default();
+                return Ok(codec(stream, rest, Role::Client, max_message_size));
             }
             Progress::Skip(length) => drop(input.drain(..length)),
             Progress::Wait if is_all => return Err(ended(line, target, &input)),

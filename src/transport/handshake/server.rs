@@ -9,9 +9,10 @@ use tungstenite::handshake::server::{Request, create_response, write_response};
 use tungstenite::http::StatusCode;
 use tungstenite::protocol::Role;
 
-use super::{Codec, config};
+use super::codec;
 use crate::Interrupt;
 use crate::transport::WebSocket;
+use crate::transport::frames::Codec;
 use crate::transport::memory::Memory;
 use crate::transport::tls::Stream;
 use crate::transport::wait::{Dial, Line};
@@ -73,9 +74,8 @@ fn answer(line: &mut Line, inspect: impl FnOnce(&str) -> Result<(), u16>) -> Res
         Ok(response) => {
             write_response(&mut memory, &response)
                 .map_err(|error| line.refused(ErrorKind::Handshake).caused_by(error))?;
-            let rest = head.split_off(length);
-            let config = Some(config(MAX_MESSAGE));
-            Ok(Codec::from_partially_read(Stream::Plain(memory), rest, Role::Server, config))
+            let rest = head.get(length..).unwrap_or_default();
+            Ok(codec(Stream::Plain(memory), rest, Role::Server, MAX_MESSAGE))
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::ErrorKind;
+use crate::transport::memory::IDLE;
 
 #[test]
 fn the_order_of_each_sender_is_kept() {
@@ -115,4 +116,49 @@ fn an_idle_connection_does_not_wake_up() {
     assert_eq!(waits_of(&thread), before);
     socket.close(1000);
     assert!(result.recv_timeout(LONG).unwrap().is_err());
+}
+
+/// Sends a flood, and then what it gets.
+fn flood(server: &mut tungstenite::WebSocket<impl Read + Write>) {
+    for _ in 0..1_000 {
+        server.send("x".repeat(1_000).into()).unwrap();
+    }
+    while let Ok(message) = server.read() {
+        server.send(message).unwrap();
+    }
+}
+
+fn gives_room_back(socket: WebSocket, idle: usize) {
+    let socket = Arc::new(socket);
+    let mut most = 0;
+    for _ in 0..1_000 {
+        assert_eq!(recv(&socket).unwrap(), text(&"x".repeat(1_000)));
+        most = most.max(socket.room());
+    }
+    assert!(most > 16 * 1024, "{most}");
+    // Each may come before it is waited for, but not all of them do.
+    for _ in 0..1_000 {
+        socket.send("echo").unwrap();
+        assert_eq!(recv(&socket).unwrap(), text("echo"));
+        if socket.room() <= idle {
+            return;
+        }
+    }
+    panic!("{} bytes are kept", socket.room());
+}
+
+#[test]
+fn a_wait_that_brings_little_gives_the_room_of_a_flood_back() {
+    let (address, _peer) = peer(|mut server| flood(&mut server));
+    let socket = dial(&connector(), &format!("ws://{address}")).unwrap();
+    gives_room_back(socket, IDLE);
+}
+
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[test]
+fn a_wait_that_brings_little_gives_the_room_of_a_flood_back_over_tls() {
+    let (tls, address) = tls::serve(flood);
+    let connector = WebSocketConnector::new(&tls, LIMIT).unwrap();
+    let socket = dial(&connector, &format!("wss://{address}")).unwrap();
+    gives_room_back(socket, 2 * IDLE);
 }

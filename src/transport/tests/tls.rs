@@ -52,6 +52,15 @@ pub(super) fn secure_peer<T: Send + 'static>(
     })
 }
 
+/// A server for 127.0.0.1 and whom to trust.
+pub(super) fn serve(
+    script: impl FnOnce(&mut tungstenite::WebSocket<Secure>) + Send + 'static,
+) -> (Tls, SocketAddr) {
+    let site = site(&["127.0.0.1"]);
+    let (address, _peer) = secure_peer(&site.config, |server| script(&mut server.unwrap()));
+    (Tls::default().root_certificate_pem(site.pem.as_bytes()), address)
+}
+
 /// A server that says hello and echoes one message.
 pub(super) fn echo(config: &Arc<ServerConfig>) -> SocketAddr {
     secure_peer(config, |server| {
@@ -164,6 +173,36 @@ fn messages_in_one_record_arrive_without_another_packet() {
         messages
     });
     assert_eq!(messages, [text("1"), text("2"), text("3")]);
+}
+
+#[test]
+fn frames_of_all_sizes_arrive_in_records_of_all_sizes() {
+    let sizes = [0, 1, 125, 126, 1_535, 1_536, 16_383, 16_384, 65_536, 100_000, 400_000];
+    let texts = sizes.map(|size| "x\u{e9}".repeat(size / 3 + 1));
+    for record in [7_000, 16_384, 100_000] {
+        let mut bytes: Vec<u8> = Vec::new();
+        for text in &texts {
+            let (start, end) = text.as_bytes().split_at(text.len() / 2);
+            let fragment = [&[1][..], &frame(1, start)[1..]].concat();
+            bytes.extend([frame(1, text.as_bytes()), frame(9, b""), fragment].concat());
+            bytes.extend([frame(9, b""), frame(0, end)].concat());
+        }
+        let (tls, address) = serve(move |server| {
+            for part in bytes.chunks(record) {
+                server.get_mut().write_all(part).unwrap();
+                server.get_mut().flush().unwrap();
+            }
+            while server.read().is_ok() {}
+        });
+        let connector = WebSocketConnector::new(&tls, LIMIT).unwrap();
+        let socket = Arc::new(dial(&connector, &format!("wss://{address}")).unwrap());
+        for message in &texts {
+            for whole in [true, false] {
+                let received = recv(&socket).unwrap();
+                assert!(received == text(message), "{} bytes, {whole}", message.len());
+            }
+        }
+    }
 }
 
 #[test]

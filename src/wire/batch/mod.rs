@@ -18,16 +18,16 @@ use super::{Envelope, Malformed};
 use crate::{Error, ErrorKind, Message};
 
 /// A batch takes no further text beyond this: so much more than its own frame may be kept by one event.
-const MAX_TEXT: usize = 16 * 1024;
+const MAX_TEXT: usize = 32 * 1024;
 
-/// Nor more frames, which take about as much memory as 16 KiB of text.
-const MAX_FRAMES: usize = 128;
+/// Nor more frames.
+const MAX_FRAMES: usize = 256;
 
 /// So many batches are kept to be taken back.
 const MAX_BATCHES: usize = 16;
 
 /// Buffers that take more than this together are not kept for the next batch.
-const MAX_KEPT: usize = 4 * MAX_TEXT;
+const MAX_KEPT: usize = 2 * MAX_TEXT;
 
 /// After so long without a message the buffers of a flood are given back.
 const QUIET: Duration = Duration::from_secs(1);
@@ -183,9 +183,10 @@ impl Ring {
         (self.keep(shared), Some(batch))
     }
 
-    /// Takes out a batch that nobody has any more and that suits, empty.
+    /// Takes out a batch that nobody has any more and that suits, empty. The one used last, for the processor's cache
+    /// may still have it.
     fn take(&mut self, suits: impl Fn(&Batch) -> bool) -> Option<Arc<Batch>> {
-        let position = self.0.iter_mut().position(|batch| {
+        let position = self.0.iter_mut().rposition(|batch| {
             let free = Arc::get_mut(batch).filter(|batch| suits(batch));
             // What its consumers decoded is freed here.
             free.map(Batch::clear).is_some()

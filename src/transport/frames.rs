@@ -1,0 +1,200 @@
+//! What tungstenite reads from: one frame at a time, and no whole texts.
+//!
+//! Nearly all that a server sends are texts of one frame. Those are checked and taken where they lie. Every other
+//! frame is given to tungstenite, exactly to its end, so that tungstenite is the judge of the protocol, and where the
+//! next frame begins stays known. It knows no socket, thread or clock.
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Cursor, Read, Write};
+use std::str;
+
+use tungstenite::Message;
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
+
+use super::memory::{Chunk, Memory, would_block};
+use super::tls::Stream;
+
+pub(super) type Codec = tungstenite::WebSocket<Frames>;
+
+/// Reads until nothing is left that is whole, or to the next message that is not one text in one frame: those go to
+/// `take`.
+pub(super) fn read(
+    codec: &mut Codec,
+    mut take: impl FnMut(&str),
+) -> tungstenite::Result<Option<Message>> {
+    while codec.get_mut().take_texts(&mut take)? {
+        match codec.read() {
+            Err(tungstenite::Error::Io(error)) if would_block(&error) => {
+                if codec.get_ref().passing > 0 {
+                    break;
+                }
+                // It has read a frame to its end that is no message, such as a fragment of one.
+            }
+            message => return message.map(Some),
+        }
+    }
+    Ok(None)
+}
+
+/// The bytes of a connection, cut into frames.
+pub(super) struct Frames {
+    stream: Stream,
+    /// What TLS has decrypted. Without TLS, what came in is looked at in the memory.
+    decrypted: Chunk,
+    max_message_size: u64,
+    /// How many bytes of the frame at the front tungstenite may still read.
+    passing: u64,
+    /// The frames that were given to tungstenite have begun a message and not ended it.
+    is_fragmented: bool,
+    ended: bool,
+}
+
+/// What the bytes at the front are.
+enum Front {
+    /// Not enough to tell, or a text that is not whole yet.
+    Part,
+    /// A text message that is whole: how many bytes its header and its text take.
+    Text(usize, usize),
+    /// A frame for tungstenite, of so many bytes; whether it leaves a message unfinished, if it may.
+    Other(u64, Option<bool>),
+}
+
+impl Frames {
+    /// `early` is what came in behind the handshake.
+    pub(super) fn new(stream: Stream, early: &[u8], max_message_size: usize) -> Self {
+        let mut this = Self {
+            stream,
+            decrypted: Chunk::default(),
+            max_message_size: u64::try_from(max_message_size).unwrap_or(u64::MAX),
+            passing: 0,
+            is_fragmented: false,
+            ended: false,
+        };
+        this.chunk().extend(early);
+        this
+    }
+
+    /// The memory at the bottom.
+    pub(super) fn memory(&mut self) -> &mut Memory {
+        self.stream.memory()
+    }
+
+    /// To be called before a wait, see [`Chunk::settle`].
+    pub(super) fn settle(&mut self) {
+        self.decrypted.settle();
+    }
+
+    /// The memory that is kept to read with.
+    #[cfg(test)]
+    pub(super) fn room(&mut self) -> usize {
+        self.decrypted.room() + self.memory().inbox().room()
+    }
+
+    /// Takes the text messages at the front. Returns `true` if what follows is for tungstenite to read: a frame, the
+    /// rest of one, or the end.
+    fn take_texts(&mut self, take: &mut impl FnMut(&str)) -> io::Result<bool> {
+        loop {
+            if self.passing > 0 {
+                return Ok(true);
+            }
+            match self.front() {
+                Front::Text(header, length) => {
+                    let chunk = self.chunk();
+                    let text = chunk.rest().get(header..header + length).unwrap_or_default();
+                    match str::from_utf8(text) {
+                        Ok(text) => {
+                            take(text);
+                            chunk.consume(header + length);
+                        }
+                        Err(_) => self.passing = (header + length) as u64,
+                    }
+                }
+                Front::Other(length, is_unfinished) => {
+                    self.passing = length;
+                    self.is_fragmented = is_unfinished.unwrap_or(self.is_fragmented);
+                }
+                Front::Part => match self.fill() {
+                    Ok(0) => {
+                        self.ended = true;
+                        self.passing = self.chunk().rest().len() as u64;
+                        return Ok(true);
+                    }
+                    Ok(_) => {}
+                    Err(error) if would_block(&error) => return Ok(false),
+                    Err(error) => return Err(error),
+                },
+            }
+        }
+    }
+
+    fn front(&mut self) -> Front {
+        let (limit, is_fragmented) = (self.max_message_size, self.is_fragmented);
+        let bytes = self.chunk().rest();
+        let mut cursor = Cursor::new(bytes);
+        let (header, length) = match FrameHeader::parse(&mut cursor) {
+            Ok(Some(parsed)) => parsed,
+            Ok(None) => return Front::Part,
+            // Tungstenite finds the same.
+            Err(_) => return Front::Other(bytes.len() as u64, None),
+        };
+        let is_plain = header.is_final && header.mask.is_none() && !is_fragmented;
+        let is_reserved = header.rsv1 || header.rsv2 || header.rsv3;
+        let is_text = header.opcode == OpCode::Data(Data::Text);
+        if is_text && is_plain && !is_reserved && length <= limit {
+            return match usize::try_from(cursor.position()).ok().zip(usize::try_from(length).ok()) {
+                Some((header, length)) if bytes.len() - header >= length => {
+                    Front::Text(header, length)
+                }
+                _ => Front::Part,
+            };
+        }
+        let is_unfinished = matches!(header.opcode, OpCode::Data(_)).then_some(!header.is_final);
+        Front::Other(cursor.position().saturating_add(length), is_unfinished)
+    }
+
+    /// Where the frames are.
+    fn chunk(&mut self) -> &mut Chunk {
+        match &mut self.stream {
+            Stream::Plain(memory) => memory.inbox(),
+            Stream::Tls(_) => &mut self.decrypted,
+        }
+    }
+
+    /// Gets more of them, if there are any.
+    fn fill(&mut self) -> io::Result<usize> {
+        match &mut self.stream {
+            Stream::Plain(memory) if memory.is_ended() => Ok(0),
+            Stream::Plain(_) => Err(io::ErrorKind::WouldBlock.into()),
+            Stream::Tls(stream) => self.decrypted.fill(stream),
+        }
+    }
+}
+
+impl Read for Frames {
+    /// Reads of the frame at the front, and not beyond it.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.passing == 0 && !self.ended {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if self.passing > 0 && self.chunk().rest().is_empty() {
+            self.fill()?;
+        }
+        let most = usize::try_from(self.passing).unwrap_or(usize::MAX).min(buffer.len());
+        let read = self.chunk().read(buffer.get_mut(..most).unwrap_or_default())?;
+        self.passing -= read as u64;
+        Ok(read)
+    }
+}
+
+impl Write for Frames {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}

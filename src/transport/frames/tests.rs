@@ -1,0 +1,214 @@
+use std::slice;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tungstenite::Message;
+use tungstenite::protocol::{Role, WebSocketConfig};
+
+use super::*;
+
+/// More than one frame of most tests, so that some are too large.
+const LIMIT: usize = 100_000;
+
+/// A server's frame, or one that only a client or nobody may send.
+#[derive(Clone, Debug)]
+struct Sent {
+    first: u8,
+    mask: Option<[u8; 4]>,
+    payload: Vec<u8>,
+    /// The length in the header, if it is a lie.
+    length: Option<u64>,
+}
+
+impl Sent {
+    fn new(first: u8, payload: &[u8]) -> Self {
+        Self { first, mask: None, payload: payload.to_vec(), length: None }
+    }
+
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        let length = self.length.unwrap_or(self.payload.len() as u64);
+        let masked = if self.mask.is_some() { 0x80 } else { 0 };
+        bytes.push(self.first);
+        match length {
+            0..126 => bytes.push(masked | length as u8),
+            126..0x1_0000 => {
+                bytes.push(masked | 126);
+                bytes.extend((length as u16).to_be_bytes());
+            }
+            _ => {
+                bytes.push(masked | 127);
+                bytes.extend(length.to_be_bytes());
+            }
+        }
+        bytes.extend(self.mask.unwrap_or_default().iter().take(if masked > 0 { 4 } else { 0 }));
+        let mask = self.mask.unwrap_or_default().into_iter().cycle();
+        bytes.extend(self.payload.iter().zip(mask).map(|(byte, mask)| byte ^ mask));
+    }
+}
+
+/// What was received, how many bytes were sent in reply, and the error that ended it, if one did.
+#[derive(Debug, PartialEq)]
+struct Outcome(Vec<Message>, usize, Option<String>);
+
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(1024)
+        .write_buffer_size(0)
+        .max_message_size(Some(LIMIT))
+        .max_frame_size(Some(LIMIT))
+}
+
+/// What tungstenite alone makes of the bytes.
+fn judge(bytes: &[u8], role: Role, is_ended: bool) -> Outcome {
+    let mut memory = Memory::default();
+    memory.inbox().extend(bytes);
+    if is_ended {
+        memory.end();
+    }
+    let mut codec = tungstenite::WebSocket::from_raw_socket(memory, role, Some(config()));
+    let mut messages = Vec::new();
+    let error = loop {
+        match codec.read() {
+            Ok(message) => messages.push(message),
+            Err(tungstenite::Error::Io(error)) if would_block(&error) => break None,
+            Err(error) => break Some(format!("{error:?}")),
+        }
+    };
+    let _ = codec.flush();
+    Outcome(messages, codec.get_mut().unsent(), error)
+}
+
+/// The same by [`read`], with bytes that come in parts.
+fn receive(bytes: &[u8], parts: &[usize], role: Role, is_ended: bool) -> Outcome {
+    let mut parts = parts.iter().copied().chain(std::iter::repeat(usize::MAX));
+    let early = parts.next().unwrap().min(bytes.len());
+    let (early, mut rest) = bytes.split_at(early);
+    let frames = Frames::new(Stream::Plain(Memory::default()), early, LIMIT);
+    let mut codec = Codec::from_raw_socket(frames, role, Some(config()));
+    let mut messages = Vec::new();
+    let error = loop {
+        let mut texts = Vec::new();
+        let other = read(&mut codec, |text| texts.push(Message::text(text)));
+        messages.append(&mut texts);
+        match other {
+            Ok(Some(other)) => messages.push(other),
+            Err(error) => break Some(format!("{error:?}")),
+            Ok(None) if !rest.is_empty() => {
+                let mut part = &rest[..parts.next().unwrap().clamp(1, rest.len())];
+                let taken = codec.get_mut().memory().fill(&mut part).unwrap();
+                rest = &rest[taken..];
+            }
+            Ok(None) if is_ended && !codec.get_mut().ended => codec.get_mut().memory().end(),
+            Ok(None) => break None,
+        }
+    };
+    let _ = codec.flush();
+    Outcome(messages, codec.get_mut().memory().unsent(), error)
+}
+
+fn payload() -> impl Strategy<Value = Vec<u8>> {
+    let size = prop_oneof![
+        6 => 0_usize..140,
+        2 => 1_000_usize..5_000,
+        1 => 60_000_usize..70_000,
+        1 => LIMIT - 2..LIMIT + 2,
+    ];
+    let text = size.prop_map(|size| "0123456789\u{e9}".repeat(size / 12 + 1).into_bytes());
+    // Cut where it may be in the middle of a character, in fragments too.
+    (text, 0_usize..12).prop_map(|(mut text, cut)| {
+        text.truncate(text.len() - cut);
+        text
+    })
+}
+
+fn sent() -> impl Strategy<Value = Sent> {
+    let first = prop_oneof![
+        // Whole texts, fragments of texts, binary, pings, pongs.
+        12 => Just(0x81_u8),
+        2 => Just(0x01),
+        3 => Just(0x00),
+        3 => Just(0x80),
+        1 => Just(0x82),
+        2 => Just(0x89),
+        1 => Just(0x8a),
+    ];
+    let usual = (first, payload()).prop_map(|(first, payload)| {
+        let most = if first & 8 > 0 { 125 } else { payload.len() };
+        Sent::new(first, &payload[..most.min(payload.len())])
+    });
+    let faulty = (any::<u8>(), payload(), any::<Option<[u8; 4]>>(), any::<bool>(), any::<u64>())
+        .prop_map(|(first, payload, mask, lies, length)| {
+            let length = lies.then_some(length >> (length % 64));
+            Sent { first, mask, payload, length }
+        });
+    prop_oneof![12 => usual, 1 => faulty]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_are_what_tungstenite_alone_makes_of_them(
+        frames in vec(sent(), 0..12),
+        masks in any::<bool>(),
+        parts in vec(prop_oneof![1_usize..20, 100_usize..3_000, 10_000_usize..80_000], 0..60),
+        keep in prop_oneof![3 => Just(1.0), 1 => 0.0..1.0],
+        is_ended in any::<bool>(),
+    ) {
+        let mut bytes = Vec::new();
+        let role = if masks { Role::Server } else { Role::Client };
+        for mut frame in frames {
+            if masks && frame.mask.is_none() && frame.length.is_none() {
+                frame.mask = Some([1, 2, 3, 250]);
+            }
+            frame.encode(&mut bytes);
+        }
+        bytes.truncate((bytes.len() as f64 * keep) as usize);
+        let expected = judge(&bytes, role, is_ended);
+        prop_assert_eq!(receive(&bytes, &parts, role, is_ended), expected);
+    }
+}
+
+fn encode(frames: &[Sent]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frames.iter().for_each(|frame| frame.encode(&mut bytes));
+    bytes
+}
+
+fn frames(bytes: &[u8]) -> Frames {
+    Frames::new(Stream::Plain(Memory::default()), bytes, LIMIT)
+}
+
+#[test]
+fn whole_texts_never_reach_tungstenite() {
+    let texts = ["", "one", &"x".repeat(125), &"x".repeat(126), &"\u{e9}".repeat(LIMIT / 2)];
+    let bytes = encode(&texts.map(|text| Sent::new(0x81, text.as_bytes())));
+    let mut frames = frames(&bytes);
+    let mut taken = Vec::new();
+    assert!(!frames.take_texts(&mut |text| taken.push(text.to_owned())).unwrap());
+    assert_eq!(taken, texts);
+    assert!(would_block(&frames.read(&mut [0; 8]).unwrap_err()));
+}
+
+#[test]
+fn tungstenite_reads_one_frame_and_not_beyond() {
+    let long = "\u{e9}".repeat(LIMIT / 2 + 1);
+    let others = [
+        Sent::new(0x89, b"ping"),
+        Sent::new(0x82, b"binary"),
+        Sent::new(0x01, b"fragment"),
+        Sent::new(0xc1, b"reserved"),
+        Sent::new(0x81, b"not \xff UTF-8"),
+        Sent::new(0x81, long.as_bytes()),
+        Sent { mask: Some([1; 4]), ..Sent::new(0x81, b"masked") },
+    ];
+    for other in others {
+        let bytes = encode(slice::from_ref(&other));
+        let mut frames = frames(&[&bytes[..], &encode(&[Sent::new(0x81, b"next")])].concat());
+        let mut none = |text: &str| panic!("{text} was taken");
+        assert!(frames.take_texts(&mut none).unwrap());
+        let mut read = Vec::new();
+        assert!(would_block(&frames.read_to_end(&mut read).unwrap_err()));
+        assert!(read == bytes, "{} bytes for {}", read.len(), bytes.len());
+    }
+}
