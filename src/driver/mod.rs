@@ -161,8 +161,7 @@ impl Shared {
         if !idle {
             self.perform();
         }
-        // Last, since their causes may be the user's.
-        dispose(delivered.discarded);
+        // Last, since it is the user's.
         drop(kept);
         result
     }

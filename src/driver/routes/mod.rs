@@ -85,8 +85,6 @@ pub(super) struct Delivered {
     pub(super) events: Tally,
     /// The names of what has begun to overflow.
     pub(super) overflowing: Vec<String>,
-    /// To be dropped: what caused them may be the user's.
-    pub(super) discarded: Vec<Error>,
 }
 
 /// What each type takes in a queue.
@@ -110,30 +108,10 @@ measured! {
     WatchlistEvent, "watchlist events": |event| event.size(),
     u64, "subscription counts": |_| size_of::<u64>(),
     Gap, "gaps": |_| size_of::<Gap>(),
-}
-
-impl Measured for Error {
-    const PLURAL: &str = "errors";
-
-    fn bytes(&self) -> usize {
-        self.size()
-    }
-
-    fn into_error(self) -> Option<Error> {
-        Some(self)
-    }
-}
-
-impl Measured for StateChange {
-    const PLURAL: &str = "state changes";
-
-    fn bytes(&self) -> usize {
-        size_of::<Self>() + self.cause.as_ref().map_or(0, Error::size)
-    }
-
-    fn into_error(self) -> Option<Error> {
-        self.cause
-    }
+    Error, "errors": |error| error.size(),
+    StateChange, "state changes": |change| {
+        size_of::<StateChange>() + change.cause.as_ref().map_or(0, Error::size)
+    },
 }
 
 impl Routes {
@@ -229,7 +207,7 @@ impl Routes {
 
     fn deliver_on(&mut self, name: &str, notice: ChannelNotice, delivered: &mut Delivered) {
         let Some(routes) = self.channels.get_mut(name) else {
-            return delivered.discarded.extend(notice.into_error());
+            return;
         };
         match notice {
             ChannelNotice::Failed(error) => delivered.hand(error, &mut routes.errors),
@@ -260,8 +238,8 @@ impl Routes {
         while let Some(sink) = sinks.next() {
             // The last one gets the events themselves: to count one copy more and one less is not free.
             let pushed = match sinks.peek() {
-                Some(_) => sink.push(run.iter().cloned().map(sized), drop),
-                None => sink.push(run.drain(..).map(sized), drop),
+                Some(_) => sink.push(run.iter().cloned().map(sized)),
+                None => sink.push(run.drain(..).map(sized)),
             };
             delivered.add(&first, &pushed);
         }
@@ -282,15 +260,12 @@ fn is_same(one: &Event, other: &Event) -> bool {
 impl Delivered {
     fn hand<T: Clone + Measured>(&mut self, value: T, list: &mut List<T>) {
         let size = value.bytes();
-        let Self { overflowing, discarded, .. } = self;
-        let mut discard = |value: T| discarded.extend(value.into_error());
         let mut began = false;
         for sink in &mut list.0 {
-            began |= sink.push([(value.clone(), size)], &mut discard).began_to_overflow;
+            began |= sink.push([(value.clone(), size)]).began_to_overflow;
         }
-        discard(value);
         if began {
-            overflowing.push(T::PLURAL.to_owned());
+            self.overflowing.push(T::PLURAL.to_owned());
         }
     }
 
