@@ -191,7 +191,11 @@ impl Shared {
     }
 
     fn patience(&self) -> Patience {
-        Patience { limit: self.settings.machine.pong_timeout, own: !self.settings.built_in }
+        Patience {
+            limit: self.settings.machine.pong_timeout,
+            own: !self.settings.built_in,
+            traced: log::max_level() == log::LevelFilter::Trace,
+        }
     }
 
     /// Waits until `check` has an answer, or for `timeout`.
