@@ -1,5 +1,5 @@
-//! How often a flood of events allocates, on the client's threads and on the consumer's, and how much memory the
-//! events keep that are kept.
+//! How often a flood of events allocates, on the client's threads and on the consumer's, how much memory the
+//! events keep that are kept, and how much a client holds that is idle.
 
 #![cfg(test)]
 #![allow(
@@ -12,14 +12,17 @@
     reason = "an allocator that counts is unsafe to write; all it does is to count and to pass on"
 )]
 
+#[path = "allocations/idle.rs"]
+mod idle;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pusher_channels::{Client, Event, Options, Queue};
 use tungstenite::Message;

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
 
+use crate::util::give_back::GiveBack;
+
 /// How much a [`Binding`] keeps for a consumer that is slow: a number of values, and the memory that they take.
 ///
 /// The client never waits for a consumer. It takes memory only as it fills. What is dropped is counted by
@@ -270,6 +272,12 @@ impl<T> Sink<T> {
             self.sizes.catch_up(self.sender.len());
         }
         true
+    }
+
+    /// Gives back the memory of a list of sizes that has become short.
+    pub(crate) fn give_back(&mut self) {
+        self.catch_up();
+        self.sizes.each.give_back();
     }
 
     /// Takes into account what the consumer has taken, which may end an episode.

@@ -174,3 +174,15 @@ fn every_value_is_either_received_or_counted() {
     });
     assert_eq!(taken + binding.dropped(), VALUES);
 }
+
+#[test]
+fn the_list_of_sizes_is_given_back_once_the_queue_is_empty() {
+    let (binding, mut sink) = binding(Queue::default());
+    fill(&mut sink, 0..4096);
+    let full = sink.sizes.each.capacity();
+    sink.give_back();
+    assert_eq!(sink.sizes.each.capacity(), full, "all wait");
+    binding.try_iter().for_each(drop);
+    sink.give_back();
+    assert!(sink.sizes.each.capacity() < full / 8);
+}

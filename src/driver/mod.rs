@@ -302,6 +302,12 @@ impl Core {
         }
     }
 
+    /// Gives back the memory that a flood has left. Not after each turn: the next one of the flood needs as much.
+    fn give_back(&mut self) {
+        self.machine.give_back();
+        self.routes.give_back();
+    }
+
     fn send(&mut self, generation: u64, frame: String, now: Now) {
         let link = self.link.as_ref().filter(|link| link.generation == generation);
         let Some(connection) = link.and_then(|link| link.connection.clone()) else {

@@ -148,7 +148,11 @@ impl Shared {
                     drop(core);
                     match cause {
                         Cause::Call => self.replace_performer(),
-                        _ => self.act(|machine, now| machine.handle_timeout(now)),
+                        // A heartbeat is among them, so it comes soon after a flood, and seldom in one.
+                        _ => self.act_on(|core, now| {
+                            core.machine.handle_timeout(now);
+                            core.give_back();
+                        }),
                     }
                     self.lock()
                 }

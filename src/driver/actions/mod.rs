@@ -11,6 +11,7 @@ use log::Level;
 
 use super::Link;
 use crate::protocol::LogLine;
+use crate::util::give_back::GiveBack;
 use crate::{Connection, Error, Interrupt, Options};
 
 /// The frames that wait may take so much, with [`OVERHEAD`] for each: as much as the built-in WebSocket keeps
@@ -143,6 +144,7 @@ impl Actions {
         match &action {
             None => {
                 self.performer = None;
+                self.queue.give_back();
                 return None;
             }
             Some(Action::Log(..)) => {

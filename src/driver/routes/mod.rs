@@ -10,6 +10,7 @@ use super::stats::Tally;
 use crate::binding::{Counter, Measured, Pushed, Sink};
 use crate::model::event::ChannelName;
 use crate::protocol::{ChannelNotice, Notice, USER_CHANNEL_PREFIX, UserNotice};
+use crate::util::give_back::GiveBack;
 use crate::{Error, Event, Gap, Member, StateChange, UserData, WatchlistEvent};
 
 /// The sinks of one kind of binding.
@@ -257,6 +258,26 @@ fn is_same(one: &Event, other: &Event) -> bool {
     one.name() == other.name() && one.channel() == other.channel()
 }
 
+impl Routes {
+    /// Gives back what a flood has left.
+    pub(super) fn give_back(&mut self) {
+        let Self { client, channels, user, run, closed: _ } = self;
+        run.give_back();
+        let ClientRoutes { events, states, connected, errors } = client;
+        events.give_back();
+        states.give_back();
+        connected.give_back();
+        errors.give_back();
+        let UserRoutes { events, watchlist, signed_in, errors } = user;
+        events.give_back();
+        watchlist.give_back();
+        signed_in.give_back();
+        errors.give_back();
+        channels.values_mut().for_each(ChannelRoutes::give_back);
+        channels.give_back();
+    }
+}
+
 impl Delivered {
     fn hand<T: Clone + Measured>(&mut self, value: T, list: &mut List<T>) {
         let size = value.bytes();
@@ -301,9 +322,26 @@ impl Events {
     fn is_empty(&self) -> bool {
         self.by_name.is_empty() && self.all.is_empty()
     }
+
+    fn give_back(&mut self) {
+        self.by_name.values_mut().for_each(List::give_back);
+        self.by_name.give_back();
+        self.all.give_back();
+    }
 }
 
 impl ChannelRoutes {
+    fn give_back(&mut self) {
+        let Self { events, errors, counts, gaps, added, removed, undecryptable, handles: _ } = self;
+        events.give_back();
+        errors.give_back();
+        counts.give_back();
+        gaps.give_back();
+        added.give_back();
+        removed.give_back();
+        undecryptable.give_back();
+    }
+
     fn is_unused(&self) -> bool {
         self.handles == 0
             && self.events.is_empty()
@@ -317,6 +355,10 @@ impl ChannelRoutes {
 }
 
 impl<T> List<T> {
+    fn give_back(&mut self) {
+        self.0.iter_mut().for_each(Sink::give_back);
+    }
+
     fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

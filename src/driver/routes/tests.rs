@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{ChannelList, Delivered, Routes, Selector};
 use crate::binding::{Binding, Queue};
-use crate::guard::keeping;
 use crate::protocol::{ChannelNotice, Notice};
+use crate::util::guard::keeping;
 use crate::{Error, ErrorKind, Event, Gap, State, StateChange};
 
 fn bind<T>(routes: &mut Routes, selector: Selector<T>, event: &str, queue: Queue) -> Binding<T> {
