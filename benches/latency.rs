@@ -198,7 +198,7 @@ fn calls_under(url: &str, count: usize) -> [(&'static str, Series); 3] {
         scope.spawn(move || while binding.recv().is_ok() {});
         let series = [
             ("state()", time(&|| assert_eq!(client.state(), State::Connected))),
-            ("stats()", time(&|| drop(black_box(client.stats())))),
+            ("stats()", time(&|| assert_eq!(black_box(client.stats()).connections, 1))),
             ("bind() and drop", time(&|| drop(channel.bind("other")))),
         ];
         assert!(channel.is_subscribed(), "the connection was lost");
