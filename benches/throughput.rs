@@ -1,5 +1,5 @@
 //! How many events a second go through the client, and what each costs, beside a bare loop over
-//! tungstenite on the same bytes.
+//! tungstenite and a model of a client on the same bytes; over TCP, over TLS, and on a thousand channels.
 //!
 //! `cargo bench --bench throughput`; a few seconds only with `PUSHER_BENCH_QUICK=1`, and one size only
 //! with, for example, `PUSHER_BENCH_SIZE=64`.
@@ -19,11 +19,12 @@ mod support;
 use std::hint::black_box;
 use std::time::Instant;
 
-use pusher_channels::{Client, Options, Queue};
+use pusher_channels::{Binding, Client, Event, Options, PublicChannel, Queue, Tls};
 
-use support::blaster::{Blaster, Frames, Load, mark, run_if_child};
+use support::bare::{self, Model};
+use support::blaster::{Blaster, Frames, Load, channel, mark, run_if_child};
 use support::figures::{Series, cpu_nanos};
-use support::{CHANNEL, EVENT, SOON, bare, print_machine, quick};
+use support::{CHANNEL, EVENT, SOON, print_machine, quick, tls};
 
 /// Which events are looked at; over time, all of those that differ.
 const LOOK_EVERY: usize = 63;
@@ -31,14 +32,18 @@ const LOOK_EVERY: usize = 63;
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Case {
     Bare,
-    Receive,
+    Model,
+    Taken,
     Data,
+    Json,
 }
 
-const CASES: [(Case, &str); 3] = [
+const CASES: [(Case, &str); 5] = [
     (Case::Bare, "bare tungstenite"),
-    (Case::Receive, "client, recv()"),
-    (Case::Data, "client, recv() and data()"),
+    (Case::Model, "model with one hop"),
+    (Case::Taken, "client, recv()"),
+    (Case::Data, "client, recv(), data()"),
+    (Case::Json, "client, recv(), json()"),
 ];
 
 /// One case's figures of one size.
@@ -82,20 +87,39 @@ impl Meter<'_> {
     }
 }
 
-fn round(blaster: &mut Blaster, case: Case, size: usize, events: usize, figures: &mut Figures) {
-    let url = blaster.url(Load::Flood { size, events });
+fn round(blaster: &mut Blaster, case: Case, load: &Flood, figures: &mut Figures) {
+    let &Flood { secure, size, events } = load;
+    let flood = Load::Flood { size, events };
+    let url = if secure { blaster.url_tls(flood) } else { blaster.url(flood) };
     let write = Frames::new(size).count();
     let mut meter = Meter { blaster, write, seen: 0, start: None };
-    if case == Case::Bare {
-        let mut bare = bare::connect(&url);
-        while meter.seen < events {
-            let text = black_box(bare::read(&mut bare));
-            let index = meter.seen;
-            meter.count(|| text.contains(&mark(index)));
+    match case {
+        Case::Bare => {
+            let mut bare = bare::connect(&url);
+            while meter.seen < events {
+                let text = black_box(bare::read(&mut bare));
+                let index = meter.seen;
+                meter.count(|| text.contains(&mark(index)));
+            }
+            meter.finish(figures);
         }
-        return meter.finish(figures);
+        Case::Model => {
+            let model = Model::connect(&url);
+            while meter.seen < events {
+                let text = model.events.try_recv().or_else(|_| model.events.recv_timeout(SOON));
+                let text = black_box(text.expect("an event"));
+                let index = meter.seen;
+                meter.count(|| text.contains(&mark(index)));
+            }
+            meter.finish(figures);
+        }
+        Case::Taken | Case::Data | Case::Json => client_round(&url, case, meter, events, figures),
     }
-    let client = Client::new(Options::url(&url)).expect("a client");
+}
+
+fn client_round(url: &str, case: Case, mut meter: Meter<'_>, events: usize, figures: &mut Figures) {
+    let tls = Tls::default().danger_accept_invalid_certs(true);
+    let client = Client::builder(Options::url(url)).tls(tls).build().expect("a client");
     let channel = client.public_channel(CHANNEL).expect("a channel");
     let binding = channel.bind_with(EVENT, Queue::unbounded());
     channel.subscribe();
@@ -104,8 +128,13 @@ fn round(blaster: &mut Blaster, case: Case, size: usize, events: usize, figures:
         // Looks at the clock only if it has to wait.
         let event = binding.try_recv().or_else(|_| binding.recv_timeout(SOON));
         let event = black_box(event.expect("an event"));
-        if case == Case::Data {
-            assert!(black_box(event.data()).ends_with('}'));
+        match case {
+            Case::Data => assert!(black_box(event.data()).ends_with('}')),
+            Case::Json => {
+                let value = event.json::<serde_json::Value>().expect("it is JSON");
+                assert!(black_box(value).is_object());
+            }
+            _ => {}
         }
         let index = meter.seen;
         meter.count(|| event.raw().contains(&mark(index)));
@@ -121,39 +150,133 @@ fn only() -> Option<usize> {
     std::env::var("PUSHER_BENCH_SIZE").ok()?.parse().ok()
 }
 
+struct Flood {
+    secure: bool,
+    size: usize,
+    events: usize,
+}
+
+fn flood(blaster: &mut Blaster, load: &Flood, rounds: usize) {
+    let mut all = CASES.map(|_| Figures::default());
+    for _ in 0..rounds {
+        for ((case, _), figures) in CASES.iter().zip(&mut all) {
+            round(blaster, *case, load, figures);
+        }
+    }
+    let carrier = if load.secure { "TLS" } else { "TCP" };
+    println!("\n{} bytes of data over {carrier}, {} events a round", load.size, load.events);
+    heading("events/s");
+    for ((_, name), figures) in CASES.iter().zip(&all) {
+        row(name, figures, &all[0]);
+    }
+}
+
+fn heading(unit: &str) {
+    println!(
+        "{:<26}{unit:>14}{:>10}{:>10}{:>14}{:>10}",
+        "", "of bare", "spread", "CPU µs/event", "of bare"
+    );
+}
+
+fn row(name: &str, figures: &Figures, bare: &Figures) {
+    let Figures { rate, cpu } = figures;
+    println!(
+        "{name:<26}{:>14.0}{:>10.2}{:>10.2}{:>14.2}{:>10.2}",
+        rate.median(),
+        rate.median() / bare.rate.median(),
+        rate.min() / rate.median(),
+        cpu.median(),
+        cpu.median() / bare.cpu.median(),
+    );
+}
+
+/// Many channels, each with so many bindings, which all get its events.
+struct Many {
+    client: Client,
+    bindings: Vec<Vec<Binding<Event>>>,
+}
+
+impl Many {
+    fn connect(url: &str, channels: usize, bindings: usize) -> Self {
+        let client = Client::new(Options::url(url)).expect("a client");
+        let channels: Vec<_> = (0..channels)
+            .map(|index| client.public_channel(&channel(index)).expect("a channel"))
+            .collect();
+        let bind = |_| {
+            let bind = |channel: &PublicChannel| channel.bind_with(EVENT, Queue::unbounded());
+            channels.iter().map(bind).collect()
+        };
+        let bindings = (0..bindings).map(bind).collect();
+        channels.iter().for_each(|channel| channel.subscribe());
+        client.connect();
+        channels.iter().for_each(|channel| channel.wait_subscribed(SOON).expect("confirmed"));
+        Self { client, bindings }
+    }
+
+    /// Takes the events of all bindings, in the order in which the channels got theirs.
+    fn take(&self, mut meter: Meter<'_>, events: usize, figures: &mut Figures) {
+        let start = self.client.public_channel(CHANNEL).expect("a channel");
+        start.subscribe();
+        while meter.seen < events {
+            for binding in &self.bindings {
+                let binding = &binding[meter.seen % binding.len()];
+                let event = binding.try_recv().or_else(|_| binding.recv_timeout(SOON));
+                black_box(event.expect("an event"));
+            }
+            meter.count(|| true);
+        }
+        meter.finish(figures);
+        assert!(self.bindings.iter().flatten().all(|binding| binding.dropped() == 0));
+    }
+}
+
+/// One channel beside many.
+fn channels(blaster: &mut Blaster, rounds: usize, many: usize, events: usize) {
+    const SIZE: usize = 64;
+    let cases = [(1, 1), (many, 1), (many, 100)];
+    let mut all = cases.map(|_| Figures::default());
+    for _ in 0..rounds {
+        for (&(channels, bindings), figures) in cases.iter().zip(&mut all) {
+            // Each event is taken as often as there are bindings.
+            let events = events / bindings;
+            let load = Load::Channels { size: SIZE, events, channels };
+            let clients = Many::connect(&blaster.url(load), channels, bindings);
+            let write = Frames::on_channels(SIZE, channels).count();
+            let meter = Meter { blaster, write, seen: 0, start: None };
+            clients.take(meter, events, figures);
+            clients.client.close(SOON).expect("the client closes");
+        }
+    }
+    println!(
+        "\n{SIZE} bytes of data over TCP on many channels; \"of bare\" is of one channel here"
+    );
+    heading("events/s");
+    for ((channels, bindings), figures) in cases.iter().zip(&all) {
+        row(&format!("{channels} channels, {bindings} bindings"), figures, &all[0]);
+    }
+}
+
 fn main() {
     run_if_child();
     print_machine();
-    let (rounds, share) = if quick() { (2, 4) } else { (9, 1) };
-    println!("{rounds} rounds of each, in turn; median (least to most)");
+    let (rounds, share) = if quick() { (1, 20) } else { (5, 1) };
+    println!(
+        "{rounds} rounds of each, in turn; medians; spread is the slowest of them by the median"
+    );
     let mut blaster = Blaster::start();
     let only = only();
-    for (size, events) in [(64, 600_000), (1024, 200_000), (16 * 1024, 24_000)] {
-        if only.is_some_and(|only| only != size) {
+    for secure in [false, true] {
+        if secure && !tls::AVAILABLE {
+            println!("\nover TLS: not measured without the feature native-tls");
             continue;
         }
-        let events = events / share;
-        let mut all = CASES.map(|_| Figures::default());
-        for _ in 0..rounds {
-            for ((case, _), figures) in CASES.iter().zip(&mut all) {
-                round(&mut blaster, *case, size, events, figures);
+        for (size, events) in [(64, 600_000), (1024, 200_000), (16 * 1024, 24_000)] {
+            if only.is_none_or(|only| only == size) {
+                flood(&mut blaster, &Flood { secure, size, events: events / share }, rounds);
             }
         }
-        println!("\n{size} bytes of data, {events} events a round");
-        println!(
-            "{:<26}{:>32}{:>8}{:>24}{:>8}",
-            "", "events/s", "of bare", "CPU µs/event", "of bare"
-        );
-        let (rate, cpu) = (all[0].rate.median(), all[0].cpu.median());
-        for ((_, name), figures) in CASES.iter().zip(&all) {
-            let Figures { rate: rates, cpu: costs } = figures;
-            println!(
-                "{name:<26}{:>32}{:>8}{:>24}{:>8}",
-                format!("{:.0} ({:.0} to {:.0})", rates.median(), rates.min(), rates.max()),
-                format!("1/{:.2}", rate / rates.median()),
-                format!("{:.2} ({:.2} to {:.2})", costs.median(), costs.min(), costs.max()),
-                format!("{:.2}x", costs.median() / cpu),
-            );
-        }
+    }
+    if only.is_none() {
+        channels(&mut blaster, rounds, if quick() { 100 } else { 1000 }, 500_000 / share);
     }
 }

@@ -1,28 +1,32 @@
-//! How often a flood of events allocates, on the client's threads and on the consumer's, and how much memory the
-//! events keep that are kept.
+//! How often a flood of events allocates, on the client's threads and on the consumer's, how much memory the
+//! events keep that are kept, and how much a client holds that is idle.
 
 #![cfg(test)]
 #![allow(
-    unsafe_code,
     clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "an allocator that counts is unsafe to write; all it does is to count and to pass on"
+    reason = "a test that cannot go on should fail"
 )]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-use std::io::Write;
+#[path = "allocations/counting.rs"]
+mod counting;
+#[path = "allocations/idle.rs"]
+mod idle;
+
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pusher_channels::{Client, Event, Options, Queue};
 use tungstenite::Message;
+
+use counting::{ALLOCATIONS, LIVE_BYTES, OWN};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -30,38 +34,8 @@ const SOON: Duration = Duration::from_secs(20);
 /// buffers, three for each batch.
 const WINDOW: usize = 128 * 1024;
 
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-static LIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
-
 /// One at a time, since all threads are counted.
 static ALONE: Mutex<()> = Mutex::new(());
-
-thread_local! {
-    static OWN: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-// SAFETY: every call is passed on as it is to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        LIVE_BYTES.fetch_add(layout.size(), Ordering::Relaxed);
-        // A thread that ends may allocate when its locals are gone.
-        let _ = OWN.try_with(|own| own.set(own.get() + 1));
-        // SAFETY: the caller keeps to the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE_BYTES.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps to the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 /// A server that floods whoever subscribes, as fast as `taken` grows. It allocates nothing while it does.
 fn flood(frame: &str, events: usize, taken: Arc<AtomicUsize>) -> Options {

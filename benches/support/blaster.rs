@@ -13,7 +13,7 @@ use tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Message, WebSocket};
 
-use super::{CHANNEL, EVENT, nanos};
+use super::{CHANNEL, EVENT, nanos, tls};
 
 const ROLE: &str = "PUSHER_BENCH_ROLE";
 
@@ -36,6 +36,12 @@ pub(crate) enum Load {
         size: usize,
         events: usize,
     },
+    /// As `Flood`, on so many channels in turn.
+    Channels {
+        size: usize,
+        events: usize,
+        channels: usize,
+    },
     /// As many as there is time for.
     Endless {
         size: usize,
@@ -51,6 +57,9 @@ impl Load {
         match self {
             Self::Nothing => "/app/nothing".to_owned(),
             Self::Flood { size, events } => format!("/app/flood-{size}-{events}"),
+            Self::Channels { size, events, channels } => {
+                format!("/app/channels-{size}-{events}-{channels}")
+            }
             Self::Endless { size } => format!("/app/endless-{size}"),
             Self::Paced { events } => format!("/app/paced-{events}"),
         }
@@ -63,6 +72,9 @@ impl Load {
         Some(match kind {
             "nothing" => Self::Nothing,
             "flood" => Self::Flood { size: number()?, events: number()? },
+            "channels" => {
+                Self::Channels { size: number()?, events: number()?, channels: number()? }
+            }
             "endless" => Self::Endless { size: number()? },
             "paced" => Self::Paced { events: number()? },
             _ => return None,
@@ -84,10 +96,19 @@ pub(crate) struct Frames {
 impl Frames {
     /// `size` is that of the data after decoding.
     pub(crate) fn new(size: usize) -> Self {
+        Self::in_turn(CYCLE, |index| text(CHANNEL, size, index))
+    }
+
+    /// Each is on the next one of so many channels.
+    pub(crate) fn on_channels(size: usize, channels: usize) -> Self {
+        Self::in_turn(channels, |index| text(&channel(index), size, index))
+    }
+
+    fn in_turn(cycle: usize, text: impl Fn(usize) -> String) -> Self {
         let mut frames = Self { bytes: Vec::new(), ends: Vec::new() };
         while frames.bytes.len() < WRITE {
-            for index in 0..CYCLE {
-                frame(&text(size, index), &mut frames.bytes);
+            for index in 0..cycle {
+                frame(&text(index), &mut frames.bytes);
                 frames.ends.push(frames.bytes.len());
             }
         }
@@ -109,7 +130,7 @@ impl Frames {
 }
 
 /// One event whose data is a string of JSON: short keys, so that a sixth of it are escaped quotes.
-fn text(size: usize, index: usize) -> String {
+fn text(channel: &str, size: usize, index: usize) -> String {
     let mut data = mark(index).replace('\\', "");
     for member in 0.. {
         let more = format!(r#","k{}":"v{:03}""#, member % 10, member * 7 % 1000);
@@ -122,7 +143,12 @@ fn text(size: usize, index: usize) -> String {
     data.extend(std::iter::repeat_n(' ', size.saturating_sub(data.len() + 1)));
     data.push('}');
     let data = data.replace('"', "\\\"");
-    format!(r#"{{"event":"{EVENT}","channel":"{CHANNEL}","data":"{data}"}}"#)
+    format!(r#"{{"event":"{EVENT}","channel":"{channel}","data":"{data}"}}"#)
+}
+
+/// The name of one of many channels.
+pub(crate) fn channel(index: usize) -> String {
+    format!("{CHANNEL}-{index}")
 }
 
 /// Adds a frame as a server sends it: whole and not masked.
@@ -170,6 +196,11 @@ impl Blaster {
         format!("ws://127.0.0.1:{}{}", self.port, load.to_path())
     }
 
+    /// The same over TLS. Only for `Load::Flood`.
+    pub(crate) fn url_tls(&self, load: Load) -> String {
+        format!("wss://127.0.0.1:{}{}", self.port, load.to_path())
+    }
+
     /// One more write's worth of events has been consumed.
     pub(crate) fn consumed(&mut self) {
         self.stdin.write_all(b"+").expect("the blaster reads");
@@ -204,6 +235,7 @@ pub(crate) fn run_if_child() {
     }
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     println!("{}", listener.local_addr().expect("an address").port());
+    let config = tls::server();
     let credit = Arc::new(Credit::default());
     let taken = Arc::clone(&credit);
     thread::spawn(move || {
@@ -215,9 +247,12 @@ pub(crate) fn run_if_child() {
         std::process::exit(0);
     });
     for stream in listener.incoming().flatten() {
-        let credit = Arc::clone(&credit);
+        let (credit, config) = (Arc::clone(&credit), Arc::clone(&config));
         // A connection that breaks is the bench's to notice.
-        thread::spawn(move || serve(stream, &credit).ok());
+        thread::spawn(move || match tls::is_tls(&stream) {
+            true => serve_tls(tls::accept(stream, config), &credit).ok(),
+            false => serve(stream, &credit).ok(),
+        });
     }
 }
 
@@ -246,9 +281,8 @@ impl Credit {
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-fn serve(stream: TcpStream, credit: &Credit) -> Result<()> {
-    stream.set_nodelay(true)?;
-    let raw = stream.try_clone()?;
+/// Accepts a WebSocket, says the greeting, and returns what is to be sent.
+fn accept<S: Read + Write>(stream: S) -> Result<(WebSocket<S>, Load)> {
     let mut path = String::new();
     #[expect(clippy::result_large_err, reason = "tungstenite's type")]
     let look = |request: &Request, response: Response| -> std::result::Result<_, ErrorResponse> {
@@ -261,6 +295,13 @@ fn serve(stream: TcpStream, credit: &Credit) -> Result<()> {
     let load = Load::of_path(&path).ok_or("an unknown path")?;
     let greeting = r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"1.1\",\"activity_timeout\":120}"}"#;
     socket.send(Message::text(greeting))?;
+    Ok((socket, load))
+}
+
+fn serve(stream: TcpStream, credit: &Credit) -> Result<()> {
+    stream.set_nodelay(true)?;
+    let raw = stream.try_clone()?;
+    let (mut socket, load) = accept(stream)?;
     let probes = read(&mut socket, raw, load, credit)?;
     if matches!(load, Load::Nothing | Load::Endless { .. }) || !probes.is_empty() {
         println!("{}", probes.join(" "));
@@ -268,7 +309,23 @@ fn serve(stream: TcpStream, credit: &Credit) -> Result<()> {
     Ok(())
 }
 
-/// Reads until the end. Subscribing starts the load.
+/// Over TLS nothing is read while the flood goes out.
+fn serve_tls(stream: tls::Accepted, credit: &Credit) -> Result<()> {
+    let (mut socket, load) = accept(stream)?;
+    socket.read()?;
+    socket.send(confirmation(CHANNEL))?;
+    send(socket.get_mut(), load, credit)?;
+    while socket.read().is_ok() {}
+    Ok(())
+}
+
+fn confirmation(channel: &str) -> Message {
+    Message::text(format!(
+        r#"{{"event":"pusher_internal:subscription_succeeded","channel":"{channel}","data":"{{}}"}}"#
+    ))
+}
+
+/// Reads until the end. Subscribing to [`CHANNEL`] starts the load.
 fn read(
     socket: &mut WebSocket<TcpStream>,
     raw: TcpStream,
@@ -286,36 +343,40 @@ fn read(
             if !text.contains("pusher:subscribe") {
                 continue;
             }
-            if let Some((_, sent)) = text.split_once(PROBE) {
-                let sent: u64 = sent.split('"').next().unwrap_or_default().parse()?;
-                probes.push(arrived.saturating_sub(sent).to_string());
-            } else if let Some(raw) = raw.take() {
-                let answer = format!(
-                    r#"{{"event":"pusher_internal:subscription_succeeded","channel":"{CHANNEL}","data":"{{}}"}}"#
-                );
-                socket.send(Message::text(answer))?;
+            let (_, name) = text.split_once(r#""channel":""#).ok_or("no channel")?;
+            let name = name.split('"').next().unwrap_or_default();
+            if let Some(sent) = name.strip_prefix(PROBE) {
+                probes.push(arrived.saturating_sub(sent.parse()?).to_string());
+                continue;
+            }
+            socket.send(confirmation(name))?;
+            if let Some(mut raw) = raw.take_if(|_| name == CHANNEL) {
                 // A connection that the bench ends is no news.
-                scope.spawn(move || send(raw, load, credit).ok());
+                scope.spawn(move || send(&mut raw, load, credit).ok());
             }
         }
         Ok(probes)
     })
 }
 
-fn send(mut raw: TcpStream, load: Load, credit: &Credit) -> io::Result<()> {
+fn flood(raw: &mut impl Write, frames: &Frames, events: usize, credit: &Credit) -> io::Result<()> {
+    credit.set(frames.window());
+    let mut left = events;
+    while left > 0 {
+        credit.take();
+        let count = left.min(frames.count());
+        raw.write_all(frames.first(count))?;
+        left -= count;
+    }
+    raw.flush()
+}
+
+fn send(raw: &mut impl Write, load: Load, credit: &Credit) -> io::Result<()> {
     match load {
         Load::Nothing => Ok(()),
-        Load::Flood { size, events } => {
-            let frames = Frames::new(size);
-            credit.set(frames.window());
-            let mut left = events;
-            while left > 0 {
-                credit.take();
-                let count = left.min(frames.count());
-                raw.write_all(frames.first(count))?;
-                left -= count;
-            }
-            Ok(())
+        Load::Flood { size, events } => flood(raw, &Frames::new(size), events, credit),
+        Load::Channels { size, events, channels } => {
+            flood(raw, &Frames::on_channels(size, channels), events, credit)
         }
         Load::Endless { size } => {
             let frames = Frames::new(size);

@@ -17,6 +17,11 @@ pub(crate) fn resident() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
+/// How many threads clients have in this process; 0 where that is not told.
+pub(crate) fn own_threads() -> usize {
+    threads("comm").filter(|(name, _)| name.starts_with("pusher-")).count()
+}
+
 /// How often the client's own threads have gone to sleep so far: each time, they had been woken.
 pub(crate) fn sleeps() -> Option<u64> {
     let mut sleeps = None;

@@ -5,6 +5,7 @@
 pub(crate) mod bare;
 pub(crate) mod blaster;
 pub(crate) mod figures;
+pub(crate) mod tls;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::Error;
+use crate::util::give_back::GiveBack;
 
 /// How much a [`Binding`] keeps for a consumer that is slow: a number of values, and the memory that they take.
 ///
@@ -51,11 +51,6 @@ pub(crate) trait Measured: Sized {
 
     /// How much it takes, itself and what it holds.
     fn bytes(&self) -> usize;
-
-    /// What of it may run the user's code when it is dropped.
-    fn into_error(self) -> Option<Error> {
-        None
-    }
 }
 
 impl Queue {
@@ -227,20 +222,15 @@ impl<T> Sink<T> {
         Arc::ptr_eq(&self.counter, counter)
     }
 
-    /// Queues values of these sizes in bytes, in a row and without waiting. Those that are dropped go to
-    /// `discard`.
-    pub(crate) fn push(
-        &mut self,
-        values: impl IntoIterator<Item = (T, usize)>,
-        mut discard: impl FnMut(T),
-    ) -> Pushed {
+    /// Queues values of these sizes in bytes, in a row and without waiting.
+    pub(crate) fn push(&mut self, values: impl IntoIterator<Item = (T, usize)>) -> Pushed {
         let mut pushed = Pushed::default();
         // Asking how many wait is dear while the consumer takes them, so it is done once for all.
         self.catch_up();
         for (value, size) in values {
             // A frame is shorter than this, see `Envelope`.
             let size = u32::try_from(size.saturating_add(SLOT)).unwrap_or(u32::MAX);
-            if self.make_room(size, &mut pushed, &mut discard) {
+            if self.make_room(size, &mut pushed) {
                 if self.queue.policy != Policy::Unbounded {
                     self.sizes.push(size);
                 }
@@ -248,19 +238,24 @@ impl<T> Sink<T> {
                 // It has a receiver of its own, so it cannot be disconnected.
                 let _ = self.sender.send(value);
             } else {
-                pushed.dropped += 1;
-                discard(value);
+                self.count_drop(&mut pushed);
             }
         }
         if pushed.dropped > 0 {
-            self.counter.dropped.fetch_add(pushed.dropped, Ordering::Relaxed);
             pushed.began_to_overflow = !self.counter.overflowing.swap(true, Ordering::Relaxed);
         }
         pushed
     }
 
-    /// Tells whether there is room for a value of this size, which may have been made.
-    fn make_room(&mut self, size: u32, pushed: &mut Pushed, discard: &mut impl FnMut(T)) -> bool {
+    /// Counts a value that was dropped, before any later one can be received: who has got that one finds this one
+    /// in [`Binding::dropped`].
+    fn count_drop(&self, pushed: &mut Pushed) {
+        pushed.dropped += 1;
+        self.counter.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns `true` if there is room for a value of this size, which may have been made.
+    fn make_room(&mut self, size: u32, pushed: &mut Pushed) -> bool {
         let Queue { policy, limits } = self.queue;
         if policy == Policy::Unbounded || self.sizes.has_room(size, limits) {
             return true;
@@ -271,13 +266,18 @@ impl<T> Sink<T> {
                 return false;
             }
             // The consumer may take some meanwhile, which makes room just as well.
-            if let Ok(oldest) = self.receiver.try_recv() {
-                pushed.dropped += 1;
-                discard(oldest);
+            if self.receiver.try_recv().is_ok() {
+                self.count_drop(pushed);
             }
             self.sizes.catch_up(self.sender.len());
         }
         true
+    }
+
+    /// Gives back the memory of a list of sizes that has become short.
+    pub(crate) fn give_back(&mut self) {
+        self.catch_up();
+        self.sizes.each.give_back();
     }
 
     /// Takes into account what the consumer has taken, which may end an episode.

@@ -5,7 +5,7 @@ fn binding(queue: Queue) -> (Binding<u32>, Sink<u32>) {
 }
 
 fn fill(sink: &mut Sink<u32>, values: std::ops::Range<u32>) -> usize {
-    values.filter(|&value| sink.push([(value, 4)], drop).began_to_overflow).count()
+    values.filter(|&value| sink.push([(value, 4)]).began_to_overflow).count()
 }
 
 #[test]
@@ -50,8 +50,7 @@ fn values_in_a_row_count_as_those_one_by_one() {
         let (one_by_one, mut one) = binding(queue);
         let (in_a_row, mut row) = binding(queue);
         let warnings = fill(&mut one, 0..20);
-        let mut discarded = Vec::new();
-        let pushed = row.push((0..20).map(|value| (value, 4)), |value| discarded.push(value));
+        let pushed = row.push((0..20).map(|value| (value, 4)));
         assert_eq!(
             (pushed.began_to_overflow, pushed.dropped),
             (warnings == 1, one_by_one.dropped())
@@ -59,10 +58,21 @@ fn values_in_a_row_count_as_those_one_by_one() {
         assert_eq!(in_a_row.dropped(), one_by_one.dropped());
         let kept: Vec<_> = in_a_row.try_iter().collect();
         assert_eq!(kept, one_by_one.try_iter().collect::<Vec<_>>());
-        // What the policy keeps is told apart from what it drops, and nothing is lost.
-        let mut all = [kept, discarded].concat();
-        all.sort_unstable();
-        assert_eq!(all, (0..20).collect::<Vec<_>>());
+        assert_eq!(kept.len() as u64 + in_a_row.dropped(), 20);
+    }
+}
+
+#[test]
+fn drops_count_before_later_values_can_be_received() {
+    for queue in [Queue::drop_oldest(3), Queue::drop_newest(3)] {
+        let (binding, mut sink) = binding(queue);
+        // Each is looked at once those before it are pushed.
+        let values = (0..10).map(|value| {
+            let pushed = u64::from(value);
+            assert_eq!(binding.len() as u64 + binding.dropped(), pushed, "before {value}");
+            (value, 4)
+        });
+        assert_eq!(sink.push(values).dropped, 7);
     }
 }
 
@@ -78,7 +88,7 @@ fn an_episode_may_end_and_begin_within_one_row() {
         }
         (value, 4)
     });
-    let pushed = sink.push(values, drop);
+    let pushed = sink.push(values);
     assert_eq!((pushed.queued, pushed.dropped), (4, 4));
     assert!(pushed.began_to_overflow, "a new episode");
 }
@@ -86,7 +96,7 @@ fn an_episode_may_end_and_begin_within_one_row() {
 /// Sizes as they are given, without the queue's own share.
 fn sized(queue: Queue) -> (Binding<usize>, impl FnMut(usize) -> Pushed) {
     let (binding, mut sink) = Binding::new(queue, |_| ());
-    (binding, move |size| sink.push([(size, size - SLOT)], drop))
+    (binding, move |size| sink.push([(size, size - SLOT)]))
 }
 
 fn waiting(binding: &Binding<usize>) -> Vec<usize> {
@@ -163,4 +173,16 @@ fn every_value_is_either_received_or_counted() {
         counts.iter().sum::<u64>()
     });
     assert_eq!(taken + binding.dropped(), VALUES);
+}
+
+#[test]
+fn the_list_of_sizes_is_given_back_once_the_queue_is_empty() {
+    let (binding, mut sink) = binding(Queue::default());
+    fill(&mut sink, 0..4096);
+    let full = sink.sizes.each.capacity();
+    sink.give_back();
+    assert_eq!(sink.sizes.each.capacity(), full, "all wait");
+    binding.try_iter().for_each(drop);
+    sink.give_back();
+    assert!(sink.sizes.each.capacity() < full / 8);
 }

@@ -161,8 +161,7 @@ impl Shared {
         if !idle {
             self.perform();
         }
-        // Last, since their causes may be the user's.
-        dispose(delivered.discarded);
+        // Last, since it is the user's.
         drop(kept);
         result
     }
@@ -192,7 +191,11 @@ impl Shared {
     }
 
     fn patience(&self) -> Patience {
-        Patience { limit: self.settings.machine.pong_timeout, own: !self.settings.built_in }
+        Patience {
+            limit: self.settings.machine.pong_timeout,
+            own: !self.settings.built_in,
+            traced: log::max_level() == log::LevelFilter::Trace,
+        }
     }
 
     /// Waits until `check` has an answer, or for `timeout`.
@@ -297,6 +300,12 @@ impl Core {
             ChannelStatus::Idle => self.authorizers.remove(channel),
             _ => None,
         }
+    }
+
+    /// Gives back the memory that a flood has left. Not after each turn: the next one of the flood needs as much.
+    fn give_back(&mut self) {
+        self.machine.give_back();
+        self.routes.give_back();
     }
 
     fn send(&mut self, generation: u64, frame: String, now: Now) {

@@ -31,10 +31,10 @@ impl Shared {
     }
 
     /// While the timer thread is held up in the user's code, no deadline is kept: where that may be, another
-    /// thread is started. The built-in connection never waits.
+    /// thread is started.
     fn perform_for_timer(self: &Arc<Self>, performer: Performer) {
-        let elsewhere = !self.settings.built_in || self.read(|core| core.actions.is_held_up());
-        if elsewhere {
+        let patience = self.patience();
+        if self.read(|core| core.actions.may_block(patience) || core.actions.is_held_up()) {
             let started =
                 self.spawn("pusher-actions", move |shared| shared.carry_on(performer, None));
             match started {
@@ -42,10 +42,11 @@ impl Shared {
                 Err(error) => write_log!(Warn, "{error}; the timer thread carries on"),
             }
         }
-        self.carry_on(performer, None);
+        // What comes meanwhile may be another matter.
+        self.carry_on(performer, Some(1));
     }
 
-    /// A thread of the user's leaves an endless supply to the timer thread after so many rounds.
+    /// Leaves the rest to the timer thread after so many rounds: a thread of the user's, an endless supply.
     fn carry_on(self: &Arc<Self>, performer: Performer, max_rounds: Option<u32>) {
         let (mut rounds, mut left) = (0, 0);
         loop {
@@ -66,12 +67,13 @@ impl Shared {
                     (rounds, left) = (rounds + 1, core.actions.len());
                 }
                 left = left.saturating_sub(1);
-                let Some(action) = core.actions.next(performer, self.clock.now().mono) else {
+                let action = core.actions.next(performer, self.clock.now().mono);
+                // The timer is to know by when this call must return. Or one that had been replaced has returned,
+                // so that another one may be.
+                self.set_alarm(&mut core);
+                let Some(action) = action else {
                     return;
                 };
-                if !self.settings.built_in {
-                    self.set_alarm(&mut core);
-                }
                 action
             };
             // What it is made of is the user's too, down to the destructors.

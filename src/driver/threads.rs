@@ -136,12 +136,17 @@ impl Shared {
             if core.machine.is_closed() && core.actions.is_empty() {
                 return;
             }
+            let now = self.clock.now().mono;
+            // Though every frame moves it, the time slept for comes: soon after a flood, and seldom in one.
+            let is_over = |alarm: &mut Alarm| alarm.cause == Cause::Heartbeat && alarm.at <= now;
+            if core.sleeping.take_if(is_over).is_some() {
+                core.give_back();
+            }
             core.sleeping = self.next_alarm(&mut core);
             #[cfg(test)]
             {
                 core.threads.slept_for = core.sleeping;
             }
-            let now = self.clock.now().mono;
             core = match core.sleeping {
                 None => self.timer.wait(core).unwrap_or_else(PoisonError::into_inner),
                 Some(Alarm { at, cause }) if at <= now => {

@@ -99,17 +99,3 @@ pub(crate) enum ChannelNotice {
     #[cfg(feature = "encrypted")]
     Undecryptable(Error),
 }
-
-impl ChannelNotice {
-    /// What of it may run the user's code when it is dropped.
-    pub(crate) fn into_error(self) -> Option<Error> {
-        match self {
-            Self::Failed(error) => Some(error),
-            #[cfg(feature = "encrypted")]
-            Self::Undecryptable(error) => Some(error),
-            Self::Count(_) | Self::Resumed(_) | Self::MemberAdded(_) | Self::MemberRemoved(_) => {
-                None
-            }
-        }
-    }
-}

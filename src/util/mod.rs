@@ -1,6 +1,7 @@
 //! What several folders need, and none of them owns.
 
 pub(crate) mod clock;
+pub(crate) mod give_back;
 pub(crate) mod guard;
 pub(crate) mod redact;
 pub(crate) mod retry_after;

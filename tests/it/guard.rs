@@ -2,6 +2,7 @@
 
 mod logger;
 mod stuck;
+mod stuck_logger;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};

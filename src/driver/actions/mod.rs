@@ -11,6 +11,7 @@ use log::Level;
 
 use super::Link;
 use crate::protocol::LogLine;
+use crate::util::give_back::GiveBack;
 use crate::{Connection, Error, Interrupt, Options};
 
 /// The frames that wait may take so much, with [`OVERHEAD`] for each: as much as the built-in WebSocket keeps
@@ -43,6 +44,8 @@ struct Call {
     since: Duration,
     /// That of the connection, if the action sends.
     generation: Option<u64>,
+    /// It writes to the log and does nothing else.
+    is_line: bool,
 }
 
 #[derive(Default)]
@@ -81,6 +84,11 @@ impl Actions {
     /// Returns `true` if a performer was replaced and has not come back.
     pub(super) fn is_held_up(&self) -> bool {
         self.stuck > 0
+    }
+
+    /// Returns `true` if what is to be done runs code of the user's, which may not return.
+    pub(super) fn may_block(&self, patience: Patience) -> bool {
+        patience.own || patience.traced || self.lines > 0
     }
 
     /// Returns `true` if there is room for the frame.
@@ -132,20 +140,24 @@ impl Actions {
         }
         self.call = None;
         let action = self.queue.pop_front().or_else(|| self.lost_lines());
-        let mut generation = None;
+        let (mut generation, mut is_line) = (None, false);
         match &action {
             None => {
                 self.performer = None;
+                self.queue.give_back();
                 return None;
             }
-            Some(Action::Log(..)) => self.lines = self.lines.saturating_sub(1),
+            Some(Action::Log(..)) => {
+                is_line = true;
+                self.lines = self.lines.saturating_sub(1);
+            }
             Some(Action::Send { generation: of, frame, .. }) => {
                 generation = Some(*of);
                 self.bytes -= size(frame);
             }
             Some(_) => {}
         }
-        self.call = Some(Call { since: now, generation });
+        self.call = Some(Call { since: now, generation, is_line });
         action
     }
 
@@ -164,11 +176,13 @@ impl Actions {
         }
     }
 
-    /// When the performer is to be replaced: something waits for its call to return, or it sends on a connection
-    /// of the user's own.
+    /// When the performer is to be replaced: its call runs code of the user's, and something waits for it to return,
+    /// or it sends on a connection of theirs.
     pub(super) fn overdue_at(&self, patience: Patience) -> Option<Duration> {
         let call = self.call.as_ref().filter(|_| self.stuck < MAX_STUCK)?;
-        let counts = !self.queue.is_empty() || (patience.own && call.generation.is_some());
+        let sends = call.generation.is_some();
+        let may_block = patience.own || call.is_line || (patience.traced && sends);
+        let counts = may_block && (!self.queue.is_empty() || (patience.own && sends));
         counts.then(|| call.since.saturating_add(patience.limit))
     }
 
@@ -191,6 +205,8 @@ pub(super) struct Patience {
     pub(super) limit: Duration,
     /// Whether the connection is the user's own, which may wait in `send` though it must not.
     pub(super) own: bool,
+    /// Whether the user's logger gets each frame that is sent.
+    pub(super) traced: bool,
 }
 
 #[cfg(test)]

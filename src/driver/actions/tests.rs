@@ -4,8 +4,8 @@ use super::*;
 use crate::Message;
 
 const SECOND: Duration = Duration::from_secs(1);
-const OWN: Patience = Patience { limit: SECOND, own: true };
-const BUILT_IN: Patience = Patience { limit: SECOND, own: false };
+const OWN: Patience = Patience { limit: SECOND, own: true, traced: false };
+const BUILT_IN: Patience = Patience { limit: SECOND, own: false, traced: false };
 
 struct Nowhere;
 
@@ -79,6 +79,26 @@ fn a_call_is_overdue_once_something_waits_for_it() {
     assert_eq!(actions.overdue_at(BUILT_IN), None);
     assert!(actions.next(performer, 8 * SECOND).is_none());
     assert_eq!(actions.overdue_at(OWN), None);
+}
+
+#[test]
+fn with_the_built_in_connection_only_a_logger_may_block() {
+    let traced = Patience { traced: true, ..BUILT_IN };
+    // Own, built in, and built in with each frame logged.
+    let overdue = |action| {
+        let mut actions = Actions::default();
+        actions.push(action);
+        actions.push(Action::StartWorker);
+        let before = [OWN, BUILT_IN, traced].map(|patience| actions.may_block(patience));
+        let performer = actions.begin().unwrap();
+        actions.next(performer, SECOND).unwrap();
+        let overdue =
+            [OWN, BUILT_IN, traced].map(|patience| actions.overdue_at(patience).is_some());
+        (before, overdue)
+    };
+    assert_eq!(overdue(line(1)), ([true; 3], [true; 3]));
+    assert_eq!(overdue(frame(1, 1)), ([true, false, true], [true, false, true]));
+    assert_eq!(overdue(Action::StartWorker), ([true, false, true], [true, false, false]));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::stats::Tally;
 use crate::binding::{Counter, Measured, Pushed, Sink};
 use crate::model::event::ChannelName;
 use crate::protocol::{ChannelNotice, Notice, USER_CHANNEL_PREFIX, UserNotice};
+use crate::util::give_back::GiveBack;
 use crate::{Error, Event, Gap, Member, StateChange, UserData, WatchlistEvent};
 
 /// The sinks of one kind of binding.
@@ -85,8 +86,6 @@ pub(super) struct Delivered {
     pub(super) events: Tally,
     /// The names of what has begun to overflow.
     pub(super) overflowing: Vec<String>,
-    /// To be dropped: what caused them may be the user's.
-    pub(super) discarded: Vec<Error>,
 }
 
 /// What each type takes in a queue.
@@ -110,30 +109,10 @@ measured! {
     WatchlistEvent, "watchlist events": |event| event.size(),
     u64, "subscription counts": |_| size_of::<u64>(),
     Gap, "gaps": |_| size_of::<Gap>(),
-}
-
-impl Measured for Error {
-    const PLURAL: &str = "errors";
-
-    fn bytes(&self) -> usize {
-        self.size()
-    }
-
-    fn into_error(self) -> Option<Error> {
-        Some(self)
-    }
-}
-
-impl Measured for StateChange {
-    const PLURAL: &str = "state changes";
-
-    fn bytes(&self) -> usize {
-        size_of::<Self>() + self.cause.as_ref().map_or(0, Error::size)
-    }
-
-    fn into_error(self) -> Option<Error> {
-        self.cause
-    }
+    Error, "errors": |error| error.size(),
+    StateChange, "state changes": |change| {
+        size_of::<StateChange>() + change.cause.as_ref().map_or(0, Error::size)
+    },
 }
 
 impl Routes {
@@ -229,7 +208,7 @@ impl Routes {
 
     fn deliver_on(&mut self, name: &str, notice: ChannelNotice, delivered: &mut Delivered) {
         let Some(routes) = self.channels.get_mut(name) else {
-            return delivered.discarded.extend(notice.into_error());
+            return;
         };
         match notice {
             ChannelNotice::Failed(error) => delivered.hand(error, &mut routes.errors),
@@ -260,8 +239,8 @@ impl Routes {
         while let Some(sink) = sinks.next() {
             // The last one gets the events themselves: to count one copy more and one less is not free.
             let pushed = match sinks.peek() {
-                Some(_) => sink.push(run.iter().cloned().map(sized), drop),
-                None => sink.push(run.drain(..).map(sized), drop),
+                Some(_) => sink.push(run.iter().cloned().map(sized)),
+                None => sink.push(run.drain(..).map(sized)),
             };
             delivered.add(&first, &pushed);
         }
@@ -279,18 +258,35 @@ fn is_same(one: &Event, other: &Event) -> bool {
     one.name() == other.name() && one.channel() == other.channel()
 }
 
+impl Routes {
+    /// Gives back what a flood has left.
+    pub(super) fn give_back(&mut self) {
+        let Self { client, channels, user, run, closed: _ } = self;
+        run.give_back();
+        let ClientRoutes { events, states, connected, errors } = client;
+        events.give_back();
+        states.give_back();
+        connected.give_back();
+        errors.give_back();
+        let UserRoutes { events, watchlist, signed_in, errors } = user;
+        events.give_back();
+        watchlist.give_back();
+        signed_in.give_back();
+        errors.give_back();
+        channels.values_mut().for_each(ChannelRoutes::give_back);
+        channels.give_back();
+    }
+}
+
 impl Delivered {
     fn hand<T: Clone + Measured>(&mut self, value: T, list: &mut List<T>) {
         let size = value.bytes();
-        let Self { overflowing, discarded, .. } = self;
-        let mut discard = |value: T| discarded.extend(value.into_error());
         let mut began = false;
         for sink in &mut list.0 {
-            began |= sink.push([(value.clone(), size)], &mut discard).began_to_overflow;
+            began |= sink.push([(value.clone(), size)]).began_to_overflow;
         }
-        discard(value);
         if began {
-            overflowing.push(T::PLURAL.to_owned());
+            self.overflowing.push(T::PLURAL.to_owned());
         }
     }
 
@@ -326,9 +322,26 @@ impl Events {
     fn is_empty(&self) -> bool {
         self.by_name.is_empty() && self.all.is_empty()
     }
+
+    fn give_back(&mut self) {
+        self.by_name.values_mut().for_each(List::give_back);
+        self.by_name.give_back();
+        self.all.give_back();
+    }
 }
 
 impl ChannelRoutes {
+    fn give_back(&mut self) {
+        let Self { events, errors, counts, gaps, added, removed, undecryptable, handles: _ } = self;
+        events.give_back();
+        errors.give_back();
+        counts.give_back();
+        gaps.give_back();
+        added.give_back();
+        removed.give_back();
+        undecryptable.give_back();
+    }
+
     fn is_unused(&self) -> bool {
         self.handles == 0
             && self.events.is_empty()
@@ -342,6 +355,10 @@ impl ChannelRoutes {
 }
 
 impl<T> List<T> {
+    fn give_back(&mut self) {
+        self.0.iter_mut().for_each(Sink::give_back);
+    }
+
     fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::{ChannelList, Delivered, Routes, Selector};
 use crate::binding::{Binding, Queue};
 use crate::protocol::{ChannelNotice, Notice};
+use crate::util::guard::keeping;
 use crate::{Error, ErrorKind, Event, Gap, State, StateChange};
 
 fn bind<T>(routes: &mut Routes, selector: Selector<T>, event: &str, queue: Queue) -> Binding<T> {
@@ -163,10 +164,10 @@ fn errors_are_dropped_after_the_delivery_only() {
         let errors = bind(&mut routes, Selector::Client(|client, _| &mut client.errors), "", queue);
         let states = bind(&mut routes, Selector::Client(|client, _| &mut client.states), "", queue);
         let notices = [Notice::Error(error()), Notice::Error(error()), state(), state(), failed()];
-        let delivered = deliver(&mut routes, notices);
+        let (delivered, kept) = keeping(|| deliver(&mut routes, notices));
         assert_eq!(dropped.load(Ordering::SeqCst), 0, "those that had no room, or no binding");
         assert_eq!(delivered.overflowing, ["errors", "state changes"]);
-        drop(delivered);
+        drop(kept);
         assert_eq!(dropped.swap(0, Ordering::SeqCst), 3);
         drop((errors, states));
         drop(routes);

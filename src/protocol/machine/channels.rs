@@ -10,6 +10,7 @@ use super::window::{Request, Window};
 use crate::model::event::ChannelName;
 use crate::model::members::Members;
 use crate::protocol::Now;
+use crate::util::give_back::GiveBack;
 use crate::wire::{ChannelKind, check_channel};
 use crate::{Auth, ChannelStatus, Error};
 
@@ -214,6 +215,11 @@ impl Channels {
         if self.table.get(name).is_some_and(|channel| !channel.wanted) {
             self.table.remove(name);
         }
+    }
+
+    /// Gives back what many channels have left that are retired.
+    pub(super) fn give_back(&mut self) {
+        self.table.give_back();
     }
 
     /// The wanted channels, in the order in which they were asked for.

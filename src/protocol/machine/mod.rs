@@ -30,6 +30,7 @@ use super::backoff::Policy;
 use super::frame::{self, Established};
 use super::{Notice, Now, Output};
 use crate::binding::QueueLimits;
+use crate::util::give_back::GiveBack;
 use crate::{ChannelStatus, Error, Members, State};
 use channels::Channels;
 use connection::{Due, Live, Phase, Step};
@@ -346,6 +347,12 @@ impl Machine {
             self.send_waiting();
         }
         self.outputs.pop_front()
+    }
+
+    /// Gives back what a flood has left.
+    pub(crate) fn give_back(&mut self) {
+        self.outputs.give_back();
+        self.channels.give_back();
     }
 
     /// Whether anything that somebody may be waiting for has changed since this was last asked.

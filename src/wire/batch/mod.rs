@@ -15,6 +15,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::{Envelope, Malformed};
+use crate::util::give_back::GiveBack;
 use crate::{Error, ErrorKind, Message};
 
 /// A batch takes no further text beyond this: so much more than its own frame may be kept by one event.
@@ -261,6 +262,7 @@ impl Inbox {
         let mut messages = std::mem::take(&mut self.messages);
         receive(&mut messages)?;
         messages.drain(..).for_each(|message| self.message(message));
+        messages.give_back();
         self.messages = messages;
         Ok(())
     }

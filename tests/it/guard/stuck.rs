@@ -1,5 +1,6 @@
 //! Methods of a connection that do not return: `send` and `close` must not wait, but may.
 
+use std::sync::OnceLock;
 use std::thread::Builder;
 
 use pusher_channels::{StateChange, Timeout};
@@ -110,4 +111,44 @@ fn close_ends_the_client_while_a_send_blocks() {
     }
     client.close(SOON).unwrap();
     thread.join().unwrap();
+}
+
+/// Says which dial's connection is being closed.
+static CLOSING: OnceLock<Sender<u32>> = OnceLock::new();
+/// Let a close return: those of all connections but the last, and the last one's.
+static HELD: OnceLock<[Receiver<()>; 2]> = OnceLock::new();
+
+#[test]
+fn another_takes_over_once_one_of_too_many_that_block_returns() {
+    /// So many may block and be replaced. The next one is waited for.
+    const MOST: u32 = 8;
+    let ((closing, closed), (release, held), (release_last, last_held)) =
+        (unbounded(), unbounded(), unbounded());
+    CLOSING.set(closing).unwrap();
+    HELD.set([held, last_held]).unwrap();
+    let (client, dials) = own(Faults {
+        close: |line| {
+            if line.number <= MOST + 1 {
+                CLOSING.get().unwrap().send(line.number).unwrap();
+                let _ = HELD.get().unwrap()[usize::from(line.number > MOST)].recv_timeout(SOON * 4);
+            }
+        },
+        ..Faults::default()
+    });
+    let client = client.pong_timeout(PONG / 10).connect_timeout(SOON * 10).build().unwrap();
+    client.connect();
+    let reconnect = |number| {
+        connects_again(&client, &dials, number);
+        let user = client.clone();
+        let thread = Builder::new().spawn(move || user.reconnect()).unwrap();
+        assert_eq!(closed.recv_timeout(SOON), Ok(number));
+        thread
+    };
+    let threads: Vec<_> = (1..=MOST + 1).map(reconnect).collect();
+    // The dial waits behind the last one, which nobody has an eye on any more.
+    release.send(()).unwrap();
+    connects_again(&client, &dials, MOST + 2);
+    drop((release, release_last));
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    client.close(SOON).unwrap();
 }
