@@ -13,12 +13,13 @@ mod tests;
 mod user;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use endpoint::{Endpoint, endpoint_setters};
 use request::Field;
 
-use crate::{Auth, AuthRequest, Authorizer, Error, Proxy, Tls};
+use crate::{Auth, AuthRequest, Authorizer, ClientSettings, Error, Proxy, Tls};
 
 pub use user::HttpUserAuthenticator;
 
@@ -153,6 +154,10 @@ impl Authorizer for HttpAuthorizer {
 
     fn endpoint(&self) -> Option<String> {
         self.endpoint.name()
+    }
+
+    fn attach(&self, client: &ClientSettings) -> Option<Arc<dyn Authorizer>> {
+        Some(Arc::new(Self { endpoint: self.endpoint.attach(client), window: self.window }))
     }
 
     fn use_tls(&self, tls: &Tls) {
