@@ -33,6 +33,9 @@ pub use user::HttpUserAuthenticator;
 /// Redirects are not followed: a 3xx is an error with that status. No cookie is kept and nothing is
 /// compressed. A proxy is used as [`proxy`](Self::proxy) says. Idle connections are used again for 3 seconds.
 ///
+/// Several clients may share one in an `Arc`. Each then has its own connections and settings, and closing it ends
+/// its own requests only.
+///
 /// # Example
 ///
 /// ```
@@ -52,8 +55,8 @@ pub use user::HttpUserAuthenticator;
 /// # Blocking
 ///
 /// [`authorize`](Authorizer::authorize) blocks for at most the [`timeout`](Self::timeout), whatever it waits for.
-/// [`interrupt`](Authorizer::interrupt) ends requests that are under way at once with an error of kind
-/// [`Io`](crate::ErrorKind::Io), and what is asked later works again. A lookup of the host's name that is given up
+/// [`interrupt`](Authorizer::interrupt) ends requests that are under way, for all clients that share it, at once with
+/// an error of kind [`Io`](crate::ErrorKind::Io), and what is asked later works again. A lookup of the host's name that is given up
 /// goes on in the background until the system answers; at most 4 run at once, and more wait for their turn.
 ///
 /// # Connecting

@@ -172,8 +172,9 @@ impl Authorizers {
     }
 
     /// The worker whose turn it was has come back. Returns `true` if it had been given up.
-    fn came_back(&mut self, turn: Turn, end: End) -> bool {
-        self.shares.end(turn, end);
+    fn came_back(&mut self, turn: Turn) -> bool {
+        // Unless it has ended with responses.
+        self.shares.end(turn, End::NotAsked);
         let position = self.running.iter().position(|running| running.turn == turn);
         position.is_some_and(|position| self.running.swap_remove(position).given_up)
     }
@@ -237,15 +238,14 @@ impl Core {
         self.authorizers.running.push(running);
     }
 
-    /// Ends a turn with all its responses. Returns `true` if its worker had been given up.
-    fn finish(&mut self, turn: Turn, end: End, responses: Responses, now: Now) -> bool {
+    /// Ends a turn with all its responses.
+    fn finish(&mut self, turn: Turn, end: End, responses: Responses, now: Now) {
+        self.authorizers.shares.end(turn, end);
         self.authorizers.asked += responses.len() as u64;
-        let given_up = self.authorizers.came_back(turn, end);
         for (request, response) in responses {
             self.authorizers.failed += u64::from(response.is_err());
             self.respond(&request, response, now);
         }
-        given_up
     }
 
     /// Hands a response over.

@@ -77,7 +77,8 @@ fn a_quick_response_gets_more_workers_started() {
     assert_eq!(ids(&first), [0, 1]);
     // The two that found nothing to ask have left.
     pool.workers = 2;
-    assert!(!pool.came_back(first[0].1, End::Responded(Duration::ZERO)));
+    pool.shares.end(first[0].1, End::Responded(Duration::ZERO));
+    assert!(!pool.came_back(first[0].1));
     let mut started = 0;
     for id in 2..5 {
         let (_, request, _, more) = pool.next().unwrap();
@@ -105,7 +106,8 @@ fn an_endpoint_that_is_given_up_is_slow_and_its_turn_over() {
     assert_eq!(pool.hanging(), 1);
     assert_eq!(ids(&asked(&mut pool)), [2]);
     // It comes back at last, which neither ends a turn nor clears its name.
-    assert!(pool.came_back(first[0].1, End::Responded(Duration::ZERO)));
+    pool.shares.end(first[0].1, End::Responded(Duration::ZERO));
+    assert!(pool.came_back(first[0].1));
     assert_eq!((pool.hanging(), ids(&asked(&mut pool)).len()), (0, 0));
 }
 

@@ -75,17 +75,16 @@ impl Shared {
             if more {
                 self.start_worker();
             }
-            let given_up = call("an authorization", || {
+            call("an authorization", || {
                 let requests = match source.window() {
                     None => vec![request],
                     Some(window) => self.collect(turn, &source, request, window),
                 };
-                self.authorize(turn, &source, requests)
+                self.authorize(turn, &source, requests);
             });
-            // Unless it has ended with a response: nothing was requested.
-            self.read(|core| core.authorizers.shares.end(turn, End::NotAsked));
+            let given_up = self.read(|core| core.authorizers.came_back(turn));
             dispose(source);
-            if given_up == Some(true) {
+            if given_up {
                 return true;
             }
         }
@@ -114,16 +113,10 @@ impl Shared {
         core.authorizers.take_batch(turn)
     }
 
-    /// Returns `true` if it took so long that this worker was given up.
-    fn authorize(
-        self: &Arc<Self>,
-        turn: Turn,
-        source: &AuthSource,
-        mut requests: Vec<Request>,
-    ) -> bool {
+    fn authorize(self: &Arc<Self>, turn: Turn, source: &AuthSource, mut requests: Vec<Request>) {
         self.act_on(|core, now| core.begin(turn, source, &mut requests, now));
         if requests.is_empty() {
-            return false;
+            return;
         }
         let start = clock::now();
         let responses = source.ask(&requests);
@@ -134,6 +127,6 @@ impl Shared {
             false => End::Responded(took),
         };
         let responses = requests.into_iter().zip(responses).collect();
-        self.act_on(|core, now| core.finish(turn, end, responses, now))
+        self.act_on(|core, now| core.finish(turn, end, responses, now));
     }
 }

@@ -83,7 +83,8 @@ fn a_deadline_right_after_the_begin_finds_the_worker() {
             // It comes back at last.
             let end = End::Responded(2 * MINUTE);
             let responses = requests.into_iter().map(|it| (it, Ok(Auth::new("k:s")))).collect();
-            assert!(core.finish(turn, end, responses, at_time(3 * MINUTE)));
+            core.finish(turn, end, responses, at_time(3 * MINUTE));
+            assert!(core.authorizers.came_back(turn));
             assert_eq!((core.authorizers.hanging(), core.authorizers.running.len()), (0, 0));
             drop(source);
         });
