@@ -56,8 +56,9 @@ pub use user::HttpUserAuthenticator;
 ///
 /// [`authorize`](Authorizer::authorize) blocks for at most the [`timeout`](Self::timeout), whatever it waits for.
 /// [`interrupt`](Authorizer::interrupt) ends requests that are under way, for all clients that share it, at once with
-/// an error of kind [`Io`](crate::ErrorKind::Io), and what is asked later works again. A lookup of the host's name that is given up
-/// goes on in the background until the system answers; at most 4 run at once, and more wait for their turn.
+/// an error of kind [`Io`](crate::ErrorKind::Io), and what is asked later works again. A lookup of the host's name
+/// that is given up goes on in the background until the system answers; at most 4 run at once, and more wait for
+/// their turn.
 ///
 /// # Connecting
 ///

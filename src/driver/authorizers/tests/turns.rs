@@ -119,8 +119,9 @@ fn closing_returns_the_source_that_is_waited_for_though_another_one_has_replaced
     });
 }
 
-/// Grants the first of each batch and refuses the others.
-struct First;
+/// Grants the first of each batch and refuses the others, once the connection is read for the second time: the
+/// reader then performs nothing.
+struct First(Receiver<()>);
 
 impl Authorizer for First {
     fn authorize(&self, request: &AuthRequest) -> Result<Auth, Error> {
@@ -132,22 +133,26 @@ impl Authorizer for First {
     }
 
     fn authorize_many(&self, requests: &[AuthRequest]) -> Vec<Result<Auth, Error>> {
+        for _ in 0..2 {
+            self.0.recv_timeout(10 * AT_ONCE).unwrap();
+        }
         let refused = |_: &AuthRequest| Err(Error::message(ErrorKind::Auth, "refused"));
         requests.iter().take(1).map(grants).chain(requests.iter().skip(1).map(refused)).collect()
     }
 }
 
 /// A connection whose `send` waits until the frame is received.
-struct Rendezvous(Receiver<Message>, Sender<String>);
+struct Rendezvous(Receiver<Message>, Sender<String>, Sender<()>);
 
 impl Connector for Rendezvous {
     fn connect(&self, _: &str, _: std::time::Instant) -> Result<Box<dyn Connection>, Error> {
-        Ok(Box::new(Self(self.0.clone(), self.1.clone())))
+        Ok(Box::new(Self(self.0.clone(), self.1.clone(), self.2.clone())))
     }
 }
 
 impl Connection for Rendezvous {
     fn recv(&self) -> Result<Message, Error> {
+        let _ = self.2.send(());
         self.0.recv().map_err(|_| Error::new(ErrorKind::Closed, "closed"))
     }
 
@@ -162,7 +167,8 @@ impl Connection for Rendezvous {
 #[test]
 fn the_responses_of_a_batch_are_handed_over_before_the_first_frame_is_sent() {
     let ((to_client, received), (sent, frames)) = (unbounded(), bounded(0));
-    let client = Client::start(shared(First, Rendezvous(received, sent)));
+    let (reads, read) = unbounded();
+    let client = Client::start(shared(First(read), Rendezvous(received, sent, reads)));
     let [granted, refused] =
         ["private-a", "private-b"].map(|name| client.private_channel(name).unwrap());
     granted.subscribe();
