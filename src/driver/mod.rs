@@ -285,7 +285,7 @@ impl Shared {
         for source in sources {
             call("the authorizer's `interrupt`", move || source.interrupt());
         }
-        dispose(waiting);
+        waiting.into_iter().for_each(|(source, _)| dispose(source));
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::driver::shares::{EndpointId, endpoint_id};
 use crate::model::event::ChannelName;
-use crate::util::guard::guarded;
+use crate::util::guard::{Owned, guarded};
 use crate::{
     Auth, AuthRequest, Authorizer, ClientSettings, Error, ErrorKind, UserAuth, UserAuthRequest,
     UserAuthenticator,
@@ -17,8 +17,8 @@ pub(crate) struct AuthSource(Arc<Source>);
 
 struct Source {
     authorizer: Arc<dyn Authorizer>,
-    /// What was given. It is kept, since its address may name the endpoint.
-    _given: Arc<dyn Authorizer>,
+    /// What was given. It is kept, since its address may name the endpoint. Its destructor is another one.
+    _given: Owned<Arc<dyn Authorizer>>,
     window: Option<Duration>,
     endpoint: EndpointId,
 }
@@ -28,7 +28,7 @@ impl AuthSource {
         let endpoint = endpoint_id(given.endpoint(), Arc::as_ptr(&given).cast());
         let authorizer = given.attach(client).unwrap_or_else(|| Arc::clone(&given));
         let window = authorizer.batch_window();
-        Self(Arc::new(Source { authorizer, _given: given, window, endpoint }))
+        Self(Arc::new(Source { authorizer, _given: Owned::new(given), window, endpoint }))
     }
 
     pub(crate) fn of_user(given: Arc<dyn UserAuthenticator>, client: &ClientSettings) -> Self {

@@ -54,7 +54,7 @@ impl Waiting {
         });
     }
 
-    pub(super) fn into_iter(self) -> impl Iterator<Item = (AuthSource, Request)> {
+    pub(in crate::driver) fn into_iter(self) -> impl Iterator<Item = (AuthSource, Request)> {
         self.queues.into_values().flatten()
     }
 

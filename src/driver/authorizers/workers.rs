@@ -65,7 +65,7 @@ impl Shared {
                 };
                 waiting.map(fail).collect()
             });
-            dispose(sources);
+            sources.into_iter().for_each(dispose);
         }
     }
 

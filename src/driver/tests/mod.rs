@@ -45,7 +45,7 @@ pub(super) fn settings(connector: Arc<dyn Connector>, policy: Policy) -> Setting
     }
 }
 
-pub(super) fn start(options: Options, settings: Settings) -> Client {
+fn start(options: Options, settings: Settings) -> Client {
     let initial = Initial { options, authorizer: None, authenticator: None };
     Client::start(Shared::new(initial, settings))
 }
