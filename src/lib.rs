@@ -174,7 +174,7 @@ mod wire;
 
 pub use crossbeam_channel;
 
-pub use auth::{Auth, AuthRequest, Authorizer, HttpAuthorizer, SecretAuthorizer};
+pub use auth::{Auth, AuthRequest, Authorizer, ClientSettings, HttpAuthorizer, SecretAuthorizer};
 pub use auth::{HttpUserAuthenticator, UserAuth, UserAuthRequest, UserAuthenticator};
 pub use binding::{Binding, Queue};
 #[cfg(feature = "encrypted")]

@@ -1,5 +1,6 @@
 //! Who may join a channel: the question, the answer, and those who answer.
 
+mod attach;
 pub(crate) mod http;
 mod signer;
 mod user;
@@ -14,6 +15,7 @@ use crate::util::secret::Secret;
 use crate::wire::pick;
 use crate::{Error, ErrorKind, Proxy, Tls};
 
+pub use attach::ClientSettings;
 pub use http::{HttpAuthorizer, HttpUserAuthenticator};
 pub use signer::SecretAuthorizer;
 #[cfg(feature = "testing")]
@@ -67,18 +69,56 @@ pub trait Authorizer: Send + Sync {
         requests.iter().map(|request| self.authorize(request)).collect()
     }
 
-    /// A client that will use this authorizer tells its TLS settings. Default: they are ignored.
+    /// Returns the authorizer that a client asks in place of this one, with the client's TLS settings and proxy, and
+    /// with state that is only the client's. Default: `None`, the client asks this one.
+    ///
+    /// Called on the caller's thread each time that a client gets the authorizer. [`endpoint`](Self::endpoint) is
+    /// that of this one in any case; everything else is called on what is returned.
+    ///
+    /// An authorizer around another one attaches that too, or its requests are made with default settings and end
+    /// only with their own timeout:
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use pusher_channels::{Auth, AuthRequest, Authorizer, ClientSettings, Error};
+    ///
+    /// struct Counted(Arc<dyn Authorizer>);
+    ///
+    /// impl Authorizer for Counted {
+    ///     fn authorize(&self, request: &AuthRequest) -> Result<Auth, Error> {
+    ///         println!("attempt {}", request.attempt());
+    ///         self.0.authorize(request)
+    ///     }
+    ///
+    ///     fn attach(&self, client: &ClientSettings) -> Option<Arc<dyn Authorizer>> {
+    ///         Some(Arc::new(Self(self.0.attach(client)?)))
+    ///     }
+    ///
+    ///     fn interrupt(&self) {
+    ///         self.0.interrupt();
+    ///     }
+    /// }
+    /// ```
+    fn attach(&self, client: &ClientSettings) -> Option<Arc<dyn Authorizer>> {
+        self.use_tls(client.tls());
+        self.use_proxy(client.proxy());
+        None
+    }
+
+    /// Superseded by [`attach`](Self::attach), whose default calls it.
+    #[doc(hidden)]
     fn use_tls(&self, tls: &Tls) {
         let _ = tls;
     }
 
-    /// A client that will use this authorizer tells its proxy. Default: it is ignored.
+    /// Superseded by [`attach`](Self::attach), whose default calls it.
+    #[doc(hidden)]
     fn use_proxy(&self, proxy: &Proxy) {
         let _ = proxy;
     }
 
-    /// A client that uses this authorizer is closed: gives up soon what is under way. Default:
-    /// nothing; [`Client::close`](crate::Client::close) then waits for it.
+    /// Ends soon what is under way, since the client that asks is closed. Default: nothing;
+    /// [`Client::close`](crate::Client::close) then waits for it.
     fn interrupt(&self) {}
 }
 
@@ -106,6 +146,9 @@ macro_rules! authorizer_behind {
             }
             fn authorize_many(&self, requests: &[AuthRequest]) -> Vec<Result<Auth, Error>> {
                 (**self).authorize_many(requests)
+            }
+            fn attach(&self, client: &ClientSettings) -> Option<Arc<dyn Authorizer>> {
+                (**self).attach(client)
             }
             fn use_tls(&self, tls: &Tls) {
                 (**self).use_tls(tls);

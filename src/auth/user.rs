@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::wire::pick;
-use crate::{Error, ErrorKind, Proxy, Tls};
+use crate::{ClientSettings, Error, ErrorKind, Proxy, Tls};
 
 /// Answers who the user of this client is, for sign-in: an HTTP endpoint of yours, or code of yours.
 ///
@@ -44,18 +44,28 @@ pub trait UserAuthenticator: Send + Sync {
         None
     }
 
-    /// A client that will use this authenticator tells its TLS settings. Default: they are ignored.
+    /// Returns the authenticator that a client asks in place of this one, see
+    /// [`Authorizer::attach`](crate::Authorizer::attach). Default: `None`, the client asks this one.
+    fn attach(&self, client: &ClientSettings) -> Option<Arc<dyn UserAuthenticator>> {
+        self.use_tls(client.tls());
+        self.use_proxy(client.proxy());
+        None
+    }
+
+    /// Superseded by [`attach`](Self::attach), whose default calls it.
+    #[doc(hidden)]
     fn use_tls(&self, tls: &Tls) {
         let _ = tls;
     }
 
-    /// A client that will use this authenticator tells its proxy. Default: it is ignored.
+    /// Superseded by [`attach`](Self::attach), whose default calls it.
+    #[doc(hidden)]
     fn use_proxy(&self, proxy: &Proxy) {
         let _ = proxy;
     }
 
-    /// A client that uses this authenticator is closed: gives up soon what is under way. Default:
-    /// nothing; [`Client::close`](crate::Client::close) then waits for it.
+    /// Ends soon what is under way, since the client that asks is closed. Default: nothing;
+    /// [`Client::close`](crate::Client::close) then waits for it.
     fn interrupt(&self) {}
 }
 
@@ -77,6 +87,9 @@ macro_rules! authenticator_behind {
             fn endpoint(&self) -> Option<String> {
                 let own_name: fn(&Self) -> Option<String> = $own_name;
                 (**self).endpoint().or_else(|| own_name(self))
+            }
+            fn attach(&self, client: &ClientSettings) -> Option<Arc<dyn UserAuthenticator>> {
+                (**self).attach(client)
             }
             fn use_tls(&self, tls: &Tls) {
                 (**self).use_tls(tls);
@@ -273,8 +286,7 @@ mod tests {
 
     /// As a builder takes it.
     fn ask(authenticator: impl UserAuthenticator + 'static) -> UserAuth {
-        authenticator.use_tls(&Tls::default());
-        authenticator.use_proxy(&Proxy::none());
+        assert!(authenticator.attach(&ClientSettings::default()).is_none());
         authenticator.interrupt();
         authenticator.authenticate(&UserAuthRequest::attempt_number("1.2", 4)).unwrap()
     }

@@ -7,11 +7,12 @@ use std::time::Duration;
 use crate::binding::Queue;
 use crate::client::Client;
 use crate::config::headers::Headers;
-use crate::driver::{Answerer, Initial, Settings, Shared};
+use crate::driver::{AuthSource, Initial, Settings, Shared};
 use crate::protocol::Config;
 use crate::transport::{WebSocketConnector, check_tls};
 use crate::{
-    Authorizer, Connector, Error, ErrorKind, Options, Proxy, Reconnect, Tls, UserAuthenticator,
+    Authorizer, ClientSettings, Connector, Error, ErrorKind, Options, Proxy, Reconnect, Tls,
+    UserAuthenticator,
 };
 
 /// What a dial over TLS needs in a debug build, and half as much again.
@@ -340,12 +341,11 @@ impl ClientBuilder {
         let dial_code = self.headers.function();
         let connector = self.take_connector()?;
         self.tls.warn_of_dangers("a client");
+        let client = ClientSettings::new(self.tls, self.proxy);
         let initial = Initial {
             options: self.options,
-            authorizer: self.authorizer.map(|it| Answerer::authorizer(it, &self.tls, &self.proxy)),
-            authenticator: self
-                .authenticator
-                .map(|it| Answerer::authenticator(it, &self.tls, &self.proxy)),
+            authorizer: self.authorizer.map(|it| AuthSource::new(it, &client)),
+            authenticator: self.authenticator.map(|it| AuthSource::of_user(it, &client)),
         };
         let settings = Settings {
             machine: Config {
@@ -366,8 +366,7 @@ impl ClientBuilder {
             queue: self.queue,
             stack_size: self.stack_size,
             max_authorizations: self.max_authorizations,
-            tls: self.tls,
-            proxy: self.proxy,
+            client,
             check_names: self.check_names,
             built_in,
             dial_code,

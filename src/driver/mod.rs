@@ -27,12 +27,12 @@ use crate::util::clock;
 use crate::util::clock::Clock;
 use crate::util::guard::{call, dispose, keeping, write_log};
 use crate::{
-    ChannelStatus, Connection, Connector, Error, ErrorKind, Options, Proxy, Reconnect, Tls,
+    ChannelStatus, ClientSettings, Connection, Connector, Error, ErrorKind, Options, Reconnect,
 };
 
 use actions::{Action, Actions, MAX_BYTES, Patience};
-pub(crate) use authorizers::Answerer;
-use authorizers::{Authorizers, Job, Subject};
+pub(crate) use authorizers::AuthSource;
+use authorizers::{Authorizers, Request, Subject};
 pub(crate) use routes::{ChannelList, Selector};
 use routes::{Delivered, Routes};
 use stats::Counts;
@@ -46,8 +46,7 @@ pub(crate) struct Settings {
     pub(crate) queue: Queue,
     pub(crate) stack_size: Option<usize>,
     pub(crate) max_authorizations: usize,
-    pub(crate) tls: Tls,
-    pub(crate) proxy: Proxy,
+    pub(crate) client: ClientSettings,
     /// Whether channels' names must be as Pusher wants them.
     pub(crate) check_names: bool,
     /// Whether the connector is the built-in WebSocket, which takes its own URLs only.
@@ -61,8 +60,8 @@ pub(crate) struct Settings {
 pub(crate) struct Initial {
     pub(crate) options: Options,
     /// For every channel that has none of its own.
-    pub(crate) authorizer: Option<Answerer>,
-    pub(crate) authenticator: Option<Answerer>,
+    pub(crate) authorizer: Option<AuthSource>,
+    pub(crate) authenticator: Option<AuthSource>,
 }
 
 /// What the client's handles and threads share.
@@ -279,22 +278,23 @@ impl Shared {
     /// Ends everything without waiting: the threads end soon, and every binding is disconnected.
     pub(crate) fn shut_down(self: &Arc<Self>) {
         self.act(|machine, now| machine.close(now));
-        let authorizers = self.read(|core| {
+        let (sources, waiting) = self.read(|core| {
             core.routes.close();
             core.authorizers.close()
         });
         self.timer.notify_one();
-        // A worker that collects questions is to see that there will be no more.
+        // A worker that collects requests is to see that there will be no more.
         self.changed.notify_all();
-        for authorizer in authorizers {
-            call("the authorizer's `interrupt`", move || authorizer.interrupt());
+        for source in sources {
+            call("the authorizer's `interrupt`", move || source.interrupt());
         }
+        waiting.into_iter().for_each(|(source, _)| dispose(source));
     }
 }
 
 impl Core {
     /// Nobody has the channel in hand any more. Gives the authorizer that was only its own.
-    fn retire(&mut self, channel: &str) -> Option<Answerer> {
+    fn retire(&mut self, channel: &str) -> Option<AuthSource> {
         self.machine.retire(channel);
         match self.machine.channel_status(channel) {
             ChannelStatus::Idle => self.authorizers.remove(channel),
@@ -324,16 +324,11 @@ impl Core {
         self.machine.handle_blocked(generation, error, now);
     }
 
-    fn submit(&mut self, job: Job, now: Now) {
-        match self.authorizers.submit(job) {
+    fn submit(&mut self, request: Request, now: Now) {
+        match self.authorizers.submit(request) {
             Ok(true) => self.actions.push(Action::StartWorker),
             Ok(false) => {}
-            Err((Job { subject: Subject::Channel(name), ticket, .. }, error)) => {
-                self.machine.handle_authorization(&name, ticket, Err(error), now);
-            }
-            Err((Job { subject: Subject::User, ticket, .. }, error)) => {
-                self.machine.handle_authentication(ticket, Err(error), now);
-            }
+            Err((request, error)) => self.respond(&request, Err(error), now),
         }
     }
 
@@ -363,10 +358,11 @@ impl Core {
                 }
                 Output::Authorize { ticket, channel, socket_id, attempt } => {
                     let subject = Subject::Channel(channel);
-                    self.submit(Job { ticket, subject, socket_id, attempt }, now);
+                    self.submit(Request { id: ticket, subject, socket_id, attempt }, now);
                 }
                 Output::Authenticate { ticket, socket_id, attempt } => {
-                    self.submit(Job { ticket, subject: Subject::User, socket_id, attempt }, now);
+                    let subject = Subject::User;
+                    self.submit(Request { id: ticket, subject, socket_id, attempt }, now);
                 }
                 Output::Abandon { ticket } => {
                     if self.authorizers.abandon(ticket) {

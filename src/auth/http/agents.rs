@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use ureq::config::{AutoHeaderValue, ConfigBuilder};
@@ -22,7 +22,7 @@ use crate::config::tls::Asked;
 use crate::transport::Resolver;
 use crate::util::clock;
 use crate::util::retry_after::retry_after;
-use crate::{Error, ErrorKind, Proxy, Tls};
+use crate::{ClientSettings, Error, ErrorKind, Proxy, Tls};
 
 /// What is read of a refusal, in bytes.
 const REFUSAL: u64 = 16 * 1024;
@@ -33,7 +33,8 @@ const IDLE: Duration = Duration::from_secs(3);
 
 type Builder = ConfigBuilder<AgentScope>;
 
-/// Makes agents when they are needed, and others after an interruption.
+/// Makes agents when they are needed, and others after an interruption. A clone shares them.
+#[derive(Clone)]
 pub(super) struct Agents {
     /// The authorizer's own settings, which win over the client's.
     pub(super) tls: Option<Tls>,
@@ -41,16 +42,17 @@ pub(super) struct Agents {
     pub(super) timeout: Duration,
     pub(super) max_body: usize,
     pub(super) resolver: Arc<Resolver>,
-    state: Mutex<State>,
+    warned: Arc<AtomicBool>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
 struct State {
-    client_tls: Tls,
-    client_proxy: Proxy,
+    client: ClientSettings,
     /// One for each way that was needed so far: none and two proxies at the most.
     current: Vec<Pair>,
-    warned: bool,
+    /// Those of the clients that share the authorizer.
+    attached: Vec<(ClientSettings, Weak<Mutex<Self>>)>,
 }
 
 /// ureq trusts either the platform's roots or those given, but not both, so two agents take turns.
@@ -75,31 +77,61 @@ impl Default for Agents {
             timeout: Duration::from_secs(10),
             max_body: 256 * 1024,
             resolver: Arc::new(Resolver::queueing()),
-            state: Mutex::default(),
+            warned: Arc::default(),
+            state: Arc::default(),
         }
     }
 }
 
 impl Agents {
+    /// Those of one client: an interruption of them ends no other's requests.
+    pub(super) fn attach(&self, client: &ClientSettings) -> Self {
+        let mut state = lock(&self.state);
+        state.attached.retain(|(_, attached)| attached.strong_count() > 0);
+        let known = state.attached.iter().find(|(other, _)| other.is(client));
+        let known = known.and_then(|(_, attached)| attached.upgrade());
+        let own = known.unwrap_or_else(|| {
+            let own = State { client: client.clone(), ..State::default() };
+            let own = Arc::new(Mutex::new(own));
+            state.attached.push((client.clone(), Arc::downgrade(&own)));
+            own
+        });
+        Self { state: own, ..self.clone() }
+    }
+
     pub(super) fn use_tls(&self, tls: &Tls) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         // The agents that are there stay if they can, since only they can be interrupted.
-        if self.tls.is_none() && state.client_tls != *tls {
-            state.client_tls = tls.clone();
+        if self.tls.is_none() && state.client.tls() != tls {
+            state.client = ClientSettings::new(tls.clone(), state.client.proxy().clone());
             state.current.clear();
         }
     }
 
     pub(super) fn use_proxy(&self, proxy: &Proxy) {
-        let mut state = self.lock();
-        if self.proxy.is_none() && state.client_proxy != *proxy {
-            state.client_proxy = proxy.clone();
+        let mut state = lock(&self.state);
+        if self.proxy.is_none() && state.client.proxy() != proxy {
+            state.client = ClientSettings::new(state.client.tls().clone(), proxy.clone());
             state.current.clear();
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn attached(&self) -> usize {
+        lock(&self.state).attached.len()
+    }
+
+    /// Ends the requests that are under way, for all clients that share these agents.
     pub(super) fn interrupt(&self) {
-        let current = std::mem::take(&mut self.lock().current);
+        let (mut current, attached) = {
+            let mut state = lock(&self.state);
+            let attached = state.attached.iter().filter_map(|(_, attached)| attached.upgrade());
+            let attached: Vec<_> = attached.collect();
+            (std::mem::take(&mut state.current), attached)
+        };
+        for state in attached {
+            current.append(&mut lock(&state).current);
+        }
         for pair in current {
             pair.interrupted.store(true, Ordering::SeqCst);
             pair.platform.shutdown();
@@ -218,18 +250,18 @@ impl Agents {
     }
 
     fn pair(&self, choose: impl FnOnce(&Proxy) -> Option<Arc<ProxyServer>>) -> Result<Pair, Error> {
-        let mut state = self.lock();
-        let proxy = self.proxy.as_ref().unwrap_or(&state.client_proxy);
+        let mut state = lock(&self.state);
+        let proxy = self.proxy.as_ref().unwrap_or(state.client.proxy());
         proxy.check()?;
         let server = choose(proxy);
         if let Some(pair) = state.current.iter().find(|pair| pair.proxy == server) {
             return Ok(pair.clone());
         }
-        let tls = self.tls.as_ref().unwrap_or(&state.client_tls);
+        let tls = self.tls.as_ref().unwrap_or(state.client.tls());
         let pair = self.build(tls, server)?;
         state.current.push(pair.clone());
         // The client warns of its own.
-        let own = self.tls.as_ref().filter(|_| !std::mem::replace(&mut state.warned, true));
+        let own = self.tls.as_ref().filter(|_| !self.warned.swap(true, Ordering::Relaxed));
         // The logger is the user's, and may interrupt.
         drop(state);
         if let Some(tls) = own {
@@ -299,10 +331,10 @@ impl Agents {
     fn timeout(&self) -> Duration {
         self.timeout.min(LONGEST)
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Pair {

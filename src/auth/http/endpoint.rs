@@ -1,17 +1,19 @@
 //! What the endpoints have in common: where they are, how they are asked, and what of it may be set.
 
 use std::fmt::DebugStruct;
+use std::sync::Arc;
 
 use super::agents::{Agents, check_scheme};
 use super::answer::Reply;
 use super::request::{Field, Pairs, Question, Style, check_header, check_url, host_of, name_of};
-use crate::{Error, ErrorKind};
+use crate::{ClientSettings, Error, ErrorKind};
 
-type MakePairs = Box<dyn Fn() -> Pairs + Send + Sync>;
-type MakeUrl<Q> = Box<dyn Fn(&Q) -> String + Send + Sync>;
-type Parser<A> = Box<dyn Fn(&str) -> Result<A, Error> + Send + Sync>;
+type MakePairs = Arc<dyn Fn() -> Pairs + Send + Sync>;
+type MakeUrl<Q> = Arc<dyn Fn(&Q) -> String + Send + Sync>;
+type Parser<A> = Arc<dyn Fn(&str) -> Result<A, Error> + Send + Sync>;
 
 /// An endpoint that is asked `Q` and answers `A`.
+#[derive(Clone)]
 pub(super) struct Endpoint<Q, A> {
     /// What it is about, for messages.
     what: &'static str,
@@ -47,6 +49,14 @@ impl<Q, A> Endpoint<Q, A> {
             parser: None,
             agents: Agents::default(),
         }
+    }
+
+    /// The same endpoint for one client.
+    pub(super) fn attach(&self, client: &ClientSettings) -> Self
+    where
+        Self: Clone,
+    {
+        Self { agents: self.agents.attach(client), ..self.clone() }
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
@@ -145,7 +155,7 @@ macro_rules! endpoint_setters {
         where
             F: Fn() -> Vec<(String, String)> + Send + Sync + 'static,
         {
-            self.endpoint.fresh_headers = Some(Box::new(headers));
+            self.endpoint.fresh_headers = Some(std::sync::Arc::new(headers));
             self
         }
 
@@ -161,7 +171,7 @@ macro_rules! endpoint_setters {
         where
             F: Fn() -> Vec<(String, String)> + Send + Sync + 'static,
         {
-            self.endpoint.fresh_params = Some(Box::new(params));
+            self.endpoint.fresh_params = Some(std::sync::Arc::new(params));
             self
         }
 
@@ -194,7 +204,7 @@ macro_rules! endpoint_setters {
         where
             F: Fn(&str) -> Result<$answer, $crate::Error> + Send + Sync + 'static,
         {
-            self.endpoint.parser = Some(Box::new(parser));
+            self.endpoint.parser = Some(std::sync::Arc::new(parser));
             self
         }
 
@@ -204,12 +214,12 @@ macro_rules! endpoint_setters {
         where
             F: Fn(&$question) -> String + Send + Sync + 'static,
         {
-            self.endpoint.make_url = Some(Box::new(url));
+            self.endpoint.make_url = Some(std::sync::Arc::new(url));
             self
         }
 
-        /// How TLS with `https` endpoints is made and checked. Default: as the client that uses this says; of
-        /// several clients, the last one that was built.
+        /// How TLS with `https` endpoints is made and checked. Default: as the client that uses this says; each of
+        /// several clients has its own way.
         ///
         /// [`Tls`](crate::Tls) says at its setters what differs here: `server_name` and
         /// `danger_accept_invalid_hostnames` do not apply, and `min_version` is an error with native-tls.
@@ -222,9 +232,9 @@ macro_rules! endpoint_setters {
             self
         }
 
-        /// Through which proxy the endpoint is asked. Default: as the client that uses this says; of several
-        /// clients, the last one that was built. [`Proxy::none`](crate::Proxy::none) is none whatever the client
-        /// has. The environment is not read unless that is [`Proxy::from_env`](crate::Proxy::from_env).
+        /// Through which proxy the endpoint is asked. Default: as the client that uses this says; each of several
+        /// clients has its own way. [`Proxy::none`](crate::Proxy::none) is none whatever the client has.
+        /// The environment is not read unless that is [`Proxy::from_env`](crate::Proxy::from_env).
         ///
         /// The proxy is asked to connect, for `http` too, and resolves the endpoint's name. Its own handshake counts
         /// towards the [`timeout`](Self::timeout).

@@ -13,12 +13,13 @@ mod tests;
 mod user;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use endpoint::{Endpoint, endpoint_setters};
 use request::Field;
 
-use crate::{Auth, AuthRequest, Authorizer, Error, Proxy, Tls};
+use crate::{Auth, AuthRequest, Authorizer, ClientSettings, Error, Proxy, Tls};
 
 pub use user::HttpUserAuthenticator;
 
@@ -31,6 +32,9 @@ pub use user::HttpUserAuthenticator;
 ///
 /// Redirects are not followed: a 3xx is an error with that status. No cookie is kept and nothing is
 /// compressed. A proxy is used as [`proxy`](Self::proxy) says. Idle connections are used again for 3 seconds.
+///
+/// Several clients may share one in an `Arc`. Each then has its own connections and settings, and closing it ends
+/// its own requests only.
 ///
 /// # Example
 ///
@@ -51,9 +55,10 @@ pub use user::HttpUserAuthenticator;
 /// # Blocking
 ///
 /// [`authorize`](Authorizer::authorize) blocks for at most the [`timeout`](Self::timeout), whatever it waits for.
-/// [`interrupt`](Authorizer::interrupt) ends requests that are under way at once with an error of kind
-/// [`Io`](crate::ErrorKind::Io), and what is asked later works again. A lookup of the host's name that is given up
-/// goes on in the background until the system answers; at most 4 run at once, and more wait for their turn.
+/// [`interrupt`](Authorizer::interrupt) ends requests that are under way, for all clients that share it, at once with
+/// an error of kind [`Io`](crate::ErrorKind::Io), and what is asked later works again. A lookup of the host's name
+/// that is given up goes on in the background until the system answers; at most 4 run at once, and more wait for
+/// their turn.
 ///
 /// # Connecting
 ///
@@ -153,6 +158,10 @@ impl Authorizer for HttpAuthorizer {
 
     fn endpoint(&self) -> Option<String> {
         self.endpoint.name()
+    }
+
+    fn attach(&self, client: &ClientSettings) -> Option<Arc<dyn Authorizer>> {
+        Some(Arc::new(Self { endpoint: self.endpoint.attach(client), window: self.window }))
     }
 
     fn use_tls(&self, tls: &Tls) {

@@ -1,10 +1,11 @@
 //! An HTTP endpoint that tells who the user is.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::endpoint::{Endpoint, endpoint_setters};
 use super::request::Field;
-use crate::{Error, Proxy, Tls, UserAuth, UserAuthRequest, UserAuthenticator};
+use crate::{ClientSettings, Error, Proxy, Tls, UserAuth, UserAuthRequest, UserAuthenticator};
 
 /// Asks an HTTP endpoint of yours who the user is, as other Pusher clients do.
 ///
@@ -52,6 +53,10 @@ impl UserAuthenticator for HttpUserAuthenticator {
 
     fn endpoint(&self) -> Option<String> {
         self.endpoint.name()
+    }
+
+    fn attach(&self, client: &ClientSettings) -> Option<Arc<dyn UserAuthenticator>> {
+        Some(Arc::new(Self { endpoint: self.endpoint.attach(client) }))
     }
 
     fn use_tls(&self, tls: &Tls) {

@@ -1,206 +1,74 @@
-//! The threads that ask the user's authorizers and authenticator: few, started when there is something
-//! to ask, and gone when there is not.
+//! The threads that call the user's authorizers and authenticator: few, started when there is something
+//! to request, and gone when there is not.
 
+mod source;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod workers;
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::collections::{HashMap, HashSet};
 
-use super::shares::{End, EndpointId, Shares, Turn, endpoint_id};
-use super::{Settings, Shared};
+use super::Core;
+use super::shares::{End, EndpointId, Shares, Turn};
 use crate::model::event::ChannelName;
-use crate::util::clock;
-use crate::util::guard::{dispose, guarded};
-use crate::{
-    Auth, AuthRequest, Authorizer, Error, ErrorKind, Proxy, Tls, UserAuth, UserAuthRequest,
-    UserAuthenticator,
-};
+use crate::protocol::Now;
+use crate::{Auth, Error, ErrorKind};
 
-/// So many questions are asked in one batch at the most.
-const MAX_BATCH: usize = 100;
+pub(crate) use source::AuthSource;
+pub(super) use source::{Request, Subject};
+use waiting::{Waiting, fits};
 
 /// So many threads may hang in authorizers that do not come back, beside those that work.
 const MAX_HANGING: usize = 16;
 
-/// Somebody who is asked, and what they have told about themselves.
-#[derive(Clone)]
-pub(crate) enum Answerer {
-    Authorizer {
-        authorizer: Arc<dyn Authorizer>,
-        /// For how long it wants its questions collected.
-        window: Option<Duration>,
-        endpoint: EndpointId,
-    },
-    Authenticator {
-        authenticator: Arc<dyn UserAuthenticator>,
-        endpoint: EndpointId,
-    },
-}
-
-impl Answerer {
-    pub(crate) fn authorizer(authorizer: Arc<dyn Authorizer>, tls: &Tls, proxy: &Proxy) -> Self {
-        authorizer.use_tls(tls);
-        authorizer.use_proxy(proxy);
-        let window = authorizer.batch_window();
-        let endpoint = endpoint_id(authorizer.endpoint(), Arc::as_ptr(&authorizer).cast());
-        Self::Authorizer { authorizer, window, endpoint }
-    }
-
-    pub(crate) fn authenticator(
-        authenticator: Arc<dyn UserAuthenticator>,
-        tls: &Tls,
-        proxy: &Proxy,
-    ) -> Self {
-        authenticator.use_tls(tls);
-        authenticator.use_proxy(proxy);
-        let endpoint = endpoint_id(authenticator.endpoint(), Arc::as_ptr(&authenticator).cast());
-        Self::Authenticator { authenticator, endpoint }
-    }
-
-    pub(super) fn interrupt(&self) {
-        match self {
-            Self::Authorizer { authorizer, .. } => authorizer.interrupt(),
-            Self::Authenticator { authenticator, .. } => authenticator.interrupt(),
-        }
-    }
-
-    fn endpoint(&self) -> EndpointId {
-        match self {
-            Self::Authorizer { endpoint, .. } | Self::Authenticator { endpoint, .. } => *endpoint,
-        }
-    }
-
-    fn window(&self) -> Option<Duration> {
-        match self {
-            Self::Authorizer { window, .. } => *window,
-            Self::Authenticator { .. } => None,
-        }
-    }
-
-    fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (
-                Self::Authorizer { authorizer: one, .. },
-                Self::Authorizer { authorizer: other, .. },
-            ) => Arc::ptr_eq(one, other),
-            (
-                Self::Authenticator { authenticator: one, .. },
-                Self::Authenticator { authenticator: other, .. },
-            ) => Arc::ptr_eq(one, other),
-            _ => false,
-        }
-    }
-
-    /// Runs the user's code, for as long as it takes.
-    fn ask(&self, jobs: &[Job]) -> Vec<Answer> {
-        match self {
-            Self::Authenticator { authenticator, .. } => jobs
-                .iter()
-                .map(|job| UserAuthRequest::attempt_number(&job.socket_id, job.attempt))
-                .map(|request| Answer::User(authenticator.authenticate(&request)))
-                .collect(),
-            Self::Authorizer { authorizer, window, .. } => {
-                let requests: Vec<_> = jobs.iter().map(Job::auth_request).collect();
-                let answers = match (window, requests.as_slice()) {
-                    (None, [request]) => vec![authorizer.authorize(request)],
-                    (_, requests) => authorizer.authorize_many(requests),
-                };
-                answers.into_iter().map(Answer::Channel).collect()
-            }
-        }
-    }
-}
-
-/// A question to be asked.
-pub(super) struct Job {
-    pub(super) ticket: u64,
-    pub(super) subject: Subject,
-    pub(super) socket_id: String,
-    pub(super) attempt: u32,
-}
-
-/// What is asked about.
-#[derive(Clone)]
-pub(super) enum Subject {
-    Channel(ChannelName),
-    User,
-}
-
-enum Answer {
-    Channel(Result<Auth, Error>),
-    User(Result<UserAuth, Error>),
-}
-
-impl Job {
-    fn failed(&self, error: Error) -> Answer {
-        match self.subject {
-            Subject::Channel(_) => Answer::Channel(Err(error)),
-            Subject::User => Answer::User(Err(error)),
-        }
-    }
-
-    fn auth_request(&self) -> AuthRequest {
-        let channel = match &self.subject {
-            Subject::Channel(name) => name,
-            Subject::User => "",
-        };
-        AuthRequest::attempt_number(&self.socket_id, channel, self.attempt)
-    }
-}
-
-impl Answer {
-    fn error(&self) -> Option<&Error> {
-        match self {
-            Self::Channel(answer) => answer.as_ref().err(),
-            Self::User(answer) => answer.as_ref().err(),
-        }
-    }
-}
-
 /// Under the lock: who is to be asked, and what.
 pub(super) struct Authorizers {
-    default: Option<Answerer>,
-    by_channel: HashMap<ChannelName, Answerer>,
-    user: Option<Answerer>,
-    waiting: VecDeque<(Answerer, Job)>,
-    /// A worker collects their questions; no other takes them.
-    collecting: Vec<Answerer>,
-    /// The questions that are being asked, by worker.
-    asking: Vec<(Turn, Vec<u64>)>,
+    default: Option<AuthSource>,
+    by_channel: HashMap<ChannelName, AuthSource>,
+    user: Option<AuthSource>,
+    waiting: Waiting,
+    /// The batches that workers collect.
+    collecting: Vec<(Turn, AuthSource, Vec<Request>)>,
+    running: Vec<Running>,
     shares: Shares,
     /// Those that run, or are just being started, and do not hang.
     workers: usize,
     max_workers: usize,
-    /// Workers whose authorizer does not come back.
-    hanging: usize,
     closed: bool,
-    /// How many questions were asked, and how many of the answers were errors.
+    /// How many requests were made, and how many of the responses were errors.
     pub(super) asked: u64,
     pub(super) failed: u64,
 }
 
+/// What one worker waits for.
+struct Running {
+    turn: Turn,
+    /// The worker has it too, so that it is never dropped here.
+    source: AuthSource,
+    ids: Vec<u64>,
+    /// The worker hangs, and does not count any more.
+    given_up: bool,
+}
+
 impl Authorizers {
     pub(super) fn new(
-        default: Option<Answerer>,
-        user: Option<Answerer>,
+        default: Option<AuthSource>,
+        user: Option<AuthSource>,
         max_workers: usize,
     ) -> Self {
         let max_workers = max_workers.max(1);
         let mut shares = Shares::new(max_workers);
-        default.iter().chain(&user).for_each(|answerer| shares.enter(answerer.endpoint()));
+        default.iter().chain(&user).for_each(|source| shares.enter(source.endpoint()));
         Self {
             default,
             by_channel: HashMap::new(),
             user,
-            waiting: VecDeque::new(),
+            waiting: Waiting::default(),
             collecting: Vec::new(),
-            asking: Vec::new(),
+            running: Vec::new(),
             shares,
             workers: 0,
-            hanging: 0,
             max_workers,
             closed: false,
             asked: 0,
@@ -208,9 +76,9 @@ impl Authorizers {
         }
     }
 
-    /// Queues a question. Tells whether another worker is to be started.
-    pub(super) fn submit(&mut self, job: Job) -> Result<bool, (Job, Error)> {
-        let (answerer, missing) = match &job.subject {
+    /// Takes a request in. Returns `true` if another worker is to be started.
+    pub(super) fn submit(&mut self, request: Request) -> Result<bool, (Request, Error)> {
+        let (source, missing) = match &request.subject {
             Subject::Channel(name) => (
                 self.by_channel.get(name).or(self.default.as_ref()),
                 "no authorizer is set: give the client one with ClientBuilder::authorizer, \
@@ -222,17 +90,28 @@ impl Authorizers {
                  ClientBuilder::user_authenticator, or with Client::signin_with",
             ),
         };
-        let Some(answerer) = answerer else {
-            return Err((job, Error::message(ErrorKind::Config, missing)));
+        let Some(source) = source else {
+            return Err((request, Error::message(ErrorKind::Config, missing)));
         };
-        let admitted = self.shares.admits(answerer.endpoint());
-        self.waiting.push_back((answerer.clone(), job));
+        let mut batches = self.collecting.iter_mut();
+        let joins =
+            |other: &AuthSource, batch: &[Request]| other.is(source) && fits(batch, &request);
+        if let Some((.., batch)) = batches.find(|(_, other, batch)| joins(other, batch)) {
+            batch.push(request);
+            return Ok(false);
+        }
+        let admitted = self.shares.admits(source.endpoint());
+        self.waiting.push(source.clone(), request);
         Ok(admitted && self.workers < self.max_workers)
     }
 
-    /// Returns `true` if another worker has something to ask, and may be started.
+    /// Returns `true` if another worker has something to request, and may be started.
     fn wants_worker(&self) -> bool {
-        self.workers < self.max_workers && self.next_index().is_some()
+        self.workers < self.max_workers && self.next_endpoint().is_some()
+    }
+
+    fn next_endpoint(&self) -> Option<EndpointId> {
+        self.waiting.next(|endpoint| self.shares.admits(endpoint))
     }
 
     /// Counts a worker that is started now, if it is wanted: the wish for it may be an old one.
@@ -242,37 +121,66 @@ impl Authorizers {
         wanted
     }
 
-    /// The worker that asks this question hangs in it: it does not count any more. Tells whether
-    /// another one is to be started in its place.
-    pub(super) fn abandon(&mut self, ticket: u64) -> bool {
-        let position = self.asking.iter().position(|(_, tickets)| tickets.contains(&ticket));
-        let Some(position) = position.filter(|_| self.hanging < MAX_HANGING) else {
-            return false;
-        };
-        let (turn, _) = self.asking.swap_remove(position);
-        self.shares.end(turn, End::TimedOut);
-        self.hanging += 1;
+    /// Counts the worker out. Returns `true` if requests have come meanwhile, for another one.
+    fn leave(&mut self) -> bool {
         self.workers -= 1;
         self.wants_worker()
     }
 
-    /// The worker whose turn it was has come back. Tells whether it had been given up.
-    fn came_back(&mut self, turn: Turn, end: End) -> bool {
-        self.shares.end(turn, end);
-        match self.asking.iter().position(|(asking, _)| *asking == turn) {
-            Some(position) => {
-                self.asking.swap_remove(position);
-                false
-            }
-            None => {
-                self.hanging -= 1;
-                true
-            }
-        }
+    /// The next request that may be made, and whether another worker is to be started for one more.
+    fn next(&mut self) -> Option<(AuthSource, Request, Turn, bool)> {
+        let (source, request) = self.waiting.pop(self.next_endpoint()?)?;
+        let turn = self.shares.begin(source.endpoint());
+        Some((source, request, turn, self.wants_worker()))
+    }
+
+    /// A batch begins with what waits already. It grows until it is taken back with the same turn.
+    fn collect(&mut self, turn: Turn, source: &AuthSource, first: Request) {
+        let mut batch = vec![first];
+        self.waiting.fill(source, &mut batch);
+        self.collecting.push((turn, source.clone(), batch));
+    }
+
+    fn is_collected(&self, turn: Turn) -> bool {
+        let mut batches = self.collecting.iter();
+        let batch = batches.find(|(other, ..)| *other == turn);
+        self.closed || batch.is_none_or(|(.., batch)| batch.len() >= waiting::MAX_BATCH)
+    }
+
+    fn take_batch(&mut self, turn: Turn) -> Vec<Request> {
+        let position = self.collecting.iter().position(|(other, ..)| *other == turn);
+        position.map(|position| self.collecting.swap_remove(position).2).unwrap_or_default()
+    }
+
+    /// The worker that has made this request hangs in it: it does not count any more. Returns `true` if another
+    /// one is to be started in its place.
+    pub(super) fn abandon(&mut self, id: u64) -> bool {
+        let hanging = self.hanging();
+        let mut running = self.running.iter_mut();
+        let running = running.find(|running| !running.given_up && running.ids.contains(&id));
+        let Some(running) = running.filter(|_| hanging < MAX_HANGING) else {
+            return false;
+        };
+        running.given_up = true;
+        self.shares.end(running.turn, End::TimedOut);
+        self.workers -= 1;
+        self.wants_worker()
+    }
+
+    fn hanging(&self) -> usize {
+        self.running.iter().filter(|running| running.given_up).count()
+    }
+
+    /// The worker whose turn it was has come back. Returns `true` if it had been given up.
+    fn came_back(&mut self, turn: Turn) -> bool {
+        // Unless it has ended with responses.
+        self.shares.end(turn, End::NotAsked);
+        let position = self.running.iter().position(|running| running.turn == turn);
+        position.is_some_and(|position| self.running.swap_remove(position).given_up)
     }
 
     /// Returns the one that it replaces, or the new one if the client is closed.
-    fn set_of_channel(&mut self, channel: ChannelName, new: Answerer) -> Option<Answerer> {
+    fn set_of_channel(&mut self, channel: ChannelName, new: AuthSource) -> Option<AuthSource> {
         if self.closed {
             return Some(new);
         }
@@ -282,7 +190,7 @@ impl Authorizers {
     }
 
     /// As [`Self::set_of_channel`].
-    fn set_of_user(&mut self, new: Answerer) -> Result<Option<Answerer>, Answerer> {
+    fn set_of_user(&mut self, new: AuthSource) -> Result<Option<AuthSource>, AuthSource> {
         if self.closed {
             return Err(new);
         }
@@ -291,175 +199,67 @@ impl Authorizers {
         Ok(self.left(old))
     }
 
-    /// Counts the worker out. Tells whether questions have come meanwhile, for another one.
-    fn leave(&mut self) -> bool {
-        self.workers -= 1;
-        self.wants_worker()
-    }
-
-    pub(super) fn remove(&mut self, channel: &str) -> Option<Answerer> {
+    pub(super) fn remove(&mut self, channel: &str) -> Option<AuthSource> {
         let old = self.by_channel.remove(channel);
         self.left(old)
     }
 
-    fn left(&mut self, old: Option<Answerer>) -> Option<Answerer> {
+    fn left(&mut self, old: Option<AuthSource>) -> Option<AuthSource> {
         old.inspect(|old| self.shares.leave(old.endpoint()))
     }
 
-    /// Takes no more questions. Gives all who may be asked, to be interrupted.
-    pub(super) fn close(&mut self) -> Vec<Answerer> {
+    /// Takes no more requests. Returns all that may be asked, to be interrupted, and what else holds some of them.
+    pub(super) fn close(&mut self) -> (Vec<AuthSource>, Waiting) {
         self.closed = true;
         let own = std::mem::take(&mut self.by_channel).into_values();
-        let asked = std::mem::take(&mut self.waiting).into_iter().map(|(answerer, _)| answerer);
-        [self.default.take(), self.user.take()]
-            .into_iter()
-            .flatten()
-            .chain(own)
-            .chain(asked)
-            .collect()
-    }
-
-    /// The next question that may be asked, and whether another worker is to be started for one more.
-    fn next(&mut self) -> Option<(Answerer, Job, Turn, bool)> {
-        let (answerer, job) = self.waiting.remove(self.next_index()?)?;
-        let turn = self.shares.begin(answerer.endpoint());
-        Some((answerer, job, turn, self.wants_worker()))
-    }
-
-    /// That of the next question that no worker is collecting, and whose endpoint may use a worker.
-    fn next_index(&self) -> Option<usize> {
-        // Many in a row are for the same.
-        let mut refused = None;
-        self.waiting.iter().position(|(answerer, _)| {
-            let endpoint = answerer.endpoint();
-            if refused == Some(endpoint) {
-                return false;
-            }
-            if !self.shares.admits(endpoint) {
-                refused = Some(endpoint);
-                return false;
-            }
-            !self.collecting.iter().any(|collecting| collecting.is(answerer))
-        })
-    }
-
-    /// All questions for this authorizer about this connection, up to a limit.
-    fn take_batch(&mut self, authorizer: &Answerer, first: Job) -> Vec<Job> {
-        let mut batch = vec![first];
-        let mut rest = VecDeque::new();
-        for (theirs, job) in self.waiting.drain(..) {
-            let belongs = batch.first().is_some_and(|first| first.socket_id == job.socket_id);
-            if belongs && theirs.is(authorizer) && batch.len() < MAX_BATCH {
-                batch.push(job);
-            } else {
-                rest.push_back((theirs, job));
-            }
-        }
-        self.waiting = rest;
-        batch
+        let mut sources: Vec<_> =
+            [self.default.take(), self.user.take()].into_iter().flatten().chain(own).collect();
+        // That of a channel that is gone, or that has another one now, may still be waited for.
+        let known: HashSet<_> = sources.iter().map(AuthSource::address).collect();
+        let running = self.running.iter().map(|running| &running.source);
+        sources.extend(running.filter(|source| !known.contains(&source.address())).cloned());
+        (sources, std::mem::take(&mut self.waiting))
     }
 }
 
-impl Shared {
-    /// Gives a channel an authorizer of its own.
-    pub(crate) fn set_authorizer(
-        self: &Arc<Self>,
-        channel: &ChannelName,
-        authorizer: Arc<dyn Authorizer>,
-    ) {
-        let new = Answerer::authorizer(authorizer, &self.settings.tls, &self.settings.proxy);
-        let old = self.read(|core| core.authorizers.set_of_channel(channel.clone(), new));
-        // It is the user's, and so is what happens when it is dropped.
-        dispose(old);
-        self.act(|machine, now| machine.authorizer_changed(channel, now));
-    }
-
-    /// Replaces the authenticator, and signs in with it.
-    pub(crate) fn sign_in_with(self: &Arc<Self>, authenticator: Arc<dyn UserAuthenticator>) {
-        let Settings { tls, proxy, .. } = &self.settings;
-        let new = Answerer::authenticator(authenticator, tls, proxy);
-        let old = self.act_on(|core, now| match core.authorizers.set_of_user(new) {
-            Ok(old) => {
-                core.machine.authenticator_changed(now);
-                old
-            }
-            Err(unused) => Some(unused),
+impl Core {
+    /// Begins a turn: from now on the requests' time counts, so that a deadline finds them running. Those that were
+    /// given up while they waited are taken out.
+    fn begin(&mut self, turn: Turn, source: &AuthSource, requests: &mut Vec<Request>, now: Now) {
+        requests.retain(|request| match &request.subject {
+            Subject::Channel(name) => self.machine.begin_authorization(name, request.id, now),
+            Subject::User => self.machine.begin_authentication(request.id, now),
         });
-        // It is the user's, and so is what happens when it is dropped.
-        dispose(old);
-    }
-
-    /// Waits for further questions to the same authorizer.
-    fn collect(&self, authorizer: &Answerer, first: Job, window: Duration) -> Vec<Job> {
-        let deadline = clock::now().checked_add(window);
-        let mut core = self.lock();
-        core.authorizers.collecting.push(authorizer.clone());
-        while !core.authorizers.closed {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(clock::now()));
-            let left = left.unwrap_or(window);
-            if left.is_zero() {
-                break;
-            }
-            core = self.changed.wait_timeout(core, left).unwrap_or_else(PoisonError::into_inner).0;
+        if requests.is_empty() {
+            return;
         }
-        core.authorizers.collecting.retain(|collecting| !collecting.is(authorizer));
-        core.authorizers.take_batch(authorizer, first)
+        let ids = requests.iter().map(|request| request.id).collect();
+        let running = Running { turn, source: source.clone(), ids, given_up: false };
+        self.authorizers.running.push(running);
     }
 
-    /// Tells whether it took so long that this worker was given up.
-    fn authorize(self: &Arc<Self>, answerer: &Answerer, mut jobs: Vec<Job>, turn: Turn) -> bool {
-        // What was given up while it waited need not be asked.
-        self.act(|machine, now| {
-            jobs.retain(|job| match &job.subject {
-                Subject::Channel(name) => machine.begin_authorization(name, job.ticket, now),
-                Subject::User => machine.begin_authentication(job.ticket, now),
-            });
-        });
-        if jobs.is_empty() {
-            return false;
+    /// Ends a turn with all its responses.
+    fn finish(&mut self, turn: Turn, end: End, responses: Responses, now: Now) {
+        self.authorizers.shares.end(turn, end);
+        self.authorizers.asked += responses.len() as u64;
+        for (request, response) in responses {
+            self.authorizers.failed += u64::from(response.is_err());
+            self.respond(&request, response, now);
         }
-        let tickets = jobs.iter().map(|job| job.ticket).collect();
-        self.read(|core| core.authorizers.asking.push((turn, tickets)));
-        let start = clock::now();
-        let answers = guarded(|| answerer.ask(&jobs)).unwrap_or_else(|| {
-            let error = Error::message(ErrorKind::Auth, "the authorizer panicked");
-            jobs.iter().map(|job| job.failed(error.clone())).collect()
-        });
-        let took = clock::now().saturating_duration_since(start);
-        let mut answers = answers.into_iter();
-        let answers: Vec<_> = jobs
-            .iter()
-            .map(|job| {
-                answers.next().unwrap_or_else(|| {
-                    let message = "the authorizer's authorize_many gave too few answers";
-                    job.failed(Error::message(ErrorKind::Auth, message))
-                })
-            })
-            .collect();
-        let failed = answers.iter().filter(|answer| answer.error().is_some()).count();
-        let timed_out = answers.iter().filter_map(Answer::error).any(Error::is_timeout);
-        let end = if timed_out { End::TimedOut } else { End::Responded(took) };
-        let given_up = self.read(|core| {
-            core.authorizers.asked += jobs.len() as u64;
-            core.authorizers.failed += failed as u64;
-            core.authorizers.came_back(turn, end)
-        });
-        for (job, answer) in jobs.iter().zip(answers) {
-            self.answer(job, answer);
-        }
-        given_up
     }
 
-    fn answer(self: &Arc<Self>, job: &Job, answer: Answer) {
-        self.act(|machine, now| match (&job.subject, answer) {
-            (Subject::Channel(name), Answer::Channel(answer)) => {
-                machine.handle_authorization(name, job.ticket, answer, now);
+    /// Hands a response over.
+    pub(super) fn respond(&mut self, request: &Request, response: Result<Auth, Error>, now: Now) {
+        match &request.subject {
+            Subject::Channel(name) => {
+                self.machine.handle_authorization(name, request.id, response, now);
             }
-            (Subject::User, Answer::User(answer)) => {
-                machine.handle_authentication(job.ticket, answer, now);
+            Subject::User => {
+                let response = response.map(source::user_auth);
+                self.machine.handle_authentication(request.id, response, now);
             }
-            // Answers have the subject of their question.
-            (Subject::Channel(_), Answer::User(_)) | (Subject::User, Answer::Channel(_)) => {}
-        });
+        }
     }
 }
+
+type Responses = Vec<(Request, Result<Auth, Error>)>;

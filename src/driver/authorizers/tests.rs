@@ -1,6 +1,12 @@
 //! Who is asked next, without a thread.
 
+mod turns;
+
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::*;
+use crate::{AuthRequest, Authorizer, ClientSettings};
 
 /// Whose host is this.
 struct At(&'static str);
@@ -15,32 +21,39 @@ impl Authorizer for At {
     }
 }
 
-/// A pool of these workers, with a question for each of the authorizers.
+fn at(host: &'static str) -> AuthSource {
+    AuthSource::new(Arc::new(At(host)), &ClientSettings::default())
+}
+
+fn request(id: u64, channel: &str) -> Request {
+    let subject = Subject::Channel(channel.into());
+    Request { id, subject, socket_id: "1.2".to_owned(), attempt: 1 }
+}
+
+/// A pool of these workers, with a request to each of the authorizers.
 fn pool(workers: usize, hosts: &[&'static str]) -> Authorizers {
     let mut pool = Authorizers::new(None, None, workers);
-    for (ticket, host) in hosts.iter().enumerate() {
-        let channel = ChannelName::from(format!("private-{ticket}"));
-        let answerer = Answerer::authorizer(Arc::new(At(host)), &Tls::default(), &Proxy::none());
-        pool.by_channel.insert(channel.clone(), answerer);
-        let subject = Subject::Channel(channel);
-        let job = Job { ticket: ticket as u64, subject, socket_id: "1.2".to_owned(), attempt: 1 };
-        assert!(pool.submit(job).is_ok());
+    for (id, host) in hosts.iter().enumerate() {
+        let channel = format!("private-{id}");
+        pool.by_channel.insert(channel.as_str().into(), at(host));
+        assert!(pool.submit(request(id as u64, &channel)).is_ok());
     }
     pool
 }
 
-/// The tickets of the questions that are asked now, and their turns.
+/// The requests that are made now, and their turns.
 fn asked(pool: &mut Authorizers) -> Vec<(u64, Turn)> {
     let mut asked = Vec::new();
     while asked.len() < pool.max_workers {
-        let Some((_, job, turn, _)) = pool.next() else { break };
-        asked.push((job.ticket, turn));
+        let Some((source, request, turn, _)) = pool.next() else { break };
+        pool.running.push(Running { turn, source, ids: vec![request.id], given_up: false });
+        asked.push((request.id, turn));
     }
     asked
 }
 
-fn tickets(asked: &[(u64, Turn)]) -> Vec<u64> {
-    asked.iter().map(|(ticket, _)| *ticket).collect()
+fn ids(asked: &[(u64, Turn)]) -> Vec<u64> {
+    asked.iter().map(|(id, _)| *id).collect()
 }
 
 #[test]
@@ -48,28 +61,28 @@ fn channels_of_one_host_leave_half_of_the_workers_to_others() {
     let mut hosts = vec!["hangs:80"; 8];
     hosts.push("good:80");
     let mut pool = pool(4, &hosts);
-    assert_eq!(tickets(&asked(&mut pool)), [0, 1, 8]);
+    assert_eq!(ids(&asked(&mut pool)), [0, 1, 8]);
 }
 
 #[test]
 fn authorizers_that_name_no_host_count_by_themselves() {
     let mut pool = pool(4, &["", "", "", "", ""]);
-    assert_eq!(tickets(&asked(&mut pool)), [0, 1, 2, 3]);
+    assert_eq!(ids(&asked(&mut pool)), [0, 1, 2, 3]);
 }
 
 #[test]
 fn a_quick_response_gets_more_workers_started() {
     let mut pool = pool(4, &["good:80"; 8]);
     let first = asked(&mut pool);
-    assert_eq!(tickets(&first), [0, 1]);
+    assert_eq!(ids(&first), [0, 1]);
     // The two that found nothing to ask have left.
     pool.workers = 2;
-    pool.asking.push((first[0].1, vec![0]));
-    assert!(!pool.came_back(first[0].1, End::Responded(Duration::ZERO)));
+    pool.shares.end(first[0].1, End::Responded(Duration::ZERO));
+    assert!(!pool.came_back(first[0].1));
     let mut started = 0;
-    for ticket in 2..5 {
-        let (_, job, _, more) = pool.next().unwrap();
-        assert_eq!(job.ticket, ticket);
+    for id in 2..5 {
+        let (_, request, _, more) = pool.next().unwrap();
+        assert_eq!(request.id, id);
         started += usize::from(more && pool.enter());
     }
     assert_eq!((started, pool.workers), (2, 4));
@@ -80,9 +93,7 @@ fn a_question_for_a_full_endpoint_starts_no_worker() {
     let mut pool = pool(4, &["hangs:80", "hangs:80", "hangs:80"]);
     asked(&mut pool);
     pool.workers = 2;
-    let subject = Subject::Channel("private-0".into());
-    let job = Job { ticket: 9, subject, socket_id: "1.2".to_owned(), attempt: 1 };
-    assert!(matches!(pool.submit(job), Ok(false)));
+    assert!(matches!(pool.submit(request(9, "private-0")), Ok(false)));
     assert_eq!(pool.workers, 2);
 }
 
@@ -91,20 +102,17 @@ fn an_endpoint_that_is_given_up_is_slow_and_its_turn_over() {
     let mut pool = pool(4, &["hangs:80"; 4]);
     let first = asked(&mut pool);
     pool.workers = 2;
-    for (ticket, turn) in &first {
-        pool.asking.push((*turn, vec![*ticket]));
-    }
     assert!(pool.abandon(0), "another worker takes the next question");
-    assert_eq!(pool.hanging, 1);
-    assert_eq!(tickets(&asked(&mut pool)), [2]);
+    assert_eq!(pool.hanging(), 1);
+    assert_eq!(ids(&asked(&mut pool)), [2]);
     // It comes back at last, which neither ends a turn nor clears its name.
-    assert!(pool.came_back(first[0].1, End::Responded(Duration::ZERO)));
-    assert_eq!((pool.hanging, tickets(&asked(&mut pool)).len()), (0, 0));
+    pool.shares.end(first[0].1, End::Responded(Duration::ZERO));
+    assert!(pool.came_back(first[0].1));
+    assert_eq!((pool.hanging(), ids(&asked(&mut pool)).len()), (0, 0));
 }
 
 #[test]
 fn all_who_may_be_asked_count_until_they_are_replaced_or_gone() {
-    let at = |host| Answerer::authorizer(Arc::new(At(host)), &Tls::default(), &Proxy::none());
     let mut pool = Authorizers::new(Some(at("a:80")), None, 4);
     let quick = pool.shares.begin(at("a:80").endpoint());
     pool.shares.end(quick, End::Responded(Duration::ZERO));
@@ -127,4 +135,64 @@ fn all_who_may_be_asked_count_until_they_are_replaced_or_gone() {
     assert!(!may_use_all(&mut pool));
     assert!(pool.set_of_user(at("a:80")).is_ok());
     assert!(may_use_all(&mut pool));
+}
+
+/// The ids of the batch that is collected with this turn.
+fn batch(pool: &mut Authorizers, turn: Turn) -> Vec<u64> {
+    pool.take_batch(turn).into_iter().map(|request| request.id).collect()
+}
+
+#[test]
+fn a_batch_takes_what_waits_and_what_comes_for_its_source_and_connection() {
+    let mut pool = Authorizers::new(Some(at("a:80")), None, 4);
+    pool.by_channel.insert("private-own".into(), at("a:80"));
+    let other = |id| Request { socket_id: "3.4".to_owned(), ..request(id, "private-a") };
+    for id in 0..3 {
+        assert!(pool.submit(request(id, "private-a")).is_ok());
+    }
+    assert!(pool.submit(request(3, "private-own")).is_ok());
+    assert!(pool.submit(other(4)).is_ok());
+    let (source, first, turn, more) = pool.next().unwrap();
+    assert!(more, "another worker is for what waits beside");
+    pool.collect(turn, &source, first);
+    for id in 5..7 {
+        assert!(matches!(pool.submit(request(id, "private-a")), Ok(false)), "it is collected");
+    }
+    assert!(matches!(pool.submit(request(7, "private-own")), Ok(true)));
+    assert!(!pool.is_collected(turn));
+    assert_eq!(batch(&mut pool, turn), [0, 1, 2, 5, 6]);
+    pool.shares.end(turn, End::Responded(Duration::ZERO));
+    // The order of the others is kept.
+    let next = |pool: &mut Authorizers| {
+        let (_, request, turn, _) = pool.next().unwrap();
+        pool.shares.end(turn, End::NotAsked);
+        request.id
+    };
+    assert_eq!([(); 3].map(|()| next(&mut pool)), [3, 4, 7]);
+}
+
+#[test]
+fn a_full_batch_is_collected_and_the_rest_is_for_another_worker() {
+    let mut pool = Authorizers::new(Some(at("a:80")), None, 4);
+    let limit = waiting::MAX_BATCH as u64;
+    assert!(pool.submit(request(0, "private-a")).is_ok());
+    let (source, first, turn, _) = pool.next().unwrap();
+    pool.collect(turn, &source, first);
+    for id in 1..limit {
+        assert!(matches!(pool.submit(request(id, "private-a")), Ok(false)));
+    }
+    assert!(pool.is_collected(turn));
+    assert!(matches!(pool.submit(request(limit, "private-a")), Ok(true)));
+    assert_eq!(batch(&mut pool, turn).len() as u64, limit);
+    assert_eq!(pool.next().unwrap().1.id, limit);
+}
+
+#[test]
+fn closing_ends_the_collecting() {
+    let mut pool = pool(4, &["a:80"]);
+    let (source, first, turn, _) = pool.next().unwrap();
+    pool.collect(turn, &source, first);
+    assert!(!pool.is_collected(turn));
+    drop(pool.close());
+    assert!(pool.is_collected(turn));
 }

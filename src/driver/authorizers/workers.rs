@@ -1,13 +1,44 @@
 //! The worker threads: what of them may run code of the user's runs under guard.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
+use super::source::{AuthSource, Request};
 use crate::driver::Shared;
-use crate::driver::shares::End;
+use crate::driver::shares::{End, Turn};
+use crate::model::event::ChannelName;
+use crate::util::clock;
 use crate::util::guard::{call, dispose, write_log};
+use crate::{Authorizer, Error, UserAuthenticator};
 
 impl Shared {
+    /// Gives a channel an authorizer of its own.
+    pub(crate) fn set_authorizer(
+        self: &Arc<Self>,
+        channel: &ChannelName,
+        authorizer: Arc<dyn Authorizer>,
+    ) {
+        let new = AuthSource::new(authorizer, &self.settings.client);
+        let old = self.read(|core| core.authorizers.set_of_channel(channel.clone(), new));
+        // It is the user's, and so is what happens when it is dropped.
+        dispose(old);
+        self.act(|machine, now| machine.authorizer_changed(channel, now));
+    }
+
+    /// Replaces the authenticator, and signs in with it.
+    pub(crate) fn sign_in_with(self: &Arc<Self>, authenticator: Arc<dyn UserAuthenticator>) {
+        let new = AuthSource::of_user(authenticator, &self.settings.client);
+        let old = self.act_on(|core, now| match core.authorizers.set_of_user(new) {
+            Ok(old) => {
+                core.machine.authenticator_changed(now);
+                old
+            }
+            Err(unused) => Some(unused),
+        });
+        // It is the user's, and so is what happens when it is dropped.
+        dispose(old);
+    }
+
     pub(in crate::driver) fn start_worker(self: &Arc<Self>) {
         if !self.read(|core| core.authorizers.enter()) {
             return;
@@ -21,41 +52,81 @@ impl Shared {
         });
         if let Err(error) = started {
             write_log!(Error, "{error}; authorizations wait");
-            // With no worker left, nobody else would ever answer.
-            let waiting = self.read(|core| {
+            // With no worker left, nobody else would ever respond.
+            let sources = self.act_on(|core, now| {
                 core.authorizers.workers -= 1;
-                match core.authorizers.workers {
-                    0 => std::mem::take(&mut core.authorizers.waiting),
-                    _ => VecDeque::new(),
+                if core.authorizers.workers > 0 {
+                    return Vec::new();
                 }
+                let waiting = std::mem::take(&mut core.authorizers.waiting).into_iter();
+                let fail = |(source, request)| {
+                    core.respond(&request, Err(error.clone()), now);
+                    source
+                };
+                waiting.map(fail).collect()
             });
-            for (answerer, job) in waiting {
-                self.answer(&job, job.failed(error.clone()));
-                dispose(answerer);
-            }
+            sources.into_iter().for_each(dispose);
         }
     }
 
-    /// Tells whether it was given up.
+    /// Returns `true` if it was given up.
     fn run_worker(self: &Arc<Self>) -> bool {
-        while let Some((answerer, job, turn, more)) = self.read(|core| core.authorizers.next()) {
+        while let Some((source, request, turn, more)) = self.read(|core| core.authorizers.next()) {
             if more {
                 self.start_worker();
             }
-            let given_up = call("an authorization", || {
-                let jobs = match answerer.window() {
-                    None => vec![job],
-                    Some(window) => self.collect(&answerer, job, window),
+            call("an authorization", || {
+                let requests = match source.window() {
+                    None => vec![request],
+                    Some(window) => self.collect(turn, &source, request, window),
                 };
-                self.authorize(&answerer, jobs, turn)
+                self.authorize(turn, &source, requests);
             });
-            // Unless it has ended with a response: nothing was asked.
-            self.read(|core| core.authorizers.shares.end(turn, End::NotAsked));
-            dispose(answerer);
-            if given_up == Some(true) {
+            let given_up = self.read(|core| core.authorizers.came_back(turn));
+            dispose(source);
+            if given_up {
                 return true;
             }
         }
         false
+    }
+
+    /// Waits for further requests to the same source.
+    fn collect(
+        &self,
+        turn: Turn,
+        source: &AuthSource,
+        first: Request,
+        window: Duration,
+    ) -> Vec<Request> {
+        let deadline = clock::now().checked_add(window);
+        let mut core = self.lock();
+        core.authorizers.collect(turn, source, first);
+        while !core.authorizers.is_collected(turn) {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(clock::now()));
+            let left = left.unwrap_or(window);
+            if left.is_zero() {
+                break;
+            }
+            core = self.changed.wait_timeout(core, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        core.authorizers.take_batch(turn)
+    }
+
+    fn authorize(self: &Arc<Self>, turn: Turn, source: &AuthSource, mut requests: Vec<Request>) {
+        self.act_on(|core, now| core.begin(turn, source, &mut requests, now));
+        if requests.is_empty() {
+            return;
+        }
+        let start = clock::now();
+        let responses = source.ask(&requests);
+        let took = clock::now().saturating_duration_since(start);
+        let mut errors = responses.iter().filter_map(|response| response.as_ref().err());
+        let end = match errors.any(Error::is_timeout) {
+            true => End::TimedOut,
+            false => End::Responded(took),
+        };
+        let responses = requests.into_iter().zip(responses).collect();
+        self.act_on(|core, now| core.finish(turn, end, responses, now));
     }
 }

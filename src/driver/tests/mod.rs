@@ -2,7 +2,7 @@
 //! timer thread sleeps for. The rest is in `tests/it`.
 
 mod destructors;
-mod threads;
+pub(super) mod threads;
 mod timer;
 
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use super::reader::target;
 use super::{Initial, Settings, Shared};
 use crate::protocol::{Config, Policy};
 use crate::transport::WebSocketConnector;
-use crate::{Client, Connector, Options, Proxy, Queue, Reconnect, State, Tls};
+use crate::{Client, ClientSettings, Connector, Options, Queue, Reconnect, State, Tls};
 
-const AT_ONCE: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const AT_ONCE: Duration = Duration::from_secs(1);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
-fn settings(connector: Arc<dyn Connector>, policy: Policy) -> Settings {
+pub(super) fn settings(connector: Arc<dyn Connector>, policy: Policy) -> Settings {
     Settings {
         machine: Config {
             activity_timeout: 2 * MINUTE,
@@ -38,8 +38,7 @@ fn settings(connector: Arc<dyn Connector>, policy: Policy) -> Settings {
         queue: Queue::default(),
         stack_size: None,
         max_authorizations: 1,
-        tls: Tls::default(),
-        proxy: Proxy::none(),
+        client: ClientSettings::default(),
         check_names: true,
         built_in: true,
         dial_code: None,

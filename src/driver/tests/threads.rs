@@ -6,13 +6,13 @@ use super::*;
 use crate::protocol::Backoff;
 use crate::{Connection, Error, ErrorKind, Message, StateChange};
 
-pub(super) const ESTABLISHED: &str =
+pub(in crate::driver) const ESTABLISHED: &str =
     r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"1.2\"}"}"#;
 
 /// Connects to a peer in memory: whoever holds the other ends of what is sent here.
-pub(super) struct Memory(pub(super) Sender<Peer>);
+pub(in crate::driver) struct Memory(pub(in crate::driver) Sender<Peer>);
 
-pub(super) struct Peer {
+pub(in crate::driver) struct Peer {
     pub(super) to_client: Sender<Message>,
     pub(super) from_client: Receiver<String>,
 }

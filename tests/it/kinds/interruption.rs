@@ -1,5 +1,6 @@
 //! What happens while an authorization is under way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use pusher_channels::testing::Server;
@@ -91,6 +92,28 @@ fn closing_interrupts_the_request() {
     assert_eq!(room.wait_subscribed(SOON).unwrap_err().kind(), ErrorKind::Closed);
     assert!(server.wait_for(SOON, |server| server.connections() == 0));
     assert_eq!(frames_about(&server, "private-room"), [""; 0]);
+}
+
+#[test]
+fn closing_leaves_the_requests_of_another_client_that_shares_the_authorizer() {
+    let server = Server::start().unwrap();
+    server.delay_auth(Duration::from_secs(60));
+    let shared = Arc::new(http(&server));
+    let rooms: [_; 2] = std::array::from_fn(|index| {
+        let client = quick(server.options()).authorizer(Arc::clone(&shared)).build().unwrap();
+        client.connect();
+        let room = client.private_channel("private-room").unwrap();
+        room.subscribe();
+        assert!(server.wait_for(SOON, |server| server.auth_count() == index + 1));
+        (client, room)
+    });
+    let [(closed, _), (client, room)] = rooms;
+    let errors = room.bind_subscription_error();
+    closed.close(AT_ONCE).unwrap();
+    server.delay_auth(Duration::ZERO);
+    room.wait_subscribed(SOON).unwrap();
+    assert_eq!((errors.len(), server.auth_count()), (0, 2), "it was interrupted and retried");
+    client.close(AT_ONCE).unwrap();
 }
 
 #[test]

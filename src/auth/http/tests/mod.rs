@@ -1,6 +1,7 @@
 //! The HTTP authorizers against scripted servers on loopback.
 
 mod answers;
+mod attach;
 mod batch;
 mod dial;
 mod instead;

@@ -8,7 +8,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::*;
 use crate::config::tls::fixtures::{Authority, BOTH, NEW, OLD, Signed};
-use crate::{TlsVersion, UserAuth, UserAuthRequest, UserAuthenticator as _};
+use crate::{ClientSettings, TlsVersion, UserAuth, UserAuthRequest, UserAuthenticator as _};
 
 const FAILED: &str = "authorization at 127.0.0.1:PORT: the TLS handshake failed";
 const NATIVE: bool = cfg!(feature = "native-tls");
@@ -110,6 +110,27 @@ fn the_clients_settings_count_unless_there_are_own_ones() {
     assert!(ask(&own).is_ok());
     own.interrupt();
     assert!(ask(&own).is_ok());
+}
+
+#[test]
+fn each_of_two_clients_has_its_own_settings() {
+    let site = site("127.0.0.1");
+    let danger = Tls::default().danger_accept_invalid_certs(true);
+    let http = HttpAuthorizer::new(&site.url);
+    let user = HttpUserAuthenticator::new(&site.url).parser(|it| Ok(UserAuth::new("k:s", it)));
+    let [trusting, careless, strict] = [site.trust(), danger, Tls::default()]
+        .map(|tls| ClientSettings::new(tls, Proxy::none()))
+        .map(|client| (http.attach(&client).unwrap(), user.attach(&client).unwrap()));
+    let request = UserAuthRequest::new("1.2");
+    for _ in 0..2 {
+        for (authorizer, authenticator) in [&trusting, &careless] {
+            assert!(authorizer.authorize(&question()).is_ok());
+            assert!(authenticator.authenticate(&request).is_ok());
+        }
+        let (authorizer, authenticator) = &strict;
+        assert_eq!(authorizer.authorize(&question()).unwrap_err().kind(), ErrorKind::Tls);
+        assert_eq!(authenticator.authenticate(&request).unwrap_err().kind(), ErrorKind::Tls);
+    }
 }
 
 #[test]
