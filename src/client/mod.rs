@@ -2,6 +2,7 @@
 
 mod builder;
 mod channel;
+mod handle;
 mod user;
 
 use std::fmt;
@@ -17,10 +18,11 @@ use crate::{
     UserAuthenticator, UserData,
 };
 pub use builder::ClientBuilder;
-use channel::ChannelHandle;
 #[cfg(feature = "encrypted")]
 pub use channel::PrivateEncryptedChannel;
-pub use channel::{Channel, PresenceChannel, PrivateChannel, PublicChannel};
+pub use channel::{PresenceChannel, PrivateChannel, PublicChannel};
+pub use handle::Channel;
+use handle::ChannelHandle;
 pub use user::User;
 
 /// A client of one app on one server: the connection, the channels on it, and its user.
