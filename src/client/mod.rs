@@ -160,7 +160,7 @@ impl Client {
     /// # Errors
     ///
     /// [`ErrorKind::Timeout`] if threads are left, which end by themselves (the message names them, and what
-    /// has not returned); [`ErrorKind::Config`] when
+    /// has not returned); [`ErrorKind::Deadlock`] when
     /// called on one of the client's own threads, which cannot wait for itself. The client is closed
     /// all the same.
     pub fn close(&self, timeout: Duration) -> Result<(), Error> {

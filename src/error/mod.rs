@@ -63,7 +63,7 @@ struct Inner {
 
 /// The classes of [`Error`].
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// An authorization was refused, or its answer made no sense.
     Auth,
@@ -71,6 +71,9 @@ pub enum ErrorKind {
     Closed,
     /// An option, a URL or a setting is wrong.
     Config,
+    /// [`Client::close`](crate::Client::close) was called on one of the client's own threads, which would wait for
+    /// itself.
+    Deadlock,
     /// An encrypted event could not be decrypted.
     Decryption,
     /// The host's name could not be resolved.
@@ -320,6 +323,7 @@ impl Error {
             ErrorKind::Auth
             | ErrorKind::Closed
             | ErrorKind::Config
+            | ErrorKind::Deadlock
             | ErrorKind::Decryption
             | ErrorKind::Internal
             | ErrorKind::InvalidName
@@ -387,6 +391,7 @@ impl ErrorKind {
             Self::Auth => "authorization failed",
             Self::Closed => "closed",
             Self::Config => "wrong setting",
+            Self::Deadlock => "the thread would wait for itself",
             Self::Decryption => "decryption failed",
             Self::Dns => "the host's name could not be resolved",
             Self::Handshake => "the WebSocket handshake failed",
