@@ -9,7 +9,8 @@ use serde::Serialize;
 #[cfg(doc)]
 use crate::PublicChannel;
 use crate::binding::{Binding, Queue};
-use crate::client::{Client, Ended, wait_timed_out};
+use crate::client::Client;
+use crate::client::wait::{Ended, wait_timed_out};
 use crate::driver::{ChannelList, Selector, Shared};
 use crate::model::event::ChannelName;
 use crate::{Authorizer, ChannelStatus, Error, ErrorKind, Event, Gap};
