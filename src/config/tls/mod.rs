@@ -30,7 +30,8 @@ pub(crate) use pem::{KeyKind, wrong_identity};
 /// A handshake that fails is an error of kind [`Tls`](crate::ErrorKind::Tls), whose text says what was wrong
 /// (expired, not yet valid, signed by nobody known here or without the intermediate certificate, a key that is too
 /// short, for another host, a client certificate missing or refused, no common version, no TLS at all) as far as the
-/// library says so: rustls and OpenSSL do, the libraries of macOS and Windows only in the [`source`](std::error::Error::source).
+/// library says so: rustls and OpenSSL do, the libraries of macOS and Windows only in the
+/// [`source`](std::error::Error::source).
 ///
 /// # Example
 ///
