@@ -95,7 +95,7 @@
 //! | response of an endpoint | 256 KiB | [`HttpAuthorizer::max_body`] | [`ErrorKind::TooLarge`] |
 //! | head of the response to a handshake | 16 KiB, 128 fields | | the dial fails, with [`ErrorKind::Handshake`] |
 //! | concurrent authorizations | 4, of which an endpoint that is new, slow or not the only one uses half | [`ClientBuilder::max_authorizations`] | the others wait |
-//! | canceled authorizer calls that still block | 16 | | the next call waits |
+//! | timed-out authorizer calls that still block | 16 | | the client waits for the next one |
 //! | concurrent dials, and calls of [`Reconnect::with`] | 1 each | | the newest waits |
 //! | concurrent lookups of host names | 4 for the client, 4 for each endpoint | | a dial fails, with [`ErrorKind::Dns`]; a request waits |
 //! | wait that a server or an endpoint asks for | 1 hour | | counts as 1 hour |
