@@ -38,12 +38,7 @@ const MIN_STACK_SIZE: usize = 256 * 1024;
 #[must_use = "a builder does nothing until build() is called"]
 pub struct ClientBuilder {
     options: Options,
-    activity_timeout: Duration,
-    override_activity_timeout: Option<Duration>,
-    pong_timeout: Duration,
-    connect_timeout: Duration,
-    subscribe_timeout: Duration,
-    signin_timeout: Duration,
+    machine: Config,
     reconnect: Reconnect,
     queue: Queue,
     tls: Tls,
@@ -51,12 +46,10 @@ pub struct ClientBuilder {
     connector: Option<Arc<dyn Connector>>,
     headers: Headers,
     max_message_size: usize,
-    max_members_bytes: usize,
     stack_size: Option<usize>,
     authorizer: Option<Arc<dyn Authorizer>>,
     authenticator: Option<Arc<dyn UserAuthenticator>>,
     max_authorizations: usize,
-    client_event_limit: Option<u32>,
     check_names: bool,
 }
 
@@ -64,12 +57,19 @@ impl ClientBuilder {
     pub(crate) fn new(options: Options) -> Self {
         Self {
             options,
-            activity_timeout: Duration::from_secs(120),
-            override_activity_timeout: None,
-            pong_timeout: Duration::from_secs(30),
-            connect_timeout: Duration::from_secs(15),
-            subscribe_timeout: Duration::from_secs(30),
-            signin_timeout: Duration::from_secs(30),
+            machine: Config {
+                activity_timeout: Duration::from_secs(120),
+                override_activity_timeout: None,
+                pong_timeout: Duration::from_secs(30),
+                connect_timeout: Duration::from_secs(15),
+                subscribe_timeout: Duration::from_secs(30),
+                signin_timeout: Duration::from_secs(30),
+                policy: Reconnect::default().policy(),
+                client_event_limit: Some(10),
+                max_members_bytes: 16 * 1024 * 1024,
+                max_held: Queue::default().limits(),
+                seed: fastrand::u64(..),
+            },
             reconnect: Reconnect::default(),
             queue: Queue::default(),
             tls: Tls::default(),
@@ -77,20 +77,17 @@ impl ClientBuilder {
             connector: None,
             headers: Headers::default(),
             max_message_size: 1024 * 1024,
-            max_members_bytes: 16 * 1024 * 1024,
             stack_size: None,
             authorizer: None,
             authenticator: None,
             max_authorizations: 4,
-            client_event_limit: Some(10),
             check_names: true,
         }
     }
 
     /// Sets the authorizer of the channels that need one and have none of their own. Default: none, and such channels
     /// fail.
-    #[doc(alias = "authEndpoint")]
-    #[doc(alias = "channelAuthorization")]
+    #[doc(alias("authEndpoint", "channelAuthorization"))]
     pub fn authorizer(mut self, authorizer: impl Authorizer + 'static) -> Self {
         self.authorizer = Some(Arc::new(authorizer));
         self
@@ -121,7 +118,7 @@ impl ClientBuilder {
     /// Sets how many client events per second [`trigger`](crate::PrivateChannel::trigger) sends on this connection; the
     /// same number may be sent in a burst. `None`: no limit. Default: 10, the limit of Pusher.
     pub fn client_event_limit(mut self, per_second: Option<u32>) -> Self {
-        self.client_event_limit = per_second;
+        self.machine.client_event_limit = per_second;
         self
     }
 
@@ -139,7 +136,7 @@ impl ClientBuilder {
     /// The smaller of this and the server's value applies, unless
     /// [`override_activity_timeout`](Self::override_activity_timeout) is set.
     pub fn activity_timeout(mut self, timeout: Duration) -> Self {
-        self.activity_timeout = timeout;
+        self.machine.activity_timeout = timeout;
         self
     }
 
@@ -166,7 +163,7 @@ impl ClientBuilder {
     /// # }
     /// ```
     pub fn override_activity_timeout(mut self, timeout: Duration) -> Self {
-        self.override_activity_timeout = Some(timeout);
+        self.machine.override_activity_timeout = Some(timeout);
         self
     }
 
@@ -174,33 +171,34 @@ impl ClientBuilder {
     ///
     /// Where there is reason to doubt the connection (see [`Client::network_changed`]), at most 5 s.
     pub fn pong_timeout(mut self, timeout: Duration) -> Self {
-        self.pong_timeout = timeout;
+        self.machine.pong_timeout = timeout;
         self
     }
 
     /// Sets how long one dial may take, from the lookup of the host name to the server's
     /// `pusher:connection_established`. Default: 15 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.machine.connect_timeout = timeout;
         self
     }
 
     /// Sets how long the server may take to confirm a subscription before it counts as failed, and an authorizer to
     /// respond. Default: 30 s each.
     pub fn subscribe_timeout(mut self, timeout: Duration) -> Self {
-        self.subscribe_timeout = timeout;
+        self.machine.subscribe_timeout = timeout;
         self
     }
 
     /// Sets how long the server may take to confirm a sign-in before it counts as failed, and the
     /// [`user_authenticator`](Self::user_authenticator) to respond. Default: 30 s each.
     pub fn signin_timeout(mut self, timeout: Duration) -> Self {
-        self.signin_timeout = timeout;
+        self.machine.signin_timeout = timeout;
         self
     }
 
     /// Sets the reconnect policy. Default: retries without limit, see [`Reconnect`].
     pub fn reconnect(mut self, reconnect: Reconnect) -> Self {
+        self.machine.policy = reconnect.policy();
         self.reconnect = reconnect;
         self
     }
@@ -212,6 +210,7 @@ impl ClientBuilder {
     /// beyond them the oldest is dropped, whatever the drop policy, and reported as a decryption error. With
     /// [`Queue::unbounded`] at most 64 MiB of them wait.
     pub fn queue(mut self, queue: Queue) -> Self {
+        self.machine.max_held = queue.limits();
         self.queue = queue;
         self
     }
@@ -320,7 +319,7 @@ impl ClientBuilder {
     /// [`bind_errors`](Client::bind_errors) reports that once for each subscription, with [`ErrorKind::TooLarge`] and
     /// the channel. Members that leave free their memory.
     pub fn max_members_bytes(mut self, bytes: usize) -> Self {
-        self.max_members_bytes = bytes;
+        self.machine.max_members_bytes = bytes;
         self
     }
 
@@ -357,19 +356,7 @@ impl ClientBuilder {
             authenticator: self.authenticator.map(|it| AuthSource::of_user(it, &client)),
         };
         let settings = Settings {
-            machine: Config {
-                activity_timeout: self.activity_timeout,
-                override_activity_timeout: self.override_activity_timeout,
-                pong_timeout: self.pong_timeout,
-                connect_timeout: self.connect_timeout,
-                subscribe_timeout: self.subscribe_timeout,
-                signin_timeout: self.signin_timeout,
-                policy: self.reconnect.policy(),
-                client_event_limit: self.client_event_limit,
-                max_members_bytes: self.max_members_bytes,
-                max_held: self.queue.limits(),
-                seed: fastrand::u64(..),
-            },
+            machine: self.machine,
             reconnect: self.reconnect,
             connector,
             queue: self.queue,
@@ -400,16 +387,19 @@ impl ClientBuilder {
 
     /// Checks the numbers.
     fn check(&self) -> Result<(), Error> {
-        let zero = |timeout: Duration| timeout.is_zero();
+        let machine = &self.machine;
         let zeros = [
-            ("activity_timeout", zero(self.activity_timeout)),
-            ("override_activity_timeout", self.override_activity_timeout.is_some_and(zero)),
-            ("pong_timeout", zero(self.pong_timeout)),
-            ("connect_timeout", zero(self.connect_timeout)),
-            ("subscribe_timeout", zero(self.subscribe_timeout)),
-            ("signin_timeout", zero(self.signin_timeout)),
+            ("activity_timeout", machine.activity_timeout.is_zero()),
+            (
+                "override_activity_timeout",
+                machine.override_activity_timeout == Some(Duration::ZERO),
+            ),
+            ("pong_timeout", machine.pong_timeout.is_zero()),
+            ("connect_timeout", machine.connect_timeout.is_zero()),
+            ("subscribe_timeout", machine.subscribe_timeout.is_zero()),
+            ("signin_timeout", machine.signin_timeout.is_zero()),
             ("max_message_size", self.max_message_size == 0),
-            ("max_members_bytes", self.max_members_bytes == 0),
+            ("max_members_bytes", machine.max_members_bytes == 0),
         ];
         let message = match zeros.iter().find(|(_, is_zero)| *is_zero) {
             Some((name, _)) => format!("`{name}` must be greater than zero"),

@@ -29,8 +29,7 @@ macro_rules! channel {
             ///
             /// Returns immediately, connected or not. Calling it again does nothing, unless the subscription has
             /// failed: then the client tries again. The subscription outlives this handle.
-            #[doc(alias = "subscribeIfNotUnsubscribed")]
-            #[doc(alias = "pusher:subscribe")]
+            #[doc(alias("subscribeIfNotUnsubscribed", "pusher:subscribe"))]
             pub fn subscribe(&self) {
                 Channel::subscribe(self);
             }
@@ -101,17 +100,13 @@ macro_rules! channel {
 
             /// Returns a binding that receives all events on this channel: user events, and protocol events under
             /// their public names (`pusher:subscription_succeeded`, `pusher:cache_miss` …).
-            #[doc(alias = "bind_global")]
-            #[doc(alias = "bindToAll")]
-            #[doc(alias = "onEvent")]
-            #[doc(alias = "listenToAll")]
+            #[doc(alias("bind_global", "bindToAll", "onEvent", "listenToAll"))]
             pub fn bind_all(&self) -> Binding<Event> {
                 Channel::bind_all(self)
             }
 
             /// Returns a binding that receives every confirmation by the server, also those after a reconnect.
-            #[doc(alias = "whenSubscriptionSucceeded")]
-            #[doc(alias = "onSubscriptionSucceeded")]
+            #[doc(alias("whenSubscriptionSucceeded", "onSubscriptionSucceeded"))]
             pub fn bind_subscription_succeeded(&self) -> Binding<Event> {
                 Channel::bind_subscription_succeeded(self)
             }
@@ -126,17 +121,18 @@ macro_rules! channel {
             /// Servers refuse in many ways. An error frame without a channel is attributed to the pending channel
             /// that its text names, otherwise to the only channel it can mean, after 2 s in which a confirmation
             /// still counts; otherwise it becomes the source of the time-out that follows.
-            #[doc(alias = "pusher:subscription_error")]
-            #[doc(alias = "onSubscriptionError")]
-            #[doc(alias = "onAuthenticationFailure")]
+            #[doc(alias(
+                "pusher:subscription_error",
+                "onSubscriptionError",
+                "onAuthenticationFailure"
+            ))]
             pub fn bind_subscription_error(&self) -> Binding<Error> {
                 Channel::bind_subscription_error(self)
             }
 
             /// Returns a binding that receives every change of
             /// [`subscription_count`](Self::subscription_count).
-            #[doc(alias = "whenSubscriptionCount")]
-            #[doc(alias = "onSubscriptionCount")]
+            #[doc(alias("whenSubscriptionCount", "onSubscriptionCount"))]
             pub fn bind_subscription_count(&self) -> Binding<u64> {
                 Channel::bind_subscription_count(self)
             }
@@ -217,9 +213,7 @@ macro_rules! trigger {
             /// - [`ErrorKind::RateLimited`], see
             ///   [`ClientBuilder::client_event_limit`](crate::ClientBuilder::client_event_limit)
             /// - [`ErrorKind::Json`]: the data cannot be serialized as JSON
-            #[doc(alias = "emit")]
-            #[doc(alias = "whisper")]
-            #[doc(alias = "client_event")]
+            #[doc(alias("emit", "whisper", "client_event"))]
             pub fn trigger(
                 &self,
                 event: &str,
@@ -289,8 +283,7 @@ impl PresenceChannel {
     /// Returns a snapshot of the members, including this client's own user. Never blocks.
     ///
     /// The list is replaced as a whole with every subscription, and is empty while the channel is not subscribed.
-    #[doc(alias = "here")]
-    #[doc(alias = "whenMembers")]
+    #[doc(alias("here", "whenMembers"))]
     pub fn members(&self) -> Members {
         self.0.shared().read(|core| core.machine.members(self.name()))
     }
@@ -298,17 +291,13 @@ impl PresenceChannel {
     /// Returns a binding that receives each user that joins after this client has subscribed.
     ///
     /// A user with several connections joins once.
-    #[doc(alias = "whenMemberAdded")]
-    #[doc(alias = "pusher:member_added")]
-    #[doc(alias = "joining")]
+    #[doc(alias("whenMemberAdded", "pusher:member_added", "joining"))]
     pub fn bind_member_added(&self) -> Binding<Member> {
         self.0.bind_list(|channel, _| &mut channel.added)
     }
 
     /// Returns a binding that receives each user that leaves, with the info that was known of them.
-    #[doc(alias = "whenMemberRemoved")]
-    #[doc(alias = "pusher:member_removed")]
-    #[doc(alias = "leaving")]
+    #[doc(alias("whenMemberRemoved", "pusher:member_removed", "leaving"))]
     pub fn bind_member_removed(&self) -> Binding<Member> {
         self.0.bind_list(|channel, _| &mut channel.removed)
     }

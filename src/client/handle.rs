@@ -145,19 +145,16 @@ pub trait Channel: sealed::Sealed + Send + Sync {
     fn name(&self) -> &str {
         self.handle().name()
     }
-
     /// See [`PublicChannel::subscribe`].
     fn subscribe(&self) {
         let handle = self.handle();
         handle.shared().act(|machine, now| machine.subscribe(handle.name(), now));
     }
-
     /// See [`PublicChannel::unsubscribe`].
     fn unsubscribe(&self) {
         let handle = self.handle();
         handle.shared().act(|machine, now| machine.unsubscribe(handle.name(), now));
     }
-
     /// See [`PublicChannel::wait_subscribed`].
     ///
     /// # Errors
@@ -166,59 +163,48 @@ pub trait Channel: sealed::Sealed + Send + Sync {
     fn wait_subscribed(&self, timeout: Duration) -> Result<(), Error> {
         self.handle().wait_subscribed(timeout)
     }
-
     /// See [`PublicChannel::status`].
     fn status(&self) -> ChannelStatus {
         let handle = self.handle();
         handle.shared().read(|core| core.machine.channel_status(handle.name()))
     }
-
     /// See [`PublicChannel::is_subscribed`].
     fn is_subscribed(&self) -> bool {
         self.status() == ChannelStatus::Subscribed
     }
-
     /// See [`PublicChannel::subscription_count`].
     fn subscription_count(&self) -> Option<u64> {
         let handle = self.handle();
         handle.shared().read(|core| core.machine.subscription_count(handle.name()))
     }
-
     /// See [`PublicChannel::bind`].
     fn bind(&self, event: &str) -> Binding<Event> {
         self.handle().bind_event(event, None)
     }
-
     /// See [`PublicChannel::bind_with`].
     fn bind_with(&self, event: &str, queue: Queue) -> Binding<Event> {
         self.handle().bind_event(event, Some(queue))
     }
-
     /// See [`PublicChannel::bind_all`].
     fn bind_all(&self) -> Binding<Event> {
         self.handle().bind_list(|channel, _| &mut channel.events.all)
     }
-
     /// See [`PublicChannel::bind_subscription_succeeded`].
     fn bind_subscription_succeeded(&self) -> Binding<Event> {
         self.bind("pusher:subscription_succeeded")
     }
-
     /// See [`PublicChannel::bind_subscription_error`].
     fn bind_subscription_error(&self) -> Binding<Error> {
         self.handle().bind_list(|channel, _| &mut channel.errors)
     }
-
     /// See [`PublicChannel::bind_subscription_count`].
     fn bind_subscription_count(&self) -> Binding<u64> {
         self.handle().bind_list(|channel, _| &mut channel.counts)
     }
-
     /// See [`PublicChannel::bind_cache_miss`].
     fn bind_cache_miss(&self) -> Binding<Event> {
         self.bind("pusher:cache_miss")
     }
-
     /// See [`PublicChannel::bind_resumed`].
     fn bind_resumed(&self) -> Binding<Gap> {
         self.handle().bind_list(|channel, _| &mut channel.gaps)

@@ -151,8 +151,7 @@ impl Client {
     ///
     /// The client notices a suspend by itself too, but only when something wakes it: the next heartbeat, a message,
     /// or a call.
-    #[doc(alias = "online")]
-    #[doc(alias = "check_now")]
+    #[doc(alias("online", "check_now"))]
     pub fn network_changed(&self) {
         self.shared().act(|machine, now| machine.network_changed(now));
     }
@@ -172,8 +171,7 @@ impl Client {
     /// - [`ErrorKind::Timeout`]: some threads still run, and end by themselves. The message names them, and the calls
     ///   that have not returned
     /// - [`ErrorKind::Deadlock`]: `close` was called on one of the client's own threads, which cannot wait for itself
-    #[doc(alias = "dispose")]
-    #[doc(alias = "shutdown")]
+    #[doc(alias("dispose", "shutdown"))]
     pub fn close(&self, timeout: Duration) -> Result<(), Error> {
         self.shared().shut_down();
         self.shared().join(timeout)
@@ -440,16 +438,13 @@ impl Client {
     }
 
     /// Returns a binding that receives every change of the [`State`].
-    #[doc(alias = "state_change")]
-    #[doc(alias = "lifecycleStream")]
-    #[doc(alias = "onConnectionStateChange")]
+    #[doc(alias("state_change", "lifecycleStream", "onConnectionStateChange"))]
     pub fn bind_states(&self) -> Binding<StateChange> {
         self.shared().bind(Selector::Client(|client, _| &mut client.states), "", None)
     }
 
     /// Returns a binding that receives the socket id of every new connection.
-    #[doc(alias = "onConnectionEstablished")]
-    #[doc(alias = "pusher:connection_established")]
+    #[doc(alias("onConnectionEstablished", "pusher:connection_established"))]
     pub fn bind_connected(&self) -> Binding<String> {
         self.shared().bind(Selector::Client(|client, _| &mut client.connected), "", None)
     }
@@ -458,9 +453,7 @@ impl Client {
     /// frames, and failed subscriptions.
     ///
     /// [`StateChange::cause`] says why a connection ended.
-    #[doc(alias = "pusherErrorEventStream")]
-    #[doc(alias = "pusher:error")]
-    #[doc(alias = "onError")]
+    #[doc(alias("pusherErrorEventStream", "pusher:error", "onError"))]
     pub fn bind_errors(&self) -> Binding<Error> {
         self.shared().bind(Selector::Client(|client, _| &mut client.errors), "", None)
     }

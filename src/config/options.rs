@@ -122,16 +122,14 @@ impl Options {
     }
 
     /// Sets whether to use TLS: `wss` or `ws`. Default: `true`.
-    #[doc(alias = "forceTLS")]
-    #[doc(alias = "useTLS")]
+    #[doc(alias("forceTLS", "useTLS"))]
     pub fn tls(mut self, tls: bool) -> Self {
         self.tls = Some(tls);
         self
     }
 
     /// Sets the port. Default: 443 with TLS, 80 without.
-    #[doc(alias = "wsPort")]
-    #[doc(alias = "wssPort")]
+    #[doc(alias("wsPort", "wssPort"))]
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
         self

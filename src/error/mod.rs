@@ -312,29 +312,18 @@ impl Error {
         if let Some(status) = self.0.http_status {
             return matches!(status, 408 | 429 | 500..=599);
         }
-        match self.0.kind {
+        matches!(
+            self.0.kind,
             ErrorKind::Dns
-            | ErrorKind::Handshake
-            | ErrorKind::Io
-            | ErrorKind::NotConnected
-            | ErrorKind::Protocol
-            | ErrorKind::Proxy
-            | ErrorKind::RateLimited
-            | ErrorKind::Server
-            | ErrorKind::Timeout => true,
-            ErrorKind::Auth
-            | ErrorKind::Closed
-            | ErrorKind::Config
-            | ErrorKind::Deadlock
-            | ErrorKind::Decryption
-            | ErrorKind::Internal
-            | ErrorKind::InvalidName
-            | ErrorKind::Json
-            | ErrorKind::NotSignedIn
-            | ErrorKind::NotSubscribed
-            | ErrorKind::TooLarge
-            | ErrorKind::Tls => false,
-        }
+                | ErrorKind::Handshake
+                | ErrorKind::Io
+                | ErrorKind::NotConnected
+                | ErrorKind::Protocol
+                | ErrorKind::Proxy
+                | ErrorKind::RateLimited
+                | ErrorKind::Server
+                | ErrorKind::Timeout
+        )
     }
 
     /// Returns the code of the WebSocket close frame or of the `pusher:error` frame.
