@@ -13,7 +13,7 @@
 //! let client = Client::new(Options::cluster("eu", "app-key"))?; // nothing runs yet
 //! let chat = client.public_channel("chat")?;                     // a handle; no I/O
 //! let messages = chat.bind("message");                           // a receiver of its own
-//! chat.subscribe();                                              // stays subscribed across reconnects
+//! chat.subscribe();                                              // survives reconnects
 //! client.connect();                                              // returns immediately
 //! chat.wait_subscribed(Duration::from_secs(20))?;                // reports a wrong key
 //! for event in &messages {
