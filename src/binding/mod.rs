@@ -69,12 +69,12 @@ impl Queue {
         Self::new(Policy::Unbounded, usize::MAX)
     }
 
-    /// Sets how much memory the values may take together, in bytes, with the same drop policy as for their number. Default:
-    /// 64 MiB. No effect on [`unbounded`](Self::unbounded).
+    /// Sets how much memory the values may take together, in bytes, with the same drop policy as for their number.
+    /// Default: 64 MiB. No effect on [`unbounded`](Self::unbounded).
     ///
-    /// A single value that is larger is kept if it is alone. An event counts with its whole frame, although the events of
-    /// several bindings share it. Not counted are what a consumer decodes later, and frames that arrived just before or after
-    /// it and are retained with it: at most 32 KiB of text, see [`Event`](crate::Event).
+    /// A single value that is larger is kept if it is alone. An event counts with its whole frame, although the
+    /// events of several bindings share it. Not counted are what a consumer decodes later, and frames that arrived
+    /// just before or after it and are retained with it: at most 32 KiB of text, see [`Event`](crate::Event).
     ///
     /// # Example
     ///
@@ -91,8 +91,8 @@ impl Queue {
         self
     }
 
-    /// Returns the limits for values that wait elsewhere for the same consumers. By bytes they apply even where the queue
-    /// is unbounded.
+    /// Returns the limits for values that wait elsewhere for the same consumers. By bytes they apply even where the
+    /// queue is unbounded.
     pub(crate) fn limits(self) -> QueueLimits {
         self.limits
     }
