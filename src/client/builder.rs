@@ -198,7 +198,6 @@ impl ClientBuilder {
 
     /// Sets the reconnect policy. Default: retries without limit, see [`Reconnect`].
     pub fn reconnect(mut self, reconnect: Reconnect) -> Self {
-        self.machine.policy = reconnect.policy();
         self.reconnect = reconnect;
         self
     }
@@ -210,7 +209,6 @@ impl ClientBuilder {
     /// beyond them the oldest is dropped, whatever the drop policy, and reported as a decryption error. With
     /// [`Queue::unbounded`] at most 64 MiB of them wait.
     pub fn queue(mut self, queue: Queue) -> Self {
-        self.machine.max_held = queue.limits();
         self.queue = queue;
         self
     }
@@ -356,7 +354,11 @@ impl ClientBuilder {
             authenticator: self.authenticator.map(|it| AuthSource::of_user(it, &client)),
         };
         let settings = Settings {
-            machine: self.machine,
+            machine: Config {
+                policy: self.reconnect.policy(),
+                max_held: self.queue.limits(),
+                ..self.machine
+            },
             reconnect: self.reconnect,
             connector,
             queue: self.queue,
