@@ -105,7 +105,7 @@ pub enum ErrorKind {
     Server,
     /// A time limit passed. [`Error::timeout`] returns which one.
     Timeout,
-    /// A message exceeds its size limit.
+    /// A message or a name exceeds its size limit.
     TooLarge,
     /// The TLS handshake failed, for example since the certificate is not trusted.
     Tls,
