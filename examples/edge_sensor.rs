@@ -1,4 +1,4 @@
-//! A device publishes readings and obeys commands, and outlives a restart of the server without losing a reading.
+//! A device publishes readings, executes commands, and survives a restart of the server without losing a reading.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -15,7 +15,7 @@ const KEPT: usize = 1000;
 
 fn join(options: Options) -> Outcome<(Client, PrivateChannel)> {
     let client = Client::builder(options)
-        // Devices that may hold the app's secret; others use an `HttpAuthorizer`.
+        // For devices that may store the app's secret; others use an `HttpAuthorizer`.
         .authorizer(SecretAuthorizer::new("app-key", "app-secret"))
         .reconnect(Reconnect::default().initial(Duration::from_millis(300)))
         .build()?;
@@ -24,7 +24,7 @@ fn join(options: Options) -> Outcome<(Client, PrivateChannel)> {
     Ok((client, boiler))
 }
 
-/// Measures at a pace that commands change, until one ends it. Readings wait while there is no connection.
+/// Measures at an interval that commands change, until a command stops it. Readings wait while disconnected.
 fn sensor(options: Options) -> Outcome<()> {
     let (client, boiler) = join(options)?;
     let (states, commands) = (client.bind_states(), boiler.bind("client-pace"));
@@ -37,7 +37,7 @@ fn sensor(options: Options) -> Outcome<()> {
                 number += 1;
                 waiting.push_back(number);
                 if waiting.len() > KEPT {
-                    waiting.pop_front(); // memory is finite: the oldest goes
+                    waiting.pop_front(); // bounded: drop the oldest
                 }
             }
             recv(*commands) -> command => match command?.json::<u64>()? {

@@ -1,4 +1,4 @@
-//! Receives events that the server in between cannot read, across a change of the key.
+//! Receives events that the server cannot read, across a change of the key.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ const WARD: &str = "private-encrypted-ward";
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = Server::start()?;
     let client = Client::builder(server.options())
-        .authorizer(HttpAuthorizer::new(&server.auth_url())) // it hands out the key, as `shared_secret`
+        .authorizer(HttpAuthorizer::new(&server.auth_url())) // returns the key, as `shared_secret`
         .build()?;
     let ward = client.private_encrypted_channel(WARD)?;
     let (alarms, lost) = (ward.bind("alarm"), ward.bind_decryption_error());
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("new key:     {}", alarms.recv_timeout(LIMIT)?.data());
     println!("the endpoint was asked {} times: to join, and for the new key", server.auth_count());
 
-    // Whoever can publish but has no key must not be believed.
+    // An event from a publisher without the key must not be delivered.
     server.publish_plain(WARD, "alarm", "all is well");
     println!("refused:     {}", lost.recv_timeout(LIMIT)?);
     client.close(Duration::from_secs(1))?;

@@ -1,4 +1,4 @@
-//! Two servers: the client walks to the other one when a dial fails, and moves when it is told to.
+//! Two servers: the client dials the other one when a dial fails, and switches on request.
 //! Channels and bindings stay.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use pusher_channels::{Client, Options, Reconnect};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Every dial goes to the next of these.
+/// Returns options whose every dial goes to the next of these servers.
 fn walk(urls: Vec<String>) -> Options {
     let next = AtomicUsize::new(0);
     Options::custom(move |_metadata| {
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     first.publish("news", "headline", "all is well");
     println!("server 1 says: {}", headlines.recv_timeout(LIMIT)?.data());
 
-    // The first server goes down, and for a while refuses whoever comes back.
+    // The first server goes down, and then refuses connections for a while.
     first.refuse(usize::MAX);
     first.drop_connections();
     let gap = gaps.recv_timeout(LIMIT)?;
@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     second.publish("news", "headline", "server 1 is down");
     println!("server 2 says: {}", headlines.recv_timeout(LIMIT)?.data());
 
-    // Moving on purpose, for example to another cluster.
+    // Switching on request, for example to another cluster.
     first.refuse(0);
     client.switch(first.options())?;
     gaps.recv_timeout(LIMIT)?;

@@ -1,4 +1,4 @@
-//! A loop of 60 frames a second that looks for news once a frame and never waits for them.
+//! A loop of 60 frames a second that polls for events once a frame and never blocks on them.
 
 #![allow(clippy::disallowed_methods, reason = "a game has a clock, and sleeps between frames")]
 
@@ -31,9 +31,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         longest = longest.max(begin.elapsed());
         if frame % 20 == 19 {
-            server.publish("world", "move", &i64::from(frame)); // somebody else plays
+            server.publish("world", "move", &i64::from(frame)); // another player
         }
-        // A real game waits for the display; this waits for the time of the next frame.
+        // A real game waits for the display; this sleeps until the next frame.
         let next = start + FRAME * (frame + 1);
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }

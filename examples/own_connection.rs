@@ -1,4 +1,4 @@
-//! A connection of your own: here a pair of queues in memory, with a little server behind it. It could
+//! A connection of your own: here a pair of queues in memory, with a small server behind it. It could
 //! be a Unix socket to a gateway, a serial line, or a recording that is played back.
 
 use std::sync::Mutex;
@@ -36,7 +36,7 @@ impl Connection for Pipe {
     }
 }
 
-/// Opens pipes to a server on a thread of its own.
+/// Opens pipes to a server that runs on a thread of its own.
 struct Pipes;
 
 impl Connector for Pipes {
@@ -52,7 +52,7 @@ impl Connector for Pipes {
     }
 }
 
-/// Greets, and answers each subscription with a confirmation and an event.
+/// Establishes the connection, then confirms each subscription and sends an event.
 fn serve(client: &Sender<Message>, requests: &Receiver<String>) {
     let say = |frame: &str| client.send(Message::Text(frame.to_owned())).is_ok();
     say(r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"1.1\"}"}"#);

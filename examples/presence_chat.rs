@@ -1,5 +1,5 @@
-//! A chat in the terminal. By itself two guests talk; `-- NAME` starts a room and reads lines from you, and with
-//! PUSHER_URL and PUSHER_AUTH_URL, which the first guest is shown, another terminal joins it.
+//! A chat in the terminal. Without arguments two guests talk; `-- NAME` starts a room and reads your lines. Another
+//! terminal joins it with PUSHER_URL and PUSHER_AUTH_URL, which the first guest prints.
 
 use std::error::Error;
 use std::time::Duration;
@@ -12,9 +12,9 @@ type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
 const ROOM: &str = "presence-chat";
 
-/// Says the lines, and shows what others say, until there are no more lines.
+/// Sends the lines and prints those of others, until there are no more lines.
 fn chat(options: Options, auth_url: &str, name: &str, lines: &Receiver<String>) -> Outcome {
-    // A real endpoint knows by a session who is asking; this one believes what it is told.
+    // A real endpoint identifies the user by a session; this one trusts the parameter.
     let authorizer = HttpAuthorizer::new(auth_url).param("user_id", name);
     let client = Client::builder(options).authorizer(authorizer).build()?;
     let room = client.presence_channel(ROOM)?;
@@ -38,7 +38,7 @@ fn chat(options: Options, auth_url: &str, name: &str, lines: &Receiver<String>) 
                 let event = event?;
                 let data: Value = event.json()?;
                 let text = data.get("text").and_then(Value::as_str).unwrap_or_default();
-                // The server tells who; a sender cannot pretend to be somebody else.
+                // The server sets the user id, so a sender cannot forge it.
                 println!("[{name}] hears {}: {text}", event.user_id().unwrap_or("somebody"));
             }
             recv(*joined) -> member => println!("[{name}] sees {} come", member?.id()),

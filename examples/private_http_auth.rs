@@ -1,4 +1,4 @@
-//! Joins a private channel by asking an HTTP endpoint, with a fresh token each time, and talks on it.
+//! Subscribes to a private channel through an HTTP endpoint, with a fresh token for each request, and sends events.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -14,7 +14,7 @@ fn join(
     let number = AtomicU32::new(0);
     let authorizer = HttpAuthorizer::new(&server.auth_url())
         .headers_with(move || {
-            // Asked before every request, so that a token that has run out is never sent.
+            // Called before every request, so an expired token is never sent.
             let token = format!("Bearer {device}-{}", number.fetch_add(1, Ordering::Relaxed));
             vec![("authorization".to_owned(), token)]
         })
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     server.publish("private-orders", "placed", &["soup", "tea"]);
     let order: Vec<String> = placed.recv_timeout(LIMIT)?.json()?;
     println!("the kitchen got an order: {order:?}");
-    kitchen_orders.trigger("client-seen", &order)?; // goes to the others, not to itself
+    kitchen_orders.trigger("client-seen", &order)?; // sent to the other subscribers
     println!("the bar was told by the kitchen: {}", seen.recv_timeout(LIMIT)?.data());
 
     kitchen.reconnect(); // a new connection needs a new authorization

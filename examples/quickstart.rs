@@ -11,13 +11,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = Client::new(options)?; // nothing runs yet
     let chat = client.public_channel("chat")?;
     let messages = chat.bind("message"); // a receiver of its own
-    chat.subscribe(); // wanted from now on, across reconnects
-    client.connect(); // returns at once
+    chat.subscribe(); // stays subscribed across reconnects
+    client.connect(); // returns immediately
 
     chat.wait_subscribed(std::time::Duration::from_secs(10))?;
     println!("subscribed to {} as {:?}; waiting for 3 events", chat.name(), client.socket_id());
     for text in ["Hello", "from", "the server"] {
-        server.publish("chat", "message", text); // nobody listens there if PUSHER_URL is set
+        server.publish("chat", "message", text); // has no subscribers if PUSHER_URL is set
     }
     for event in messages.iter().take(3) {
         println!("{}: {}", event.name(), event.data());

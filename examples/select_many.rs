@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 }
             }
             recv(clock) -> _ => {
-                // What others do meanwhile: publish, and once pull the plug.
+                // Meanwhile, others publish, and the connection is cut once.
                 ticks += 1;
                 match ticks {
                     5 => server.drop_connections(),

@@ -1,5 +1,5 @@
-//! Signs in as a user by asking an HTTP endpoint, gets what the server sends to this user alone, sees
-//! who else is online, and is signed out by the server in the end.
+//! Signs in as a user through an HTTP endpoint, receives events for this user alone and which others are online, and
+//! is terminated by the server in the end.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = Server::start()?;
 
-    // Ann's app knows a session; the endpoint makes a user of it.
+    // Ann's app has a session; the endpoint returns its user.
     let endpoint = HttpUserAuthenticator::new(&server.user_auth_url())
         .headers_with(|| vec![("authorization".to_owned(), "Bearer anns-session".to_owned())])
         .param("user_id", "ann")
@@ -18,14 +18,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .param("watchlist", "bob,carol");
     let ann = Client::builder(server.options()).user_authenticator(endpoint).build()?;
     let (notes, watchlist) = (ann.user().bind("note"), ann.user().bind_watchlist());
-    ann.signin(); // wanted from now on, across reconnects
+    ann.signin(); // stays signed in across reconnects
     ann.connect();
     let user = ann.wait_signed_in(LIMIT)?;
     println!("signed in as {}: {}", user.id(), user.data());
     let offline = watchlist.recv_timeout(LIMIT)?;
     println!("{} are {}", offline.user_ids().join(" and "), offline.name());
 
-    // Bob's device is trusted with the app's secret.
+    // Bob's device may store the app's secret.
     let bob = SecretAuthorizer::new(server.key(), server.secret()).member("bob", &["Bob"]);
     let bob = Client::builder(server.options()).user_authenticator(bob).build()?;
     bob.signin();
@@ -34,8 +34,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let online = watchlist.recv_timeout(LIMIT)?;
     println!("{} is {}", online.user_ids().join(" and "), online.name());
 
-    // What an app's own server does by the HTTP API. Pusher sends to a user who is subscribed to a
-    // channel of their own, which the client sees to after the sign-in.
+    // An app's own server does this through the HTTP API. Pusher requires a subscription to the user's own channel,
+    // which the client makes after the sign-in.
     server.wait_for(LIMIT, |server| server.subscribers("#server-to-user-ann") == 1);
     server.send_to_user("ann", "note", "your parcel has come");
     println!("ann is told: {}", notes.recv_timeout(LIMIT)?.data());

@@ -1,4 +1,4 @@
-//! What a program usually needs: `use pusher_channels::prelude::*;`
+//! Re-exports the types that most programs use: `use pusher_channels::prelude::*;`
 
 #[cfg(feature = "encrypted")]
 pub use crate::PrivateEncryptedChannel;

@@ -163,6 +163,7 @@ macro_rules! authorizer_behind {
     };
 }
 authorizer_behind!([A: Authorizer + ?Sized] Arc<A>, |this| Some(format!("{:p}", Arc::as_ptr(this))));
+authorizer_behind!([] Box<dyn Authorizer>, |_| None);
 authorizer_behind!([] Box<dyn Authorizer + Send + Sync>, |_| None);
 
 /// What an [`Authorizer`] is asked.

@@ -104,6 +104,7 @@ macro_rules! authenticator_behind {
     };
 }
 authenticator_behind!([A: UserAuthenticator + ?Sized] Arc<A>, |this| Some(format!("{:p}", Arc::as_ptr(this))));
+authenticator_behind!([] Box<dyn UserAuthenticator>, |_| None);
 authenticator_behind!([] Box<dyn UserAuthenticator + Send + Sync>, |_| None);
 
 /// What a [`UserAuthenticator`] is asked.
@@ -301,10 +302,11 @@ mod tests {
         let counting = Arc::new(Counting::default());
         assert_eq!(ask(Arc::clone(&counting)).user_data, "1.2");
         ask(Arc::clone(&counting) as Arc<dyn UserAuthenticator>);
+        ask(Box::new(Arc::clone(&counting)) as Box<dyn UserAuthenticator>);
         ask(Box::new(Arc::clone(&counting)) as Box<dyn UserAuthenticator + Send + Sync>);
         let [asked, tls, interrupted, proxy] = &counting.0;
-        assert_eq!(asked.load(Ordering::SeqCst), 12);
-        assert_eq!((tls.load(Ordering::SeqCst), interrupted.load(Ordering::SeqCst)), (3, 3));
-        assert_eq!(proxy.load(Ordering::SeqCst), 3);
+        assert_eq!(asked.load(Ordering::SeqCst), 16);
+        assert_eq!((tls.load(Ordering::SeqCst), interrupted.load(Ordering::SeqCst)), (4, 4));
+        assert_eq!(proxy.load(Ordering::SeqCst), 4);
     }
 }

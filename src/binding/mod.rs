@@ -1,4 +1,4 @@
-//! The user's end of a subscription to news: one receiver each.
+//! Bindings: a queue for each, with the user's receiver at its end.
 
 #[cfg(test)]
 mod tests;
@@ -13,10 +13,10 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::util::give_back::GiveBack;
 
-/// How much a [`Binding`] keeps for a consumer that is slow: a number of values, and the memory that they take.
+/// The limits of a [`Binding`]'s queue, for slow consumers: a number of values, and the memory that they take.
 ///
-/// The client never waits for a consumer. It takes memory only as it fills. What is dropped is counted by
-/// [`Binding::dropped`], and logged once at `warn` until the queue has been half empty.
+/// The client never waits for a consumer. A queue takes memory only as it fills. [`Binding::dropped`] counts what is
+/// dropped, and one line at `warn` reports it, until the queue has been half empty.
 ///
 /// Default: `Queue::drop_oldest(4096)`, and at most 64 MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,28 +54,27 @@ pub(crate) trait Measured: Sized {
 }
 
 impl Queue {
-    /// Keeps the newest `limit` values; an older one makes room. A limit of 0 counts as 1.
+    /// Keeps the newest `limit` values and drops the oldest. A limit of 0 counts as 1.
     pub fn drop_oldest(limit: usize) -> Self {
         Self::new(Policy::DropOldest, limit.max(1))
     }
 
-    /// Keeps the first `limit` values; a newer one is dropped while they wait. A limit of 0 counts as 1.
+    /// Keeps the oldest `limit` values and drops newer ones while the queue is full. A limit of 0 counts as 1.
     pub fn drop_newest(limit: usize) -> Self {
         Self::new(Policy::DropNewest, limit.max(1))
     }
 
-    /// Keeps everything. The consumer must keep up, or the memory runs out.
+    /// Keeps everything. If the consumer does not keep up, memory runs out.
     pub fn unbounded() -> Self {
         Self::new(Policy::Unbounded, usize::MAX)
     }
 
-    /// Sets how much memory the values may take together, in bytes, by the same rule as for their number. A
-    /// single value that is larger is kept as long as no other waits. Default: 64 MiB. No effect on
-    /// [`unbounded`](Self::unbounded).
+    /// Sets how much memory the values may take together, in bytes, with the same drop policy as for their number.
+    /// Default: 64 MiB. No effect on [`unbounded`](Self::unbounded).
     ///
-    /// An event counts with its whole frame, although events of several bindings share it. What a consumer
-    /// decodes later is not counted, nor are frames that came just before or after it and are kept with it: 32 KiB
-    /// of text at the most, see [`Event`](crate::Event).
+    /// A single value that is larger is kept if it is alone. An event counts with its whole frame, although the
+    /// events of several bindings share it. Not counted are what a consumer decodes later, and frames that arrived
+    /// just before or after it and are retained with it: at most 32 KiB of text, see [`Event`](crate::Event).
     ///
     /// # Example
     ///
@@ -92,8 +91,8 @@ impl Queue {
         self
     }
 
-    /// What waits elsewhere for the same consumers keeps to these too: by count and, even where the queue is
-    /// unbounded, by bytes.
+    /// Returns the limits for values that wait elsewhere for the same consumers. By bytes they apply even where the
+    /// queue is unbounded.
     pub(crate) fn limits(self) -> QueueLimits {
         self.limits
     }
@@ -109,17 +108,17 @@ impl Default for Queue {
     }
 }
 
-/// Receives events, states or errors, as a [`crossbeam_channel::Receiver`] of its own.
+/// Receives events, states or errors, through a [`crossbeam_channel::Receiver`] of its own.
 ///
-/// It dereferences to the receiver: `recv()`, `try_recv()`, `recv_timeout()`, `iter()`, `try_iter()`
-/// and `crossbeam_channel::select!` all work, and `for value in &binding` receives until the end.
+/// It dereferences to the receiver: `recv()`, `try_recv()`, `recv_timeout()`, `iter()`, `try_iter()` and
+/// `crossbeam_channel::select!` all work, and `for value in &binding` receives until the end.
 ///
-/// **Disconnection**: it survives lost connections. Its receiver is disconnected, after what is
-/// still queued has been received, when the client is closed or its last handle (clients,
-/// channels and users) is gone. Dropping the binding unbinds it.
+/// It survives lost connections. The receiver is disconnected, after the queued values have been received, when the
+/// client is closed or its last handle (clients, channels and users) is dropped. Dropping the binding unbinds it.
 ///
 /// It cannot be cloned, since every binding receives everything. Clone the receiver inside
 /// (`Receiver::clone(&binding)`) for a second consumer that competes for the same values.
+#[doc(alias = "unbind")]
 pub struct Binding<T> {
     receiver: Receiver<T>,
     counter: Arc<Counter>,
@@ -211,7 +210,7 @@ impl<T> Binding<T> {
         (Self { receiver, counter, unbind: Some(Box::new(unbind)) }, sink)
     }
 
-    /// How many values were dropped because the queue was full, by their number or by their memory.
+    /// Returns how many values were dropped because the queue was full, by number or by memory.
     pub fn dropped(&self) -> u64 {
         self.counter.dropped.load(Ordering::Relaxed)
     }

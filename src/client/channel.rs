@@ -1,147 +1,17 @@
-//! The channels' handles.
+//! The types of channels.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::handle::{Channel, ChannelHandle, sealed};
 use crate::binding::{Binding, Queue};
-use crate::client::{Client, Ended, wait_timed_out};
-use crate::driver::{ChannelList, Selector};
-use crate::model::event::ChannelName;
-use crate::{Authorizer, ChannelStatus, Error, ErrorKind, Event, Gap, Member, Members};
+#[cfg(doc)]
+use crate::{Authorizer, ErrorKind};
+use crate::{ChannelStatus, Error, Event, Gap, Member, Members};
 
-/// What all kinds of channel have in common, and what their handles are made of.
-#[derive(Clone)]
-pub(crate) struct ChannelHandle(Arc<Owner>);
-
-/// Counts as one handle, however often it is cloned.
-struct Owner {
-    name: ChannelName,
-    client: Client,
-}
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        self.client.shared().remove_handle(&self.name);
-    }
-}
-
-impl ChannelHandle {
-    pub(crate) fn new(client: &Client, name: &str) -> Self {
-        let name: ChannelName = name.into();
-        client.shared().add_handle(&name);
-        Self(Arc::new(Owner { name, client: client.clone() }))
-    }
-
-    fn name(&self) -> &str {
-        &self.0.name
-    }
-
-    fn subscribe(&self) {
-        self.0.client.shared().act(|machine, now| machine.subscribe(&self.0.name, now));
-    }
-
-    fn unsubscribe(&self) {
-        self.0.client.shared().act(|machine, now| machine.unsubscribe(&self.0.name, now));
-    }
-
-    fn status(&self) -> ChannelStatus {
-        self.0.client.shared().read(|core| core.machine.channel_status(&self.0.name))
-    }
-
-    fn subscription_count(&self) -> Option<u64> {
-        self.0.client.shared().read(|core| core.machine.subscription_count(&self.0.name))
-    }
-
-    fn wait_subscribed(&self, timeout: Duration) -> Result<(), Error> {
-        let name = &*self.0.name;
-        let mut ended = Ended::default();
-        self.0.client.shared().wait(
-            timeout,
-            |core| match core.machine.channel_status(name) {
-                ChannelStatus::Subscribed => Some(Ok(())),
-                ChannelStatus::Failed => core.machine.channel_failure(name).map(Err),
-                ChannelStatus::Idle | ChannelStatus::Unsubscribed => {
-                    let message = "not subscribed; call subscribe() first";
-                    Some(Err(Error::message(ErrorKind::NotSubscribed, message).on_channel(name)))
-                }
-                ChannelStatus::Pending => {
-                    ended.check(core).map(|error| Err(error.on_channel(name)))
-                }
-            },
-            |core| {
-                let cause = core.machine.pending_cause(name);
-                wait_timed_out(core, timeout, "the subscription", cause).on_channel(name)
-            },
-        )
-    }
-
-    pub(crate) fn set_authorizer(&self, authorizer: Arc<dyn Authorizer>) {
-        self.0.client.shared().set_authorizer(&self.0.name, authorizer);
-    }
-
-    fn trigger(&self, event: &str, data: &(impl Serialize + ?Sized)) -> Result<(), Error> {
-        let data = serde_json::to_string(data).map_err(|error| {
-            let message = "the data of the client event cannot be written as JSON";
-            Error::message(ErrorKind::Json, message).caused_by(error).on_channel(self.name())
-        })?;
-        let name = &self.0.name;
-        self.0.client.shared().act(|machine, now| machine.trigger(name, event, &data, now))
-    }
-
-    fn bind_event(&self, event: &str, queue: Option<Queue>) -> Binding<Event> {
-        let named =
-            Selector::Channel(self.0.name.clone(), |channel, name| channel.events.named(name));
-        self.0.client.shared().bind(named, event, queue)
-    }
-
-    fn bind_list<T: Clone + Send + 'static>(&self, list: ChannelList<T>) -> Binding<T> {
-        self.0.client.shared().bind(Selector::Channel(self.0.name.clone(), list), "", None)
-    }
-}
-
-/// What every kind of channel can do, for generic code. Each kind has the same methods of its own, so
-/// most programs need not import it.
-pub trait Channel: Send + Sync {
-    /// The full name, with its prefix.
-    fn name(&self) -> &str;
-    /// See [`PublicChannel::subscribe`].
-    fn subscribe(&self);
-    /// See [`PublicChannel::unsubscribe`].
-    fn unsubscribe(&self);
-    /// See [`PublicChannel::wait_subscribed`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    fn wait_subscribed(&self, timeout: Duration) -> Result<(), Error>;
-    /// See [`PublicChannel::status`].
-    fn status(&self) -> ChannelStatus;
-    /// See [`PublicChannel::is_subscribed`].
-    fn is_subscribed(&self) -> bool;
-    /// See [`PublicChannel::subscription_count`].
-    fn subscription_count(&self) -> Option<u64>;
-    /// See [`PublicChannel::bind`].
-    fn bind(&self, event: &str) -> Binding<Event>;
-    /// See [`PublicChannel::bind_with`].
-    fn bind_with(&self, event: &str, queue: Queue) -> Binding<Event>;
-    /// See [`PublicChannel::bind_all`].
-    fn bind_all(&self) -> Binding<Event>;
-    /// See [`PublicChannel::bind_subscription_succeeded`].
-    fn bind_subscription_succeeded(&self) -> Binding<Event>;
-    /// See [`PublicChannel::bind_subscription_error`].
-    fn bind_subscription_error(&self) -> Binding<Error>;
-    /// See [`PublicChannel::bind_subscription_count`].
-    fn bind_subscription_count(&self) -> Binding<u64>;
-    /// See [`PublicChannel::bind_cache_miss`].
-    fn bind_cache_miss(&self) -> Binding<Event>;
-    /// See [`PublicChannel::bind_resumed`].
-    fn bind_resumed(&self) -> Binding<Gap>;
-}
-
-/// The methods that every kind of channel has, of its own and by [`Channel`].
+/// The methods that every type of channel has: inherent, and by [`Channel`].
 macro_rules! channel {
     ($type:ident) => {
         impl $type {
@@ -149,166 +19,146 @@ macro_rules! channel {
                 Self(handle)
             }
 
-            /// The full name, with its prefix.
+            /// Returns the full name, with its prefix.
             pub fn name(&self) -> &str {
-                self.0.name()
+                Channel::name(self)
             }
 
-            /// Wants the channel from now on, across lost connections, until [`unsubscribe`](Self::unsubscribe).
+            /// Subscribes to the channel and keeps it subscribed across reconnects, until
+            /// [`unsubscribe`](Self::unsubscribe) is called.
             ///
-            /// Returns at once, before or after connecting. Calling it again does nothing, unless the
-            /// subscription has failed: then it is tried again. The wish outlives the handle.
+            /// Returns immediately, connected or not. Calling it again does nothing, unless the subscription has
+            /// failed: then the client tries again. The subscription outlives this handle.
+            #[doc(alias("subscribeIfNotUnsubscribed", "pusher:subscribe"))]
             pub fn subscribe(&self) {
-                self.0.subscribe();
+                Channel::subscribe(self);
             }
 
-            /// Wants the channel no more: no event of it is delivered from now on.
+            /// Unsubscribes from the channel. No event of it is delivered after this call.
             ///
-            /// Returns at once. Bindings stay, for the next [`subscribe`](Self::subscribe).
+            /// Returns immediately, connected or not. Bindings stay, for the next
+            /// [`subscribe`](Self::subscribe).
+            #[doc(alias = "leave")]
             pub fn unsubscribe(&self) {
-                self.0.unsubscribe();
+                Channel::unsubscribe(self);
             }
 
             /// Waits until the server has confirmed the subscription.
             ///
-            /// **Blocking**: for at most `timeout`. It waits through lost connections; it ends early when
-            /// the server refuses or does not answer in time, when the channel is not wanted, in
-            /// [`State::Failed`](crate::State::Failed) and [`State::Disconnected`](crate::State::Disconnected),
-            /// and by `disconnect()` and `close()`.
+            /// # Blocking
+            ///
+            /// Blocks the calling thread for at most `timeout`. Reconnects during the wait do not end it. Returns
+            /// early if the server refuses the subscription or does not respond in time, if the channel is not
+            /// wanted, in [`State::Failed`](crate::State::Failed) and
+            /// [`State::Disconnected`](crate::State::Disconnected), and on `disconnect()` and `close()`.
             ///
             /// # Errors
             ///
-            /// - the refusal by the server or the authorizer
+            /// - the refusal of the server or the authorizer
             /// - [`ErrorKind::NotSubscribed`]: `subscribe()` was not called
-            /// - [`ErrorKind::NotConnected`], [`ErrorKind::Closed`]
-            /// - [`ErrorKind::Timeout`]: no confirmation within `timeout`; the source is the channel's last failure
-            ///   on this connection, such as an authorization that is tried again, or what it waits for, else why there is no connection
+            /// - [`ErrorKind::NotConnected`] after `disconnect()`, [`ErrorKind::Closed`] after `close()`
+            /// - [`ErrorKind::Timeout`]: no confirmation within `timeout`. The source is the channel's last failure
+            ///   on this connection (such as an authorization that is retried) or what it waits for, otherwise why
+            ///   there is no connection
             ///
             /// Each has the [`channel`](Error::channel).
             pub fn wait_subscribed(&self, timeout: Duration) -> Result<(), Error> {
-                self.0.wait_subscribed(timeout)
+                Channel::wait_subscribed(self, timeout)
             }
 
-            /// Where the subscription stands. Never blocks.
+            /// Returns the status of the subscription. Never blocks.
             pub fn status(&self) -> ChannelStatus {
-                self.0.status()
+                Channel::status(self)
             }
 
-            /// Whether the server has confirmed the subscription on the present connection. Never blocks.
+            /// Returns `true` if the server has confirmed the subscription on the current connection. Never blocks.
             pub fn is_subscribed(&self) -> bool {
-                self.0.status() == ChannelStatus::Subscribed
+                Channel::is_subscribed(self)
             }
 
-            /// How many connections are subscribed, if the server has told on the present connection.
+            /// Returns the number of subscribed connections, if the server has sent it on the current connection.
+            /// Never blocks.
             ///
-            /// Pusher does so if the app has subscription counting enabled; most other servers never do.
+            /// Pusher sends it if subscription counting is enabled for the app; most other servers never do.
             pub fn subscription_count(&self) -> Option<u64> {
-                self.0.subscription_count()
+                Channel::subscription_count(self)
             }
 
-            /// Receives the events of this name on this channel, from now on.
+            /// Returns a binding that receives the events of this name on this channel.
             ///
-            /// Works before and after subscribing. Bind before you subscribe, and nothing is missed. On a
-            /// closed client the binding is disconnected from the start.
+            /// Works before and after subscribing; bind before you subscribe to miss nothing. On a closed client
+            /// the binding is disconnected from the start.
+            #[doc(alias = "listen")]
             pub fn bind(&self, event: &str) -> Binding<Event> {
-                self.0.bind_event(event, None)
+                Channel::bind(self, event)
             }
 
-            /// As [`bind`](Self::bind), with a queue of its own.
+            /// Like [`bind`](Self::bind), with a queue for this binding alone.
             pub fn bind_with(&self, event: &str, queue: Queue) -> Binding<Event> {
-                self.0.bind_event(event, Some(queue))
+                Channel::bind_with(self, event, queue)
             }
 
-            /// Receives all events on this channel: user events, and those of the protocol under their
-            /// public names (`pusher:subscription_succeeded`, `pusher:cache_miss` …).
+            /// Returns a binding that receives all events on this channel: user events, and protocol events under
+            /// their public names (`pusher:subscription_succeeded`, `pusher:cache_miss` …).
+            #[doc(alias("bind_global", "bindToAll", "onEvent", "listenToAll"))]
             pub fn bind_all(&self) -> Binding<Event> {
-                self.0.bind_list(|channel, _| &mut channel.events.all)
+                Channel::bind_all(self)
             }
 
-            /// Receives every confirmation by the server, the repeated ones after a lost connection included.
+            /// Returns a binding that receives every confirmation by the server, also those after a reconnect.
+            #[doc(alias("whenSubscriptionSucceeded", "onSubscriptionSucceeded"))]
             pub fn bind_subscription_succeeded(&self) -> Binding<Event> {
-                self.0.bind_event("pusher:subscription_succeeded", None)
+                Channel::bind_subscription_succeeded(self)
             }
 
-            /// Receives why a subscription failed: the authorizer or the server refused it or did not answer in time.
+            /// Returns a binding that receives an error each time a subscription fails: the authorizer or the
+            /// server has refused it, or has not responded in time.
             ///
-            /// An error that [is retryable](Error::is_retryable) is an authorization that is tried again with
-            /// back-off. Any other waits for [`subscribe`](Self::subscribe) or for the next connection.
+            /// If the error [is retryable](Error::is_retryable), the client retries the authorization with
+            /// back-off. Otherwise the channel stays failed until [`subscribe`](Self::subscribe) is called or the
+            /// client reconnects.
             ///
-            /// Servers refuse in many ways. An error without a channel is attributed to the pending channel that
-            /// its text names, else to the only one it can mean, after 2 s in which a confirmation still counts;
-            /// else it is the source of the time-out that follows.
+            /// Servers refuse in many ways. An error frame without a channel is attributed to the pending channel
+            /// that its text names, otherwise to the only channel it can mean, after 2 s in which a confirmation
+            /// still counts; otherwise it becomes the source of the time-out that follows.
+            #[doc(alias(
+                "pusher:subscription_error",
+                "onSubscriptionError",
+                "onAuthenticationFailure"
+            ))]
             pub fn bind_subscription_error(&self) -> Binding<Error> {
-                self.0.bind_list(|channel, _| &mut channel.errors)
+                Channel::bind_subscription_error(self)
             }
 
-            /// Receives every change of [`subscription_count`](Self::subscription_count).
+            /// Returns a binding that receives every change of
+            /// [`subscription_count`](Self::subscription_count).
+            #[doc(alias("whenSubscriptionCount", "onSubscriptionCount"))]
             pub fn bind_subscription_count(&self) -> Binding<u64> {
-                self.0.bind_list(|channel, _| &mut channel.counts)
+                Channel::bind_subscription_count(self)
             }
 
-            /// Receives word from a cache channel that the server has no last event to repeat. If it
-            /// has one, that simply arrives, right after the subscription.
+            /// Returns a binding that receives `pusher:cache_miss`: the server of a cache channel has no last
+            /// event. If it has one, it sends that event right after the subscription.
             ///
             /// See [cache channels](https://pusher.com/docs/channels/using_channels/cache-channels/).
             pub fn bind_cache_miss(&self) -> Binding<Event> {
-                self.0.bind_event("pusher:cache_miss", None)
+                Channel::bind_cache_miss(self)
             }
 
-            /// Receives word when the channel is subscribed again after its connection was lost. Events
-            /// of the meantime are not repeated by the protocol: fetch what you need.
+            /// Returns a binding that receives a [`Gap`] each time the channel is resubscribed after a lost
+            /// connection. The protocol does not replay events, so fetch what may have been missed.
             pub fn bind_resumed(&self) -> Binding<Gap> {
-                self.0.bind_list(|channel, _| &mut channel.gaps)
+                Channel::bind_resumed(self)
             }
         }
 
-        impl Channel for $type {
-            fn name(&self) -> &str {
-                Self::name(self)
-            }
-            fn subscribe(&self) {
-                Self::subscribe(self);
-            }
-            fn unsubscribe(&self) {
-                Self::unsubscribe(self);
-            }
-            fn wait_subscribed(&self, timeout: Duration) -> Result<(), Error> {
-                Self::wait_subscribed(self, timeout)
-            }
-            fn status(&self) -> ChannelStatus {
-                Self::status(self)
-            }
-            fn is_subscribed(&self) -> bool {
-                Self::is_subscribed(self)
-            }
-            fn subscription_count(&self) -> Option<u64> {
-                Self::subscription_count(self)
-            }
-            fn bind(&self, event: &str) -> Binding<Event> {
-                Self::bind(self, event)
-            }
-            fn bind_with(&self, event: &str, queue: Queue) -> Binding<Event> {
-                Self::bind_with(self, event, queue)
-            }
-            fn bind_all(&self) -> Binding<Event> {
-                Self::bind_all(self)
-            }
-            fn bind_subscription_succeeded(&self) -> Binding<Event> {
-                Self::bind_subscription_succeeded(self)
-            }
-            fn bind_subscription_error(&self) -> Binding<Error> {
-                Self::bind_subscription_error(self)
-            }
-            fn bind_subscription_count(&self) -> Binding<u64> {
-                Self::bind_subscription_count(self)
-            }
-            fn bind_cache_miss(&self) -> Binding<Event> {
-                Self::bind_cache_miss(self)
-            }
-            fn bind_resumed(&self) -> Binding<Gap> {
-                Self::bind_resumed(self)
+        impl sealed::Sealed for $type {
+            fn handle(&self) -> &ChannelHandle {
+                &self.0
             }
         }
+
+        impl Channel for $type {}
 
         impl fmt::Debug for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -321,9 +171,9 @@ macro_rules! channel {
     };
 }
 
-/// A public channel, which anybody who knows the app's key may subscribe to.
+/// A public channel. Anyone who knows the app key may subscribe to it.
 ///
-/// A handle: cheap to clone, and usable from every thread. See
+/// A handle: cheap to clone and usable from every thread. See
 /// [public channels](https://pusher.com/docs/channels/using_channels/public-channels/).
 ///
 /// # Example
@@ -342,24 +192,28 @@ pub struct PublicChannel(ChannelHandle);
 
 channel!(PublicChannel);
 
-/// The method of the channels that take client events.
+/// The method of channels with client events.
 macro_rules! trigger {
     ($type:ident) => {
         impl $type {
-            /// Sends an event to the other subscribers of the channel, not to this one.
+            /// Sends a client event to the other subscribers of the channel.
             ///
-            /// The event's name begins with `client-`. The data goes out as JSON, not wrapped in a
-            /// string. Returns at once; the protocol has no confirmation. See
-            /// [client events](https://pusher.com/docs/channels/using_channels/events/#triggering-client-events),
-            /// which must be enabled for the app.
+            /// Returns immediately; the protocol has no confirmation. The event's name must begin with `client-`.
+            /// The data is sent as a JSON value, not wrapped in a string. Client events must be enabled for the
+            /// app, see
+            /// [client events](https://pusher.com/docs/channels/using_channels/events/#triggering-client-events).
             ///
             /// # Errors
             ///
-            /// [`ErrorKind::InvalidName`] if the name does not begin with `client-` or has more than 200
-            /// characters; [`ErrorKind::TooLarge`] if the data has more than 10,240 bytes;
-            /// [`ErrorKind::NotConnected`], [`ErrorKind::NotSubscribed`]: nothing is kept for later;
-            /// [`ErrorKind::RateLimited`], see [`ClientBuilder::client_event_limit`](crate::ClientBuilder::client_event_limit);
-            /// [`ErrorKind::Json`] if the data cannot be written as JSON. Nothing is sent then.
+            /// Nothing is sent if there is an error, and nothing is kept for later.
+            ///
+            /// - [`ErrorKind::InvalidName`]: the name does not begin with `client-`, or has more than 200 characters
+            /// - [`ErrorKind::TooLarge`]: the data has more than 10,240 bytes
+            /// - [`ErrorKind::NotConnected`], [`ErrorKind::NotSubscribed`]
+            /// - [`ErrorKind::RateLimited`], see
+            ///   [`ClientBuilder::client_event_limit`](crate::ClientBuilder::client_event_limit)
+            /// - [`ErrorKind::Json`]: the data cannot be serialized as JSON
+            #[doc(alias("emit", "whisper", "client_event"))]
             pub fn trigger(
                 &self,
                 event: &str,
@@ -371,9 +225,9 @@ macro_rules! trigger {
     };
 }
 
-/// A private channel, whose subscribers need an authorization; see [`Authorizer`].
+/// A private channel. Subscribers need an authorization, see [`Authorizer`].
 ///
-/// A handle: cheap to clone, and usable from every thread. See
+/// A handle: cheap to clone and usable from every thread. See
 /// [private channels](https://pusher.com/docs/channels/using_channels/private-channels/).
 ///
 /// # Example
@@ -400,9 +254,9 @@ pub struct PrivateChannel(ChannelHandle);
 channel!(PrivateChannel);
 trigger!(PrivateChannel);
 
-/// A presence channel: a private channel that tells who else is there.
+/// A presence channel: a private channel with a list of its members.
 ///
-/// A handle: cheap to clone, and usable from every thread. See
+/// A handle: cheap to clone and usable from every thread. See
 /// [presence channels](https://pusher.com/docs/channels/using_channels/presence-channels/).
 ///
 /// # Example
@@ -414,7 +268,7 @@ trigger!(PrivateChannel);
 /// let joined = lobby.bind_member_added();
 /// lobby.subscribe();
 /// for member in &joined {
-///     println!("{} joined; now they are {}", member.id(), lobby.members().len());
+///     println!("{} joined, {} members now", member.id(), lobby.members().len());
 /// }
 /// # Ok(())
 /// # }
@@ -426,37 +280,41 @@ channel!(PresenceChannel);
 trigger!(PresenceChannel);
 
 impl PresenceChannel {
-    /// Who is there now, this client's own user included. Never blocks.
+    /// Returns a snapshot of the members, including this client's own user. Never blocks.
     ///
-    /// It is replaced as a whole with every subscription, and empty while the channel is not subscribed.
+    /// The list is replaced as a whole with every subscription, and is empty while the channel is not subscribed.
+    #[doc(alias("here", "whenMembers"))]
     pub fn members(&self) -> Members {
-        self.0.0.client.shared().read(|core| core.machine.members(self.name()))
+        self.0.shared().read(|core| core.machine.members(self.name()))
     }
 
-    /// Receives each user that joins after this client has subscribed. A user with several connections
-    /// joins once.
+    /// Returns a binding that receives each user that joins after this client has subscribed.
+    ///
+    /// A user with several connections joins once.
+    #[doc(alias("whenMemberAdded", "pusher:member_added", "joining"))]
     pub fn bind_member_added(&self) -> Binding<Member> {
         self.0.bind_list(|channel, _| &mut channel.added)
     }
 
-    /// Receives each user that leaves, with what was known of them.
+    /// Returns a binding that receives each user that leaves, with the info that was known of them.
+    #[doc(alias("whenMemberRemoved", "pusher:member_removed", "leaving"))]
     pub fn bind_member_removed(&self) -> Binding<Member> {
         self.0.bind_list(|channel, _| &mut channel.removed)
     }
 }
 
-/// An encrypted channel, whose events the server cannot read. They arrive decrypted.
+/// An encrypted channel. The server cannot read its events; they arrive decrypted.
 ///
-/// When an event cannot be decrypted, the authorizer is asked for the key anew, at most every 5 s;
-/// later events wait for it, in order, until one opens with the present key: that proves the key good, and
-/// those before it have failed. What does not open with the new key either is dropped and reported by
-/// [`bind_decryption_error`](Self::bind_decryption_error). As many events wait as
-/// [`ClientBuilder::queue`](crate::ClientBuilder::queue) allows a binding, 4,096 and 64 MiB by default; beyond
-/// that the oldest is dropped and reported in the same way. An event that came unencrypted is never delivered.
+/// If an event cannot be decrypted, the client requests the key from the authorizer again, at most every 5 s.
+/// Later events wait for the key, in order, until one decrypts with the present key: that proves the key good, and
+/// the events before it have failed. An event that does not decrypt with the new key either is dropped and reported
+/// by [`bind_decryption_error`](Self::bind_decryption_error). As many events wait as
+/// [`ClientBuilder::queue`](crate::ClientBuilder::queue) allows a binding (default: 4,096 and 64 MiB); beyond
+/// that the oldest is dropped and reported in the same way. An event that arrives unencrypted is never delivered.
 ///
-/// What was encrypted may be any bytes, see [`Event::bytes`].
+/// The plaintext may be any bytes, see [`Event::bytes`].
 ///
-/// A handle: cheap to clone, and usable from every thread. See
+/// A handle: cheap to clone and usable from every thread. See
 /// [encrypted channels](https://pusher.com/docs/channels/using_channels/encrypted-channels/).
 ///
 /// # Example
@@ -482,7 +340,8 @@ channel!(PrivateEncryptedChannel);
 
 #[cfg(feature = "encrypted")]
 impl PrivateEncryptedChannel {
-    /// Receives why an event could not be decrypted; the event is lost.
+    /// Returns a binding that receives an error for each event that could not be decrypted. The event is lost.
+    #[doc(alias = "onDecryptionFailure")]
     pub fn bind_decryption_error(&self) -> Binding<Error> {
         self.0.bind_list(|channel, _| &mut channel.undecryptable)
     }

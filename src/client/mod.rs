@@ -1,37 +1,40 @@
-//! The client's handle.
+//! The handles that a program holds: the client, its channels and its user.
 
 mod builder;
 mod channel;
+mod handle;
 mod user;
+mod wait;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::binding::{Binding, Queue};
-use crate::driver::{Core, Selector, Shared};
-use crate::util::units;
+use crate::driver::{Selector, Shared};
 use crate::wire::{ChannelKind, check_channel};
 use crate::{
-    Authorizer, Error, ErrorKind, Event, Options, State, StateChange, Stats, Timeout,
-    UserAuthenticator, UserData,
+    Authorizer, Error, ErrorKind, Event, Options, State, StateChange, Stats, UserAuthenticator,
+    UserData,
 };
 pub use builder::ClientBuilder;
-use channel::ChannelHandle;
 #[cfg(feature = "encrypted")]
 pub use channel::PrivateEncryptedChannel;
-pub use channel::{Channel, PresenceChannel, PrivateChannel, PublicChannel};
+pub use channel::{PresenceChannel, PrivateChannel, PublicChannel};
+pub use handle::Channel;
+use handle::ChannelHandle;
+use handle::sealed::Sealed as _;
 pub use user::User;
+use wait::{Ended, wait_timed_out};
 
 /// A client of one app on one server: the connection, the channels on it, and its user.
 ///
-/// It is a handle: cheap to clone, and usable from every thread. All methods but `wait_*`, `ping`
-/// and `close` return at once, and may be called from anywhere, a reconnect policy included.
+/// A handle: cheap to clone and usable from every thread. All methods except `wait_*`, `ping` and `close` return
+/// immediately, and may be called from anywhere, a reconnect policy included.
 ///
-/// It owns two threads while it is connected or trying to be: `pusher-reader`, which dials and
-/// reads, and `pusher-timer`, which keeps the deadlines. They end when [`close`](Self::close) is
-/// called, or when the last handle (of the client, its channels and its user) is dropped; dropping waits
-/// for nothing.
+/// The client owns two threads while it is connected or connecting: `pusher-reader`, which dials and reads, and
+/// `pusher-timer`, which keeps the deadlines. They end when [`close`](Self::close) is called, or when the last handle
+/// (of the client, its channels and its user) is dropped. Dropping does not block.
 ///
 /// # Example
 ///
@@ -65,16 +68,16 @@ impl Drop for Owner {
 }
 
 impl Client {
-    /// A client with default settings. Nothing runs until [`connect`](Self::connect).
+    /// Creates a client with default settings. Nothing runs until [`connect`](Self::connect) is called.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if the options are wrong.
+    /// [`ErrorKind::Config`] if the options are invalid.
     pub fn new(options: Options) -> Result<Self, Error> {
         Self::builder(options).build()
     }
 
-    /// A client with settings of your own.
+    /// Returns a builder, for a client with other settings.
     pub fn builder(options: Options) -> ClientBuilder {
         ClientBuilder::new(options)
     }
@@ -87,47 +90,48 @@ impl Client {
         &self.0.0
     }
 
-    /// Connects, and stays connected as the [`Reconnect`](crate::Reconnect) policy says.
+    /// Connects, and reconnects as the [`Reconnect`](crate::Reconnect) policy says.
     ///
-    /// Returns at once; [`wait_connected`](Self::wait_connected) waits. Does nothing while the client
-    /// is connected or trying to be, and after [`close`](Self::close). Leaves
-    /// [`State::Disconnected`] and [`State::Failed`].
+    /// Returns immediately; [`wait_connected`](Self::wait_connected) waits. Does nothing while the client is
+    /// connected or connecting, and after [`close`](Self::close). Leaves [`State::Disconnected`] and
+    /// [`State::Failed`].
     pub fn connect(&self) {
         self.shared().act(|machine, now| machine.connect(now));
     }
 
-    /// Ends the connection, a dial or a wait for the next dial, and stays away.
+    /// Closes the connection, or cancels the dial or the wait for the next dial, and does not reconnect.
     ///
-    /// Returns at once; everything has ended within a second. Subscriptions stay wanted, for the next
-    /// [`connect`](Self::connect); bindings stay. Every `wait_*` in progress ends with an error.
+    /// Returns immediately and takes effect within a second. Channels stay wanted and bindings stay, for the next
+    /// [`connect`](Self::connect). Every `wait_*` in progress ends with an error.
     pub fn disconnect(&self) {
         self.shared().act(|machine, now| machine.disconnect(now));
     }
 
-    /// Drops the connection, if there is one, and dials now; also out of a wait for the next dial, even one
-    /// that the server has asked for.
+    /// Drops the connection, if there is one, and dials now. It also ends a wait for the next dial, even one that the
+    /// server has asked for.
     ///
-    /// Returns at once. If a function given to [`Options::custom`] or a [`Connector`](crate::Connector) of your
-    /// own has been called for an earlier dial and has not returned, the new dial waits for that, and the log
-    /// says so after 1 s; if it takes longer than [`connect_timeout`](ClientBuilder::connect_timeout), the
-    /// dial counts as failed. In the other states it does what [`connect`](Self::connect) does.
+    /// Returns immediately. If a function given to [`Options::custom`] or a [`Connector`](crate::Connector) of your
+    /// own has been called for an earlier dial and has not returned, the new dial waits for it, and the log says so
+    /// after 1 s; after [`connect_timeout`](ClientBuilder::connect_timeout) the dial counts as failed. In the other
+    /// states it does what [`connect`](Self::connect) does.
+    #[doc(alias = "retryIn")]
     pub fn reconnect(&self) {
         self.shared().act(|machine, now| machine.reconnect(now));
     }
 
-    /// Goes to another server: another cluster, host or app. Channels, bindings and the sign-in stay.
+    /// Moves to another server: another cluster, host or app. Channels, bindings and the sign-in stay.
     ///
-    /// Returns at once. The connection or dial that there is ends, nothing more is sent on it, and the
-    /// new server is dialled now; also out of a wait for the next dial. What was subscribed is
-    /// subscribed there, its authorizers are asked anew, and
-    /// [`bind_resumed`](PublicChannel::bind_resumed) tells the gap. In the other states the options hold
-    /// for the next [`connect`](Self::connect). To walk a list of hosts whenever a dial fails, see
+    /// Returns immediately. The current connection or dial ends, nothing more is sent on it, and the new server is
+    /// dialed now; a wait for the next dial ends too. Subscribed channels are subscribed there, with new
+    /// authorizations, and [`bind_resumed`](PublicChannel::bind_resumed) receives the gap. In the other states the
+    /// options apply to the next [`connect`](Self::connect). To walk a list of hosts whenever a dial fails, see
     /// [`Options::custom`].
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if the options are wrong; [`ErrorKind::Closed`] after
-    /// [`close`](Self::close). Nothing changes then.
+    /// [`ErrorKind::Config`] if the options are invalid; [`ErrorKind::Closed`] after [`close`](Self::close). Nothing
+    /// changes then.
+    #[doc(alias = "switchCluster")]
     pub fn switch(&self, options: Options) -> Result<(), Error> {
         options.check(self.shared().settings().built_in)?;
         if self.shared().read(|core| core.machine.is_closed()) {
@@ -137,30 +141,37 @@ impl Client {
         Ok(())
     }
 
-    /// Tells the client that the network may have changed, or that the machine was suspended: it
-    /// checks the connection with a ping that must be answered within 5 s (or
-    /// [`pong_timeout`](ClientBuilder::pong_timeout) if that is shorter), or dials now if it was waiting to, or
-    /// has failed because no thread could be started. A wait that the server has asked for (see
-    /// [`Reconnect`](crate::Reconnect)) goes on.
+    /// Checks the connection now, or dials now if a dial is pending. Call it when the platform reports a change of the
+    /// network or a resume from suspend.
     ///
-    /// Returns at once. A suspension is noticed without it, though only when something wakes the
-    /// client: the next heartbeat, a message, or a call.
+    /// Returns immediately. The check is a ping that the server must respond to within 5 s (or
+    /// [`pong_timeout`](ClientBuilder::pong_timeout) if that is shorter). It also dials if the client has failed
+    /// because no thread could be started. A wait that the server has asked for (see [`Reconnect`](crate::Reconnect))
+    /// goes on.
+    ///
+    /// The client notices a suspend by itself too, but only when something wakes it: the next heartbeat, a message,
+    /// or a call.
+    #[doc(alias("online", "check_now"))]
     pub fn network_changed(&self) {
         self.shared().act(|machine, now| machine.network_changed(now));
     }
 
-    /// Ends the client for good: disconnects, disconnects every binding, and waits for every thread to end.
+    /// Closes the client permanently: disconnects, disconnects every binding, and waits for every thread to end.
     ///
-    /// **Blocking**: for at most `timeout`; usually milliseconds, up to 250 ms if the server does not
-    /// answer the close frame. A look-up of a host's name that the platform does not finish is left behind;
-    /// code of your own that the client has called, such as a [`Connector`](crate::Connector), is waited for.
+    /// # Blocking
+    ///
+    /// Blocks the calling thread for at most `timeout`; usually for milliseconds, up to 250 ms if the server does not
+    /// respond to the close frame. It does not wait for a lookup of a host name that the platform does not finish. It
+    /// waits for code of yours that the client has called, such as a [`Connector`](crate::Connector).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Timeout`] if threads are left, which end by themselves (the message names them, and what
-    /// has not returned); [`ErrorKind::Config`] when
-    /// called on one of the client's own threads, which cannot wait for itself. The client is closed
-    /// all the same.
+    /// The client is closed in any case.
+    ///
+    /// - [`ErrorKind::Timeout`]: some threads still run, and end by themselves. The message names them, and the calls
+    ///   that have not returned
+    /// - [`ErrorKind::Deadlock`]: `close` was called on one of the client's own threads, which cannot wait for itself
+    #[doc(alias("dispose", "shutdown"))]
     pub fn close(&self, timeout: Duration) -> Result<(), Error> {
         self.shared().shut_down();
         self.shared().join(timeout)
@@ -168,15 +179,17 @@ impl Client {
 
     /// Waits until the client is connected, and returns the socket id.
     ///
-    /// **Blocking**: for at most `timeout`. Lost connections and failed dials do not end it. Returns early
-    /// in [`State::Failed`] and [`State::Disconnected`], and on `disconnect()` and `close()`.
+    /// # Blocking
+    ///
+    /// Blocks the calling thread for at most `timeout`. Lost connections and failed dials do not end the wait.
+    /// Returns early in [`State::Failed`] and [`State::Disconnected`], and on `disconnect()` and `close()`.
     ///
     /// # Errors
     ///
     /// - the cause of the failure in [`State::Failed`]
     /// - [`ErrorKind::NotConnected`] after `disconnect()`, [`ErrorKind::Closed`] after `close()`
-    /// - [`ErrorKind::Timeout`]: not connected within `timeout`; the source is the last failure of this
-    ///   outage, or that the dial has no result yet, and `{error}` shows it
+    /// - [`ErrorKind::Timeout`]: not connected within `timeout`. The source is the last failure of this outage, or
+    ///   that the dial has no result yet, and `{error}` shows it
     pub fn wait_connected(&self, timeout: Duration) -> Result<String, Error> {
         let mut ended = Ended::default();
         self.shared().wait(
@@ -192,90 +205,93 @@ impl Client {
         )
     }
 
-    /// Where the connection stands. Never blocks.
+    /// Returns the state of the connection. Never blocks.
     pub fn state(&self) -> State {
         self.shared().read(|core| core.machine.state())
     }
 
-    /// The id that the server has given this connection; `None` unless connected. Never blocks.
+    /// Returns the id that the server has assigned to this connection; `None` unless connected. Never blocks.
     pub fn socket_id(&self) -> Option<String> {
         self.shared().read(|core| core.machine.socket_id().map(str::to_owned))
     }
 
-    /// What the client has done so far: connections, frames, events, authorizations. Never blocks; it
-    /// takes well under a microsecond, so it can be called every frame.
+    /// Returns counts of what the client has done so far: connections, frames, events, authorizations.
+    ///
+    /// Never blocks. It takes well under a microsecond, so it can be called every frame.
     pub fn stats(&self) -> Stats {
         self.shared().stats()
     }
 
-    /// Asks the server for a sign of life, and gives the time it took.
+    /// Sends a `pusher:ping` and returns the round-trip time.
     ///
-    /// **Blocking**: for at most `timeout`. If a ping is on its way already, it is that one's time.
+    /// # Blocking
+    ///
+    /// Blocks the calling thread for at most `timeout`. If a ping is already in flight, it waits for that one and
+    /// returns its time.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotConnected`] if there is no connection, or it is lost meanwhile;
-    /// [`ErrorKind::Timeout`] ([`Timeout::Wait`]), which does not end the connection: that is up to
-    /// [`pong_timeout`](ClientBuilder::pong_timeout).
+    /// - [`ErrorKind::NotConnected`]: there is no connection, or it was lost during the wait
+    /// - [`ErrorKind::Timeout`] ([`Timeout::Wait`](crate::Timeout::Wait)): no response within `timeout`. This does
+    ///   not end the connection; that is up to [`pong_timeout`](ClientBuilder::pong_timeout)
     pub fn ping(&self, timeout: Duration) -> Result<Duration, Error> {
         let ping = self.shared().act(|machine, now| machine.ping(now))?;
         self.shared().wait(
             timeout,
             |core| core.machine.ping_result(ping),
-            |core| wait_timed_out(core, timeout, "the answer to a ping", None),
+            |core| wait_timed_out(core, timeout, "the response to a ping", None),
         )
     }
 
-    /// Signs in as the user that the
-    /// [`user_authenticator`](ClientBuilder::user_authenticator) answers for, now and again on every
-    /// connection, until [`signout`](Self::signout).
+    /// Signs in as the user that the [`user_authenticator`](ClientBuilder::user_authenticator) identifies, and signs
+    /// in again on every connection, until [`signout`](Self::signout) is called.
     ///
-    /// Returns at once, before or after connecting; [`wait_signed_in`](Self::wait_signed_in) waits.
-    /// Calling it again does nothing, unless the sign-in has failed: then it is tried again on the
-    /// connection that there is. See
-    /// [user authentication](https://pusher.com/docs/channels/using_channels/user-authentication/),
-    /// which must be enabled for the app on some servers.
+    /// Returns immediately, connected or not; [`wait_signed_in`](Self::wait_signed_in) waits. Calling it again does
+    /// nothing, unless the sign-in has failed: then the client tries again on the current connection. See [user
+    /// authentication](https://pusher.com/docs/channels/using_channels/user-authentication/), which must be enabled
+    /// for the app on some servers.
     ///
-    /// What may pass (the endpoint's 5xx, its time-outs) is tried again with back-off. What will not,
-    /// and a server that refuses or does not answer within
-    /// [`signin_timeout`](ClientBuilder::signin_timeout), is told by [`User::bind_signin_error`] and
-    /// [`bind_errors`](Self::bind_errors), and waits for the next connection or for this method. A
-    /// server that ends the connection with code 4009 for it leaves the client in [`State::Failed`].
+    /// Transient failures (the endpoint's 5xx, its time-outs) are retried with back-off. [`User::bind_signin_error`]
+    /// and [`bind_errors`](Self::bind_errors) receive permanent ones, and those of a server that refuses or does not
+    /// respond within [`signin_timeout`](ClientBuilder::signin_timeout); the client tries again on the next
+    /// connection or when this method is called. A server that closes the connection with code 4009 leaves the client
+    /// in [`State::Failed`].
     pub fn signin(&self) {
         self.shared().act(|machine, now| machine.signin(now));
     }
 
-    /// As [`signin`](Self::signin), with another authenticator from now on, and so perhaps as another
-    /// user.
+    /// Like [`signin`](Self::signin), with another authenticator from now on, and so possibly as another user.
     ///
-    /// A connection stays its user's to its end: if the present one is signed in, or about to be, it is
-    /// replaced by a new one.
+    /// A connection keeps its user until it ends: if the current one is signed in or signing in, it is replaced by a
+    /// new one.
     pub fn signin_with(&self, authenticator: impl UserAuthenticator + 'static) {
         self.shared().sign_in_with(Arc::new(authenticator));
     }
 
-    /// Is nobody from now on.
+    /// Signs the user out.
     ///
-    /// Returns at once. The protocol has no word for it, so a connection that is signed in, or about to
-    /// be, is replaced by a new one: for the server the user is gone then. Bindings stay, for the next
-    /// [`signin`](Self::signin).
+    /// Returns immediately. The protocol has no message for it, so a connection that is signed in or signing in is
+    /// replaced by a new one. Bindings stay, for the next [`signin`](Self::signin).
+    #[doc(alias = "logout")]
     pub fn signout(&self) {
         self.shared().act(|machine, now| machine.signout(now));
     }
 
     /// Waits until the server has confirmed the sign-in, and returns the user.
     ///
-    /// **Blocking**: for at most `timeout`. Lost connections and failures that are retried do not end it.
-    /// Returns early if the sign-in has failed, if none is wanted, in [`State::Failed`] and
+    /// # Blocking
+    ///
+    /// Blocks the calling thread for at most `timeout`. Lost connections and failures that are retried do not end the
+    /// wait. Returns early if the sign-in has failed or is not wanted, in [`State::Failed`] and
     /// [`State::Disconnected`], and on `disconnect()` and `close()`.
     ///
     /// # Errors
     ///
-    /// - why the sign-in or the connection failed
+    /// - the failure of the sign-in or of the connection
     /// - [`ErrorKind::NotSignedIn`]: [`signin`](Self::signin) was not called
     /// - [`ErrorKind::NotConnected`] after `disconnect()`, [`ErrorKind::Closed`] after `close()`
-    /// - [`ErrorKind::Timeout`]: no confirmation within `timeout`; the source is the last failure of the
-    ///   sign-in on this connection, else of the connection, if there was one, and `{error}` shows it
+    /// - [`ErrorKind::Timeout`]: no confirmation within `timeout`. The source is the last failure of the sign-in on
+    ///   this connection, otherwise of the connection, if there was one, and `{error}` shows it
     pub fn wait_signed_in(&self, timeout: Duration) -> Result<UserData, Error> {
         let mut ended = Ended::default();
         self.shared().wait(
@@ -299,102 +315,101 @@ impl Client {
         )
     }
 
-    /// What concerns the signed-in user: a handle, which can be had before anybody is.
+    /// Returns a handle to the user of this client, signed in or not.
     pub fn user(&self) -> User {
         User::new(self)
     }
 
-    /// A handle to a public channel, of the server's cache variant if its name begins with `cache-`.
+    /// Returns a handle to a public channel; to a cache channel if the name begins with `cache-`.
     ///
-    /// The same name gives a handle to the same channel. Nothing is sent until
-    /// [`subscribe`](PublicChannel::subscribe).
+    /// The same name returns a handle to the same channel. Nothing is sent until
+    /// [`subscribe`](PublicChannel::subscribe) is called.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidName`] if the name is empty, longer than 164 characters, has a character
-    /// other than letters, digits and `_-=@,.;` (see [`ClientBuilder::check_channel_names`]), or is that
-    /// of another kind of channel.
+    /// [`ErrorKind::InvalidName`] if the name is empty, longer than 164 characters, has a character other than letters,
+    /// digits and `_-=@,.;` (see [`ClientBuilder::check_channel_names`]), or is that of another type of channel.
     pub fn public_channel(&self, name: &str) -> Result<PublicChannel, Error> {
         Ok(PublicChannel::new(self.channel(name, ChannelKind::Public)?))
     }
 
-    /// A handle to a private channel (`private-…`, or `private-cache-…`), which the server lets in
-    /// whom an [`Authorizer`] vouches for.
+    /// Returns a handle to a private channel (`private-…` or `private-cache-…`), which needs an [`Authorizer`].
     ///
     /// # Errors
     ///
-    /// As [`public_channel`](Self::public_channel).
+    /// The same as of [`public_channel`](Self::public_channel).
     pub fn private_channel(&self, name: &str) -> Result<PrivateChannel, Error> {
         Ok(PrivateChannel::new(self.channel(name, ChannelKind::Private)?))
     }
 
-    /// As [`private_channel`](Self::private_channel), with an authorizer for this channel alone. It
-    /// replaces the one before; a subscription that has failed is tried again with it.
+    /// Like [`private_channel`](Self::private_channel), with an authorizer for this channel alone.
+    ///
+    /// It replaces the previous authorizer. A subscription that has failed is tried again with it.
     ///
     /// # Errors
     ///
-    /// As [`public_channel`](Self::public_channel).
+    /// The same as of [`public_channel`](Self::public_channel).
     pub fn private_channel_with(
         &self,
         name: &str,
         authorizer: impl Authorizer + 'static,
     ) -> Result<PrivateChannel, Error> {
-        let channel = self.channel(name, ChannelKind::Private)?;
-        channel.set_authorizer(Arc::new(authorizer));
-        Ok(PrivateChannel::new(channel))
+        let channel = self.private_channel(name)?;
+        channel.handle().set_authorizer(Arc::new(authorizer));
+        Ok(channel)
     }
 
-    /// A handle to an encrypted channel (`private-encrypted-…`, or `private-encrypted-cache-…`), whose
-    /// events the server cannot read.
+    /// Returns a handle to an encrypted channel (`private-encrypted-…` or `private-encrypted-cache-…`), whose events
+    /// the server cannot read.
     ///
     /// # Errors
     ///
-    /// As [`public_channel`](Self::public_channel).
+    /// The same as of [`public_channel`](Self::public_channel).
     #[cfg(feature = "encrypted")]
     pub fn private_encrypted_channel(&self, name: &str) -> Result<PrivateEncryptedChannel, Error> {
         Ok(PrivateEncryptedChannel::new(self.channel(name, ChannelKind::PrivateEncrypted)?))
     }
 
-    /// As [`private_encrypted_channel`](Self::private_encrypted_channel), with an authorizer for this
-    /// channel alone, as [`private_channel_with`](Self::private_channel_with) takes it.
+    /// Like [`private_encrypted_channel`](Self::private_encrypted_channel), with an authorizer for this channel
+    /// alone, see [`private_channel_with`](Self::private_channel_with).
     ///
     /// # Errors
     ///
-    /// As [`public_channel`](Self::public_channel).
+    /// The same as of [`public_channel`](Self::public_channel).
     #[cfg(feature = "encrypted")]
     pub fn private_encrypted_channel_with(
         &self,
         name: &str,
         authorizer: impl Authorizer + 'static,
     ) -> Result<PrivateEncryptedChannel, Error> {
-        let channel = self.channel(name, ChannelKind::PrivateEncrypted)?;
-        channel.set_authorizer(Arc::new(authorizer));
-        Ok(PrivateEncryptedChannel::new(channel))
+        let channel = self.private_encrypted_channel(name)?;
+        channel.handle().set_authorizer(Arc::new(authorizer));
+        Ok(channel)
     }
 
-    /// A handle to a presence channel (`presence-…`, or `presence-cache-…`), which tells who else is there.
+    /// Returns a handle to a presence channel (`presence-…` or `presence-cache-…`), which has a list of its members.
     ///
     /// # Errors
     ///
-    /// As [`public_channel`](Self::public_channel).
+    /// The same as of [`public_channel`](Self::public_channel).
     pub fn presence_channel(&self, name: &str) -> Result<PresenceChannel, Error> {
         Ok(PresenceChannel::new(self.channel(name, ChannelKind::Presence)?))
     }
 
-    /// As [`presence_channel`](Self::presence_channel), with an authorizer for this channel alone, as
-    /// [`private_channel_with`](Self::private_channel_with) takes it.
+    /// Like [`presence_channel`](Self::presence_channel), with an authorizer for this channel alone, see
+    /// [`private_channel_with`](Self::private_channel_with).
     ///
     /// # Errors
     ///
-    /// As [`public_channel`](Self::public_channel).
+    /// The same as of [`public_channel`](Self::public_channel).
     pub fn presence_channel_with(
         &self,
         name: &str,
         authorizer: impl Authorizer + 'static,
     ) -> Result<PresenceChannel, Error> {
-        let channel = self.channel(name, ChannelKind::Presence)?;
-        channel.set_authorizer(Arc::new(authorizer));
-        Ok(PresenceChannel::new(channel))
+        let channel = self.presence_channel(name)?;
+        channel.handle().set_authorizer(Arc::new(authorizer));
+        Ok(channel)
     }
 
     fn channel(&self, name: &str, kind: ChannelKind) -> Result<ChannelHandle, Error> {
@@ -402,38 +417,43 @@ impl Client {
         Ok(ChannelHandle::new(self, name))
     }
 
-    /// Receives the events of this name on every channel.
+    /// Returns a binding that receives the events of this name on every channel.
     ///
     /// On a closed client the binding is disconnected from the start.
     pub fn bind(&self, event: &str) -> Binding<Event> {
         self.bind_events(event, None)
     }
 
-    /// As [`bind`](Self::bind), with a queue of its own.
+    /// Like [`bind`](Self::bind), with a queue for this binding alone.
     pub fn bind_with(&self, event: &str, queue: Queue) -> Binding<Event> {
         self.bind_events(event, Some(queue))
     }
 
-    /// Receives all events on every channel: user events, and those of the protocol under their
+    /// Returns a binding that receives all events on every channel: user events, and protocol events under their
     /// public names (`pusher:subscription_succeeded`, `pusher:cache_miss`, `pusher:error` …).
+    #[doc(alias = "bind_global")]
     pub fn bind_all(&self) -> Binding<Event> {
         let all = Selector::Client(|client, _| &mut client.events.all);
         self.shared().bind(all, "", None)
     }
 
-    /// Receives every change of the [`State`].
+    /// Returns a binding that receives every change of the [`State`].
+    #[doc(alias("state_change", "lifecycleStream", "onConnectionStateChange"))]
     pub fn bind_states(&self) -> Binding<StateChange> {
         self.shared().bind(Selector::Client(|client, _| &mut client.states), "", None)
     }
 
-    /// Receives the socket id of every new connection.
+    /// Returns a binding that receives the socket id of every new connection.
+    #[doc(alias("onConnectionEstablished", "pusher:connection_established"))]
     pub fn bind_connected(&self) -> Binding<String> {
         self.shared().bind(Selector::Client(|client, _| &mut client.connected), "", None)
     }
 
-    /// Receives what goes wrong without ending the connection: errors that the server reports, frames
-    /// that make no sense, subscriptions that fail. Why a connection ended is in
-    /// [`StateChange::cause`].
+    /// Returns a binding that receives errors that do not end the connection: those that the server reports, malformed
+    /// frames, and failed subscriptions.
+    ///
+    /// [`StateChange::cause`] says why a connection ended.
+    #[doc(alias("pusherErrorEventStream", "pusher:error", "onError"))]
     pub fn bind_errors(&self) -> Binding<Error> {
         self.shared().bind(Selector::Client(|client, _| &mut client.errors), "", None)
     }
@@ -441,53 +461,6 @@ impl Client {
     fn bind_events(&self, event: &str, queue: Option<Queue>) -> Binding<Event> {
         let named = Selector::Client(|client, name| client.events.named(name));
         self.shared().bind(named, event, queue)
-    }
-}
-
-/// The error of a `wait_*` that has had its time; `failure` is the last one of what it waited for.
-pub(crate) fn wait_timed_out(
-    core: &Core,
-    timeout: Duration,
-    what: &str,
-    failure: Option<Error>,
-) -> Error {
-    let message = format!("timed out after {} waiting for {what}", units::words(timeout));
-    let error = Error::timed_out(Timeout::Wait, message);
-    match failure {
-        Some(failure) => error.caused_by(failure),
-        None if core.machine.state() == State::Initialized => {
-            error.with_hint("call connect() first")
-        }
-        None => error,
-    }
-}
-
-/// Whether the user, or the server for good, has ended what a `wait_*` waits for.
-#[derive(Default)]
-pub(crate) struct Ended {
-    /// How often the user had disconnected when the wait began.
-    disconnects: Option<u64>,
-}
-
-impl Ended {
-    pub(crate) fn check(&mut self, core: &Core) -> Option<Error> {
-        let machine = &core.machine;
-        let before = *self.disconnects.get_or_insert(machine.disconnects());
-        if machine.is_closed() {
-            return Some(Error::message(ErrorKind::Closed, "the client is closed"));
-        }
-        match machine.state() {
-            State::Failed => Some(machine.failure().cloned().unwrap_or_else(|| {
-                Error::message(ErrorKind::NotConnected, "the reconnect policy has given up")
-            })),
-            State::Disconnected => {
-                Some(Error::message(ErrorKind::NotConnected, "disconnected; call connect() first"))
-            }
-            _ if machine.disconnects() != before => {
-                Some(Error::message(ErrorKind::NotConnected, "disconnect() was called"))
-            }
-            _ => None,
-        }
     }
 }
 

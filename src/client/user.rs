@@ -7,11 +7,11 @@ use crate::binding::{Binding, Queue};
 use crate::driver::Selector;
 use crate::{Error, Event, UserData, WatchlistEvent};
 
-/// What concerns the signed-in user: events that the server sends to this user alone, on whichever
-/// connection, and news of the users on the watchlist.
+/// The signed-in user: events that the server sends to this user alone, on whichever connection, and
+/// watchlist events.
 ///
-/// A handle: cheap to clone, and usable from every thread. Bindings can be made before
-/// [`Client::signin`], and stay across lost connections and other users. See
+/// A handle: cheap to clone and usable from every thread. Bindings can be made before [`Client::signin`], and stay
+/// across reconnects and changes of the user. See
 /// [server-to-user events](https://pusher.com/docs/channels/server_api/server-to-user-events/).
 ///
 /// # Example
@@ -42,40 +42,66 @@ impl User {
         Self(client.clone())
     }
 
-    /// Who is signed in on the present connection; `None` until the server has confirmed it. Never
-    /// blocks; [`Client::wait_signed_in`] waits.
-    pub fn data(&self) -> Option<UserData> {
+    /// Returns the user that is signed in on the current connection; `None` until the server has confirmed it.
+    ///
+    /// Never blocks; [`Client::wait_signed_in`] waits.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use pusher_channels::{Client, Options};
+    ///
+    /// # fn main() -> Result<(), pusher_channels::Error> {
+    /// let client = Client::new(Options::cluster("eu", "app-key"))?;
+    /// assert_eq!(client.user().current(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "user_data")]
+    pub fn current(&self) -> Option<UserData> {
         self.0.shared().read(|core| core.machine.signed_in().cloned())
     }
 
-    /// Receives the events of this name that are sent to the user.
+    /// The old name of [`current`](Self::current).
+    #[deprecated(since = "0.2.0", note = "use `current`")]
+    pub fn data(&self) -> Option<UserData> {
+        self.current()
+    }
+
+    /// Returns a binding that receives the events of this name that are sent to the user.
     pub fn bind(&self, event: &str) -> Binding<Event> {
         self.bind_events(event, None)
     }
 
-    /// As [`bind`](Self::bind), with a queue of its own.
+    /// Like [`bind`](Self::bind), with a queue for this binding alone.
     pub fn bind_with(&self, event: &str, queue: Queue) -> Binding<Event> {
         self.bind_events(event, Some(queue))
     }
 
-    /// Receives all events that are sent to the user.
+    /// Returns a binding that receives all events that are sent to the user.
+    #[doc(alias = "bind_global")]
     pub fn bind_all(&self) -> Binding<Event> {
         self.0.shared().bind(Selector::User(|user, _| &mut user.events.all), "", None)
     }
 
-    /// Receives who of the user's watchlist is online or offline: those that are, after each sign-in,
-    /// and then every change.
+    /// Returns a binding that receives which users of the watchlist are online or offline: those that are
+    /// online after each sign-in, then every change.
+    #[doc(alias = "watchlist")]
     pub fn bind_watchlist(&self) -> Binding<WatchlistEvent> {
         self.0.shared().bind(Selector::User(|user, _| &mut user.watchlist), "", None)
     }
 
-    /// Receives the user's data with every sign-in that the server confirms: one on each connection.
+    /// Returns a binding that receives the user's data each time the server confirms a sign-in: once on each
+    /// connection.
+    #[doc(alias = "pusher:signin_success")]
     pub fn bind_signed_in(&self) -> Binding<UserData> {
         self.0.shared().bind(Selector::User(|user, _| &mut user.signed_in), "", None)
     }
 
-    /// Receives why a sign-in failed. Those that may pass are tried again with back-off; the others
-    /// wait for the next connection, or for [`Client::signin`].
+    /// Returns a binding that receives an error each time a sign-in fails.
+    ///
+    /// If the error [is retryable](Error::is_retryable), the client tries again with back-off. Otherwise it tries
+    /// again on the next connection, or when [`Client::signin`] is called.
     pub fn bind_signin_error(&self) -> Binding<Error> {
         self.0.shared().bind(Selector::User(|user, _| &mut user.errors), "", None)
     }
@@ -87,6 +113,6 @@ impl User {
 
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("User").field("data", &self.data()).finish_non_exhaustive()
+        f.debug_struct("User").field("current", &self.current()).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! Headers of the user's for the WebSocket handshake: checked here, asked for before each dial, never shown.
+//! The user's headers of the WebSocket handshake: checked, collected for each dial, never shown.
 
 use std::fmt;
 
@@ -8,17 +8,17 @@ use crate::{Error, ErrorKind};
 
 type Make = Box<dyn Fn() -> Vec<(String, String)> + Send + Sync>;
 
-/// What the handshake itself sets, and what would announce a body, which it does not have. So is every
-/// `Sec-WebSocket-*`.
+/// The headers that the handshake sets itself, and those of a body, which it does not have. Every `Sec-WebSocket-*` is
+/// reserved too.
 const RESERVED: [&str; 4] = ["connection", "upgrade", "content-length", "transfer-encoding"];
 const RESERVED_PREFIX: &str = "sec-websocket-";
 
 const FUNCTION: &str = "the function given to `headers_with`";
 
-/// The name as it was given, and the value.
+/// A name, as it was given, and its value.
 pub(crate) type Header = (String, Secret);
 
-/// The fixed headers, and the function that is asked for more.
+/// The fixed headers, and the function that returns more.
 #[derive(Default)]
 pub(crate) struct Headers {
     fixed: Vec<Header>,
@@ -38,23 +38,23 @@ impl Headers {
         self.fixed.is_empty() && self.fresh.is_none()
     }
 
-    /// The user's function, for people to read, if there is one.
+    /// Describes the user's function, if there is one.
     pub(crate) fn function(&self) -> Option<&'static str> {
         self.fresh.as_ref().map(|_| FUNCTION)
     }
 
-    /// Whether the fixed ones can be sent. The function is left alone.
+    /// Checks the fixed headers. Does not call the function.
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.fixed.iter().try_for_each(check)
     }
 
-    /// Those of one dial, the later ones last. Calls the user's function: no lock may be held.
+    /// Collects the headers of one dial, later ones last. Calls the user's function: no lock may be held.
     pub(crate) fn collect(&self) -> Result<Vec<Header>, Error> {
         let fresh = match &self.fresh {
             None => Vec::new(),
             Some(make) => guarded(make).ok_or_else(|| {
                 let message = format!(
-                    "asking for the headers of the WebSocket handshake failed: {FUNCTION} panicked"
+                    "collecting the headers of the WebSocket handshake failed: {FUNCTION} panicked"
                 );
                 Error::message(ErrorKind::Config, message)
             })?,
@@ -66,7 +66,7 @@ impl Headers {
     }
 }
 
-/// The names are shown if they are names, the values are not.
+/// Shows valid names, and no values.
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = |(name, value)| (if is_name(name) { name } else { "[redacted]" }, value);
@@ -78,7 +78,7 @@ impl fmt::Debug for Headers {
 fn check((name, value): &Header) -> Result<(), Error> {
     let wrong = |message: String| Err(Error::message(ErrorKind::Config, message));
     if !is_name(name) {
-        // It is not shown: behind it, or in its place, may stand a value by mistake.
+        // Not shown: by mistake it may contain a value.
         return wrong(
             "the name of a header must consist of letters, digits and `!#$%&'*+-.^_`|~`".to_owned(),
         );
@@ -92,7 +92,7 @@ fn check((name, value): &Header) -> Result<(), Error> {
     // RFC 9110, section 5.5.
     if value.expose().chars().any(|c| c.is_ascii_control() && c != '\t') {
         return wrong(format!(
-            "the value of the header `{name}` must have no line breaks and other control characters"
+            "the value of the header `{name}` must not have line breaks or other control characters"
         ));
     }
     Ok(())
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_headers_are_taken() {
+    fn ordinary_headers_are_accepted() {
         for (name, value) in [
             ("Origin", "https://app.test"),
             ("Cookie", "a=b; c=d"),
@@ -169,12 +169,12 @@ mod tests {
         }
         for value in ["canary\r\nX: y", "canary\n", "\rcanary", "canary\0", "canary\u{7f}\u{1b}"] {
             let told = refused(&of("X", value));
-            assert!(told.starts_with("the value of the header `X` must have no"), "{told}");
+            assert!(told.starts_with("the value of the header `X` must not have"), "{told}");
         }
     }
 
     #[test]
-    fn fresh_headers_come_last_and_are_checked_alike() {
+    fn fresh_headers_come_last_and_are_checked() {
         let mut headers = of("A", "1");
         headers.ask(Box::new(|| vec![("a".to_owned(), "2".to_owned())]));
         let collected = headers.collect().unwrap();
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_of_the_function_is_an_error() {
+    fn panic_of_the_function_is_an_error() {
         let mut headers = Headers::default();
         headers.ask(Box::new(|| panic!("canary")));
         let error = headers.collect().unwrap_err();

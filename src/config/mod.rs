@@ -1,4 +1,4 @@
-//! What the user sets.
+//! The settings that a program passes to a client.
 
 pub(crate) mod headers;
 pub(crate) mod options;

@@ -1,19 +1,19 @@
-//! Where to connect.
+//! Where to connect: the options of a client.
 
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-use tungstenite::http::Uri;
-
+pub(crate) use crate::util::url::percent_encode;
+use crate::util::url::{Url, default_port, is_host_name, scheme, without_brackets};
 use crate::{Error, ErrorKind};
 
 type Resolve = dyn Fn(&Metadata) -> String + Send + Sync;
 
-/// Where to connect: a cluster of Pusher's, a host of your own, a whole URL, or whatever a function says.
+/// Where to connect: to a cluster of Pusher, a host of your own, or a URL, which may come from a function.
 ///
-/// Wrong values are no panic here but an error from [`to_url`](Self::to_url), [`Client::new`](crate::Client::new)
-/// and [`ClientBuilder::build`](crate::ClientBuilder::build).
+/// Invalid values do not panic here. They are an error of [`to_url`](Self::to_url),
+/// [`Client::new`](crate::Client::new) and [`ClientBuilder::build`](crate::ClientBuilder::build).
 ///
 /// # Example
 ///
@@ -45,7 +45,7 @@ enum Target {
     Custom(Arc<Resolve>),
 }
 
-/// What the client tells the server about itself, in the URL's query.
+/// The description of the client that is sent to the server, in the query of the URL.
 ///
 /// Default: `pusher-channels-rust`, this crate's version, protocol 7.
 #[expect(
@@ -73,26 +73,31 @@ impl Default for Metadata {
 }
 
 impl Options {
-    /// A cluster of Pusher's own service: `wss://ws-{cluster}.pusher.com:443/app/{key}?…`.
+    /// Connects to a cluster of Pusher's own service: `wss://ws-{cluster}.pusher.com:443/app/{key}?…`.
     pub fn cluster(cluster: &str, key: &str) -> Self {
         Self::to(Target::Cluster { cluster: cluster.to_owned(), key: key.to_owned() })
     }
 
-    /// A server of your own: `wss://{host}:443/app/{key}?…`. The host is a name, an IPv4 or an IPv6 address.
+    /// Connects to a server of your own: `wss://{host}:443/app/{key}?…`. The host is a name, an IPv4 or an IPv6
+    /// address.
+    #[doc(alias = "wsHost")]
     pub fn host(host: &str, key: &str) -> Self {
         Self::to(Target::Host { host: host.to_owned(), key: key.to_owned() })
     }
 
-    /// A whole URL, used as it is: of the scheme `ws` or `wss` for the built-in WebSocket, of any scheme for a
-    /// [`Connector`](crate::Connector) of your own (`unix:///run/pusher.sock`). The setters do not apply to it.
+    /// Connects to a URL, used as it is. The setters do not apply to it.
+    ///
+    /// The built-in WebSocket accepts the schemes `ws` and `wss`, a [`Connector`](crate::Connector) of your own any
+    /// scheme (`unix:///run/pusher.sock`).
     pub fn url(url: &str) -> Self {
         Self::to(Target::Url(url.to_owned()))
     }
 
-    /// Asks `resolve` for the URL before every dial, for example to walk through a list of hosts.
+    /// Connects to the URL that `resolve` returns before every dial, for example to walk through a list of hosts.
     ///
-    /// It runs on the client's reader thread, once at a time; while it blocks, nothing is dialled, not by
-    /// [`Client::reconnect`](crate::Client::reconnect) either. Of the setters only [`metadata`](Self::metadata) applies. A wrong URL fails that dial.
+    /// `resolve` runs on the client's reader thread, once at a time. While it blocks, nothing is dialed, not by
+    /// [`Client::reconnect`](crate::Client::reconnect) either. Of the setters only [`metadata`](Self::metadata)
+    /// applies. An invalid URL fails that dial.
     ///
     /// # Example
     ///
@@ -103,6 +108,7 @@ impl Options {
     ///     format!("wss://push.example.org/app/key?protocol={}", metadata.protocol)
     /// });
     /// ```
+    #[doc(alias = "uriResolver")]
     pub fn custom(resolve: impl Fn(&Metadata) -> String + Send + Sync + 'static) -> Self {
         Self::to(Target::Custom(Arc::new(resolve)))
     }
@@ -115,49 +121,52 @@ impl Options {
         Self { target, tls: None, port: None, domain: None, path_prefix: None, metadata: None }
     }
 
-    /// Whether to use TLS: `wss` or `ws`. Default: `true`.
+    /// Sets whether to use TLS: `wss` or `ws`. Default: `true`.
+    #[doc(alias("forceTLS", "useTLS"))]
     pub fn tls(mut self, tls: bool) -> Self {
         self.tls = Some(tls);
         self
     }
 
-    /// The port. Default: 443 with TLS, 80 without.
+    /// Sets the port. Default: 443 with TLS, 80 without.
+    #[doc(alias("wsPort", "wssPort"))]
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
         self
     }
 
-    /// The domain of the cluster's host name, instead of `pusher.com`. For [`cluster`](Self::cluster) only.
+    /// Sets the domain of the cluster's host name, instead of `pusher.com`. For [`cluster`](Self::cluster) only.
     pub fn domain(mut self, domain: &str) -> Self {
         self.domain = Some(domain.to_owned());
         self
     }
 
-    /// What stands before `/app` in the URL's path. Default: nothing.
+    /// Sets the part of the URL's path before `/app`. Default: none.
+    #[doc(alias = "wsPath")]
     pub fn path_prefix(mut self, prefix: &str) -> Self {
         self.path_prefix = Some(prefix.to_owned());
         self
     }
 
-    /// What the client tells about itself. Default: [`Metadata::default`].
+    /// Sets the description of the client. Default: [`Metadata::default`].
     pub fn metadata(mut self, metadata: Metadata) -> Self {
         self.metadata = Some(Some(metadata));
         self
     }
 
-    /// Leaves the URL's query out. Some servers then assume an old protocol.
+    /// Omits the query of the URL. Some servers then assume an old protocol.
     pub fn without_metadata(mut self) -> Self {
         self.metadata = Some(None);
         self
     }
 
-    /// The URL that these options lead to. With [`custom`](Self::custom), it asks the function.
+    /// Returns the URL that these options lead to. With [`custom`](Self::custom), it calls the function.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`], saying what is wrong. Of a URL whose scheme is neither `ws` nor `wss`, nothing but
-    /// the scheme is checked: it is for a [`Connector`](crate::Connector) of your own, and an error of
-    /// [`ClientBuilder::build`](crate::ClientBuilder::build) or of the dial without one.
+    /// [`ErrorKind::Config`], if something is invalid. If the scheme of a URL is neither `ws` nor `wss`, only the
+    /// scheme is checked: the URL is for a [`Connector`](crate::Connector) of your own, and without one it is an
+    /// error of [`ClientBuilder::build`](crate::ClientBuilder::build) or of the dial.
     pub fn to_url(&self) -> Result<String, Error> {
         self.check_setters()?;
         match &self.target {
@@ -167,7 +176,7 @@ impl Options {
                     || !cluster.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
                 {
                     return Err(wrong(format!(
-                        "{cluster:?} is no cluster: it looks like \"eu\" or \"mt1\""
+                        "the cluster `{cluster}` must consist of letters, digits and `-`, such as `eu` or `mt1`"
                     )));
                 }
                 self.build(&format!("ws-{cluster}.{domain}"), key)
@@ -181,8 +190,8 @@ impl Options {
         }
     }
 
-    /// As [`to_url`](Self::to_url), but leaves the user's function alone, and for the built-in WebSocket takes no
-    /// other scheme than its own.
+    /// Like [`to_url`](Self::to_url), but does not call the user's function, and accepts other schemes than the
+    /// WebSocket's only if it is not built in.
     pub(crate) fn check(&self, built_in: bool) -> Result<(), Error> {
         match &self.target {
             Target::Custom(_) => self.check_setters(),
@@ -212,7 +221,7 @@ impl Options {
         };
         match set.iter().find(|(name, is_set)| *is_set && !allowed.contains(name)) {
             Some((name, _)) => Err(wrong(format!(
-                "Options::{target} and .{name}() do not go together: remove one"
+                "`Options::{target}` must not be combined with `.{name}()`; remove one"
             ))),
             None => Ok(()),
         }
@@ -220,14 +229,14 @@ impl Options {
 
     fn build(&self, host: &str, key: &str) -> Result<String, Error> {
         if key.is_empty() {
-            return Err(wrong("the app key is empty".to_owned()));
+            return Err(wrong("the app key must not be empty".to_owned()));
         }
         if self.port == Some(0) {
-            return Err(wrong("port 0 cannot be connected to".to_owned()));
+            return Err(wrong("the port must be greater than zero".to_owned()));
         }
         let tls = self.tls.unwrap_or(true);
-        let (scheme, default_port) = if tls { ("wss", 443) } else { ("ws", 80) };
-        let port = self.port.unwrap_or(default_port);
+        let scheme = if tls { "wss" } else { "ws" };
+        let port = self.port.unwrap_or(default_port(tls));
         let host = check_host(host)?;
         let mut url = format!("{scheme}://{host}:{port}");
         for segment in self.path_prefix.iter().flat_map(|prefix| prefix.split('/')) {
@@ -254,98 +263,55 @@ fn wrong(message: String) -> Error {
     Error::message(ErrorKind::Config, message)
 }
 
-/// The host as it stands in a URL: an IPv6 address gets its brackets.
+/// Returns the host as in a URL: an IPv6 address gets brackets.
 fn check_host(host: &str) -> Result<String, Error> {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let bare = without_brackets(host);
     if bare.parse::<Ipv6Addr>().is_ok() {
         return Ok(format!("[{bare}]"));
     }
-    if host.is_empty() {
-        return Err(wrong("the host is empty".to_owned()));
-    }
-    if host.contains("://") || host.contains('/') {
-        return Err(wrong(format!(
-            "{host:?} is not just a host: use Options::url for a URL, .path_prefix() for a path"
-        )));
-    }
-    if host.contains(':') {
-        return Err(wrong(format!("{host:?} is not just a host: set the port with .port()")));
-    }
-    if !host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c)) {
-        return Err(wrong(format!(
-            "{host:?} has a character that no host name has (write international names in punycode)"
-        )));
-    }
-    Ok(host.to_owned())
+    let why = if host.is_empty() {
+        return Err(wrong("the host must not be empty".to_owned()));
+    } else if host.contains('/') {
+        "not be a URL and not have a path; use `Options::url` or `.path_prefix()`"
+    } else if host.contains(':') {
+        "not have a port; set it with `.port()`"
+    } else if !is_host_name(host) {
+        "consist of letters, digits, `-`, `.` and `_`; write international names in Punycode"
+    } else {
+        return Ok(host.to_owned());
+    };
+    Err(wrong(format!("the host `{host}` must {why}")))
 }
 
-/// The last word on every URL for a connector: it has a scheme, and if that is the WebSocket's, it is right as a whole.
+const SCHEMES: [&str; 2] = ["ws", "wss"];
+
+fn is_websocket(scheme: &str) -> bool {
+    SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(scheme))
+}
+
+/// Checks the URL for a connector: it must have a scheme, and a URL of the WebSocket's must be valid as a whole.
 fn check_url(url: &str) -> Result<String, Error> {
     match scheme(url) {
-        None => Err(wrong("the URL must begin with a scheme, such as wss://host/app/key".into())),
-        Some(scheme) if tls_of(scheme).is_some() => websocket_url(url).map(|_| url.to_owned()),
+        None => Err(wrong("the URL must begin with a scheme, such as `wss://host/app/key`".into())),
+        Some(scheme) if is_websocket(scheme) => websocket_url(url).map(|_| url.to_owned()),
         Some(_) => Ok(url.to_owned()),
     }
 }
 
-/// The scheme of a URL (RFC 3986, section 3.1).
-fn scheme(url: &str) -> Option<&str> {
-    let (scheme, _) = url.split_once(':')?;
-    let is_part = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
-    (scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(is_part))
-        .then_some(scheme)
-}
-
-/// Whether the WebSocket scheme means TLS. `None`: it is another scheme.
-fn tls_of(scheme: &str) -> Option<bool> {
-    match scheme.to_ascii_lowercase().as_str() {
-        "ws" => Some(false),
-        "wss" => Some(true),
-        _ => None,
-    }
-}
-
-/// The last word on the URLs of the built-in WebSocket, and whether they mean TLS.
-pub(crate) fn websocket_url(url: &str) -> Result<(Uri, bool), Error> {
-    if let Some(other) = scheme(url).filter(|scheme| tls_of(scheme).is_none()) {
+/// Parses a URL for the built-in WebSocket.
+pub(crate) fn websocket_url(url: &str) -> Result<Url, Error> {
+    if let Some(other) = scheme(url).filter(|scheme| !is_websocket(scheme)) {
         return Err(wrong(format!(
             "unsupported URL scheme `{other:.40}`: expected `ws` or `wss` (a custom `Connector` accepts any scheme)"
         )));
     }
-    // The key stands in the URL, so a message shows no more of it than what is wrong.
-    let uri: Uri = url.parse().map_err(|error| {
-        wrong("the URL is no URL: it looks like wss://host/app/key".into())
-            .caused_by(Box::new(error))
-    })?;
-    let Some(tls) = uri.scheme_str().and_then(tls_of) else {
-        return Err(wrong("the URL does not begin with ws:// or wss://".into()));
-    };
-    let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
-    if authority.contains('@') {
-        return Err(wrong("the URL names a user, which the protocol has no place for".into()));
-    }
-    let host = uri.host().unwrap_or_default();
-    if host.trim_matches(['[', ']']).is_empty() {
-        return Err(wrong("the URL has no host".into()));
-    }
-    if authority != host && uri.port_u16().is_none_or(|port| port == 0) {
-        return Err(wrong("the URL's port is not one from 1 to 65535".into()));
-    }
+    let parsed = Url::parse("the URL", url, SCHEMES)?;
     if url.contains('#') {
-        return Err(wrong("the URL has a fragment (#…): write a # of the key as %23".into()));
+        return Err(wrong(
+            "the URL must not have a fragment (`#…`); write `#` of the key as %23".into(),
+        ));
     }
-    Ok((uri, tls))
-}
-
-/// As RFC 3986 wants every part of a path or query that is not plain.
-pub(crate) fn percent_encode(text: &str, into: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            into.push(byte.into());
-        } else {
-            into.push_str(&format!("%{byte:02X}"));
-        }
-    }
+    Ok(parsed)
 }
 
 impl fmt::Debug for Options {
@@ -354,7 +320,7 @@ impl fmt::Debug for Options {
         match &self.target {
             Target::Cluster { cluster, key } => out.field("cluster", cluster).field("key", key),
             Target::Host { host, key } => out.field("host", host).field("key", key),
-            // A URL of the user's own may hold a token in its query.
+            // The query of a user's URL may hold a token.
             Target::Url(url) => out.field("url", &url.split('?').next().unwrap_or_default()),
             Target::Custom(_) => out.field("custom", &"Fn(&Metadata) -> String"),
         };
@@ -406,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_values_say_what_is_wrong() {
+    fn invalid_values_are_explained() {
         for (options, part) in [
             (Options::cluster("", "k"), "cluster"),
             (Options::cluster("e u", "k"), "cluster"),
@@ -417,7 +383,7 @@ mod tests {
             (Options::host("ws://h", "k"), "Options::url"),
             (Options::host("h/p", "k"), "path_prefix"),
             (Options::host("h:80", "k"), ".port()"),
-            (Options::host("bücher.example", "k"), "punycode"),
+            (Options::host("bücher.example", "k"), "Punycode"),
             (Options::host("h", "k").domain("d"), ".domain()"),
             (Options::url("ws://h").port(1), ".port()"),
             (Options::url("ws://h").tls(true), ".tls()"),
@@ -441,14 +407,14 @@ mod tests {
     }
 
     #[test]
-    fn the_users_function_is_not_asked_by_check() {
+    fn check_does_not_call_the_resolver() {
         for built_in in [true, false] {
             assert!(Options::custom(|_| panic!("asked")).check(built_in).is_ok());
         }
     }
 
     #[test]
-    fn any_scheme_is_for_a_connector_of_ones_own() {
+    fn other_schemes_are_for_custom_connectors_only() {
         for url in
             ["unix:///run/pusher.sock", "own:x", "http://h/a b#c", "COM1+a.b-c://", "tcp://u:p@h:0"]
         {
@@ -462,7 +428,7 @@ mod tests {
         for url in ["h/app", "", "/run/pusher.sock", "://h", "1a://h", "a b://h", "ä://h"] {
             assert!(message(&Options::url(url)).contains("must begin with a scheme"), "{url}");
         }
-        // The schemes of WebSocket are checked as a whole for everybody, in any case (RFC 3986, section 3.1).
+        // WebSocket URLs are checked as a whole for every connector; schemes ignore case (RFC 3986, section 3.1).
         for url in ["ws://h:0/app", "WSS://u@h", "wss:///app", "wss://[]/app", "Ws://h/#x"] {
             assert_eq!(
                 Options::url(url).check(false).unwrap_err().kind(),

@@ -1,4 +1,4 @@
-//! When to dial again.
+//! The reconnect policy.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,25 +9,25 @@ use crate::protocol::{Backoff, Policy};
 
 type Decide = dyn Fn(&Attempt) -> Option<Duration> + Send + Sync;
 
-/// What the client does after a lost connection or a failed dial.
+/// The reconnect policy: what the client does after a lost connection or a failed dial.
 ///
-/// The default never gives up, not even when the very first dial fails: it waits a random time of up
-/// to 1 s, then up to 2 s, 4 s … 30 s ("full jitter", so that many clients do not come back at once),
-/// and starts again from 1 s after a connection that lasted 10 s. What the server says comes first,
-/// by [the protocol's close codes](https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/#connection-closure):
+/// The default retries without limit, also when the first dial fails. It waits a random time of up to 1 s, then up to
+/// 2 s, 4 s … 30 s ("full jitter", so that many clients do not reconnect at once), and starts again from 1 s after a
+/// connection that lasted 10 s. Close codes of the server have priority, see [the
+/// protocol](https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/#connection-closure):
 ///
-/// | close code | what happens |
+/// | close code | the client |
 /// |---|---|
-/// | 4000–4099, 4300 and above | the client stops in [`State::Failed`](crate::State::Failed) |
-/// | 4100–4199, 1012, 1013 | it waits, at least 1 s |
-/// | 4200–4299 | it dials at once if the connection had lasted 10 s, else it waits |
-/// | any other, or none | it waits |
+/// | 4000–4099, 4300 and above | stops in [`State::Failed`](crate::State::Failed) |
+/// | 4100–4199, 1012, 1013 | waits, at least 1 s |
+/// | 4200–4299 | dials at once if the connection had lasted 10 s, otherwise waits |
+/// | any other, or none | waits |
 ///
-/// A server that refuses the handshake with `Retry-After` (HTTP status 429 or 503) is not dialled again
-/// before that time, at most an hour, even if the policy's own wait is shorter; the refusal counts as an
-/// attempt. Neither this wait nor the 1 s of the table is cut short by
-/// [`Client::network_changed`](crate::Client::network_changed) or by a resume from suspend, during which it
-/// goes on. [`Client::reconnect`](crate::Client::reconnect) dials at once all the same.
+/// If a server refuses the handshake with `Retry-After` (HTTP status 429 or 503), the client does not dial it again
+/// before that time, at most an hour, even if the policy's own wait is shorter. The refusal counts as an attempt.
+/// Neither this wait nor the 1 s of the table is cut short by
+/// [`Client::network_changed`](crate::Client::network_changed) or by a resume from suspend, and a suspend does not
+/// stop it. [`Client::reconnect`](crate::Client::reconnect) dials at once in any case.
 ///
 /// # Example
 ///
@@ -35,10 +35,10 @@ type Decide = dyn Fn(&Attempt) -> Option<Duration> + Send + Sync;
 /// use pusher_channels::Reconnect;
 /// use std::time::Duration;
 ///
-/// // Half as patient as the default, and not for ever.
+/// // Waits of at most 15 s, and no more than 100 attempts.
 /// let policy = Reconnect::default().max(Duration::from_secs(15)).max_attempts(100);
 ///
-/// // One of your own: it is asked every time, whatever the close code.
+/// // A policy of your own is called every time, whatever the close code.
 /// let policy = Reconnect::with(|attempt| {
 ///     let refused = attempt.error().and_then(|error| error.close_code()) == Some(4001);
 ///     (!refused).then(|| Duration::from_secs(attempt.number().min(10).into()))
@@ -66,22 +66,23 @@ impl Reconnect {
         Self(Kind::Never)
     }
 
-    /// Asks `decide` after every lost connection and failed dial how long to wait; `None` ends in
+    /// Calls `decide` after every lost connection and failed dial. It returns how long to wait; `None` ends in
     /// [`State::Failed`](crate::State::Failed).
     ///
-    /// It is asked for every close code, those included at which the default stops, and its wait counts
-    /// whatever the server has asked for: see [`Error::retry_after`] of [`Attempt::error`].
+    /// `decide` is called for every close code, including those at which the default stops. Its wait applies whatever
+    /// the server has asked for: see [`Error::retry_after`] of [`Attempt::error`].
     ///
-    /// It runs on a thread of its own, so it may block and may call the client. It is called once at a
-    /// time: until it returns, nothing is dialled but by
-    /// [`Client::connect`](crate::Client::connect), [`reconnect`](crate::Client::reconnect) and
-    /// [`switch`](crate::Client::switch), and it is not asked about what fails meanwhile; then it is asked
-    /// about the last failure. If it panics, or no thread can be started for it, the default decides.
+    /// It runs on a thread of its own, so it may block and may call the client. It is called once at a time: until it
+    /// returns, only [`Client::connect`](crate::Client::connect), [`reconnect`](crate::Client::reconnect) and
+    /// [`switch`](crate::Client::switch) dial, and it is not called for what fails in the meantime; then it is called
+    /// for the last failure. If it panics, or no thread can be started for it, the default policy decides.
+    #[doc(alias = "connectionErrorHandler")]
     pub fn with(decide: impl Fn(&Attempt) -> Option<Duration> + Send + Sync + 'static) -> Self {
         Self(Kind::With(Arc::new(decide)))
     }
 
-    /// The upper end of the first wait. Default: 1 s. No effect on [`never`](Self::never) and [`with`](Self::with).
+    /// Sets the upper limit of the first wait. Default: 1 s. No effect on [`never`](Self::never) and
+    /// [`with`](Self::with).
     pub fn initial(mut self, wait: Duration) -> Self {
         if let Kind::Backoff(backoff) = &mut self.0 {
             backoff.initial = wait;
@@ -89,11 +90,11 @@ impl Reconnect {
         self
     }
 
-    /// The lower end of every wait. Default: zero. No effect on [`never`](Self::never) and [`with`](Self::with).
+    /// Sets the lower limit of every wait. Default: zero. No effect on [`never`](Self::never) and [`with`](Self::with).
     ///
-    /// Waits are spread evenly from it to the upper end. It counts for more than [`initial`](Self::initial) and
-    /// [`max`](Self::max): where an upper end is not above it, the wait is exactly this long, without a
-    /// spread. It also holds after close codes 4200–4299, after which the client would dial at once.
+    /// Waits are spread evenly between it and the upper limit. It has priority over [`initial`](Self::initial) and
+    /// [`max`](Self::max): where an upper limit is not above it, the wait is exactly this long, without jitter. It
+    /// also applies after close codes 4200–4299, after which the client would dial at once.
     /// [`Client::reconnect`](crate::Client::reconnect) and
     /// [`Client::network_changed`](crate::Client::network_changed) dial without this wait.
     ///
@@ -113,7 +114,8 @@ impl Reconnect {
         self
     }
 
-    /// The upper end of every wait. Default: 30 s. No effect on [`never`](Self::never) and [`with`](Self::with).
+    /// Sets the upper limit of every wait. Default: 30 s. No effect on [`never`](Self::never) and [`with`](Self::with).
+    #[doc(alias = "maxReconnectGap")]
     pub fn max(mut self, wait: Duration) -> Self {
         if let Kind::Backoff(backoff) = &mut self.0 {
             backoff.max = wait;
@@ -121,8 +123,9 @@ impl Reconnect {
         self
     }
 
-    /// How many retries in a row before the client gives up. Default: no limit. No effect on
+    /// Sets how many retries in a row the client makes before it fails. Default: no limit. No effect on
     /// [`never`](Self::never) and [`with`](Self::with).
+    #[doc(alias = "maxReconnectionAttempts")]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         if let Kind::Backoff(backoff) = &mut self.0 {
             backoff.max_attempts = Some(attempts);
@@ -162,7 +165,7 @@ impl fmt::Debug for Reconnect {
     }
 }
 
-/// What a policy made by [`Reconnect::with`] decides about.
+/// The retry that a function given to [`Reconnect::with`] decides about.
 #[derive(Clone, Debug)]
 pub struct Attempt {
     number: u32,
@@ -174,12 +177,12 @@ impl Attempt {
         Self { number, error }
     }
 
-    /// Which retry in a row it would be, from 1. It starts again after a connection that lasted 10 s.
+    /// Returns the number of the retry, from 1. It starts again after a connection that lasted 10 s.
     pub fn number(&self) -> u32 {
         self.number
     }
 
-    /// Why the connection was lost or the dial failed.
+    /// Returns why the connection was lost or the dial failed.
     pub fn error(&self) -> Option<&Error> {
         self.error.as_ref()
     }

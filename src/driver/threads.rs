@@ -198,8 +198,8 @@ impl Shared {
                 running if running.is_empty() => Some(Ok(())),
                 running if running.iter().any(|thread| thread.id == Some(this)) => {
                     Some(Err(Error::message(
-                        ErrorKind::Config,
-                        "close() was called on a thread of the client's own, which cannot wait for itself; \
+                        ErrorKind::Deadlock,
+                        "waiting for the client's threads failed: close() was called on one of them; \
                          the client closes all the same",
                     )))
                 }

@@ -1,4 +1,4 @@
-//! The text of an error and of its causes: one line, bounded, each part once.
+//! Formats an error and its causes: one line, of bounded length, each part once.
 
 use std::error::Error as StdError;
 use std::fmt::{self, Display, Write};
@@ -6,11 +6,11 @@ use std::io;
 
 use super::{Error, ErrorKind, json_words};
 
-/// So many causes are shown, of so many characters each.
+/// How many causes are shown, and how many characters of each.
 const MAX_CAUSES: usize = 8;
 const MAX_CAUSE: usize = 300;
 
-/// Writes the error: with `{}` and the causes that say what failed, with `{:#}` and all of them.
+/// Writes the error: `{}` with the causes that say what failed, `{:#}` with all of them.
 pub(super) fn write(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut line = one_line(&Head(error), usize::MAX);
     let mut hints = vec![error.0.hint];
@@ -22,7 +22,7 @@ pub(super) fn write(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         };
         let own = cause.downcast_ref::<Error>();
         let text = match own {
-            // The channel stands in the line already.
+            // The line already names the channel.
             Some(own) if own.channel() == error.channel() => one_line(own.text(), MAX_CAUSE),
             Some(own) => one_line(&Head(own), MAX_CAUSE),
             None => foreign(cause),
@@ -40,35 +40,35 @@ pub(super) fn write(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     hints.iter().filter(|hint| !hint.is_empty()).try_for_each(|hint| write!(f, "; {hint}"))
 }
 
-/// Whether the text says too little without the cause. Of the other kinds the message says it all, or
-/// the cause may quote what is nobody's business.
+/// Returns `true` if the text says too little without the cause. For other kinds the message suffices, or the cause
+/// may quote private data.
 fn shows_cause(error: &Error) -> bool {
     let is_known =
         |cause: &(dyn StdError + 'static)| cause.is::<Error>() || cause.is::<io::Error>();
     match error.kind() {
         ErrorKind::Io | ErrorKind::Dns | ErrorKind::Tls => !error.0.explained,
-        // Libraries say no more than that it was a time-out.
+        // Other libraries say only that it was a time-out.
         ErrorKind::Timeout => error.source().is_some_and(is_known),
         _ => false,
     }
 }
 
-/// What the error says of itself, without hint and causes.
+/// Formats an error without hint and causes.
 pub(super) struct Head<'a>(pub(super) &'a Error);
 
 impl Display for Head<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.text())?;
         match self.0.channel() {
-            // A server may report channels that nobody has subscribed to, under names of any length.
+            // A server may name channels that are not subscribed, of any length.
             Some(channel) => write!(f, " (channel {channel:.200})"),
             None => Ok(()),
         }
     }
 }
 
-/// The text of another library's error, as it reads within a sentence: the number of the system's error
-/// is left to `source()`.
+/// Returns the text of another library's error as a part of a sentence, without the number of the system's error, which
+/// is in `source()`.
 fn foreign(cause: &(dyn StdError + 'static)) -> String {
     let mut text = match cause.downcast_ref::<serde_json::Error>() {
         Some(error) => one_line(&json_words(error), MAX_CAUSE),
@@ -83,7 +83,7 @@ fn foreign(cause: &(dyn StdError + 'static)) -> String {
     let word = text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
     let mut letters = word.chars();
     match letters.next() {
-        // Not what is written in capitals, such as TLS or OpenSSL.
+        // Words with capitals inside stay, such as TLS or OpenSSL.
         Some(first) if word.len() > 1 && !letters.any(char::is_uppercase) => {
             let rest = text.strip_prefix(first).unwrap_or_default();
             first.to_lowercase().chain(rest.chars()).collect()
@@ -92,7 +92,7 @@ fn foreign(cause: &(dyn StdError + 'static)) -> String {
     }
 }
 
-/// Whether the text stands in the line, and not as a part of a word or of a host's name.
+/// Returns `true` if the line contains the text, but not as a part of a word or a host name.
 fn mentions(line: &str, text: &str) -> bool {
     let goes_on = |c: char| c.is_alphanumeric() || "-_.".contains(c);
     let (line, text) = (line.to_lowercase(), text.to_lowercase());
@@ -103,10 +103,10 @@ fn mentions(line: &str, text: &str) -> bool {
     })
 }
 
-/// The value's text on one line: no more than `limit` characters of it, and no control characters.
+/// Returns the value's text as one line of at most `limit` characters, without control characters.
 fn one_line(value: &(impl Display + ?Sized), limit: usize) -> String {
     let mut line = Line { text: String::new(), left: limit, gap: false };
-    // It fails when the line is full, and where the value's own `Display` does.
+    // Fails when the line is full, and when the value's own `Display` fails.
     let _ = write!(line, "{value}");
     line.text
 }
@@ -114,7 +114,7 @@ fn one_line(value: &(impl Display + ?Sized), limit: usize) -> String {
 struct Line {
     text: String,
     left: usize,
-    /// A control character came, and nothing else since.
+    /// The last character was a control character.
     gap: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The one error type: opaque, cheap to clone, with a kind to match on.
+//! The error type of all methods: opaque, cheap to clone, with a kind to match on.
 
 mod chain;
 
@@ -16,17 +16,17 @@ use crate::util::guard::Owned;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// What went wrong, wherever it went wrong.
+/// The error of all methods, receivers and callbacks of this crate.
 ///
-/// It is cheap to clone, since one failure may be sent to many receivers. Match on [`kind`](Self::kind);
-/// the text is for people and may change. Both forms of it are one line:
+/// It is cheap to clone, since one failure may be sent to many receivers. Match on [`kind`](Self::kind); the text is
+/// for people and may change. Both of its forms are one line:
 ///
-/// - `{error}` says what failed and, of failures of I/O, DNS and TLS and of time-outs of `wait_*`, why: the
-///   immediate cause, as in "connecting to 10.0.0.7:6001 failed: connection refused".
+/// - `{error}` says what failed. For I/O, DNS and TLS failures and for time-outs of `wait_*` it adds the immediate
+///   cause, as in "connecting to 10.0.0.7:6001 failed: connection refused".
 /// - `{error:#}` adds all causes, each once: at most 8, of at most 300 characters each. Use it in logs.
 ///
-/// The causes themselves are in [`source`](std::error::Error::source). A printer that walks them and
-/// shows each with `{}`, as `anyhow`'s does, repeats what `{error}` says of the immediate one.
+/// The causes themselves are in [`source`](std::error::Error::source). A printer that walks them and shows each with
+/// `{}`, as `anyhow`'s does, repeats the immediate one.
 ///
 /// # Example
 ///
@@ -44,71 +44,74 @@ pub struct Error(Arc<Inner>);
 #[derive(Clone, Debug)]
 struct Inner {
     kind: ErrorKind,
-    /// Empty: the kind's own words.
+    /// Empty: the text of the kind.
     message: String,
     channel: Option<String>,
     close_code: Option<u16>,
     http_status: Option<u16>,
     retry_after: Option<Duration>,
-    /// It will not pass, although others of its kind may.
+    /// Not retryable, although others of its kind are.
     lasting: bool,
     timeout: Option<Timeout>,
-    /// What there is to do; empty if nothing.
+    /// What the user can do; may be empty.
     hint: &'static str,
-    /// The message says what the source says, in better words.
+    /// The message replaces the text of the source.
     explained: bool,
-    /// It may be the user's.
+    /// May be an error of the user's.
     source: Option<Owned<Arc<dyn std::error::Error + Send + Sync>>>,
 }
 
-/// The classes of [`Error`].
+/// The kinds of [`Error`].
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// An authorization was refused, or its answer made no sense.
+    /// An authorization or a sign-in was refused, or its response is invalid.
     Auth,
     /// The connection or the client is closed.
     Closed,
-    /// An option, a URL or a setting is wrong.
+    /// An option, a URL or a setting is invalid.
     Config,
+    /// [`Client::close`](crate::Client::close) was called on one of the client's own threads, which would wait for
+    /// itself.
+    Deadlock,
     /// An encrypted event could not be decrypted.
     Decryption,
-    /// The host's name could not be resolved.
+    /// The host name could not be resolved.
     Dns,
-    /// The WebSocket handshake was refused; [`Error::http_status`] tells how, if the server answered with HTTP.
+    /// The WebSocket handshake was refused. [`Error::http_status`] returns the status, if the response was HTTP.
     Handshake,
-    /// A fault of this library; please report it.
+    /// A bug in this library; please report it.
     Internal,
-    /// A channel's or an event's name is not allowed.
+    /// The name of a channel or an event is invalid.
     InvalidName,
-    /// The network, or the operating system, failed.
+    /// An operation of the network or the operating system failed.
     Io,
-    /// Something is not the JSON that was expected.
+    /// JSON is malformed or has another shape than expected.
     Json,
-    /// There is no connection: call `connect()`, or wait for it.
+    /// There is no connection. Call `connect()`, or wait for it.
     NotConnected,
-    /// No user is signed in: call `signin()`.
+    /// No user is signed in. Call `signin()`.
     NotSignedIn,
-    /// The channel is not subscribed.
+    /// The channel is not subscribed. Call `subscribe()`, or wait for it.
     NotSubscribed,
-    /// The server sent something that is not the Pusher protocol.
+    /// The server violated the Pusher protocol.
     Protocol,
-    /// A proxy does not let the connection through, or does not speak like one; [`Error::http_status`] tells what an
-    /// HTTP proxy answered. See [`Proxy`](crate::Proxy).
+    /// A proxy refused the connection or violated its protocol. [`Error::http_status`] returns the status of an HTTP
+    /// proxy. See [`Proxy`](crate::Proxy).
     Proxy,
-    /// Too much in too little time.
+    /// A rate limit was exceeded.
     RateLimited,
     /// The server reported an error, or closed the connection with a code.
     Server,
-    /// A deadline passed.
+    /// A time limit passed. [`Error::timeout`] returns which one.
     Timeout,
-    /// A message or a name is longer than allowed.
+    /// A message or a name exceeds its size limit.
     TooLarge,
-    /// The TLS handshake failed, for example because the certificate is not trusted.
+    /// The TLS handshake failed, for example since the certificate is not trusted.
     Tls,
 }
 
-/// The deadlines that an [`Error`] of kind [`ErrorKind::Timeout`] can be about.
+/// The time limits whose passing is an [`Error`] of kind [`ErrorKind::Timeout`].
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Timeout {
@@ -121,11 +124,11 @@ pub enum Timeout {
     /// The server's confirmation of a sign-in:
     /// [`signin_timeout`](crate::ClientBuilder::signin_timeout), 30 s by default.
     SignIn,
-    /// The server's answer to a ping of the keep-alive:
+    /// The server's response to a ping of the keep-alive:
     /// [`pong_timeout`](crate::ClientBuilder::pong_timeout), 30 s by default. The connection counts as lost.
     Pong,
-    /// The answer of an authorizer, a user authenticator or an HTTP endpoint, by its own time-out or by the
-    /// one of the subscription or sign-in that it is for.
+    /// The response of an authorizer, a user authenticator or an HTTP endpoint: its own time-out, or that of the
+    /// subscription or sign-in that it is for.
     Auth,
     /// The argument of `wait_*`, [`Client::ping`](crate::Client::ping) or
     /// [`Client::close`](crate::Client::close).
@@ -133,13 +136,14 @@ pub enum Timeout {
 }
 
 impl Error {
-    /// An error of `kind`, told by a message or caused by another error.
+    /// Creates an error of `kind` from a message or from another error.
     ///
-    /// It is for authorizers, resolvers and connectors of your own. With a message, `Display` shows
-    /// it; with an error, `Display` shows the kind's words (and that error, if the kind is `Io`, `Dns` or
-    /// `Tls`) and the error is the [`source`](std::error::Error::source). The client may show or drop that
-    /// error at any time, so neither must call the client, nor drop its last handle: it would wait for
-    /// itself for ever.
+    /// Use it in authorizers, resolvers and connectors of your own. With a message, `Display` shows the message. With
+    /// an error, `Display` shows the text of the kind (and that error, if the kind is `Io`, `Dns` or `Tls`), and the
+    /// error becomes the [`source`](std::error::Error::source).
+    ///
+    /// The client may show or drop the source at any time. Neither must call the client or drop its last handle: it
+    /// would deadlock.
     ///
     /// # Example
     ///
@@ -152,7 +156,7 @@ impl Error {
     /// assert!(error.source().is_some());
     /// ```
     pub fn new<C: Into<Cause>>(kind: ErrorKind, message_or_source: C) -> Self {
-        // Text converts into the same box as an error does; only its type tells that it is the message.
+        // Text converts into the same box as an error does; only the type shows that it is the message.
         let texts = [type_name::<&str>(), type_name::<String>(), type_name::<Cow<'_, str>>()];
         let is_text = texts.contains(&type_name::<C>());
         let cause = message_or_source.into();
@@ -197,7 +201,7 @@ impl Error {
         self.edit(|inner| inner.message = message)
     }
 
-    /// The same, at a place that its message did not name.
+    /// Puts a place in front of the message.
     pub(crate) fn at(self, place: &str) -> Self {
         let message = format!("{place}: {}", self.text());
         self.with_message(message)
@@ -223,22 +227,22 @@ impl Error {
         self.edit(|inner| inner.lasting = true)
     }
 
-    /// Of no effect on other kinds than [`ErrorKind::Timeout`].
+    /// Has no effect on other kinds than [`ErrorKind::Timeout`].
     pub(crate) fn with_timeout(self, which: Timeout) -> Self {
         self.edit(|inner| inner.timeout = Some(which).filter(|_| inner.kind == ErrorKind::Timeout))
     }
 
-    /// Adds what there is to do. It is shown behind the causes.
+    /// Adds what the user can do, shown behind the causes.
     pub(crate) fn with_hint(self, hint: &'static str) -> Self {
         self.edit(|inner| inner.hint = hint)
     }
 
-    /// The message says what the source says, in better words: only `{:#}` shows the source.
+    /// Marks the message as replacing the text of the source: only `{:#}` shows the source.
     pub(crate) fn explained(self) -> Self {
         self.edit(|inner| inner.explained = true)
     }
 
-    /// The message alone.
+    /// Returns the message, without channel, causes and hint.
     pub(crate) fn text(&self) -> &str {
         match &*self.0.message {
             "" => self.0.kind.words(),
@@ -246,7 +250,7 @@ impl Error {
         }
     }
 
-    /// How much memory it takes, as far as that is known: a cause may be of the user's.
+    /// Returns its size in bytes, without causes of other types.
     pub(crate) fn size(&self) -> usize {
         fn cause(error: &Error) -> Option<&Error> {
             error.0.source.as_ref()?.get()?.downcast_ref()
@@ -257,20 +261,20 @@ impl Error {
         chain.map(|error| size_of::<Inner>() + texts(&error.0)).sum()
     }
 
-    /// Its class.
+    /// Returns the kind, to match on.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Returns `true` if a deadline passed. [`timeout`](Self::timeout) returns which one.
+    /// Returns `true` if a time limit passed. [`timeout`](Self::timeout) returns which one.
     pub fn is_timeout(&self) -> bool {
         self.0.kind == ErrorKind::Timeout
     }
 
-    /// Returns which deadline passed.
+    /// Returns which time limit passed.
     ///
-    /// `None` for errors of other kinds, and for time-outs that are not the client's own: those of the
-    /// operating system on an open connection, and those of your authorizers and connectors.
+    /// `None` for errors of other kinds, and for time-outs that are not the client's own: those of the operating
+    /// system on an open connection, and those of your authorizers and connectors.
     ///
     /// # Example
     ///
@@ -289,14 +293,15 @@ impl Error {
         self.0.timeout
     }
 
-    /// Whether the same thing may succeed later without a change: the network, a deadline, HTTP
-    /// 408, 429 and 5xx, close codes other than 4000–4099 and 4300 and above, and what a SOCKS5 proxy
-    /// answers unless it is about credentials or its rules.
+    /// Returns `true` if the same operation may succeed later without a change: after failures of the network,
+    /// time-outs, HTTP 408, 429 and 5xx, close codes other than 4000–4099 and 4300 and above, and replies of a SOCKS5
+    /// proxy that are not about credentials or its rules.
     ///
-    /// An error about a subscription or a sign-in returns `true` only while the client tries again by itself: the
-    /// authorizer or authenticator will be asked again. One that has failed stays so on this connection.
+    /// An error about a subscription or a sign-in returns `true` only while the client tries again by itself. One
+    /// that has failed stays failed on this connection.
     ///
-    /// See [the protocol's close codes](https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/#error-codes).
+    /// See [the protocol's close
+    /// codes](https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/#error-codes).
     pub fn is_retryable(&self) -> bool {
         if self.0.lasting {
             return false;
@@ -307,59 +312,49 @@ impl Error {
         if let Some(status) = self.0.http_status {
             return matches!(status, 408 | 429 | 500..=599);
         }
-        match self.0.kind {
+        matches!(
+            self.0.kind,
             ErrorKind::Dns
-            | ErrorKind::Handshake
-            | ErrorKind::Io
-            | ErrorKind::NotConnected
-            | ErrorKind::Protocol
-            | ErrorKind::Proxy
-            | ErrorKind::RateLimited
-            | ErrorKind::Server
-            | ErrorKind::Timeout => true,
-            ErrorKind::Auth
-            | ErrorKind::Closed
-            | ErrorKind::Config
-            | ErrorKind::Decryption
-            | ErrorKind::Internal
-            | ErrorKind::InvalidName
-            | ErrorKind::Json
-            | ErrorKind::NotSignedIn
-            | ErrorKind::NotSubscribed
-            | ErrorKind::TooLarge
-            | ErrorKind::Tls => false,
-        }
+                | ErrorKind::Handshake
+                | ErrorKind::Io
+                | ErrorKind::NotConnected
+                | ErrorKind::Protocol
+                | ErrorKind::Proxy
+                | ErrorKind::RateLimited
+                | ErrorKind::Server
+                | ErrorKind::Timeout
+        )
     }
 
-    /// The code of the WebSocket close frame, or of the `pusher:error` frame, that this is about.
+    /// Returns the code of the WebSocket close frame or of the `pusher:error` frame.
     ///
-    /// Of a time-out of `wait_*` this is `None`, as are [`http_status`](Self::http_status) and
+    /// It is `None` for a time-out of `wait_*`, as are [`http_status`](Self::http_status) and
     /// [`retry_after`](Self::retry_after): the failure behind it is the [`source`](std::error::Error::source).
     pub fn close_code(&self) -> Option<u16> {
         self.0.close_code
     }
 
-    /// The HTTP status that the server, a proxy or an endpoint answered with.
+    /// Returns the HTTP status of the response by the server, a proxy or an endpoint.
     pub fn http_status(&self) -> Option<u16> {
         self.0.http_status
     }
 
-    /// How long the server, a proxy or an endpoint asked to wait, in `Retry-After` of a status 429 or 503: a number
-    /// of seconds, or a date, of which this device's clock makes a wait. At most a day.
+    /// Returns how long the server, a proxy or an endpoint asked to wait, in `Retry-After` of a status 429 or 503: a
+    /// number of seconds, or a date, converted by this device's clock. At most a day.
     ///
     /// See [RFC 9110, section 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3).
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// The channel that this is about.
+    /// Returns the name of the channel that the error is about.
     pub fn channel(&self) -> Option<&str> {
         self.0.channel.as_deref()
     }
 }
 
-/// Reads what a server sent, for the user. What it says is not in the error, as it may be private:
-/// `serde_json` quotes the value that is not of the type that was asked for.
+/// Deserializes a server's JSON for the user. The error shows no value of it, as that may be private: `serde_json`
+/// quotes a value of another type.
 pub(crate) fn read_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Error> {
     serde_json::from_str(text).map_err(|error| {
         if error.classify() != Category::Data {
@@ -369,7 +364,7 @@ pub(crate) fn read_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Erro
     })
 }
 
-/// The text of such an error without the value that it quotes.
+/// Returns the text of the error without the value that it quotes.
 fn json_words(error: &serde_json::Error) -> String {
     let text = error.to_string();
     if error.classify() != Category::Data || text.starts_with("missing field") {
@@ -386,20 +381,21 @@ impl ErrorKind {
         match self {
             Self::Auth => "authorization failed",
             Self::Closed => "closed",
-            Self::Config => "wrong setting",
+            Self::Config => "invalid setting",
+            Self::Deadlock => "the thread cannot wait for itself",
             Self::Decryption => "decryption failed",
-            Self::Dns => "the host's name could not be resolved",
+            Self::Dns => "resolving the host name failed",
             Self::Handshake => "the WebSocket handshake failed",
-            Self::Internal => "internal fault",
-            Self::InvalidName => "the name is not allowed",
+            Self::Internal => "internal error",
+            Self::InvalidName => "invalid name",
             Self::Io => "input or output failed",
             Self::Json => "unexpected JSON",
             Self::NotConnected => "not connected",
             Self::NotSignedIn => "not signed in",
             Self::NotSubscribed => "not subscribed",
-            Self::Protocol => "the server does not follow the protocol",
-            Self::Proxy => "the proxy does not let the connection through",
-            Self::RateLimited => "too many in too little time",
+            Self::Protocol => "the server violated the protocol",
+            Self::Proxy => "the proxy refused the connection",
+            Self::RateLimited => "rate limit exceeded",
             Self::Server => "the server reported an error",
             Self::Timeout => "timed out",
             Self::TooLarge => "too large",

@@ -3,7 +3,7 @@ use std::error::Error as _;
 use super::*;
 
 #[test]
-fn text_is_the_message_and_an_error_is_the_source() {
+fn text_becomes_the_message_and_an_error_the_source() {
     let borrowed = String::from("said");
     for error in [
         Error::new(ErrorKind::Auth, "said"),
@@ -20,7 +20,7 @@ fn text_is_the_message_and_an_error_is_the_source() {
 }
 
 #[test]
-fn a_long_name_is_cut_in_the_text_only() {
+fn long_channel_name_is_truncated_in_the_text_only() {
     let long = "é".repeat(1000);
     let error = Error::message(ErrorKind::Server, "refused").on_channel(&long);
     assert_eq!(error.to_string(), format!("refused (channel {})", "é".repeat(200)));
@@ -28,7 +28,7 @@ fn a_long_name_is_cut_in_the_text_only() {
 }
 
 #[test]
-fn an_io_timeout_is_a_timeout() {
+fn io_timeout_is_a_timeout() {
     let error = Error::from(io::Error::from(io::ErrorKind::TimedOut));
     assert!(error.is_timeout() && error.is_retryable());
 }
@@ -45,13 +45,13 @@ fn retryable_follows_the_close_code_and_the_status_first() {
 }
 
 #[test]
-fn it_stays_small_and_shareable() {
+fn error_is_one_pointer_and_shareable() {
     assert_eq!(size_of::<Error>(), size_of::<usize>());
     fn shareable<T: Clone + Send + Sync + 'static>() {}
     shareable::<Error>();
 }
 
-/// A foreign error: its text, and its cause.
+/// An error of another library: text and cause.
 #[derive(Debug)]
 struct Foreign(&'static str, Option<Box<dyn std::error::Error + Send + Sync>>);
 
@@ -101,7 +101,7 @@ fn the_kind_decides_whether_the_cause_is_shown() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_timeout_shows_the_failure_behind_it_down_to_its_cause() {
+fn timeout_shows_the_whole_failure_behind_it() {
     let wait = Error::timed_out(Timeout::Wait, "timed out after 2 s").caused_by(dial());
     let text = "timed out after 2 s: connecting to 127.0.0.1:7849 failed: connection refused";
     assert_eq!(wait.to_string(), text);
@@ -111,12 +111,12 @@ fn a_timeout_shows_the_failure_behind_it_down_to_its_cause() {
 }
 
 #[test]
-fn the_whole_chain_has_each_cause_once() {
+fn alternate_form_shows_each_cause_once() {
     let inner = Foreign("Peer closed", None);
     let outer = Foreign("TLS: Peer closed (os error 5)", Some(Box::new(inner)));
     let error = Error::message(ErrorKind::Auth, "refused").caused_by(outer);
     assert_eq!(format!("{error:#}"), "refused: TLS: Peer closed");
-    // The same words within a name are not the cause.
+    // Inside a name they do not count.
     let error = Error::message(ErrorKind::Io, "connecting to closed.example.org failed")
         .caused_by(Foreign("closed", None));
     assert_eq!(format!("{error:#}"), "connecting to closed.example.org failed: closed");
@@ -138,7 +138,7 @@ fn the_text_is_one_bounded_line() {
 }
 
 #[test]
-fn capitals_stay_where_they_are_meant() {
+fn only_leading_capitals_of_plain_words_are_lowered() {
     for (text, expected) in [
         ("Connection refused (os error 111)", "connection refused"),
         ("No route (os error 113).", "no route"),
@@ -155,7 +155,7 @@ fn capitals_stay_where_they_are_meant() {
 }
 
 #[test]
-fn a_hint_comes_behind_the_causes_and_once() {
+fn hint_follows_the_causes_once() {
     let cause = Error::message(ErrorKind::Io, "cut").with_hint("check the app key");
     let error = Error::timed_out(Timeout::Wait, "late").caused_by(cause);
     assert_eq!(error.to_string(), "late: cut; check the app key");
@@ -164,14 +164,14 @@ fn a_hint_comes_behind_the_causes_and_once() {
 }
 
 #[test]
-fn a_value_that_json_quotes_is_not_shown() {
+fn value_quoted_by_serde_json_is_hidden() {
     let cause = serde_json::from_str::<u32>(r#""canary""#).unwrap_err();
     let error = Error::new(ErrorKind::Auth, cause);
     assert_eq!(format!("{error:#}"), "authorization failed: expected u32 at line 1 column 8");
 }
 
 #[test]
-fn only_timeouts_tell_which() {
+fn timeout_returns_which_limit_passed() {
     let error = Error::timed_out(Timeout::Pong, "late");
     assert_eq!((error.kind(), error.timeout()), (ErrorKind::Timeout, Some(Timeout::Pong)));
     assert_eq!(dial().with_timeout(Timeout::Connect).timeout(), None);

@@ -134,6 +134,7 @@ impl Members {
     }
 
     /// How many there are.
+    #[doc(alias("count", "members_count"))]
     pub fn len(&self) -> usize {
         self.0.by_id.len()
     }

@@ -36,6 +36,7 @@ pub struct StateChange {
     /// Why, unless the user asked for it or nothing went wrong.
     pub cause: Option<Error>,
     /// In `Reconnecting`: how long the client waits before it dials again.
+    #[doc(alias("connecting_in"))]
     pub retry_in: Option<Duration>,
     /// Which retry this is about: 0 for the first dial, 1 for the first one after a failure. It starts
     /// again after a connection that lasted 10 s.

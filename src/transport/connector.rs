@@ -74,7 +74,22 @@ impl Interrupt {
         }
     }
 
-    pub(crate) fn interrupt(&self) {
+    /// Interrupts the dial: calls the function given to [`on_interrupt`](Self::on_interrupt). The client
+    /// does so; call it to test a connector of your own.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use pusher_channels::Interrupt;
+    /// use std::sync::mpsc;
+    ///
+    /// let (interrupt, (wake, woken)) = (Interrupt::default(), mpsc::channel());
+    /// interrupt.on_interrupt(move || _ = wake.send(()));
+    /// interrupt.clone().interrupt();
+    /// assert!(interrupt.is_interrupted());
+    /// assert_eq!(woken.try_recv(), Ok(()));
+    /// ```
+    pub fn interrupt(&self) {
         // The flag first: whoever asks to be woken after this looks at it.
         self.0.interrupted.store(true, Ordering::SeqCst);
         let wake = self.wake().clone();

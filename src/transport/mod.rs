@@ -31,6 +31,7 @@ use tungstenite::http::Uri;
 use crate::config::headers::Headers;
 use crate::config::options::websocket_url;
 use crate::config::tls::{Asked, is_not_tls};
+use crate::util::url::{Url, default_port};
 use crate::{Error, ErrorKind, Proxy, Tls};
 
 pub use connector::{Connection, Connector, Interrupt, Message};
@@ -170,21 +171,13 @@ struct Target {
 
 impl Target {
     fn parse(url: &str) -> Result<Self, Error> {
-        let (uri, tls) = websocket_url(url)?;
-        let host = uri.host().unwrap_or_default();
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let host = host.to_owned();
-        let port = uri.port_u16().unwrap_or(default_port(tls));
+        let Url { uri, secure: tls, host, port } = websocket_url(url)?;
         Ok(Self { uri, host, port, tls })
     }
 
     fn default_port(&self) -> u16 {
         default_port(self.tls)
     }
-}
-
-fn default_port(tls: bool) -> u16 {
-    if tls { 443 } else { 80 }
 }
 
 /// What the locks here guard stays right when a thread panics, so a poisoned one is as good as any.

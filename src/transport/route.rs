@@ -6,7 +6,8 @@ use super::memory::Memory;
 use super::wait::{Dial, Line};
 use super::{proxy, tcp};
 use crate::Error;
-use crate::config::proxy::{ProxyServer, authority};
+use crate::config::proxy::ProxyServer;
+use crate::util::url::authority;
 
 /// The way to a peer.
 pub(crate) struct Route<'a> {

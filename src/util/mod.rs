@@ -7,3 +7,4 @@ pub(crate) mod redact;
 pub(crate) mod retry_after;
 pub(crate) mod secret;
 pub(crate) mod units;
+pub(crate) mod url;

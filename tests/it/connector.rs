@@ -407,7 +407,7 @@ fn settings_are_checked_beside_a_connector_of_ones_own() {
     for builder in [with_header, asking] {
         let error = builder.build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.to_string().contains("do not reach a `connector`"), "{error}");
+        assert!(error.to_string().contains("must not be combined with a `connector`"), "{error}");
     }
     if cfg!(any(feature = "native-tls", feature = "rustls")) {
         let tls = Tls::default().root_certificate_pem(b"no certificate");

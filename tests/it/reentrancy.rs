@@ -61,7 +61,7 @@ const CALLS: [(&str, Call); 25] = [
     }),
     ("the user's", |client, _| {
         let user = client.user();
-        drop((user.data(), user.bind("event"), user.bind_with("event", Queue::unbounded())));
+        drop((user.current(), user.bind("event"), user.bind_with("event", Queue::unbounded())));
         drop((user.bind_all(), user.bind_watchlist(), user.bind_signed_in()));
         drop(user.bind_signin_error());
     }),
@@ -117,7 +117,7 @@ fn close(client: &Client, _: &Server) {
     let closed = client.close(BRIEFLY);
     if is_the_clients() {
         // It cannot wait for itself.
-        assert_eq!(closed.unwrap_err().kind(), ErrorKind::Config);
+        assert_eq!(closed.unwrap_err().kind(), ErrorKind::Deadlock);
     }
     assert_eq!(client.state(), State::Disconnected);
 }

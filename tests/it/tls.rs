@@ -198,12 +198,12 @@ fn a_client_that_is_refused_says_why() {
 
     let plain = Options::host("127.0.0.1", shop.server.key()).port(shop.server.port());
     let plain = cause(plain, Tls::default());
-    assert!(plain.contains("is not TLS"), "{plain}");
+    assert!(plain.contains("does not speak TLS on this port"), "{plain}");
 
     let old = shop.authority.sign(&["push.test"]).server_of(OLD, None);
     let old = Options::host("127.0.0.1", "key").port(front(old, shop.server.port()).port());
     let old = cause(old, named.min_version(TlsVersion::Tls13));
-    assert!(old.ends_with("no version of TLS that is allowed: TLS 1.3 or later"), "{old}");
+    assert!(old.ends_with("no allowed version of TLS: TLS 1.3 or later"), "{old}");
 }
 
 #[test]

@@ -64,14 +64,14 @@ fn a_user_signs_in_by_every_authenticator() {
         let client = connected(&server, authenticator);
         assert_eq!(client.wait_signed_in(SOON).unwrap_err().kind(), ErrorKind::NotSignedIn);
         let (signed_in, user) = (client.user().bind_signed_in(), client.user());
-        assert_eq!(user.data(), None);
+        assert_eq!(user.current(), None);
         client.signin();
         assert_eq!(client.wait_signed_in(SOON).unwrap().id(), "7");
         assert_eq!(next(&signed_in).id(), "7");
-        assert_eq!(user.data().unwrap().json::<serde_json::Value>().unwrap()["id"], "7");
+        assert_eq!(user.current().unwrap().json::<serde_json::Value>().unwrap()["id"], "7");
         assert_eq!(server.signed_in("7"), 1);
         client.close(SOON).unwrap();
-        assert_eq!(user.data(), None);
+        assert_eq!(user.current(), None);
         assert!(server.wait_for(SOON, |server| server.signed_in("7") == 0));
     }
 }
@@ -138,7 +138,7 @@ fn signing_out_leaves_nobody() {
     reaches(&server, "7");
     let (notes, states) = (client.user().bind("note"), client.bind_states());
     client.signout();
-    assert_eq!(client.user().data(), None);
+    assert_eq!(client.user().current(), None);
     assert_eq!(client.wait_signed_in(SOON).unwrap_err().kind(), ErrorKind::NotSignedIn);
     assert_eq!(next(&states).current, State::Reconnecting);
     assert_eq!(next(&states).current, State::Connected);

@@ -1,4 +1,4 @@
-//! Proxy settings: which connections go through which proxy.
+//! Proxy settings: which connections use which proxy.
 
 mod no_proxy;
 mod url;
@@ -9,18 +9,19 @@ use std::sync::Arc;
 
 use no_proxy::Exceptions;
 
-pub(crate) use url::{Credentials, Protocol, ProxyServer, authority};
+pub(crate) use crate::util::url::authority;
+pub(crate) use url::{Credentials, Protocol, ProxyServer};
 
 use crate::{Error, ErrorKind};
 
-/// The proxy that connections go through: an HTTP proxy by `CONNECT`, or a SOCKS5 proxy.
+/// The proxy of a client's connections: an HTTP proxy, used with `CONNECT`, or a SOCKS5 proxy.
 ///
-/// Give it to [`ClientBuilder::proxy`](crate::ClientBuilder::proxy). By default there is none: the
-/// environment is not read unless [`from_env`](Self::from_env) is called.
+/// Pass it to [`ClientBuilder::proxy`](crate::ClientBuilder::proxy). By default there is none: the environment is not
+/// read unless [`from_env`](Self::from_env) is called.
 ///
-/// The proxy resolves the host's name, with `socks5` as with `socks5h`, so that a machine without name
-/// servers can connect and its own network does not learn the name. The proxy's own name is resolved here, and
-/// all its addresses are tried. TLS is spoken with the server, through the proxy, which sees no plain text of it.
+/// The proxy resolves the server's host name, with `socks5` as with `socks5h`, so a machine without name servers can
+/// connect, and its own network does not learn the name. The client resolves the proxy's own name and tries all its
+/// addresses. TLS is spoken with the server through the proxy, which sees no plain text of it.
 ///
 /// # Example
 ///
@@ -39,14 +40,14 @@ use crate::{Error, ErrorKind};
 ///
 /// # Errors
 ///
-/// A dial that a proxy does not let through fails with [`ErrorKind::Proxy`]. Of an HTTP proxy
-/// [`Error::http_status`] tells the status, for example 407 if it wants credentials, or other ones; of a SOCKS5
-/// proxy the message has its reply in words. [`Error::is_retryable`] is false for wrong credentials and for what the proxy does
-/// not allow, true for what may pass. If the proxy itself cannot be reached, or does not answer, the errors are
-/// [`Dns`](ErrorKind::Dns), [`Io`](ErrorKind::Io) and [`Timeout`](ErrorKind::Timeout), and name the proxy.
+/// A dial that the proxy refuses fails with [`ErrorKind::Proxy`]. For an HTTP proxy, [`Error::http_status`] returns the
+/// status, such as 407 if it requires credentials; for a SOCKS5 proxy, the message has its reply in words.
+/// [`Error::is_retryable`] returns `false` for wrong credentials and for what the proxy's rules forbid, `true` for
+/// transient failures. If the proxy itself cannot be reached or does not respond, the error is of kind
+/// [`Dns`](ErrorKind::Dns), [`Io`](ErrorKind::Io) or [`Timeout`](ErrorKind::Timeout), and names the proxy.
 ///
-/// The password is in no message, no log and no `Debug`. It is sent to the proxy in plain text, since that is how
-/// both kinds of proxies take it.
+/// The password is in no message, no log and no `Debug`. It is sent to the proxy in plain text, since both kinds of
+/// proxies require that.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Proxy {
     /// For `wss` and `https`.
@@ -54,23 +55,23 @@ pub struct Proxy {
     /// For `ws` and `http`.
     plain: Option<Arc<ProxyServer>>,
     exceptions: Exceptions,
-    /// What is wrong with the environment.
+    /// An error in the environment.
     wrong: Option<String>,
 }
 
 impl Proxy {
-    /// One proxy for all connections. The URL is one of
+    /// Uses one proxy for all connections. The URL is one of
     ///
-    /// - `http://[user[:password]@]host[:port]`: an HTTP proxy, which is asked to `CONNECT`, for `ws` and `http` too. Credentials are
-    ///   sent by the scheme Basic. Port: 80 if there is none in the URL
-    /// - `socks5://[user[:password]@]host[:port]` or `socks5h://…`, which are the same: a SOCKS5 proxy (RFC 1928), with
-    ///   user and password (RFC 1929). Port: 1080 if there is none in the URL
+    /// - `http://[user[:password]@]host[:port]`: an HTTP proxy, used with `CONNECT`, for `ws` and `http` too.
+    ///   Credentials are sent by the scheme Basic. Default port: 80
+    /// - `socks5://[user[:password]@]host[:port]` or `socks5h://…`, which are the same: a SOCKS5 proxy (RFC 1928),
+    ///   with user and password (RFC 1929). Default port: 1080
     ///
     /// User and password are percent-decoded: write `@` as `%40`, `:` as `%3A`, `/` as `%2F`, `%` as `%25`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if it is no such URL. TLS to the proxy itself, `https://`, is not supported.
+    /// [`ErrorKind::Config`] if the URL is invalid. TLS to the proxy itself, `https://`, is not supported.
     pub fn new(url: &str) -> Result<Self, Error> {
         let server = Arc::new(ProxyServer::parse(url).map_err(|why| {
             Error::message(ErrorKind::Config, format!("the URL of the proxy {why}"))
@@ -78,23 +79,24 @@ impl Proxy {
         Ok(Self { secure: Some(Arc::clone(&server)), plain: Some(server), ..Self::default() })
     }
 
-    /// No proxy. It is the default, and for an [`HttpAuthorizer`](crate::HttpAuthorizer::proxy) whose client has one.
+    /// Uses no proxy. This is the default; pass it to [`HttpAuthorizer::proxy`](crate::HttpAuthorizer::proxy) if the
+    /// client has a proxy that the endpoint must not use.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// What the environment says when this is called, by the conventions of curl:
+    /// Reads the proxies from the environment now, by the conventions of curl:
     ///
     /// - `https_proxy` or `HTTPS_PROXY`: for `wss` and `https`
-    /// - `http_proxy` or `HTTP_PROXY`: for `ws` and `http`. Where `REQUEST_METHOD` is set, in a CGI program, `HTTP_PROXY` is not
-    ///   read, since a request could have set it
+    /// - `http_proxy` or `HTTP_PROXY`: for `ws` and `http`. Where `REQUEST_METHOD` is set, in a CGI program,
+    ///   `HTTP_PROXY` is not read, since a request could have set it
     /// - `all_proxy` or `ALL_PROXY`: for those that have none of their own
     /// - `no_proxy` or `NO_PROXY`: the exceptions, see [`no_proxy`](Self::no_proxy)
     ///
-    /// The lower-case name counts first, and an empty variable as absent. The values are as for [`new`](Self::new); one
-    /// without `://` is an HTTP proxy. Where none is set, there is no proxy.
+    /// The lower-case name has priority, and an empty variable counts as absent. Values are as for
+    /// [`new`](Self::new); one without `://` is an HTTP proxy. Without any of these variables there is no proxy.
     ///
-    /// A value that cannot be used is an error of kind [`Config`](ErrorKind::Config) of
+    /// An invalid value is an error of kind [`Config`](ErrorKind::Config) of
     /// [`ClientBuilder::build`](crate::ClientBuilder::build), which names the variable.
     pub fn from_env() -> Self {
         Self::read(|name| std::env::var_os(name))
@@ -114,14 +116,15 @@ impl Proxy {
             let parsed = match value.to_str() {
                 Some(url) if url.contains("://") => ProxyServer::parse(url),
                 Some(host) => ProxyServer::parse(&format!("http://{host}")),
-                None => Err("is not valid Unicode".to_owned()),
+                None => Err("must be valid Unicode".to_owned()),
             };
-            let told = |why| wrong = Some(format!("the proxy in the environment's {name} {why}"));
+            let told =
+                |why| wrong = Some(format!("the proxy in the environment variable `{name}` {why}"));
             parsed.map_err(told).ok().map(Arc::new)
         };
         let in_cgi = variable("REQUEST_METHOD").is_some();
         let http: &[&str] = match in_cgi {
-            // There the two names are one variable.
+            // On Windows the two names are one variable.
             true if cfg!(windows) => &["all_proxy", "ALL_PROXY"],
             true => &["http_proxy", "all_proxy", "ALL_PROXY"],
             false => &["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
@@ -132,30 +135,32 @@ impl Proxy {
         if let Some((name, list)) = first_of(&["no_proxy", "NO_PROXY"]) {
             match list.to_str() {
                 Some(list) => exceptions.add(list),
-                None => wrong = Some(format!("the environment's {name} is not valid Unicode")),
+                None => {
+                    wrong = Some(format!("the environment variable `{name}` must be valid Unicode"))
+                }
             }
         }
         Self { secure, plain, exceptions, wrong }
     }
 
-    /// Adds hosts that are connected to without the proxy, separated by commas or spaces. Default: none, so that
-    /// connections to this machine go through the proxy too unless they are listed here.
+    /// Adds hosts that are reached without the proxy, separated by commas or spaces. Default: none; connections to this
+    /// machine use the proxy too unless they are listed here.
     ///
-    /// | entry | stands for |
+    /// | entry | matches |
     /// |---|---|
-    /// | `example.org`, `.example.org` or `*.example.org` | this host, and all whose names end with `.example.org` |
+    /// | `example.org`, `.example.org` or `*.example.org` | this host and all its subdomains |
     /// | `192.0.2.7`, `2001:db8::7` | this address, if the URL has an address and not a name |
     /// | `192.0.2.0/24`, `2001:db8::/32` | the addresses of this network, likewise |
     /// | `example.org:6001`, `192.0.2.7:6001`, `[2001:db8::7]:6001` | the same on this port only |
     /// | `*` | every host |
     ///
-    /// Upper and lower case are the same. An entry that is nothing of these stands for nothing.
+    /// Case is ignored. Any other entry matches nothing.
     pub fn no_proxy(mut self, hosts: &str) -> Self {
         self.exceptions.add(hosts);
         self
     }
 
-    /// Whether it can be used.
+    /// Fails if the environment had an invalid value.
     pub(crate) fn check(&self) -> Result<(), Error> {
         match &self.wrong {
             Some(wrong) => Err(Error::message(ErrorKind::Config, wrong.as_str())),
@@ -163,7 +168,7 @@ impl Proxy {
         }
     }
 
-    /// Who is asked for a connection to `host`, which has no brackets; `None` is nobody.
+    /// Returns the proxy for a connection to `host`, which has no brackets.
     pub(crate) fn server_for(
         &self,
         secure: bool,
@@ -207,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_is_read_by_scheme_and_lower_case_first() {
+    fn environment_is_read_by_scheme_and_lower_case_first() {
         let (a, b, c) = ("http://a:1", "socks5://b:2", "http://c:3");
         for (variables, secure, plain) in [
             (&[][..], "none", "none"),
@@ -233,13 +238,13 @@ mod tests {
 
     #[cfg(not(windows))]
     #[test]
-    fn in_a_cgi_program_the_lower_case_name_still_counts() {
+    fn lower_case_name_counts_in_a_cgi_program() {
         let proxy = env(&[("http_proxy", "http://a:1"), ("REQUEST_METHOD", "GET")]);
         assert_eq!(chosen(&proxy), ["none", "http://a:1"]);
     }
 
     #[test]
-    fn the_exceptions_of_the_environment_and_of_the_program_add_up() {
+    fn exceptions_of_environment_and_program_add_up() {
         let both = [("ALL_PROXY", "http://a:1"), ("NO_PROXY", "one.test")];
         let proxy = env(&both).no_proxy("two.test").no_proxy("three.test");
         let asked = |host| proxy.server_for(true, host, 443).is_some();
@@ -252,11 +257,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_in_the_environment_is_told_with_the_variables_name() {
+    fn invalid_environment_is_an_error_that_names_the_variable() {
         for (name, value, part) in [
             ("HTTPS_PROXY", "https://u:canary@h:1", "HTTPS_PROXY"),
             ("http_proxy", "ftp://u:canary@h:1", "http_proxy"),
-            ("ALL_PROXY", "u:canary@", "no host"),
+            ("ALL_PROXY", "u:canary@", "must have a host"),
         ] {
             let proxy = env(&[(name, value)]);
             let error = proxy.check().unwrap_err();
@@ -264,7 +269,7 @@ mod tests {
             let shown = format!("{error} {error:?} {proxy:?}");
             assert!(shown.contains(part) && !shown.contains("canary"), "{shown}");
         }
-        // Not read, so not wrong.
+        // A variable that is not read is not an error.
         env(&[("HTTPS_PROXY", "http://a"), ("HTTP_PROXY", "http://b"), ("ALL_PROXY", "ftp://")])
             .check()
             .unwrap();
@@ -272,7 +277,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_is_no_unicode_is_wrong_too() {
+    fn environment_without_unicode_is_an_error() {
         use std::os::unix::ffi::OsStringExt;
         for bad in ["https_proxy", "http_proxy", "no_proxy"] {
             let proxy = Proxy::read(|name| (name == bad).then(|| OsString::from_vec(vec![0xff])));
@@ -281,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn none_and_the_default_are_the_same_and_two_alike_are_equal() {
+    fn none_is_the_default_and_equality_is_by_value() {
         assert_eq!(Proxy::none(), Proxy::default());
         assert_eq!(chosen(&Proxy::none()), ["none", "none"]);
         let new = |url| Proxy::new(url).unwrap();

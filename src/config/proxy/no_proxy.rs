@@ -1,8 +1,8 @@
-//! Hosts that are connected to without the proxy.
+//! The hosts that are reached without the proxy.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::url::read_port;
+use crate::util::url::{read_port, without_brackets};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Exceptions(Vec<Exception>);
@@ -10,14 +10,14 @@ pub(super) struct Exceptions(Vec<Exception>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Exception {
     hosts: Hosts,
-    /// `None` is every port.
+    /// `None`: every port.
     port: Option<u16>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Hosts {
     All,
-    /// A domain, in lower case and without dots at its ends, and what is below it.
+    /// A domain, in lower case and without dots at its ends, and its subdomains.
     Domain(String),
     Network(IpAddr, u8),
 }
@@ -41,7 +41,7 @@ impl Exceptions {
 impl Exception {
     fn parse(entry: &str) -> Option<Self> {
         let (hosts, port) = match entry.rsplit_once(':') {
-            // A colon more is an IPv6 address, whose port needs brackets.
+            // An IPv6 address has more colons; with a port it has brackets.
             Some((hosts, port)) if !hosts.contains(':') || hosts.ends_with(']') => {
                 (hosts, Some(read_port(port).ok()?))
             }
@@ -56,7 +56,7 @@ impl Hosts {
         if text == "*" {
             return Some(Self::All);
         }
-        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+        let bare = without_brackets(text);
         if let Ok(ip) = bare.parse::<IpAddr>() {
             return Some(Self::Network(ip, bits(ip)));
         }
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_entry_stands_for_what_the_documentation_says() {
+    fn each_entry_matches_what_the_documentation_says() {
         let domain: &[(&str, bool)] = &[
             ("example.org:443", true),
             ("EXAMPLE.org.:80", true),
@@ -147,8 +147,7 @@ mod tests {
             exceptions.add(list);
             for (host, expected) in *hosts {
                 let (name, port) = host.rsplit_once(':').unwrap();
-                let name = name.trim_start_matches('[').trim_end_matches(']');
-                let found = exceptions.contain(name, port.parse().unwrap());
+                let found = exceptions.contain(without_brackets(name), port.parse().unwrap());
                 assert_eq!(found, *expected, "{list:?} {host}");
             }
         }

@@ -1,11 +1,11 @@
-//! One proxy, and how its URL is read.
+//! One proxy, parsed from its URL.
 
 use std::fmt;
-use std::net::Ipv6Addr;
 
 use crate::util::secret::Secret;
+use crate::util::url::{NEEDS_HOST, authority, is_host_name, percent_decode, split_port};
 
-/// RFC 1929 has one byte for the length of each.
+/// RFC 1929 has one byte for each length.
 const MAX_CREDENTIAL: usize = 255;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,21 +39,23 @@ impl PartialEq for Credentials {
 impl Eq for Credentials {}
 
 impl ProxyServer {
-    /// The error is the end of a sentence that begins with the URL, and shows nothing of it but the scheme: whatever
-    /// is misplaced may be the password.
+    /// The error is the end of a sentence about the URL. It shows nothing of the URL but the scheme: whatever is
+    /// misplaced may be the password.
     pub(super) fn parse(url: &str) -> Result<Self, String> {
-        const SCHEMES: &str = "begins neither with http:// nor with socks5:// or socks5h://";
+        const SCHEMES: &str = "must begin with `http://`, `socks5://` or `socks5h://`";
         let (scheme, rest) = url.split_once("://").ok_or(SCHEMES)?;
         let (protocol, default_port) = match scheme.to_ascii_lowercase().as_str() {
             "http" => (Protocol::Connect, 80),
             "socks5" | "socks5h" => (Protocol::Socks5, 1080),
             "https" => {
-                return Err("begins with https://, but TLS to the proxy itself is not supported; \
-                            if the proxy is spoken to without TLS, write http://"
+                return Err("must not begin with `https://`, since TLS to the proxy itself is not supported; \
+                            write `http://` if the proxy accepts plain connections"
                     .to_owned());
             }
             known @ ("socks" | "socks4" | "socks4a") => {
-                return Err(format!("begins with {known}://; of SOCKS there is socks5:// only"));
+                return Err(format!(
+                    "must not begin with `{known}://`, only `socks5://` is supported"
+                ));
             }
             _ => return Err(SCHEMES.to_owned()),
         };
@@ -61,7 +63,8 @@ impl ProxyServer {
         let (authority, path) = rest.split_at(end);
         if !matches!(path, "" | "/") {
             return Err(
-                "has something behind host and port (write a / ? # of the password as %2F %3F %23)"
+                "must have nothing behind host and port; write `/`, `?` and `#` of a password as \
+                        %2F, %3F and %23"
                     .to_owned(),
             );
         }
@@ -70,35 +73,44 @@ impl ProxyServer {
             None => (None, authority),
         };
         let (host, port) = split_port(address)?;
-        let port = match port {
-            None => default_port,
-            Some(port) => read_port(port)?,
-        };
+        if host.is_empty() {
+            return Err(NEEDS_HOST.to_owned());
+        }
+        // The colons are those of an IPv6 address.
+        if !host.contains(':') && !is_host_name(host) {
+            return Err("must have a host of letters, digits, `-`, `.` and `_`; write international names in Punycode"
+                .to_owned());
+        }
         let credentials = match userinfo {
             None | Some("" | ":") => None,
             Some(userinfo) => Some(Credentials::parse(userinfo, protocol)?),
         };
-        Ok(Self { protocol, host: check_host(host)?, port, credentials })
+        Ok(Self {
+            protocol,
+            host: host.to_owned(),
+            port: port.unwrap_or(default_port),
+            credentials,
+        })
     }
 }
 
 impl Credentials {
     fn parse(userinfo: &str, protocol: Protocol) -> Result<Self, String> {
         let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
-        let (user, password) = (percent_decode(user)?, percent_decode(password)?);
+        let (user, password) = (decode(user)?, decode(password)?);
         match protocol {
             Protocol::Connect if user.expose().contains(':') => {
-                Err("has a user with a colon, which HTTP does not allow".to_owned())
+                Err("must not have a colon in the user name, which HTTP does not allow".to_owned())
             }
             Protocol::Socks5
                 if user.expose().len().max(password.expose().len()) > MAX_CREDENTIAL =>
             {
                 Err(format!(
-                    "has a user or a password of more than {MAX_CREDENTIAL} bytes, the longest of SOCKS5"
+                    "must have a user name and a password of at most {MAX_CREDENTIAL} bytes each, the limit of SOCKS5"
                 ))
             }
             Protocol::Socks5 if user.expose().is_empty() || password.expose().is_empty() => {
-                Err("has a user or a password without the other, but SOCKS5 takes both or none"
+                Err("must have a user name and a password, or neither: SOCKS5 takes both or none"
                     .to_owned())
             }
             Protocol::Connect | Protocol::Socks5 => Ok(Self { user, password }),
@@ -106,7 +118,7 @@ impl Credentials {
     }
 }
 
-/// What to name it by.
+/// Names the proxy in messages, without credentials.
 impl fmt::Display for ProxyServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = match self.protocol {
@@ -124,68 +136,10 @@ impl fmt::Debug for ProxyServer {
     }
 }
 
-/// As it stands in a URL: an IPv6 address gets its brackets.
-pub(crate) fn authority(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-}
-
-fn split_port(address: &str) -> Result<(&str, Option<&str>), String> {
-    if let Some(rest) = address.strip_prefix('[') {
-        let (host, port) = rest.split_once(']').ok_or("has a [ without a ]")?;
-        if host.parse::<Ipv6Addr>().is_err() {
-            return Err("has brackets around something that is no IPv6 address".to_owned());
-        }
-        return match port {
-            "" => Ok((host, None)),
-            port => Ok((host, Some(port.strip_prefix(':').ok_or("has something behind the ]")?))),
-        };
-    }
-    match address.split_once(':') {
-        Some((_, port)) if port.contains(':') => {
-            Err("has an IPv6 address without brackets, or more than one port".to_owned())
-        }
-        Some((host, port)) => Ok((host, Some(port))),
-        None => Ok((address, None)),
-    }
-}
-
-pub(super) fn read_port(port: &str) -> Result<u16, String> {
-    // The standard library would take a plus sign.
-    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
-    match port.parse() {
-        Ok(port) if digits && port != 0 => Ok(port),
-        _ => Err("has a port that is not one from 1 to 65535".to_owned()),
-    }
-}
-
-fn check_host(host: &str) -> Result<String, String> {
-    if host.is_empty() {
-        return Err("has no host".to_owned());
-    }
-    let is_good = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
-    if !host.chars().all(is_good) {
-        return Err("has a host with a character that no host name has (write international names in punycode)".to_owned());
-    }
-    Ok(host.to_owned())
-}
-
-fn percent_decode(text: &str) -> Result<Secret, String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-        let value = digit(rest.next()).zip(digit(rest.next()));
-        let value = value.and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
-        bytes.push(value.ok_or("has a % without two hexadecimal digits (write % itself as %25)")?);
-    }
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok(Secret::new(text)),
-        Err(_) => Err("has a user or a password that is not UTF-8 when decoded".to_owned()),
-    }
+fn decode(text: &str) -> Result<Secret, String> {
+    String::from_utf8(percent_decode(text)?)
+        .map(Secret::new)
+        .map_err(|_| "must have a user name and a password that decode to UTF-8".to_owned())
 }
 
 #[cfg(test)]
@@ -201,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_read() {
+    fn url_is_parsed() {
         for (url, read) in [
             ("http://h:3128", "http://h:3128"),
             ("HTTP://Proxy.Example:1/", "http://Proxy.Example:1"),
@@ -237,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_urls_say_what_is_wrong_and_show_nothing() {
+    fn invalid_url_is_explained_and_not_shown() {
         let long = format!("socks5://canary:{}@h", "p".repeat(256));
         for (url, part) in [
             ("", "http://"),
@@ -248,9 +202,9 @@ mod tests {
             ("ftp://u:canary@h", "http://"),
             ("https://u:canary@h", "not supported"),
             ("socks4://u:canary@h", "socks5"),
-            ("http://", "no host"),
-            ("http://:80", "no host"),
-            ("http://u:canary@", "no host"),
+            ("http://", NEEDS_HOST),
+            ("http://:80", NEEDS_HOST),
+            ("http://u:canary@", NEEDS_HOST),
             ("http://u:canary@h/path", "behind"),
             ("http://u:can/ary@h", "%2F"),
             ("http://h?canary", "behind"),
@@ -264,7 +218,7 @@ mod tests {
             ("http://[::1", "["),
             ("http://[::1]80", "]"),
             ("http://canary canary", "host"),
-            ("http://bücher", "punycode"),
+            ("http://bücher", "Punycode"),
             ("http://u:canary\r\n@h\r\nx", "host"),
             ("http://u:canary%@h", "%25"),
             ("http://u:canary%4@h", "%25"),

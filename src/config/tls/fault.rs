@@ -1,12 +1,12 @@
-//! What was wrong in a failed handshake, as far as the TLS library tells.
+//! Explains a failed handshake, as far as the TLS library reports the reason.
 
 use std::error::Error as StdError;
 
 use super::Asked;
 
-/// How many of a certificate's names are told.
+/// How many of a certificate's names are shown.
 const NAMES: usize = 5;
-const UNKNOWN: &str = "the server's certificate is signed by none that is trusted here: add its root with \
+const UNKNOWN: &str = "the server's certificate is not signed by a trusted authority: add its root with \
                        Tls::root_certificate_pem";
 const SHORT: &str = "make certificates with RSA keys of at least 2048 bits";
 
@@ -15,40 +15,40 @@ const SHORT: &str = "make certificates with RSA keys of at least 2048 bits";
 pub(crate) enum Fault {
     Expired,
     NotYetValid,
-    /// The chain ends in a certificate that is not known here, or too early: the library does not tell which.
+    /// The chain ends in an unknown certificate, or too early: the library does not report which.
     UnknownIssuer,
-    /// The chain is whole, but nobody here knows its end.
+    /// The chain is complete, but its root is unknown.
     UnknownRoot,
-    /// The server's own certificate is one of an authority, which rustls does not take.
+    /// The server's own certificate is that of an authority, which rustls does not accept.
     Authority,
-    /// The server's own certificate is of an old version of X.509, which rustls does not take.
+    /// The server's own certificate has an old version of X.509, which rustls does not accept.
     OldForm,
-    /// The server's own certificate is for something else.
+    /// The server's own certificate is for another purpose.
     WrongPurpose,
-    /// Some key of the chain is too short.
+    /// A key of the chain is too short.
     WeakKey,
-    /// By an issuer that has but the name of one that is known here, or by a key that is too short: rustls does not
-    /// tell which.
+    /// Signed by an issuer that only has the name of a known one, or by a key that is too short: rustls does not report
+    /// which.
     BadSignature,
     Revoked,
-    /// With the names that the certificate has, if they are told.
+    /// With the names of the certificate, if the library reports them.
     WrongName(Option<Vec<String>>),
     /// Anything else about the certificate.
     BadCertificate,
     NoCommonVersion,
     NotTls,
-    /// What the server said.
+    /// The server's alert.
     Alert(u8),
 }
 
 impl Fault {
-    /// Of an error of the TLS library, also one inside an error of I/O.
+    /// Reads an error of the TLS library, also one inside an I/O error.
     #[cfg(feature = "native-tls")]
     pub(crate) fn of(error: &(dyn StdError + 'static)) -> Option<Self> {
         openssl::fault(&error.to_string())
     }
 
-    /// Of an error of the TLS library, also one inside an error of I/O.
+    /// Reads an error of the TLS library, also one inside an I/O error.
     #[cfg(not(feature = "native-tls"))]
     pub(crate) fn of(error: &(dyn StdError + 'static)) -> Option<Self> {
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
@@ -56,7 +56,7 @@ impl Fault {
         error.downcast_ref::<rustls::Error>().or(inside).and_then(library::fault)
     }
 
-    /// Whether other roots could have helped.
+    /// Returns `true` if other roots could have helped.
     pub(crate) fn is_about_roots(&self) -> bool {
         match self {
             Self::Expired
@@ -74,7 +74,7 @@ impl Fault {
         }
     }
 
-    /// For people. `name` is what the certificate should have.
+    /// Explains it. `name` is the name that the certificate must have.
     pub(crate) fn words(&self, name: &str, asked: Asked) -> String {
         let version = asked.min_version;
         match self {
@@ -90,15 +90,15 @@ impl Fault {
                  whole chain"
             ),
             Self::UnknownRoot => UNKNOWN.to_owned(),
-            Self::Authority => "the server's certificate is one of an authority (CA:TRUE, as `openssl req -x509` \
-                                makes it), which rustls does not take as a server's own: make one with \
+            Self::Authority => "the server's certificate is that of an authority (CA:TRUE, as `openssl req -x509` \
+                                makes it), which rustls does not accept as a server's own: make one with \
                                 `basicConstraints=CA:FALSE`, or use the feature `native-tls`"
                 .to_owned(),
             Self::OldForm => "the server's certificate is not X.509 version 3 (`openssl x509 -req` makes such without \
-                              extensions), which rustls does not take: make one with `-extfile` and a \
+                              extensions), which rustls does not accept: make one with `-extfile` and a \
                               `subjectAltName`, or use the feature `native-tls`"
                 .to_owned(),
-            Self::WrongPurpose => "the server's certificate is not one of a server: make one with `serverAuth` in its \
+            Self::WrongPurpose => "the server's certificate is not that of a server: make one with `serverAuth` in its \
                                    `extendedKeyUsage`"
                 .to_owned(),
             Self::WeakKey => format!("a key of the server's certificates is too short: {SHORT}"),
@@ -107,12 +107,12 @@ impl Fault {
             ),
             Self::Revoked => "the server's certificate was revoked".to_owned(),
             Self::WrongName(names) => wrong_name(name, names.as_deref(), asked.any_name),
-            Self::BadCertificate => "the server's certificate is not acceptable".to_owned(),
+            Self::BadCertificate => "the server's certificate is invalid".to_owned(),
             Self::NoCommonVersion => {
-                format!("the server speaks no version of TLS that is allowed: {version} or later")
+                format!("the server supports no allowed version of TLS: {version} or later")
             }
             Self::NotTls => {
-                "what answers on this port is not TLS; is it plain HTTP or WebSocket?".to_owned()
+                "the server does not speak TLS on this port; is it plain HTTP or WebSocket?".to_owned()
             }
             Self::Alert(70) => Self::NoCommonVersion.words(name, asked),
             Self::Alert(alert @ (42..=46 | 48 | 49)) if asked.client_certificate => {
@@ -180,7 +180,7 @@ fn meaning(alert: u8) -> String {
 mod openssl {
     use super::Fault;
 
-    /// native-tls gives nothing but the text. OpenSSL's, of 1.1 and 3, is not translated.
+    /// native-tls returns only a text. That of OpenSSL 1.1 and 3 is not translated.
     pub(super) fn fault(text: &str) -> Option<Fault> {
         let text = text.to_ascii_lowercase();
         if let Some((_, alert)) = text.split_once("ssl alert number ") {
@@ -197,7 +197,7 @@ mod openssl {
         } else if has(&["self-signed certificate", "self signed certificate"]) {
             Fault::UnknownRoot
         } else if has(&["issuer certificate", "unable to verify the first certificate"])
-            // By an issuer that has but the name of one that is known.
+            // Signed by an issuer that only has the name of a known one.
             || has(&["certificate signature failure"])
         {
             Fault::UnknownIssuer

@@ -1,4 +1,4 @@
-//! Certificates, and what a TLS server needs of them, for tests.
+//! Certificates and TLS servers for tests.
 
 #![allow(dead_code, reason = "the integration tests have this file too, and need less of it")]
 #![allow(clippy::unwrap_used, reason = "clippy does not see that it is for tests alone")]
@@ -19,7 +19,7 @@ pub(crate) const OLD: Versions = &[&TLS12];
 pub(crate) const NEW: Versions = &[&TLS13];
 pub(crate) const BOTH: Versions = &[&TLS13, &TLS12];
 
-/// Who signs certificates.
+/// A certificate authority.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate, signed by an authority, and its key.
@@ -38,7 +38,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// An authority that this one has signed.
+    /// Returns an authority that this one has signed.
     pub(crate) fn intermediate(&self, name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -20,17 +20,17 @@ pub(crate) use fault::Fault;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 pub(crate) use pem::{KeyKind, wrong_identity};
 
-/// How TLS connections are made and checked. The default trusts what the platform trusts.
+/// TLS settings. The default trusts the platform's root certificates.
 ///
-/// It holds for `wss://` and, through [`ClientBuilder::tls`](crate::ClientBuilder::tls), for the `https://`
-/// endpoints of [`HttpAuthorizer`](crate::HttpAuthorizer), unless these have settings of their own; the
-/// setters say what differs there. What cannot be read, or cannot be had with the TLS library in use, is
-/// an error of kind [`Config`](crate::ErrorKind::Config) when the client is built, not a weaker setting.
+/// They apply to `wss://` and, through [`ClientBuilder::tls`](crate::ClientBuilder::tls), to the `https://` endpoints
+/// of [`HttpAuthorizer`](crate::HttpAuthorizer) that have no settings of their own; the setters say what differs
+/// there. A setting that cannot be read, or that the TLS library in use does not support, is an error of kind
+/// [`Config`](crate::ErrorKind::Config) when the client is built, never a weaker setting.
 ///
-/// A handshake that fails is an error of kind [`Tls`](crate::ErrorKind::Tls), whose text says what was wrong
-/// (expired, not yet valid, signed by nobody known here or without the intermediate certificate, a key that is too
-/// short, for another host, a client certificate missing or refused, no common version, no TLS at all) as far as the
-/// library says so: rustls and OpenSSL do, the libraries of macOS and Windows only in the [`source`](std::error::Error::source).
+/// A failed handshake is an error of kind [`Tls`](crate::ErrorKind::Tls). Its text says what was wrong: expired, not
+/// yet valid, not signed by a trusted authority or without the intermediate certificate, a key that is too short, for
+/// another host, a client certificate missing or refused, no common version, no TLS at all. rustls and OpenSSL report
+/// this; the libraries of macOS and Windows do so only in the [`source`](std::error::Error::source).
 ///
 /// # Example
 ///
@@ -49,7 +49,7 @@ pub(crate) use pem::{KeyKind, wrong_identity};
 /// # Ok(())
 /// # }
 /// ```
-#[must_use = "the setters give the changed settings back"]
+#[must_use = "the setters return the changed settings"]
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Tls {
     roots: Vec<Root>,
@@ -94,97 +94,97 @@ struct ClientCertificate {
 }
 
 impl Tls {
-    /// Trusts more root certificates, in PEM, beside the platform's: all that are in `pem`, and more with every
-    /// call. Other things in it are skipped. Default: none.
+    /// Trusts more root certificates beside the platform's: all that are in `pem`, and more with every call. Default:
+    /// none.
     ///
-    /// A root that is damaged, or the absence of any, is an error when the client is built. It tells which one
-    /// it is. With rustls, Android takes none, and the certificate of a server must not be one of an
-    /// authority.
+    /// Other PEM sections are skipped. A damaged root, or a PEM without any, is an error when the client is built,
+    /// which says which one it is. rustls supports no extra roots on Android, and accepts no CA certificate as a
+    /// server's own.
     pub fn root_certificate_pem(mut self, pem: &[u8]) -> Self {
         self.roots.push(Root::Pem(pem.to_vec()));
         self
     }
 
-    /// Trusts one more root certificate, in DER, beside the platform's; otherwise as
-    /// [`root_certificate_pem`](Self::root_certificate_pem). Default: none.
+    /// Trusts one more root certificate, in DER, beside the platform's. Default: none. See
+    /// [`root_certificate_pem`](Self::root_certificate_pem).
     pub fn root_certificate_der(mut self, der: &[u8]) -> Self {
         self.roots.push(Root::Der(der.to_vec()));
         self
     }
 
-    /// Shows this certificate to servers that ask for one. Default: none is shown.
+    /// Sets the certificate that is sent to servers that request one. Default: none.
     ///
-    /// `cert_chain_pem` has the certificate first and then those that lead to its root; `key_pem` has
-    /// the private key, not encrypted. Both may be the same file. The key is PKCS#8, `BEGIN PRIVATE KEY`. rustls
-    /// takes PKCS#1 and SEC1 too, `BEGIN RSA PRIVATE KEY` and `BEGIN EC PRIVATE KEY`; for native-tls
-    /// convert them with `openssl pkcs8 -topk8 -nocrypt`. What cannot be read, or a key that belongs to another
-    /// certificate, is an error when the client is built; on Windows the latter may show only in the handshake.
-    /// native-tls cannot read them on iOS.
+    /// `cert_chain_pem` has the certificate first and then those that lead to its root; `key_pem` has the private
+    /// key, not encrypted. Both may be the same file. The key must be PKCS#8, `BEGIN PRIVATE KEY`. rustls also
+    /// accepts PKCS#1 and SEC1, `BEGIN RSA PRIVATE KEY` and `BEGIN EC PRIVATE KEY`; for native-tls convert them with
+    /// `openssl pkcs8 -topk8 -nocrypt`. A file that cannot be read, or a key of another certificate, is an error when
+    /// the client is built; on Windows the latter may show only in the handshake. native-tls does not support them on
+    /// iOS.
     ///
-    /// The endpoints of an [`HttpAuthorizer`](crate::HttpAuthorizer) that uses these settings see it too, if
-    /// they ask. The key is wiped from the memory of these settings when they are dropped, but the TLS library
-    /// has a copy of its own.
+    /// The endpoints of an [`HttpAuthorizer`](crate::HttpAuthorizer) that uses these settings receive it too, if they
+    /// request one. The key is wiped from memory when these settings are dropped, but the TLS library has a copy of
+    /// its own.
     pub fn client_certificate_pem(mut self, cert_chain_pem: &[u8], key_pem: &[u8]) -> Self {
         let key = Zeroizing::new(key_pem.to_vec());
         self.client = Some(ClientCertificate { chain: cert_chain_pem.to_vec(), key });
         self
     }
 
-    /// The host name or address that is asked for (SNI) and that the server's certificate must have, for a server
-    /// that is reached by its address or through a tunnel. Default: the host of the URL.
+    /// Sets the host name or address that is sent to the server (SNI) and that its certificate must have, for a
+    /// server that is reached by its address or through a tunnel. Default: the host of the URL.
     ///
-    /// It changes neither where the connection goes nor the `Host` header, and it does not apply to the endpoint
-    /// of an authorizer, which is another host. An empty one, or one that is no host name, is an
-    /// error when the client is built; names with other letters than ASCII are written in Punycode.
+    /// It changes neither the address that is dialed nor the `Host` header, and does not apply to the endpoint of an
+    /// authorizer, which is another host. An empty or invalid name is an error when the client is built. Write
+    /// international names in Punycode.
     pub fn server_name(mut self, name: &str) -> Self {
         self.server_name = Some(name.to_owned());
         self
     }
 
-    /// The oldest version of TLS that is spoken. Default: [`TlsVersion::Tls12`].
+    /// Sets the lowest version of TLS that is accepted. Default: [`TlsVersion::Tls12`].
     ///
-    /// TLS 1.3 as the oldest is an error when the client is built with native-tls on Apple's systems, which do
-    /// not have it, and with an OpenSSL before 1.1.1; Windows before 11 fails in the handshake. With native-tls
-    /// the HTTP library cannot be told of it, so an `https` endpoint of an
-    /// [`HttpAuthorizer`](crate::HttpAuthorizer) is not asked but an error of kind
-    /// [`Config`](crate::ErrorKind::Config), unless it has settings of its own.
+    /// [`TlsVersion::Tls13`] is an error when the client is built with native-tls on Apple's systems, which do not
+    /// support it, and with an OpenSSL before 1.1.1; on Windows before 11 the handshake fails. With native-tls the
+    /// HTTP library cannot enforce it, so an `https` endpoint of an [`HttpAuthorizer`](crate::HttpAuthorizer) without
+    /// settings of its own fails with an error of kind [`Config`](crate::ErrorKind::Config).
     pub fn min_version(mut self, version: TlsVersion) -> Self {
         self.min_version = version;
         self
     }
 
-    /// Accepts any certificate at all: expired, for another host, or of an attacker. For development only: whoever
-    /// is on the way can read and change everything. A warning is logged when the client is built. Default:
-    /// `false`.
+    /// Accepts any certificate: expired, for another host, or an attacker's. For development only: anyone between
+    /// client and server can read and change everything. Default: `false`.
+    ///
+    /// A warning is logged when the client is built.
     pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
         self.accept_invalid_certs = accept;
         self
     }
 
-    /// Accepts a certificate that is valid for another host. For development only: anyone with a certificate of
-    /// a trusted authority can be the server. A warning is logged when the client is built. Default:
-    /// `false`.
+    /// Accepts a certificate that is valid for another host. For development only: anyone with a certificate of a
+    /// trusted authority can pose as the server. Default: `false`.
     ///
-    /// If the server's name is known, [`server_name`](Self::server_name) is the safe way. It does not apply to the
-    /// endpoint of an authorizer, whose name stays checked. With rustls it is an error when the client is
-    /// built on Android, Windows and Apple's systems.
+    /// A warning is logged when the client is built. If the name in the certificate is known,
+    /// [`server_name`](Self::server_name) is the safe way. It does not apply to the endpoint of an authorizer, whose
+    /// name is always checked. With rustls it is an error when the client is built on Android, Windows and Apple's
+    /// systems.
     pub fn danger_accept_invalid_hostnames(mut self, accept: bool) -> Self {
         self.accept_invalid_hostnames = accept;
         self
     }
 
-    /// Logs what is not checked, of what `whose` names.
+    /// Logs which checks are off. `whose` names the owner of these settings.
     pub(crate) fn warn_of_dangers(&self, whose: &str) {
         if self.accept_invalid_certs {
             warn(format_args!(
                 "{whose} accepts any TLS certificate (Tls::danger_accept_invalid_certs): \
-                 whoever is on the way can read and change everything"
+                 anyone between client and server can read and change everything"
             ));
         }
         if self.accept_invalid_hostnames {
             warn(format_args!(
                 "{whose} accepts TLS certificates for other hosts \
-                 (Tls::danger_accept_invalid_hostnames): anyone who has one can be the server"
+                 (Tls::danger_accept_invalid_hostnames): anyone who has one can pose as the server"
             ));
         }
     }
@@ -212,7 +212,7 @@ impl Tls {
         self.accept_invalid_certs
     }
 
-    /// Those of any certificate are accepted anyway.
+    /// Also `true` if any certificate is accepted.
     pub(crate) fn accepts_invalid_hostnames(&self) -> bool {
         self.accept_invalid_hostnames || self.accept_invalid_certs
     }
@@ -240,7 +240,7 @@ impl fmt::Display for TlsVersion {
     }
 }
 
-/// What one must know of the settings to say why a handshake failed.
+/// The settings that are needed to explain a failed handshake.
 #[derive(Clone, Copy)]
 #[cfg_attr(
     not(any(feature = "native-tls", feature = "rustls")),
@@ -253,8 +253,8 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// Adds what was wrong to the text of a failed handshake, as far as its source tells. `name` is what the
-    /// certificate should have.
+    /// Adds what was wrong to the text of a failed handshake, as far as its source shows. `name` is the name that the
+    /// certificate must have.
     #[cfg(any(feature = "native-tls", feature = "rustls"))]
     pub(crate) fn explain(self, error: Error, name: &str) -> Error {
         let source = std::error::Error::source(&error);
@@ -284,7 +284,7 @@ pub(crate) fn is_not_tls(_: &Error) -> bool {
     false
 }
 
-/// The target of these lines is documented, so it does not follow the layout of the modules.
+/// Logs under a documented target, whatever the name of this module.
 fn warn(line: fmt::Arguments<'_>) {
     guard::write(Level::Warn, "pusher_channels::tls", line);
 }
@@ -294,7 +294,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_secret_is_shown() {
+    fn debug_shows_no_key() {
         let tls = Tls::default().client_certificate_pem(b"chain", b"the key");
         let shown = format!("{tls:?}");
         assert!(shown.contains("client_certificate: true"), "{shown}");

@@ -1,4 +1,4 @@
-//! The certificates and keys of [`Tls`], read alike for every library.
+//! Reads the certificates and keys of [`Tls`], in the same way for every TLS library.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +13,7 @@ const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const ENCRYPTED: &str = "it is encrypted; decrypt it with `openssl pkcs8`";
 
-/// A client certificate: those of its chain in DER, and its key.
+/// A client certificate: its chain in DER, and its key.
 pub(crate) struct Identity {
     pub(crate) chain: Vec<Vec<u8>>,
     pub(crate) kind: KeyKind,
@@ -28,7 +28,7 @@ pub(crate) enum KeyKind {
 }
 
 impl Tls {
-    /// The extra roots, each as `read` makes it of DER.
+    /// Returns the extra roots, each converted from DER by `read`.
     pub(crate) fn roots<T>(
         &self,
         read: impl Fn(&[u8]) -> Result<T, Cause>,
@@ -56,7 +56,7 @@ impl Tls {
         Ok(roots)
     }
 
-    /// The client certificate.
+    /// Returns the client certificate.
     pub(crate) fn identity(&self) -> Result<Option<Identity>, Error> {
         let Some(ClientCertificate { chain, key }) = &self.client else { return Ok(None) };
         let chain = certificates(chain).map_err(|why| wrong_identity("chain", &why))?;
@@ -64,7 +64,7 @@ impl Tls {
         Ok(Some(Identity { chain, kind, key }))
     }
 
-    /// Fails if the server's name is none.
+    /// Fails if the server's name is invalid.
     pub(crate) fn check_name(&self) -> Result<(), Error> {
         match self.name() {
             Some(name) if !is_host(name) => {
@@ -78,7 +78,7 @@ impl Tls {
 }
 
 impl Identity {
-    /// The key in PEM.
+    /// Returns the key in PEM.
     pub(crate) fn key_pem(&self) -> Zeroizing<String> {
         let label = match self.kind {
             KeyKind::Pkcs1 => "RSA PRIVATE KEY",
@@ -88,7 +88,7 @@ impl Identity {
         write(&self.key, label)
     }
 
-    /// The chain in PEM.
+    /// Returns the chain in PEM.
     #[cfg(feature = "native-tls")]
     pub(crate) fn chain_pem(&self) -> String {
         self.chain.iter().map(|der| write(der, "CERTIFICATE").to_string()).collect()
@@ -100,7 +100,7 @@ pub(crate) fn wrong_identity(part: &str, why: &str) -> Error {
     Error::message(ErrorKind::Config, message)
 }
 
-/// Every certificate in `pem`, in DER.
+/// Returns every certificate in `pem`, in DER.
 fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     let mut certificates = Vec::new();
     for section in Sections::new(pem) {
@@ -117,7 +117,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     Ok(certificates)
 }
 
-/// The first private key in `pem`.
+/// Returns the first private key in `pem`.
 fn private_key(pem: &[u8]) -> Result<(KeyKind, Zeroizing<Vec<u8>>), &'static str> {
     for section in Sections::new(pem) {
         let kind = match section.label {
@@ -132,7 +132,7 @@ fn private_key(pem: &[u8]) -> Result<(KeyKind, Zeroizing<Vec<u8>>), &'static str
     Err("no BEGIN PRIVATE KEY in the PEM")
 }
 
-/// Whether `der` is one element of ASN.1 and nothing else; not every library looks at what follows.
+/// Fails unless `der` is one element of ASN.1 and nothing else; not every library checks what follows.
 fn one_element(der: &[u8]) -> Result<(), &'static str> {
     if der.starts_with(BEGIN) {
         return Err("it is PEM, not DER");
@@ -156,13 +156,13 @@ fn one_element(der: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-/// What stands between a BEGIN and its END.
+/// The text between a BEGIN and its END.
 struct Section<'a> {
     label: &'a [u8],
     content: Result<Zeroizing<Vec<u8>>, &'static str>,
 }
 
-/// The sections of PEM as RFC 7468 has it, whatever stands between them.
+/// The sections of PEM (RFC 7468), whatever stands between them.
 struct Sections<'a> {
     rest: &'a [u8],
 }
@@ -184,7 +184,7 @@ impl<'a> Sections<'a> {
     }
 
     fn content(&mut self, label: &[u8]) -> Result<Zeroizing<Vec<u8>>, &'static str> {
-        // As much as can come, so that no copy is left behind by growing.
+        // The largest possible capacity, since growing would leave copies of the key in memory.
         let mut base64 = Zeroizing::new(Vec::with_capacity(self.rest.len()));
         loop {
             let before = self.rest;
@@ -200,7 +200,7 @@ impl<'a> Sections<'a> {
                 let der = STANDARD.decode(&*base64).map(Zeroizing::new);
                 return der.map_err(|_| "its base64 is damaged");
             }
-            // A header of old, before the base64: one tells that it is encrypted.
+            // An old header before the base64 says that the key is encrypted.
             if line.ends_with(b",ENCRYPTED") {
                 return Err(ENCRYPTED);
             }
@@ -250,7 +250,7 @@ fn is_host(name: &str) -> bool {
     };
     let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
     name.parse::<std::net::IpAddr>().is_ok()
-        // A last label of digits would make it an address, and a wrong one.
+        // A last label of digits is an invalid address.
         || name.len() <= 253
             && name.split('.').all(is_label)
             && !name.rsplit('.').next().is_some_and(is_number)

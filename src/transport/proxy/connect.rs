@@ -6,8 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Progress, Refusal};
-use crate::config::proxy::{Credentials, authority};
+use crate::config::proxy::Credentials;
 use crate::transport::head::{MAX_HEAD, Search, may_be_http, status, values, wait_of};
+use crate::util::url::authority;
 
 pub(super) struct Connect {
     target: String,

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use super::memory::Memory;
 use super::wait::Line;
-use crate::config::proxy::{Protocol, ProxyServer, authority};
+use crate::config::proxy::{Protocol, ProxyServer};
 use crate::util::clock;
+use crate::util::url::authority;
 use crate::{Error, ErrorKind};
 
 use connect::Connect;

@@ -45,14 +45,14 @@ fn a_certificate_of_an_authority_as_the_servers_own_is_told_by_rustls() {
     let trusting = Tls::default().root_certificate_der(certificate.der());
     if cfg!(feature = "native-tls") {
         accepted(&trusting, &server);
-        let words = "the server's certificate is signed by none that is trusted here: add its root with \
+        let words = "the server's certificate is not signed by a trusted authority: add its root with \
                      Tls::root_certificate_pem";
         assert_eq!(refused(&Tls::default(), &server), in_tls(words), "the chain is whole");
     } else {
         for tls in [Tls::default(), trusting] {
             let told = refused(&tls, &server);
             assert!(
-                told.starts_with(&in_tls("the server's certificate is one of an authority")),
+                told.starts_with(&in_tls("the server's certificate is that of an authority")),
                 "{told}"
             );
             assert!(told.contains("`basicConstraints=CA:FALSE`"), "{told}");
@@ -76,7 +76,7 @@ fn a_certificate_for_something_else_is_told() {
     let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     let (server, der) = own(params, |_| {});
-    let words = "the server's certificate is not one of a server: make one with `serverAuth` in its \
+    let words = "the server's certificate is not that of a server: make one with `serverAuth` in its \
                  `extendedKeyUsage`";
     assert_eq!(refused(&Tls::default().root_certificate_der(&der), &server), in_tls(words));
 }

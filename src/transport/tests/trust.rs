@@ -7,12 +7,12 @@ use super::*;
 use crate::config::tls::fixtures::{Authority, BOTH, NEW, OLD, Signed, Versions};
 use crate::{ErrorKind, TlsVersion};
 
-pub(super) const UNKNOWN: &str = "the server's certificate is signed by none that is trusted here: add its root with \
+pub(super) const UNKNOWN: &str = "the server's certificate is not signed by a trusted authority: add its root with \
                        Tls::root_certificate_pem; or the server does not send its intermediate certificate: have it \
                        send the whole chain";
 const REQUIRED: &str =
     "the server requires a client certificate: give one with Tls::client_certificate_pem";
-const NOT_TLS: &str = "what answers on this port is not TLS; is it plain HTTP or WebSocket? Then use \
+const NOT_TLS: &str = "the server does not speak TLS on this port; is it plain HTTP or WebSocket? Then use \
                        `.tls(false)` or `ws://`";
 
 pub(super) fn trusting(authority: &Authority) -> Tls {
@@ -71,7 +71,7 @@ fn an_unknown_authority_is_told() {
     assert_eq!(refused(&trusting(&here), &server), in_tls(UNKNOWN));
     let namesake = Authority::new("there");
     // To rustls it is a signature that does not fit its key, whatever the reason.
-    let short = "the server's certificate is signed by none that is trusted here: add its root with \
+    let short = "the server's certificate is not signed by a trusted authority: add its root with \
                  Tls::root_certificate_pem; or a key of the server's certificates is too short: make certificates \
                  with RSA keys of at least 2048 bits";
     let words = if cfg!(feature = "native-tls") { UNKNOWN } else { short };
@@ -224,7 +224,7 @@ fn the_oldest_version_is_kept() {
     accepted(&trusting(&authority).min_version(TlsVersion::Tls12), &old);
     let newest = trusting(&authority).min_version(TlsVersion::Tls13);
     accepted(&newest, &new);
-    let words = "the server speaks no version of TLS that is allowed: TLS 1.3 or later";
+    let words = "the server supports no allowed version of TLS: TLS 1.3 or later";
     assert_eq!(refused(&newest, &old), in_tls(words));
 }
 
@@ -256,7 +256,7 @@ fn tls_1_0_is_too_old() {
         hello
     };
     let (address, _peer) = answering(&HELLO);
-    let words = "the server speaks no version of TLS that is allowed: TLS 1.2 or later";
+    let words = "the server supports no allowed version of TLS: TLS 1.2 or later";
     assert_eq!(refused_at(&Tls::default(), address).to_string(), in_tls(words));
 }
 

@@ -31,7 +31,7 @@ fn signed_in(soketi: &Soketi, user: &str) -> Client {
 fn a_user_signs_in_and_is_sent_events_on_every_connection() {
     over_both(|soketi, _| {
         let (ann, bob) = (signed_in(soketi, "ann"), signed_in(soketi, "bob"));
-        let data = ann.user().data().unwrap();
+        let data = ann.user().current().unwrap();
         assert_eq!(data.json::<Value>().unwrap()["user_info"]["name"], "\u{fc}");
         let notes = [&ann, &bob].map(|client| client.user().bind("note"));
         let errors = ann.bind_errors();

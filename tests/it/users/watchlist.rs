@@ -60,5 +60,5 @@ fn a_watchlist_that_is_too_long_is_reported_beside_the_success() {
     assert_eq!(client.wait_signed_in(SOON).unwrap().id(), "1");
     assert_eq!(next(&errors).close_code(), Some(4302));
     assert_eq!(told(&watchlist).1.len(), 100);
-    assert!(client.user().data().is_some());
+    assert!(client.user().current().is_some());
 }

@@ -24,7 +24,7 @@ const NAMESAKE: &str = if NATIVE {
 } else {
     "; or a key of the server's certificates is too short: make certificates with RSA keys of at least 2048 bits"
 };
-const UNKNOWN: &str = "the server's certificate is signed by none that is trusted here: add its root \
+const UNKNOWN: &str = "the server's certificate is not signed by a trusted authority: add its root \
                        with Tls::root_certificate_pem";
 
 /// A server with a certificate that it signed itself, as PEM; and how many connections it took.
@@ -197,7 +197,7 @@ fn a_silent_handshake_times_out_and_one_with_no_tls_is_refused() {
     });
     let error = ask(&HttpAuthorizer::new(&url.replace("http://", "https://"))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
-    let words = "what answers on this port is not TLS; is it plain HTTP or WebSocket?";
+    let words = "the server does not speak TLS on this port; is it plain HTTP or WebSocket?";
     assert_eq!(said(&error), format!("{FAILED}: {words}"));
 }
 
@@ -328,7 +328,7 @@ fn the_oldest_version_is_kept_or_refused() {
     accepted(&trusting(&authority), site.server_of(OLD, None));
     if cfg!(not(feature = "native-tls")) {
         accepted(&newest, site.server_of(NEW, None));
-        let words = "the server speaks no version of TLS that is allowed: TLS 1.3 or later";
+        let words = "the server supports no allowed version of TLS: TLS 1.3 or later";
         let error = refused(&newest, site.server_of(OLD, None), 1);
         assert_eq!(error, format!("{FAILED}: {words}"));
         return;
