@@ -113,7 +113,7 @@
 //! |---|---|---|
 //! | `pusher-reader` | for one dial and the connection that it becomes | dials, reads, and queues events for the bindings |
 //! | `pusher-timer` | from the first `connect()` to the end of the client | keeps the deadlines |
-//! | `pusher-actions` | for a moment, with a [`Connection`] of your own | sends and closes when a deadline demands it, so that your code delays no deadline |
+//! | `pusher-actions` | for a moment, with a [`Connection`] of your own or a logger | sends, closes and logs when a deadline demands it, so that your code delays no deadline |
 //! | `pusher-dns` | for one lookup of a host name: the server's, a proxy's or an endpoint's | calls the system's resolver, which cannot be interrupted |
 //! | `pusher-policy` | for one call of [`Reconnect::with`]'s function | runs your function |
 //! | `pusher-auth` | while there are authorizations to request; at most [`max_authorizations`](ClientBuilder::max_authorizations), by default 4 | runs your [`Authorizer`] and [`UserAuthenticator`] |
