@@ -6,5 +6,6 @@ pub(crate) mod guard;
 pub(crate) mod redact;
 pub(crate) mod retry_after;
 pub(crate) mod secret;
+pub(crate) mod sync;
 pub(crate) mod units;
 pub(crate) mod url;

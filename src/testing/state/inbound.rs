@@ -1,36 +1,36 @@
-//! What the server makes of a client's frames.
+//! The frames of clients.
 
 use std::collections::HashMap;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::frames::REFUSED;
-use super::presence::Member;
-use super::settings::ChannelRefusal;
-use super::signature::{channel_text, sign};
-use super::signin::user_of;
-use super::state::State;
+use super::State;
+use crate::testing::frames::REFUSED;
+use crate::testing::presence::Member;
+use crate::testing::settings::ChannelRefusal;
+use crate::testing::signature::{channel_text, sign};
+use crate::testing::user::user_of;
 use crate::wire::{ChannelKind, check_channel};
 
-/// Pusher's code for a client event that it does not take.
+/// Pusher's code for a rejected client event.
 const CLIENT_EVENT_REJECTED: u16 = 4301;
 
 /// Pusher's limit for the data of an event, in bytes.
 const MAX_CLIENT_EVENT: usize = 10 * 1024;
 
 impl State {
-    /// Takes in one frame.
-    pub(super) fn receive(&mut self, id: u64, text: &str) {
-        self.record(text);
+    /// Handles one frame of a client.
+    pub(in crate::testing) fn receive(&mut self, id: u64, text: &str) {
+        self.recorded.push(text.to_owned(), text.len());
         if !self.answers(id) {
             return;
         }
         let Ok(frame) = serde_json::from_str::<Value>(text) else {
-            return self.complain(id, None, "The message is not valid JSON");
+            return self.send_error(id, None, "The message is not valid JSON");
         };
         let Some(event) = frame.get("event").and_then(Value::as_str) else {
-            return self.complain(id, None, "The message has no event");
+            return self.send_error(id, None, "The message has no event");
         };
         let data = frame.get("data").unwrap_or(&Value::Null);
         match event {
@@ -40,21 +40,21 @@ impl State {
             "pusher:unsubscribe" => self.receive_unsubscribe(id, data),
             "pusher:signin" => self.receive_signin(id, data),
             event if event.starts_with("client-") => self.receive_client_event(id, event, text),
-            event => self.complain(id, None, &format!("Unknown event {event:.100}")),
+            event => self.send_error(id, None, &format!("Unknown event {event:.100}")),
         }
     }
 
     fn receive_subscribe(&mut self, id: u64, data: &Value) {
         let Some(name) = channel_name(data) else {
-            return self.complain(id, None, "The subscription names no channel");
+            return self.send_error(id, None, "The subscription names no channel");
         };
-        if let Some(refusal) = self.refusal(name) {
+        if let Some(refusal) = self.refused_channels.get(name).copied() {
             return self.refuse_subscription(id, name, refusal, REFUSED);
         }
         let kind = ChannelKind::of(name);
         let user = user_of(name);
         if user.is_none() && check_channel(name, kind, true).is_err() {
-            return self.complain(id, None, &format!("Invalid channel name: {name:.200}"));
+            return self.send_error(id, None, &format!("Invalid channel name: {name:.200}"));
         }
         let checked = match user {
             Some(user) => self.check_user(id, user).map(|()| None),
@@ -70,7 +70,7 @@ impl State {
         }
     }
 
-    /// The member that joins, of a presence channel, or what is wrong.
+    /// Checks the authorization. Returns the member of a presence channel; the error is sent to the client.
     fn check_auth(
         &self,
         id: u64,
@@ -98,7 +98,7 @@ impl State {
         member.map(Some).map_err(|why| format!("Invalid {source} of {name}: {why}"))
     }
 
-    /// Checks the `auth` of what a client wants; `text` is what should have been signed.
+    /// Checks the `auth` of a request; `text` is what must have been signed.
     pub(super) fn check_signature(
         &self,
         wanted: &str,
@@ -119,7 +119,7 @@ impl State {
 
     fn refuse_subscription(&mut self, id: u64, name: &str, refusal: ChannelRefusal, message: &str) {
         match refusal {
-            ChannelRefusal::ErrorFrame(code) => self.complain(id, code, message),
+            ChannelRefusal::ErrorFrame(code) => self.send_error(id, code, message),
             ChannelRefusal::SubscriptionError(status) => {
                 self.send(id, self.settings.subscription_error(name, status, message));
             }
@@ -132,20 +132,20 @@ impl State {
 
     fn receive_unsubscribe(&mut self, id: u64, data: &Value) {
         let Some(name) = channel_name(data) else {
-            return self.complain(id, None, "The message names no channel to unsubscribe from");
+            return self.send_error(id, None, "The message names no channel to unsubscribe from");
         };
         if !self.unsubscribe(id, name) {
             let message = format!(
                 "No current subscription to channel {name:.200}, or subscription in progress"
             );
-            self.complain(id, None, &message);
+            self.send_error(id, None, &message);
         }
     }
 
     fn receive_client_event(&mut self, id: u64, event: &str, frame: &str) {
         if let Err(why) = self.relay_client_event(id, event, frame) {
             let message = format!("Client event rejected - {why}");
-            self.complain(id, Some(CLIENT_EVENT_REJECTED), &message);
+            self.send_error(id, Some(CLIENT_EVENT_REJECTED), &message);
         }
     }
 
@@ -155,7 +155,7 @@ impl State {
         event: &str,
         frame: &str,
     ) -> Result<(), &'static str> {
-        // As it was sent, to its last digit and the order of its keys.
+        // `data` is relayed byte for byte: digits and the order of keys stay.
         let fields: HashMap<String, &RawValue> =
             serde_json::from_str(frame).map_err(|_| "the message is no JSON object")?;
         let json = |name: &str| fields.get(name).map(|value| value.get());
@@ -174,7 +174,7 @@ impl State {
         self.relay(id, &name, event, data)
     }
 
-    pub(super) fn complain(&mut self, id: u64, code: Option<u16>, message: &str) {
+    pub(super) fn send_error(&mut self, id: u64, code: Option<u16>, message: &str) {
         self.send(id, self.settings.error(code, message));
     }
 }
