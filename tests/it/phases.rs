@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pusher_channels::{Client, Options, Proxy, Reconnect, State};
 
-use crate::support::{SOON, accept, greet, linger, listen, now, options, spawn};
+use crate::support::{SOON, accept, establish, listen, now, options, spawn, wait_for_close};
 
 const AT_ONCE: Duration = Duration::from_secs(1);
 
@@ -87,15 +87,14 @@ fn in_websocket() -> Stuck {
 fn in_greeting() -> Stuck {
     stuck(false, |listener| {
         let socket = accept(&listener);
-        Box::new(move || _ = linger(socket))
+        Box::new(move || _ = wait_for_close(socket))
     })
 }
 
 fn in_connection() -> Stuck {
     let stuck = stuck(false, |listener| {
-        let mut socket = accept(&listener);
-        greet(&mut socket);
-        Box::new(move || assert_eq!(linger(socket), Some(1000)))
+        let socket = establish(&listener);
+        Box::new(move || assert_eq!(wait_for_close(socket), Some(1000)))
     });
     stuck.client.wait_connected(SOON).unwrap();
     stuck
@@ -106,8 +105,7 @@ fn in_dead_connection() -> Stuck {
     let (listener, options) = listen();
     let client = client(options);
     client.connect();
-    let mut socket = accept(&listener);
-    greet(&mut socket);
+    let socket = establish(&listener);
     client.wait_connected(SOON).unwrap();
     Stuck { client, ended: None, _keep: Box::new(socket) }
 }

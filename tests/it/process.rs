@@ -6,7 +6,9 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::support::{SOON, accept, alone, greet, hear, linger, listen, now, quick, spawn};
+use crate::support::{
+    SOON, alone, confirm_room, establish, listen, now, quick, spawn, wait_for, wait_for_close,
+};
 
 pub(crate) fn threads() -> Vec<String> {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
@@ -32,7 +34,7 @@ pub(crate) fn settles(threads_before: usize, descriptors_before: usize) {
 
 #[test]
 fn a_hundred_clients_leave_no_thread_and_no_descriptor() {
-    alone("process::a_hundred_clients_leave_no_thread_and_no_descriptor", || {
+    alone(|| {
         let (threads_before, descriptors_before) = (threads().len(), descriptors());
         for round in 0..100 {
             let (listener, options) = listen();
@@ -41,9 +43,8 @@ fn a_hundred_clients_leave_no_thread_and_no_descriptor() {
             let events = room.bind_all();
             room.subscribe();
             client.connect();
-            let mut socket = accept(&listener);
-            greet(&mut socket);
-            hear(&mut socket, "pusher:subscribe");
+            let mut socket = establish(&listener);
+            wait_for(&mut socket, "pusher:subscribe");
             match round % 4 {
                 0 => client.close(SOON).unwrap(),
                 1 => drop(client),
@@ -98,19 +99,14 @@ fn idles(wait: Duration) {
 
 #[test]
 fn an_idle_client_does_not_wake_up() {
-    alone("process::an_idle_client_does_not_wake_up", || {
+    alone(|| {
         let (listener, options) = listen();
         let client = quick(options).subscribe_timeout(Duration::from_millis(100)).build().unwrap();
         let room = client.public_channel("room").unwrap();
         room.subscribe();
         client.connect();
-        let mut socket = accept(&listener);
-        greet(&mut socket);
-        hear(&mut socket, "pusher:subscribe");
-        crate::support::say(
-            &mut socket,
-            r#"{"event":"pusher_internal:subscription_succeeded","channel":"room"}"#,
-        );
+        let mut socket = establish(&listener);
+        confirm_room(&mut socket);
         room.wait_subscribed(SOON).unwrap();
         idles(Duration::from_secs(1));
     });
@@ -118,14 +114,13 @@ fn an_idle_client_does_not_wake_up() {
 
 #[test]
 fn a_thousand_channels_with_bindings_are_forgotten_with_their_handles() {
-    alone("process::a_thousand_channels_with_bindings_are_forgotten_with_their_handles", || {
+    alone(|| {
         let (listener, options) = listen();
         let client = quick(options).build().unwrap();
         client.connect();
-        let mut socket = accept(&listener);
-        greet(&mut socket);
+        let socket = establish(&listener);
         client.wait_connected(SOON).unwrap();
-        let far = spawn(move || linger(socket));
+        let far = spawn(move || wait_for_close(socket));
         let round = |number: usize| {
             for index in 0..1000 {
                 let name = format!("room-{number}-{index}");

@@ -1,6 +1,6 @@
 //! Moving between servers, by `switch` and by options that are asked on every dial.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use pusher_channels::testing::{Server, Settings};
@@ -8,7 +8,7 @@ use pusher_channels::{
     AuthRequest, Authorizer, Client, ErrorKind, Options, SecretAuthorizer, State,
 };
 
-use crate::support::{SOON, listen, quick};
+use crate::support::{SOON, establish, listen, quick, refusing, spawn, wait_for_close};
 
 fn two() -> (Server, Server) {
     let other = Settings::default().key("other-key").secret("other-secret");
@@ -135,9 +135,7 @@ fn an_answer_for_the_old_server_is_not_sent_to_the_new_one() {
 #[test]
 fn a_list_of_servers_is_walked_on_failure() {
     let (first, second) = two();
-    let (gone, dead) = listen();
-    drop(gone);
-    let urls = [dead.to_url().unwrap(), first.url(), second.url()];
+    let urls = [refusing().to_url().unwrap(), first.url(), second.url()];
     let next = AtomicUsize::new(0);
     let options = Options::custom(move |_| {
         let index = next.fetch_add(1, Ordering::Relaxed);
@@ -171,4 +169,34 @@ fn out_of_a_failure_connect_goes_to_the_new_server() {
     client.connect();
     client.wait_connected(SOON).unwrap();
     assert_eq!(second.connections(), 1);
+}
+
+#[test]
+fn options_custom_is_called_for_every_dial_and_may_fail() {
+    let (listener, _) = listen();
+    let port = listener.local_addr().unwrap().port();
+    let calls = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&calls);
+    let options = Options::custom(move |metadata| {
+        assert_eq!(metadata.protocol, 7);
+        match count.fetch_add(1, Ordering::Relaxed) + 1 {
+            1 => "no URL".to_owned(),
+            2 => panic!("on purpose"),
+            _ => format!("ws://127.0.0.1:{port}/app/key"),
+        }
+    });
+    let client = quick(options).build().unwrap();
+    let states = client.bind_states();
+    let ended = spawn(move || {
+        let socket = establish(&listener);
+        wait_for_close(socket)
+    });
+    client.connect();
+    client.wait_connected(SOON).unwrap();
+    client.close(SOON).unwrap();
+    assert_eq!(ended.recv_timeout(SOON).unwrap(), Some(1000));
+    let causes: Vec<_> =
+        states.try_iter().filter_map(|change| change.cause).map(|cause| cause.kind()).collect();
+    assert_eq!(causes, [ErrorKind::Config, ErrorKind::Config]);
+    assert_eq!(calls.load(Ordering::Relaxed), 3);
 }

@@ -4,10 +4,10 @@
 mod fixtures;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use log::LevelFilter;
 use pusher_channels::testing::Server;
 use pusher_channels::{
     Client, ErrorKind, HttpAuthorizer, HttpUserAuthenticator, Options, Reconnect, State, Tls,
@@ -15,12 +15,12 @@ use pusher_channels::{
 };
 use rustls::{ServerConfig, ServerConnection};
 
-use crate::support::{SOON, alone, quick, spawn};
+use crate::support::{SOON, alone, listen, log_to, quick, spawn};
 use fixtures::{Authority, BOTH, NEW, OLD};
 
 /// Takes TLS connections and passes on what is in them to this port.
 fn front(config: Arc<ServerConfig>, port: u16) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (listener, _) = listen();
     let address = listener.local_addr().unwrap();
     // It ends with the process of the tests.
     let _done = spawn(move || {
@@ -232,31 +232,18 @@ fn wrong_settings_are_errors_of_build() {
 
 static WARNED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-struct Keeper;
-
-impl Log for Keeper {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        if record.level() == Level::Warn && record.target().starts_with("pusher_channels") {
-            WARNED.lock().unwrap().push(record.args().to_string());
-        }
-    }
-
-    fn flush(&self) {}
-}
-
 fn warned() -> Vec<String> {
     std::mem::take(&mut *WARNED.lock().unwrap())
 }
 
 #[test]
 fn every_client_and_authorizer_warns_once_of_what_it_does_not_check() {
-    alone("tls::every_client_and_authorizer_warns_once_of_what_it_does_not_check", || {
-        log::set_logger(&Keeper).unwrap();
-        log::set_max_level(LevelFilter::Warn);
+    alone(|| {
+        log_to(LevelFilter::Warn, |record| {
+            if record.target().starts_with("pusher_channels") {
+                WARNED.lock().unwrap().push(record.args().to_string());
+            }
+        });
         let certs = || Tls::default().danger_accept_invalid_certs(true);
         let names = || Tls::default().danger_accept_invalid_hostnames(true);
         let build = |tls| Client::builder(Options::cluster("eu", "key")).tls(tls).build().unwrap();

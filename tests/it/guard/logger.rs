@@ -1,28 +1,23 @@
 //! A logger that panics, as `println!` does once nobody reads the standard output.
 
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
-use log::{LevelFilter, Log, Metadata, Record};
+use log::LevelFilter;
 use pusher_channels::testing::Server;
 use pusher_channels::{Auth, AuthRequest, Authorizer, Queue};
 
 use super::*;
-use crate::connector::MemoryConnector;
-use crate::support::alone;
+use crate::support::memory::{ESTABLISHED, MemoryConnector, text};
+use crate::support::{SOON, alone, log_to, quick};
 
 /// Whether the logger panics.
 static BROKEN: AtomicBool = AtomicBool::new(true);
 static LOST: AtomicU32 = AtomicU32::new(0);
 
-struct Broken;
-
-impl Log for Broken {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, _: &Record<'_>) {
-        // Not on those of the test and of the server.
+fn install(level: LevelFilter) {
+    log_to(level, |_| {
+        // Not on the threads of the test and of the server.
         let thread = std::thread::current();
         let threads = ["pusher-reader", "pusher-timer", "pusher-auth", "pusher-actions"];
         let is_own = thread.name().is_some_and(|name| threads.contains(&name));
@@ -30,19 +25,12 @@ impl Log for Broken {
             LOST.fetch_add(1, Ordering::SeqCst);
             panic!("failed printing to stdout: Broken pipe (os error 32)");
         }
-    }
-
-    fn flush(&self) {}
-}
-
-fn install(level: LevelFilter) {
-    log::set_logger(&Broken).unwrap();
-    log::set_max_level(level);
+    });
 }
 
 #[test]
 fn a_logger_that_panics_costs_its_lines_only() {
-    alone("guard::logger::a_logger_that_panics_costs_its_lines_only", || {
+    alone(|| {
         install(LevelFilter::Debug);
         let server = Server::start().unwrap();
         let asked = Arc::new(AtomicU32::new(0));
@@ -84,7 +72,7 @@ fn secret(server: &Server) -> pusher_channels::SecretAuthorizer {
 
 #[test]
 fn a_logger_that_panics_at_trace_costs_its_lines_only() {
-    alone("guard::logger::a_logger_that_panics_at_trace_costs_its_lines_only", || {
+    alone(|| {
         install(LevelFilter::Trace);
         let (dials, dialled) = unbounded();
         let connector = Arc::new(MemoryConnector(dials));
@@ -101,7 +89,7 @@ fn a_logger_that_panics_at_trace_costs_its_lines_only() {
         client.private_channel("private-room").unwrap().subscribe();
         client.connect();
         let far = dialled.recv_timeout(SOON).unwrap();
-        far.to_client.send(text(GREETING)).unwrap();
+        far.to_client.send(text(ESTABLISHED)).unwrap();
         client.wait_connected(SOON).unwrap();
         far.to_client.send(text(r#"{"event":"event","channel":"room","data":""}"#)).unwrap();
         events.recv_timeout(SOON).unwrap();
@@ -114,8 +102,7 @@ fn a_logger_that_panics_at_trace_costs_its_lines_only() {
 
 #[test]
 fn the_built_in_connection_recovers_from_a_logger_that_panics_in_it() {
-    let name = "guard::logger::the_built_in_connection_recovers_from_a_logger_that_panics_in_it";
-    alone(name, || {
+    alone(|| {
         // tungstenite logs each frame, in the middle of reading it.
         install(LevelFilter::Trace);
         let server = Server::start().unwrap();
@@ -128,6 +115,38 @@ fn the_built_in_connection_recovers_from_a_logger_that_panics_in_it() {
         }
         BROKEN.store(false, Ordering::SeqCst);
         client.wait_connected(SOON).unwrap();
+        client.close(SOON).unwrap();
+    });
+}
+
+#[test]
+fn logger_that_panics_at_a_frame_loses_no_dial() {
+    alone(|| {
+        static CLIENT: OnceLock<Client> = OnceLock::new();
+        static FRAMES: AtomicU32 = AtomicU32::new(0);
+        // Subscribes and reconnects at the first frame that is sent, and panics at the second.
+        log_to(LevelFilter::Trace, |record| {
+            let is_sent = record.args().to_string().starts_with("out ");
+            let Some(client) = CLIENT.get().filter(|_| is_sent) else {
+                return;
+            };
+            match FRAMES.fetch_add(1, Ordering::SeqCst) {
+                0 => {
+                    client.public_channel("room").unwrap().subscribe();
+                    client.reconnect();
+                }
+                1 => panic!("on purpose"),
+                _ => {}
+            }
+        });
+        let server = Server::start().unwrap();
+        let client = quick(server.options()).build().unwrap();
+        CLIENT.set(client.clone()).unwrap();
+        client.connect();
+        let first = client.wait_connected(SOON).unwrap();
+        assert!(client.ping(SOON).is_err());
+        let second = client.wait_connected(SOON).unwrap();
+        assert_ne!(first, second);
         client.close(SOON).unwrap();
     });
 }

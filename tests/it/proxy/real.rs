@@ -1,10 +1,10 @@
 //! Through tinyproxy and microsocks, as Debian packs them. Each test starts its own.
 
 use std::fs;
-use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use pusher_channels::testing::Server;
 use pusher_channels::{ErrorKind, Proxy};
 
 use super::{failure, passes, to};
-use crate::support::{SOON, now};
+use crate::support::{SOON, now, skipped};
 
 /// If set, the programs have to be there; else the tests say that they did not run.
 const REQUIRE: &str = "PUSHER_CHANNELS_PROXIES";
@@ -30,16 +30,12 @@ struct Running {
 }
 
 impl Running {
-    /// `None`, said on standard error, if it is not to run.
+    /// `None` if [`REQUIRE`] is not set.
     fn start(program: &str, arguments: impl Fn(u16, &PathBuf) -> Vec<String>) -> Option<Self> {
         if std::env::var_os(REQUIRE).is_none() {
-            let test = thread::current().name().unwrap_or("a test").to_owned();
-            let message = format!(
-                "\n*** {program} was not to be used: {test} did NOT run ***\n    \
-                 install tinyproxy and microsocks, and set {REQUIRE}\n"
-            );
-            // Not `eprintln!`, which the test runner keeps to itself when a test passes.
-            let _ = io::stderr().write_all(message.as_bytes());
+            static ONCE: Once = Once::new();
+            let tests = "the tests with tinyproxy and microsocks did NOT run";
+            skipped(&ONCE, &format!("{tests}; install both and set {REQUIRE}"));
             return None;
         }
         let folder = folder();

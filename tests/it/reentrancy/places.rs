@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use pusher_channels::crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use pusher_channels::crossbeam_channel::{Receiver, Sender, bounded};
 use pusher_channels::testing::Server;
 use pusher_channels::{
-    Auth, AuthRequest, Authorizer, Client, ClientBuilder, Connection, Connector, Error, ErrorKind,
+    Auth, AuthRequest, Authorizer, Client, ClientBuilder, Connection, Connector, Error,
     HttpAuthorizer, Message, Options, Reconnect, UserAuth, UserAuthRequest, UserAuthenticator,
 };
 
 use super::{room, secret};
+use crate::support::memory::Loopback;
 use crate::support::{SOON, quick};
 
 pub(super) type Hook = Arc<dyn Fn() + Send + Sync>;
@@ -192,30 +193,23 @@ impl Own {
     }
 }
 
-/// Greets, and says nothing more.
 struct OwnConnection {
     own: Own,
-    to_self: Sender<Message>,
-    received: Receiver<Message>,
+    loopback: Loopback,
 }
-
-const GREETING: &str =
-    r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"9.9\"}"}"#;
 
 impl Connector for Own {
     fn connect(&self, _: &str, _: Instant) -> Result<Box<dyn Connection>, Error> {
         let _ = self.begun.recv_timeout(SOON);
         self.at(Spot::Connect);
-        let (to_self, received) = unbounded();
-        to_self.send(Message::Text(GREETING.to_owned())).unwrap();
-        Ok(Box::new(OwnConnection { own: self.clone(), to_self, received }))
+        Ok(Box::new(OwnConnection { own: self.clone(), loopback: Loopback::established() }))
     }
 }
 
 impl Connection for OwnConnection {
     fn recv(&self) -> Result<Message, Error> {
         self.own.at(Spot::Recv);
-        self.received.recv().map_err(|_| Error::new(ErrorKind::Closed, "closed"))
+        self.loopback.recv()
     }
 
     fn send(&self, _: &str) -> Result<(), Error> {
@@ -225,7 +219,7 @@ impl Connection for OwnConnection {
 
     fn close(&self, code: u16) {
         self.own.at(Spot::Close);
-        let _ = self.to_self.send(Message::Close(Some(code), String::new()));
+        self.loopback.close(code);
     }
 }
 

@@ -25,12 +25,12 @@ impl Raw {
         raw
     }
 
-    pub(crate) fn say(&mut self, frame: &str) {
+    pub(crate) fn send(&mut self, frame: &str) {
         self.0.send(Message::text(frame)).unwrap();
     }
 
     pub(crate) fn subscribe(&mut self, channel: &str) {
-        self.say(&json!({"event": "pusher:subscribe", "data": {"channel": channel}}).to_string());
+        self.send(&json!({"event": "pusher:subscribe", "data": {"channel": channel}}).to_string());
     }
 
     pub(crate) fn read_text(&mut self) -> String {
@@ -42,7 +42,7 @@ impl Raw {
     }
 
     pub(crate) fn ask(&mut self, frame: &str) -> Value {
-        self.say(frame);
+        self.send(frame);
         self.read()
     }
 }

@@ -4,8 +4,8 @@ use pusher_channels::testing::{Server, Settings};
 use serde_json::{Value, json};
 
 use super::{say_signin, sign_in};
-use crate::server_kinds::endpoint::{Answer, FORM, encoded, request};
-use crate::server_kinds::{Signed, data, signature};
+use crate::server_channels::endpoint::{Answer, FORM, encoded, request};
+use crate::server_channels::{Signed, data, signature};
 
 const PATH: &str = "/pusher/user-auth";
 

@@ -4,7 +4,7 @@ use pusher_channels::testing::{CloseStyle, PresenceStyle, Server, Settings, Sign
 use serde_json::json;
 
 use super::{close_code, say_signin, sign_in, user, user_auth};
-use crate::server_kinds::{Signed, data, error};
+use crate::server_channels::{Signed, data, error};
 
 const ANN: &str = r#"{"id":"ann"}"#;
 

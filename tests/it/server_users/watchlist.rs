@@ -4,7 +4,7 @@ use pusher_channels::testing::{DataStyle, Server, Settings, WatchlistStyle};
 use serde_json::{Value, json};
 
 use super::{LIMIT, sign_in, user, user_auth};
-use crate::server_kinds::{Signed, data, error};
+use crate::server_channels::{Signed, data, error};
 
 fn user_data(id: &str, watchlist: &[&str]) -> String {
     json!({"id": id, "watchlist": watchlist}).to_string()

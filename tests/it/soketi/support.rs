@@ -6,8 +6,8 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Once};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -22,6 +22,8 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 use sha2::Sha256;
+
+use crate::support::skipped;
 
 /// Names the folder that holds soketi's `node_modules`.
 const WHERE: &str = "PUSHER_CHANNELS_SOKETI";
@@ -57,7 +59,7 @@ struct Tls {
 }
 
 impl Soketi {
-    /// Starts one and waits until it takes connections. `None`, said on standard error, if soketi is not installed.
+    /// Starts a server and waits until it accepts connections. `None` if soketi is not installed.
     pub(crate) fn start(tls: bool) -> Option<Self> {
         let program = installed()?;
         let files = TempDir::new();
@@ -246,12 +248,9 @@ fn installed() -> Option<PathBuf> {
     }
     assert!(named.is_none(), "{WHERE} names {}, which holds no soketi; {HOW}", folder.display());
     assert!(std::env::var_os(REQUIRE).is_none(), "{REQUIRE} is set, but soketi is missing; {HOW}");
-    let test = thread::current().name().unwrap_or("a test").to_owned();
-    let message = format!(
-        "\n*** soketi is not installed: {test} did NOT run ***\n    {HOW};\n    or name its folder in {WHERE}\n"
-    );
-    // Not `eprintln!`, which the test runner keeps to itself when a test passes.
-    let _ = io::stderr().write_all(message.as_bytes());
+    static ONCE: Once = Once::new();
+    let tests = "soketi is not installed: its tests did NOT run";
+    skipped(&ONCE, &format!("{tests}; {HOW}, or name its folder in {WHERE}"));
     None
 }
 

@@ -9,7 +9,7 @@ use std::io::{Read, Write as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use log::{Level, LevelFilter, Record};
 use pusher_channels::testing::{ChannelRefusal, Server, Settings, SigninRefusal};
 use pusher_channels::{
     Auth, AuthRequest, Authorizer, Client, Error, ErrorKind, HttpAuthorizer, HttpUserAuthenticator,
@@ -18,31 +18,21 @@ use pusher_channels::{
 use serde_json::{Value, json};
 
 use super::{as_member, connected, fails, http, join, next, receives, secret};
-use crate::support::{SOON, alone, listen, quick, spawn};
+use crate::support::{SOON, alone_as, listen, log_to, quick, spawn};
 
 /// Every record, with its level.
 static LOGGED: Mutex<Vec<(Level, String)>> = Mutex::new(Vec::new());
 /// What was formatted.
 static SHOWN: Mutex<String> = Mutex::new(String::new());
 
-struct Keeper;
-
-impl Log for Keeper {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
+/// The libraries for HTTP and WebSocket log what they send and receive, which cannot be switched off; the
+/// crate's documentation says so. Everything else is kept.
+fn keep(record: &Record<'_>) {
+    if ["ureq", "tungstenite"].iter().any(|library| record.target().starts_with(library)) {
+        return;
     }
-
-    fn log(&self, record: &Record<'_>) {
-        // The libraries for HTTP and for WebSocket log what they send and receive, and cannot be told
-        // not to; the crate's documentation says so. Everything else is looked at here.
-        if ["ureq", "tungstenite"].iter().any(|library| record.target().starts_with(library)) {
-            return;
-        }
-        let line = format!("{} {}: {}", record.level(), record.target(), record.args());
-        LOGGED.lock().unwrap_or_else(PoisonError::into_inner).push((record.level(), line));
-    }
-
-    fn flush(&self) {}
+    let line = format!("{} {}: {}", record.level(), record.target(), record.args());
+    LOGGED.lock().unwrap_or_else(PoisonError::into_inner).push((record.level(), line));
 }
 
 fn show(value: &dyn Debug) {
@@ -63,10 +53,9 @@ fn show_error(error: &Error) {
 }
 
 /// Sets everything up, runs `body`, and looks at all that was logged and shown for these and for canaries.
-fn watched(test: &str, body: impl FnOnce() -> Vec<String>) {
-    alone(test, || {
-        log::set_logger(&Keeper).unwrap();
-        log::set_max_level(LevelFilter::Trace);
+fn watched<F: FnOnce() -> Vec<String>>(body: F) {
+    alone_as::<F>(|| {
+        log_to(LevelFilter::Trace, keep);
         // The tests' own panics carry canaries; those of the library must not.
         let default = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
@@ -107,7 +96,7 @@ fn watch(client: &Client) -> impl FnOnce() + use<> {
 
 #[test]
 fn no_secret_of_channels_is_logged_or_shown() {
-    watched("kinds::secrets::no_secret_of_channels_is_logged_or_shown", || {
+    watched(|| {
         let refusal = ChannelRefusal::SubscriptionError(401);
         let settings = Settings::default().secret("canary-app").auth_refusal(refusal);
         let server = Server::start_with(settings).unwrap();
@@ -241,7 +230,7 @@ fn no_secret_of_channels_is_logged_or_shown() {
 
 #[test]
 fn no_secret_of_users_is_logged_or_shown() {
-    watched("kinds::secrets::no_secret_of_users_is_logged_or_shown", || {
+    watched(|| {
         let server = Server::start_with(Settings::default().secret("canary-app")).unwrap();
         let signs = || {
             let info = json!({"name": "canary-info"});
@@ -324,7 +313,7 @@ fn answering(answer: &'static str) -> u16 {
 
 #[test]
 fn no_secret_in_a_url_or_a_setting_is_logged_or_shown() {
-    watched("kinds::secrets::no_secret_in_a_url_or_a_setting_is_logged_or_shown", || {
+    watched(|| {
         let url = Options::url;
         // Every new type that holds a secret is shown here.
         let key = || Tls::default().client_certificate_pem(b"canary", b"canary");

@@ -7,7 +7,7 @@ use pusher_channels::testing::Server;
 use pusher_channels::{ChannelStatus, Client, ErrorKind, PrivateChannel, State};
 
 use super::{http, join, next, receives};
-use crate::server_kinds::signature;
+use crate::server_channels::signature;
 use crate::support::{SOON, now, quick};
 
 const AT_ONCE: Duration = Duration::from_secs(1);

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use pusher_channels::testing::Server;
 use pusher_channels::{
-    AuthRequest, Authorizer, Channel, ChannelStatus, Client, Error, ErrorKind, State,
+    Auth, AuthRequest, Authorizer, Channel, ChannelStatus, Client, Error, ErrorKind, State,
     UserAuthRequest,
 };
 
 use super::{connected, fails, join, next, receives, secret};
-use crate::support::{SOON, quick};
+use crate::support::{SOON, quick, refusing};
 
 #[test]
 fn a_panic_fails_its_channel_only() {
@@ -246,4 +246,25 @@ fn closing_lets_go_of_the_authorizers() {
     client.wait_connected(SOON).unwrap();
     client.close(SOON).unwrap();
     assert!(held.upgrade().is_none(), "an authorizer is still there");
+}
+
+#[test]
+fn authorizer_that_panics_in_interrupt_does_not_stop_close() {
+    struct Uninterruptible;
+
+    impl Authorizer for Uninterruptible {
+        fn authorize(&self, _: &AuthRequest) -> Result<Auth, Error> {
+            Err(Error::new(ErrorKind::Auth, "nobody is let in"))
+        }
+
+        fn interrupt(&self) {
+            panic!("on purpose");
+        }
+    }
+
+    let client = quick(refusing()).authorizer(Uninterruptible).build().unwrap();
+    let states = client.bind_states();
+    client.connect();
+    client.close(SOON).unwrap();
+    assert_eq!(states.iter().last().unwrap().current, State::Disconnected);
 }

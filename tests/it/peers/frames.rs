@@ -2,9 +2,10 @@
 
 use pusher_channels::{Auth, AuthRequest, ErrorKind, State};
 use serde_json::{Value, json};
+use tungstenite::Message;
 
 use super::Stage;
-use crate::support::{SOON, accept, hear, linger, listen, quick, say};
+use crate::support::{SOON, accept, establish, listen, quick, send, wait_for, wait_for_close};
 
 const DEEP: usize = 100_000;
 
@@ -30,6 +31,84 @@ fn odd() -> Vec<String> {
 }
 
 #[test]
+fn invalid_frames_are_errors_and_binary_messages_are_ignored() {
+    let mut stage = Stage::new();
+    let events = stage.client.bind("event");
+    let nested = format!(r#"{{"event":"event","data":{}1{}}}"#, "[".repeat(4000), "]".repeat(4000));
+    let odd = [
+        "",
+        "{",
+        "null",
+        "7",
+        "[]",
+        r#""text""#,
+        "{}",
+        r#"{"event":null}"#,
+        r#"{"event":7}"#,
+        r#"{"event":"event","data":"\x"}"#,
+        r#"{"event":"event"} and more"#,
+    ];
+    for frame in odd {
+        stage.send(frame);
+        let error = stage.errors.recv_timeout(SOON).unwrap();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{frame:?}");
+    }
+    stage.socket.send(Message::binary(vec![0u8; 100])).unwrap();
+    stage.send(&nested);
+    assert_eq!(events.recv_timeout(SOON).unwrap().data().len(), 8001);
+    stage.goes_on();
+    assert!(events.is_empty() && stage.errors.is_empty());
+}
+
+#[test]
+fn protocol_events_with_data_of_any_shape_keep_the_connection() {
+    let mut stage = Stage::new();
+    let shapes = [
+        "",
+        r#","data":null"#,
+        r#","data":7"#,
+        r#","data":[]"#,
+        r#","data":{}"#,
+        r#","data":"""#,
+        r#","data":"null""#,
+        r#","data":"{}""#,
+        r#","data":"[]""#,
+        r#","data":"{\"code\":null}""#,
+        r#","data":{"code":"x","message":7,"channel":9}"#,
+        r#","data":{"code":99999}"#,
+        r#","data":{"subscription_count":-1}"#,
+        r#","data":{"subscription_count":1e99}"#,
+        r#","data":"\ud800""#,
+    ];
+    for event in [
+        "pusher:connection_established",
+        "pusher:error",
+        "pusher:ping",
+        "pusher:pong",
+        "pusher:cache_miss",
+        "pusher:subscription_error",
+        "pusher:signin_success",
+        "pusher:delta",
+        "pusher_internal:subscription_succeeded",
+        "pusher_internal:subscription_error",
+        "pusher_internal:subscription_count",
+        "pusher_internal:member_added",
+        "pusher_internal:member_removed",
+        "pusher_internal:watchlist_events",
+        "pusher_internal:x",
+    ] {
+        for data in shapes {
+            for channel in
+                ["", r#","channel":"room""#, r#","channel":"unknown""#, r#","channel":7"#]
+            {
+                stage.send(&format!(r#"{{"event":"{event}"{channel}{data}}}"#));
+            }
+        }
+    }
+    stage.goes_on();
+}
+
+#[test]
 fn deep_nesting_is_data_like_any_other() {
     let mut stage = Stage::new();
     let events = stage.room.bind("deep");
@@ -37,18 +116,18 @@ fn deep_nesting_is_data_like_any_other() {
     {
         let data = open.repeat(DEEP / 2) + inner + &close.repeat(DEEP / 2);
         for sent in [data.clone(), Value::from(&*data).to_string()] {
-            stage.say(&format!(r#"{{"event":"deep","channel":"room","data":{sent}}}"#));
+            stage.send(&format!(r#"{{"event":"deep","channel":"room","data":{sent}}}"#));
             let event = events.recv_timeout(SOON).unwrap();
             assert_eq!(event.data(), data);
             assert_eq!(event.json::<Value>().unwrap_err().kind(), ErrorKind::Json);
         }
         // Never closed, around the frame, and in a field that nobody reads.
-        stage.say(&format!(r#"{{"event":"deep","data":{}"#, open.repeat(DEEP / 2)));
-        stage.say(&data);
+        stage.send(&format!(r#"{{"event":"deep","data":{}"#, open.repeat(DEEP / 2)));
+        stage.send(&data);
         for _ in 0..2 {
             assert_eq!(stage.errors.recv_timeout(SOON).unwrap().kind(), ErrorKind::Protocol);
         }
-        stage.say(&format!(r#"{{"x":{data},"event":"deep","channel":"room","user_id":{data}}}"#));
+        stage.send(&format!(r#"{{"x":{data},"event":"deep","channel":"room","user_id":{data}}}"#));
         assert_eq!(events.recv_timeout(SOON).unwrap().user_id(), None);
         stage.goes_on();
     }
@@ -59,15 +138,15 @@ fn deep_nesting_is_data_like_any_other() {
 fn deep_nesting_hides_no_error_and_no_channel_of_it() {
     let mut stage = Stage::new();
     let nested = nested();
-    stage.say(&format!(
+    stage.send(&format!(
         r#"{{"event":"pusher:error","data":{{"x":{nested},"code":4301,"message":"slow down"}}}}"#
     ));
     let error = stage.errors.recv_timeout(SOON).unwrap();
     assert_eq!((error.kind(), error.close_code()), (ErrorKind::Server, Some(4301)));
     assert!(error.to_string().ends_with("slow down"), "{error}");
-    stage.say(&format!(r#"{{"event":"pusher:error","data":{nested}}}"#));
+    stage.send(&format!(r#"{{"event":"pusher:error","data":{nested}}}"#));
     assert_eq!(stage.errors.recv_timeout(SOON).unwrap().close_code(), None);
-    stage.say(&format!(
+    stage.send(&format!(
         r#"{{"event":"pusher:subscription_error","channel":"room","data":{{"error":{nested},"status":403}}}}"#
     ));
     let error = stage.errors.recv_timeout(SOON).unwrap();
@@ -80,7 +159,7 @@ fn a_megabyte_of_a_name_is_a_name() {
     let all = stage.client.bind_all();
     let long = "ñ".repeat(500_000);
     for (event, channel, user) in [(&*long, "room", "u"), ("e", &long, "u"), ("e", "room", &long)] {
-        stage.say(
+        stage.send(
             &json!({"event": event, "channel": channel, "user_id": user, &*long: 1}).to_string(),
         );
         let got = all.recv_timeout(SOON).unwrap();
@@ -89,14 +168,14 @@ fn a_megabyte_of_a_name_is_a_name() {
         );
     }
     let prefixed = format!("pusher_internal:{long}");
-    stage.say(&json!({"event": prefixed, "channel": "room"}).to_string());
+    stage.send(&json!({"event": prefixed, "channel": "room"}).to_string());
     for event in ["pusher:error", "pusher:subscription_error", "pusher_internal:subscription_count"]
     {
         let data =
             json!({"message": long, "channel": long, "code": long, "subscription_count": long});
-        stage.say(&json!({"event": event, "data": data}).to_string());
+        stage.send(&json!({"event": event, "data": data}).to_string());
     }
-    stage.say(
+    stage.send(
         &json!({"event": "pusher_internal:subscription_succeeded", "channel": long}).to_string(),
     );
     stage.goes_on();
@@ -115,7 +194,7 @@ fn a_greeting_with_a_number_beyond_every_type_is_a_greeting() {
             let mut socket = accept(&listener);
             let data = format!(r#"{{"socket_id":"1.2","activity_timeout":{odd}}}"#);
             let data = if as_text { Value::from(data).to_string() } else { data };
-            say(
+            send(
                 &mut socket,
                 &format!(r#"{{"event":"pusher:connection_established","data":{data}}}"#),
             );
@@ -133,7 +212,7 @@ fn odd_values_in_every_field_take_nothing_else_with_them() {
         for field in ["code", "status", "message", "error", "channel"] {
             let data = format!(r#"{{"message":"words","{field}":{odd}}}"#);
             for data in [data.clone(), Value::from(data).to_string()] {
-                stage.say(&format!(r#"{{"event":"pusher:error","data":{data}}}"#));
+                stage.send(&format!(r#"{{"event":"pusher:error","data":{data}}}"#));
                 let error = stage.errors.recv_timeout(SOON).unwrap();
                 assert_eq!(error.kind(), ErrorKind::Server, "{field} {odd:.80}");
             }
@@ -142,14 +221,14 @@ fn odd_values_in_every_field_take_nothing_else_with_them() {
             for event in
                 ["subscription_count", "member_added", "member_removed", "watchlist_events"]
             {
-                stage.say(&format!(
+                stage.send(&format!(
                     r#"{{"event":"pusher_internal:{event}","channel":"room","data":{data}}}"#
                 ));
             }
-            stage.say(&format!(r#"{{"event":"pusher:pong","data":{data}}}"#));
+            stage.send(&format!(r#"{{"event":"pusher:pong","data":{data}}}"#));
         }
         // The later of equal keys counts, whatever the earlier one was.
-        stage.say(&format!(
+        stage.send(&format!(
             r#"{{"event":{odd},"channel":{odd},"user_id":{odd},"data":{odd},"event":"other","channel":"room","user_id":"u","data":"d"}}"#
         ));
         let other = others.recv_timeout(SOON).unwrap();
@@ -161,7 +240,7 @@ fn odd_values_in_every_field_take_nothing_else_with_them() {
     const MAX: u64 = u64::MAX;
     assert_eq!(counts.try_iter().collect::<Vec<_>>(), [MAX, 0, 0, 1, MAX, MAX, 0, MAX]);
     let count = r#"{"event":"pusher_internal:subscription_count","channel":"room","data":{"subscription_count":1,"subscription_count":18446744073709551615}}"#;
-    stage.say(count);
+    stage.send(count);
     assert_eq!(counts.recv_timeout(SOON).unwrap(), u64::MAX);
 }
 
@@ -169,11 +248,11 @@ fn odd_values_in_every_field_take_nothing_else_with_them() {
 fn halves_of_surrogate_pairs_become_replacement_characters() {
     let mut stage = Stage::new();
     let all = stage.client.bind_all();
-    stage.say(r#"{"\ud800":0,"event":"a\udc00","channel":"room","user_id":"\ud83d","data":"\ud800\ud800x\udfff"}"#);
+    stage.send(r#"{"\ud800":0,"event":"a\udc00","channel":"room","user_id":"\ud83d","data":"\ud800\ud800x\udfff"}"#);
     let event = all.recv_timeout(SOON).unwrap();
     assert_eq!((event.name(), event.user_id()), ("a\u{fffd}", Some("\u{fffd}")));
     assert_eq!(event.data(), "\u{fffd}\u{fffd}x\u{fffd}");
-    stage.say(r#"{"event":"mark","channel":"room\ud800","data":1}"#);
+    stage.send(r#"{"event":"mark","channel":"room\ud800","data":1}"#);
     assert_eq!(all.recv_timeout(SOON).unwrap().channel(), Some("room\u{fffd}"));
     stage.goes_on();
     assert!(stage.errors.is_empty());
@@ -190,9 +269,8 @@ fn members_with_hostile_ids_and_infos_leave_the_others_alone() {
     let (added, removed) = (room.bind_member_added(), room.bind_member_removed());
     room.subscribe();
     client.connect();
-    let mut socket = accept(&listener);
-    crate::support::greet(&mut socket);
-    hear(&mut socket, "pusher:subscribe");
+    let mut socket = establish(&listener);
+    wait_for(&mut socket, "pusher:subscribe");
     let odd = odd();
     for data in &odd {
         let presence = format!(
@@ -200,14 +278,14 @@ fn members_with_hostile_ids_and_infos_leave_the_others_alone() {
         );
         for data in [presence.clone(), Value::from(presence).to_string()] {
             let event = "pusher_internal:subscription_succeeded";
-            say(
+            send(
                 &mut socket,
                 &format!(r#"{{"event":"{event}","channel":"presence-room","data":{data}}}"#),
             );
         }
         let member = format!(r#"{{"user_id":"guest","user_info":{data},"x":{data}}}"#);
         for event in ["member_added", "member_removed"] {
-            say(
+            send(
                 &mut socket,
                 &format!(
                     r#"{{"event":"pusher_internal:{event}","channel":"presence-room","data":{member}}}"#
@@ -224,14 +302,14 @@ fn members_with_hostile_ids_and_infos_leave_the_others_alone() {
     assert_eq!((room.name(), client.state()), ("presence-room", State::Connected));
     assert!(room.is_subscribed());
     client.disconnect();
-    assert_eq!(linger(socket), Some(1000));
+    assert_eq!(wait_for_close(socket), Some(1000));
 }
 
 /// Takes much memory and some time: how much is shown.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_million_members_are_a_matter_of_memory_only() {
-    crate::support::alone("hostile::frames::a_million_members_are_a_matter_of_memory_only", || {
+    crate::support::alone(|| {
         const MANY: usize = 1_000_000;
         let (listener, options) = listen();
         let authorizer =
@@ -245,9 +323,8 @@ fn a_million_members_are_a_matter_of_memory_only() {
         let room = client.presence_channel("presence-room").unwrap();
         room.subscribe();
         client.connect();
-        let mut socket = accept(&listener);
-        crate::support::greet(&mut socket);
-        hear(&mut socket, "pusher:subscribe");
+        let mut socket = establish(&listener);
+        wait_for(&mut socket, "pusher:subscribe");
         let mut frame = String::from(
             r#"{"event":"pusher_internal:subscription_succeeded","channel":"presence-room","data":{"presence":{"hash":{"#,
         );
@@ -257,7 +334,7 @@ fn a_million_members_are_a_matter_of_memory_only() {
         frame.pop();
         frame.push_str("}}}}");
         let (before, started) = (super::peak(), crate::support::now());
-        say(&mut socket, &frame);
+        send(&mut socket, &frame);
         room.wait_subscribed(SOON * 12).unwrap();
         // The lock is let go only once the members are there too.
         let members = room.members();

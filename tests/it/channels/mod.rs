@@ -1,4 +1,4 @@
-//! The real client on private, presence and encrypted channels of the in-process server.
+//! The client on private, presence and encrypted channels of the in-process server.
 
 mod authorization;
 mod authorizers;
@@ -6,6 +6,7 @@ mod authorizers;
 mod encrypted;
 mod fairness;
 mod interruption;
+mod many;
 mod presence;
 #[cfg(target_os = "linux")]
 mod recovery;
@@ -19,7 +20,7 @@ use pusher_channels::{
 };
 use serde_json::{Value, json};
 
-use crate::server_kinds::signature;
+use crate::server_channels::signature;
 use crate::support::{SOON, quick};
 
 fn http(server: &Server) -> HttpAuthorizer {

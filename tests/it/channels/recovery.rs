@@ -15,7 +15,7 @@ const PROMISED: Duration = Duration::from_secs(5);
 
 #[test]
 fn two_hundred_channels_come_back_soon() {
-    alone("kinds::recovery::two_hundred_channels_come_back_soon", || {
+    alone(|| {
         let server = Server::start().unwrap();
         let signs = secret(&server);
         let authorizer = move |request: &AuthRequest| {

@@ -10,8 +10,8 @@ use pusher_channels::testing::{ChannelRefusal, CloseStyle, DataStyle, Server, Se
 use serde_json::{Value, json};
 use tungstenite::Message;
 
-use crate::server_kinds::endpoint::{form as channel_auth, request};
-use crate::server_kinds::{Signed, data, error, signature};
+use crate::server_channels::endpoint::{form as channel_auth, request};
+use crate::server_channels::{Signed, data, error, signature};
 
 /// Far more than anything here takes.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -27,7 +27,7 @@ fn user_auth(client: &Signed, server: &Server, user_data: &str) -> String {
 
 fn say_signin(client: &mut Signed, auth: &str, user_data: &str) {
     let data = json!({"auth": auth, "user_data": user_data});
-    client.raw.say(&json!({"event": "pusher:signin", "data": data}).to_string());
+    client.raw.send(&json!({"event": "pusher:signin", "data": data}).to_string());
 }
 
 /// Asks, rightly signed, and gives the answer.
@@ -78,7 +78,7 @@ fn events_for_a_user_go_to_those_who_have_subscribed() {
     for client in [&mut first, &mut second] {
         assert_eq!(client.raw.read()["data"], "text");
     }
-    first.raw.say(&json!({"event": "pusher:unsubscribe", "data": {"channel": ANNS}}).to_string());
+    first.raw.send(&json!({"event": "pusher:unsubscribe", "data": {"channel": ANNS}}).to_string());
     first.assert_quiet();
     assert_eq!((server.send_to_user("ann", "note", "x"), server.signed_in("ann")), (1, 2));
     assert_eq!(server.send_to_user("nobody", "note", "x"), 0);
@@ -223,7 +223,7 @@ fn a_user_joins_presence_channels_without_channel_data() {
     assert!(error(&bob.raw.read()).1.starts_with("Invalid signature"));
     bob.subscribe("presence-r", Some(r#"{"user_id":"robert"}"#));
     assert_eq!(data(&ann.raw.read()), json!({"user_id": "robert"}));
-    ann.raw.say(r#"{"event":"client-x","channel":"presence-r","data":1}"#);
+    ann.raw.send(r#"{"event":"client-x","channel":"presence-r","data":1}"#);
     assert_eq!(bob.raw.read()["user_id"], "ann");
     drop(ann);
     assert_eq!(data(&bob.raw.read()), json!({"user_id": "ann"}));

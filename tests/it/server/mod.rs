@@ -303,7 +303,7 @@ fn a_silent_server_still_sends_what_it_is_told_to() {
     let greeting = r#"{"event":"pusher:connection_established","data":{"socket_id":"1.1"}}"#;
     assert!(server.wait_for(LIMIT, |server| server.dials() == 1));
     // The server's side of the handshake may still be under way.
-    raw.say("{}");
+    raw.send("{}");
     assert!(server.wait_for(LIMIT, |server| server.recorded() == ["{}"]));
     server.send_raw(greeting);
     assert_eq!(raw.read_text(), greeting);
@@ -485,9 +485,9 @@ fn what_makes_no_sense_is_answered_with_an_error() {
         r#"{"event":"pusher:error","data":{"code":null,"message":"Existing subscription to channel c"}}"#
     );
     assert_eq!(server.subscribers("c"), 1);
-    raw.say(r#"{"event":"pusher:unsubscribe","data":{"channel":"c"}}"#);
+    raw.send(r#"{"event":"pusher:unsubscribe","data":{"channel":"c"}}"#);
     // Neither that nor a pong is answered, so the pong of the server is what comes next.
-    raw.say(r#"{"event":"pusher:pong","data":{}}"#);
+    raw.send(r#"{"event":"pusher:pong","data":{}}"#);
     assert_eq!(raw.ask(r#"{"event":"pusher:ping","data":{}}"#)["event"], "pusher:pong");
     assert_eq!((server.subscribers("c"), server.connections()), (0, 1));
 }

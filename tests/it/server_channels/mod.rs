@@ -48,7 +48,7 @@ impl Signed {
         if let Some(channel_data) = channel_data {
             data["channel_data"] = channel_data.into();
         }
-        self.raw.say(&json!({"event": "pusher:subscribe", "data": data}).to_string());
+        self.raw.send(&json!({"event": "pusher:subscribe", "data": data}).to_string());
     }
 
     /// Asks, rightly signed, and gives the answer.
@@ -144,7 +144,7 @@ fn private_events_and_refusals() {
     }
     server.allow_channel("private-r");
     assert_eq!(client.subscribe("private-r", None)["event"], SUCCEEDED);
-    client.raw.say(r#"{"event":"pusher:unsubscribe","data":{"channel":"private-r"}}"#);
+    client.raw.send(r#"{"event":"pusher:unsubscribe","data":{"channel":"private-r"}}"#);
     assert!(server.wait_for(LIMIT, |server| server.subscribers("private-r") == 0));
 }
 
@@ -163,7 +163,7 @@ fn wrong_signatures_are_refused_in_other_shapes_too() {
         let server = Server::start_with(Settings::default().auth_refusal(refusal)).unwrap();
         let mut client = Signed::new(&server);
         client.say_subscribe("private-a", "app-key:wrong", None);
-        client.raw.say(r#"{"event":"pusher:ping"}"#);
+        client.raw.send(r#"{"event":"pusher:ping"}"#);
         let answer = client.raw.read();
         assert_eq!((&answer["event"], &data(&answer)["code"]), (&json!(event), &code));
     }
@@ -196,7 +196,7 @@ fn members_are_told_once_for_all_their_connections() {
     assert_eq!(data(&answer)["presence"]["count"], 2);
     assert_eq!(server.subscribers("presence-r"), 3);
     first.assert_quiet();
-    second.raw.say(r#"{"event":"pusher:unsubscribe","data":{"channel":"presence-r"}}"#);
+    second.raw.send(r#"{"event":"pusher:unsubscribe","data":{"channel":"presence-r"}}"#);
     assert!(server.wait_for(LIMIT, |server| server.subscribers("presence-r") == 2));
     first.assert_quiet();
     second.assert_quiet();
@@ -268,7 +268,7 @@ fn presence_as_other_servers_tell_it() {
             assert_eq!(data(&answer)["presence"], presence, "{style:?}");
             let mut second = Signed::subscribed(&server, "presence-r", Some(r#"{"user_id":8}"#));
             assert_eq!(data(&first.raw.read())["user_id"].is_u64(), id.is_u64());
-            first.raw.say(r#"{"event":"client-a","channel":"presence-r"}"#);
+            first.raw.send(r#"{"event":"client-a","channel":"presence-r"}"#);
             assert_eq!(second.raw.read()["user_id"], id);
             drop(first);
             assert_eq!(data(&second.raw.read()), json!({"user_id": id}));
@@ -314,7 +314,7 @@ fn client_events_go_to_the_others() {
             "null",
             "12345678901234567890123",
         ] {
-            ann.raw.say(&format!(r#"{{"event":"client-x","channel":"{channel}","data":{json}}}"#));
+            ann.raw.send(&format!(r#"{{"event":"client-x","channel":"{channel}","data":{json}}}"#));
             let user = if of_ann.is_some() { r#","user_id":"ann""# } else { "" };
             let expected =
                 format!(r#"{{"event":"client-x","channel":"{channel}","data":{json}{user}}}"#);
@@ -345,7 +345,7 @@ fn client_events_that_are_rejected() {
         (json!(7), "{}", "no channel"),
         (json!("private-a"), &large, "10 kB"),
     ] {
-        client.raw.say(&format!(r#"{{"event":"client-x","channel":{channel},"data":{json}}}"#));
+        client.raw.send(&format!(r#"{{"event":"client-x","channel":{channel},"data":{json}}}"#));
         let (code, message) = error(&client.raw.read());
         assert_eq!(code, Some(4301));
         assert!(message.contains(part), "{message}");
@@ -353,7 +353,7 @@ fn client_events_that_are_rejected() {
     other.assert_quiet();
     let largest = json!("\n".repeat(10 * 1024));
     let frame = json!({"event": "client-x", "channel": "private-a", "data": largest});
-    client.raw.say(&frame.to_string());
+    client.raw.send(&frame.to_string());
     assert_eq!(other.raw.read()["data"], largest);
 }
 
@@ -365,8 +365,8 @@ fn client_events_have_a_rate() {
         let server = Server::start_with(settings).unwrap();
         let mut client = Signed::subscribed(&server, "private-a", None);
         let mut other = Signed::subscribed(&server, "private-a", None);
-        (0..200).for_each(|_| client.raw.say(EVENT));
-        client.raw.say(r#"{"event":"pusher:ping"}"#);
+        (0..200).for_each(|_| client.raw.send(EVENT));
+        client.raw.send(r#"{"event":"pusher:ping"}"#);
         let mut refused = 0;
         loop {
             let answer = client.raw.read();
@@ -381,13 +381,13 @@ fn client_events_have_a_rate() {
         (0..relayed).for_each(|_| assert_eq!(other.raw.read()["event"], "client-x"));
         other.assert_quiet();
         // Its neighbour has a limit of its own.
-        other.raw.say(EVENT);
+        other.raw.send(EVENT);
         assert_eq!(client.raw.read()["event"], "client-x");
     }
     let server = Server::start_with(Settings::default().client_event_limit(None)).unwrap();
     let mut client = Signed::subscribed(&server, "private-a", None);
     let mut other = Signed::subscribed(&server, "private-a", None);
-    (0..200).for_each(|_| client.raw.say(EVENT));
+    (0..200).for_each(|_| client.raw.send(EVENT));
     (0..200).for_each(|_| assert_eq!(other.raw.read()["event"], "client-x"));
     client.assert_quiet();
 }

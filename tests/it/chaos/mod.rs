@@ -37,7 +37,7 @@ fn weather(seed: u64) -> Settings {
 
 #[test]
 fn a_client_keeps_its_promises_in_every_weather() {
-    alone("chaos::a_client_keeps_its_promises_in_every_weather", || {
+    alone(|| {
         let seeds = match number(SEED) {
             Some(seed) => vec![seed],
             None => (0..3).map(|_| fastrand::u64(..)).collect(),

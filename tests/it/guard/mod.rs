@@ -13,7 +13,7 @@ use pusher_channels::{
     Client, Connection, Connector, Error, ErrorKind, Interrupt, Message, Options, State,
 };
 
-use crate::connector::{GREETING, text};
+use crate::support::memory::Loopback;
 use crate::support::{SOON, quick};
 
 /// What a connection of one's own does in each of its methods, beside its work.
@@ -31,7 +31,7 @@ impl Default for Faults {
     }
 }
 
-/// Connects to a peer that says the greeting and nothing else.
+/// Establishes connections that receive nothing more.
 #[derive(Clone)]
 struct Own {
     faults: Faults,
@@ -42,8 +42,7 @@ struct Line {
     /// Which dial it has come from, from 1.
     number: u32,
     faults: Faults,
-    received: Receiver<Message>,
-    to_self: Sender<Message>,
+    loopback: Loopback,
     /// Dropped by `close`, to let go of who waits.
     open: Mutex<Option<Sender<()>>>,
     closed: Receiver<()>,
@@ -62,10 +61,9 @@ impl Connector for Own {
     ) -> Result<Box<dyn Connection>, Error> {
         let number = self.dials.fetch_add(1, Ordering::SeqCst) + 1;
         (self.faults.dial)(number, interrupt)?;
-        let ((to_self, received), (open, closed)) = (unbounded(), unbounded());
-        to_self.send(text(GREETING)).unwrap();
+        let ((open, closed), loopback) = (unbounded(), Loopback::established());
         let open = Mutex::new(Some(open));
-        Ok(Box::new(Line { number, faults: self.faults.clone(), received, to_self, open, closed }))
+        Ok(Box::new(Line { number, faults: self.faults.clone(), loopback, open, closed }))
     }
 }
 
@@ -77,7 +75,7 @@ impl Line {
 
 impl Connection for Line {
     fn recv(&self) -> Result<Message, Error> {
-        self.received.recv().map_err(|_| Error::new(ErrorKind::Closed, "closed"))
+        self.loopback.recv()
     }
 
     fn send(&self, _: &str) -> Result<(), Error> {
@@ -87,7 +85,7 @@ impl Connection for Line {
 
     fn close(&self, code: u16) {
         self.open.lock().unwrap().take();
-        let _ = self.to_self.send(Message::Close(Some(code), String::new()));
+        self.loopback.close(code);
         (self.faults.close)(self);
     }
 }

@@ -23,9 +23,7 @@ fn flood(stage: &mut Stage, frame: &[u8], count: usize) {
 #[cfg(target_os = "linux")]
 #[test]
 fn pings_of_a_peer_that_does_not_read_wait_until_it_does_or_are_too_many() {
-    let name =
-        "hostile::floods::pings_of_a_peer_that_does_not_read_wait_until_it_does_or_are_too_many";
-    crate::support::alone(name, || {
+    crate::support::alone(|| {
         let mut stage = Stage::new();
         let before = super::peak();
         let ping = frame(0x81, PING.as_bytes());
@@ -62,8 +60,8 @@ fn pongs_that_nobody_asked_for_are_nothing() {
     // And one that was asked for is still one.
     let client = stage.client.clone();
     let pinged = crate::support::spawn(move || client.ping(SOON));
-    crate::support::hear(&mut stage.socket, "pusher:ping");
-    stage.say(r#"{"event":"pusher:pong"}"#);
+    crate::support::wait_for(&mut stage.socket, "pusher:ping");
+    stage.send(r#"{"event":"pusher:pong"}"#);
     pinged.recv_timeout(SOON).unwrap().unwrap();
 }
 
@@ -86,7 +84,7 @@ fn pings_of_websocket_are_answered_in_between() {
 #[cfg(target_os = "linux")]
 #[test]
 fn what_nobody_takes_out_is_dropped_and_counted() {
-    crate::support::alone("hostile::floods::what_nobody_takes_out_is_dropped_and_counted", || {
+    crate::support::alone(|| {
         let mut stage = Stage::with(|builder| builder.queue(Queue::drop_oldest(100)));
         let all = stage.client.bind_all();
         let before = super::peak();
@@ -113,7 +111,7 @@ fn channels_that_are_not_there_come_and_go_without_a_trace() {
         ["subscription_succeeded", "member_added", "subscription_count", "subscription_error"]
     {
         for number in 0..5_000 {
-            stage.say(&format!(
+            stage.send(&format!(
                 r#"{{"event":"pusher_internal:{event}","channel":"presence-{number}","data":{{"user_id":"1","subscription_count":1,"status":403}}}}"#
             ));
         }

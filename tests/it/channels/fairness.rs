@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::*;
-use crate::support::now;
+use crate::support::{SOON, now};
 
 /// Connects, and asks for 8 channels by `hanging` and for one of the server's own.
 fn good_beside<A: Authorizer + 'static>(hanging: impl Fn(&str) -> A) {

@@ -1,15 +1,16 @@
-//! What is no WebSocket, or a strange one.
+//! Peers that break the WebSocket protocol, or use it in unusual ways.
 
 use std::io::Write;
 use std::time::Duration;
 
 use pusher_channels::{ErrorKind, State};
+use tungstenite::protocol::CloseFrame;
 
 use super::{Stage, frame};
-use crate::support::{SOON, accept, greet, spawn};
+use crate::support::{SOON, check, establish, next, spawn, wait_for, wait_for_close};
 
 #[test]
-fn a_message_of_many_small_fragments_is_a_message() {
+fn fragmented_message_is_one_message() {
     let mut stage = Stage::new();
     let events = stage.room.bind("e");
     let data = "é".repeat(50_000);
@@ -30,7 +31,7 @@ fn a_message_of_many_small_fragments_is_a_message() {
 }
 
 #[test]
-fn binary_messages_and_empty_ones_are_passed_over() {
+fn binary_messages_are_ignored_and_empty_texts_are_errors() {
     let mut stage = Stage::new();
     for bytes in [
         frame(0x82, b""),
@@ -53,7 +54,7 @@ fn binary_messages_and_empty_ones_are_passed_over() {
 }
 
 #[test]
-fn what_breaks_the_protocol_is_an_error_that_says_so() {
+fn broken_websocket_frames_are_protocol_errors() {
     let mut stage = Stage::new();
     let mut wrong = vec![
         ("a continuation of nothing", frame(0x80, b"x")),
@@ -82,7 +83,7 @@ fn what_breaks_the_protocol_is_an_error_that_says_so() {
 }
 
 #[test]
-fn lengths_that_cannot_be_end_the_connection_before_anything_is_kept_for_them() {
+fn impossible_lengths_end_the_connection_without_allocation() {
     let mut stage = Stage::new();
     let head = |first: u8, length: u64| [vec![first, 127], length.to_be_bytes().to_vec()].concat();
     for length in [1024 * 1024 + 1, 1 << 32, 1 << 62, (1 << 63) - 1, 1 << 63, u64::MAX] {
@@ -101,7 +102,7 @@ fn lengths_that_cannot_be_end_the_connection_before_anything_is_kept_for_them() 
 }
 
 #[test]
-fn odd_close_frames_are_closes() {
+fn unusual_close_codes_end_the_connection() {
     let mut stage = Stage::new();
     for code in [0_u16, 1, 999, 1004, 1005, 1006, 1015, 1016, 2999, 3000, 5000, 65535] {
         stage.raw(&frame(0x88, &code.to_be_bytes()));
@@ -126,7 +127,7 @@ fn odd_close_frames_are_closes() {
 }
 
 #[test]
-fn a_message_that_never_ends_is_a_silent_peer() {
+fn message_that_never_ends_is_a_pong_timeout() {
     let short = Duration::from_millis(300);
     let stage = Stage::with(|builder| builder.activity_timeout(short).pong_timeout(short));
     let mut stream = stage.socket.get_ref().try_clone().unwrap();
@@ -145,7 +146,40 @@ fn a_message_that_never_ends_is_a_silent_peer() {
         "{cause}"
     );
     ended.recv_timeout(SOON).unwrap();
-    let mut again = accept(&stage.listener);
-    greet(&mut again);
+    let _again = establish(&stage.listener);
+    stage.client.wait_connected(SOON).unwrap();
+}
+
+#[test]
+fn message_over_the_limit_closes_with_1009() {
+    let mut stage = Stage::with(|builder| builder.max_message_size(10_000));
+    stage.send(&format!(r#"{{"event":"event","data":"{}"}}"#, "x".repeat(20_000)));
+    assert_eq!(wait_for_close(&mut stage.socket), Some(1009));
+    check(&stage.lost(), ErrorKind::TooLarge, "max_message_size");
+}
+
+#[test]
+fn close_codes_decide_and_their_reasons_are_in_the_error() {
+    for (code, expected) in
+        [(4001, State::Failed), (4300, State::Failed), (1011, State::Reconnecting)]
+    {
+        let mut stage = Stage::new();
+        let reason = "because".into();
+        stage.socket.close(Some(CloseFrame { code: code.into(), reason })).unwrap();
+        let change = next(&stage.states);
+        assert_eq!(change.current, expected, "{code}");
+        let cause = change.cause.unwrap();
+        assert_eq!(cause.close_code(), Some(code));
+        check(&cause, ErrorKind::Server, "because");
+    }
+}
+
+#[test]
+fn silent_peer_is_pinged_and_then_abandoned() {
+    let short = Duration::from_millis(150);
+    let mut stage = Stage::with(|builder| builder.activity_timeout(short).pong_timeout(short));
+    wait_for(&mut stage.socket, "pusher:ping");
+    check(&next(&stage.states).cause.unwrap(), ErrorKind::Timeout, "ping");
+    let _again = establish(&stage.listener);
     stage.client.wait_connected(SOON).unwrap();
 }
