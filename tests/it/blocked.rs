@@ -1,4 +1,4 @@
-//! The user's code does not return: a reconnect policy, `Options::custom`, `headers_with`, a connector. Most tests
+//! User code that does not return: a reconnect policy, `Options::custom`, `headers_with`, a connector. Most tests
 //! run alone in a child process, since they count threads or keep the log.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,14 +17,14 @@ use crate::process::threads;
 use crate::support::memory::{ESTABLISHED, MemoryConnector, text};
 use crate::support::{SOON, alone, log_to, now, quick, refusing};
 
-/// A place where the first who comes is held until it is lifted.
+/// Blocks its first caller until it is lifted.
 struct Barrier {
     came: mpsc::Sender<()>,
     held: Mutex<Option<mpsc::Receiver<()>>>,
     calls: AtomicUsize,
 }
 
-/// Lets go of who is held when it is dropped.
+/// Dropping it releases the blocked caller.
 struct Lift(#[expect(dead_code, reason = "dropping it is what counts")] mpsc::Sender<()>);
 
 impl Barrier {
@@ -59,7 +59,7 @@ fn keep_warnings() {
     });
 }
 
-/// Waits until it is said, once, that the next dial waits for this.
+/// Waits for the one warning that the next dial waits for this.
 fn is_warned_of(code: &str) {
     let deadline = now() + SOON;
     while WARNINGS.lock().unwrap().is_empty() {
@@ -103,7 +103,7 @@ fn close_names(client: &Client, code: &str) {
 }
 
 #[test]
-fn a_policy_that_blocks_has_one_thread_and_the_client_connects_once_it_returns() {
+fn blocked_policy_has_one_thread_and_the_client_connects_once_it_returns() {
     alone(|| {
         let (barrier, came, lift) = Barrier::new();
         let server = Server::start().unwrap();
@@ -122,7 +122,7 @@ fn a_policy_that_blocks_has_one_thread_and_the_client_connects_once_it_returns()
         client.connect();
         came.recv_timeout(SOON).unwrap();
         dial_again(&client, &options);
-        // Each of these fails, and nobody can be asked about it.
+        // Each of these fails while the policy is blocked.
         let states = client.bind_states();
         for _ in 0..100 {
             client.reconnect();
@@ -139,7 +139,7 @@ fn a_policy_that_blocks_has_one_thread_and_the_client_connects_once_it_returns()
 }
 
 #[test]
-fn a_resolver_that_blocks_has_one_thread_and_the_client_connects_once_it_returns() {
+fn blocked_resolver_has_one_thread_and_the_client_connects_once_it_returns() {
     alone(|| {
         keep_warnings();
         let (barrier, came, lift) = Barrier::new();
@@ -164,7 +164,7 @@ fn a_resolver_that_blocks_has_one_thread_and_the_client_connects_once_it_returns
     });
 }
 
-/// Its first dial hangs, deadline or not.
+/// Its first dial hangs beyond the deadline.
 struct Hanging(Arc<Barrier>, MemoryConnector);
 
 impl Connector for Hanging {
@@ -175,7 +175,7 @@ impl Connector for Hanging {
 }
 
 #[test]
-fn a_connector_that_blocks_has_one_thread_and_the_client_connects_once_it_returns() {
+fn blocked_connector_has_one_thread_and_the_client_connects_once_it_returns() {
     alone(|| {
         let (barrier, came, lift) = Barrier::new();
         let (dials, dialled) = unbounded();
@@ -198,7 +198,7 @@ fn a_connector_that_blocks_has_one_thread_and_the_client_connects_once_it_return
 }
 
 #[test]
-fn a_dial_that_was_given_up_in_the_resolver_calls_no_connector() {
+fn dial_abandoned_in_the_resolver_calls_no_connector() {
     let (barrier, came, lift) = Barrier::new();
     let options = Options::custom(move |_| {
         barrier.pass();
@@ -245,7 +245,7 @@ fn is_named(code: &str, build: impl FnOnce(Arc<Barrier>) -> ClientBuilder) {
 }
 
 #[test]
-fn a_resolver_that_blocks_is_named() {
+fn blocked_resolver_is_named() {
     alone(|| {
         is_named("the function given to `Options::custom`", |barrier| {
             quick(Options::custom(move |_| {
@@ -257,7 +257,7 @@ fn a_resolver_that_blocks_is_named() {
 }
 
 #[test]
-fn a_function_for_headers_that_blocks_is_named() {
+fn blocked_headers_with_is_named() {
     alone(|| {
         is_named("the function given to `headers_with`", |barrier| {
             quick(refusing()).headers_with(move || {
@@ -269,7 +269,7 @@ fn a_function_for_headers_that_blocks_is_named() {
 }
 
 #[test]
-fn a_connector_that_blocks_is_named() {
+fn blocked_connector_is_named() {
     alone(|| {
         is_named("the connector", |barrier| {
             let connector = Hanging(barrier, MemoryConnector(unbounded().0));
@@ -279,7 +279,7 @@ fn a_connector_that_blocks_is_named() {
 }
 
 #[test]
-fn close_names_a_policy_that_blocks() {
+fn close_names_a_blocked_policy() {
     alone(|| {
         let (barrier, came, lift) = Barrier::new();
         let policy = Reconnect::with(move |_| {

@@ -1,4 +1,4 @@
-//! A connection of the user's own.
+//! Custom connectors and connections.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -13,7 +13,7 @@ use crate::support::memory::{ESTABLISHED, Loopback, MemoryConnector, MemoryPeer,
 use crate::support::{SOON, quick};
 
 #[test]
-fn the_client_runs_over_a_connection_in_memory() {
+fn client_runs_over_a_connection_in_memory() {
     let (dials, dialled) = unbounded();
     let client = quick(Options::url("ws://memory/app"))
         .connector(Arc::new(MemoryConnector(dials)))
@@ -42,7 +42,7 @@ fn the_client_runs_over_a_connection_in_memory() {
     client.close(SOON).unwrap();
 }
 
-/// A connector that breaks in every way that it can.
+/// A connector that fails in every way.
 struct Broken(Mutex<u32>);
 
 impl Connector for Broken {
@@ -75,7 +75,7 @@ impl Connection for BrokenConnection {
 }
 
 #[test]
-fn a_connector_that_fails_or_panics_is_a_failed_attempt() {
+fn connector_that_fails_or_panics_is_a_failed_attempt() {
     let client =
         quick(Options::url("ws://broken")).connector(Broken(Mutex::new(0))).build().unwrap();
     let states = client.bind_states();
@@ -123,7 +123,7 @@ impl Connection for BreaksOnceConnection {
 }
 
 #[test]
-fn a_connection_that_panics_costs_no_thread_but_its_own() {
+fn panicking_connection_ends_no_other_thread() {
     for in_send in [true, false] {
         let (sent, pings) = unbounded();
         let connector = BreaksOnce { in_send, broken: Arc::default(), sent };
@@ -184,7 +184,7 @@ impl Drop for ClingingConnection {
 }
 
 #[test]
-fn a_connection_whose_reader_panicked_is_dropped_where_it_may_call_the_client() {
+fn connection_with_a_panicked_reader_may_call_the_client_when_dropped() {
     let (dropped, drops) = unbounded();
     let handle = Arc::new(OnceLock::new());
     let connector = Clinging(Arc::clone(&handle), dropped);
@@ -209,7 +209,7 @@ impl Connector for Slow {
 }
 
 #[test]
-fn a_connector_that_does_not_come_back_holds_up_nothing_but_close() {
+fn hanging_connector_delays_only_close() {
     let ((call, called), (release, released)) = (unbounded(), unbounded());
     let connector = Slow(call, released);
     let client = Client::builder(Options::url("ws://slow")).connector(connector).build().unwrap();
@@ -243,7 +243,7 @@ impl Connector for Endless {
         self.0.send(()).unwrap();
         woken.recv_timeout(SOON * 2).unwrap();
         assert!(interrupt.is_interrupted());
-        // Late, it is told at once.
+        // Registered late, it is called immediately.
         let (wake, woken) = unbounded();
         interrupt.clone().on_interrupt(move || wake.send(()).unwrap());
         woken.try_recv().unwrap();
@@ -252,7 +252,7 @@ impl Connector for Endless {
 }
 
 #[test]
-fn a_dial_of_ones_own_can_be_interrupted() {
+fn custom_dial_can_be_interrupted() {
     let (dialling, started) = unbounded();
     let client = Client::builder(Options::url("ws://nowhere/app/key"))
         .connector(Arc::new(Endless(dialling)))
@@ -308,7 +308,7 @@ fn panic_on_interrupt_after_the_dial_loses_no_dial() {
 }
 
 #[test]
-fn a_connector_of_ones_own_takes_urls_of_any_scheme() {
+fn custom_connector_accepts_any_url_scheme() {
     struct Seen(Sender<String>);
 
     impl Connector for Seen {
@@ -333,7 +333,7 @@ fn a_connector_of_ones_own_takes_urls_of_any_scheme() {
     }
     client.close(SOON).unwrap();
 
-    // The built-in one takes its own, also later.
+    // The built-in connector accepts its own schemes only, in `switch` too.
     let error = Client::new(Options::url(first)).unwrap_err();
     assert!(error.to_string().starts_with("unsupported URL scheme `unix`"), "{error}");
     let client = Client::new(Options::url("ws://h/")).unwrap();
@@ -342,7 +342,7 @@ fn a_connector_of_ones_own_takes_urls_of_any_scheme() {
 }
 
 #[test]
-fn settings_are_checked_beside_a_connector_of_ones_own() {
+fn settings_are_checked_with_a_custom_connector() {
     let builder =
         || Client::builder(Options::url("own:1")).connector(Slow(unbounded().0, unbounded().1));
     builder().build().unwrap();

@@ -330,7 +330,7 @@ fn consume(host: &str, port: u16) {
 // ---- the tests
 
 #[test]
-fn a_cable_that_is_pulled_is_noticed_and_the_client_is_back_when_it_is() {
+fn unplugged_cable_is_detected_and_the_client_reconnects() {
     const TEST: &str =
         "network::a_cable_that_is_pulled_is_noticed_and_the_client_is_back_when_it_is";
     let Some(net) = Net::of_parent() else {
@@ -354,7 +354,7 @@ fn a_cable_that_is_pulled_is_noticed_and_the_client_is_back_when_it_is() {
 }
 
 #[test]
-fn a_server_with_a_new_address_is_found_there() {
+fn server_with_a_new_address_is_found() {
     const TEST: &str = "network::a_server_with_a_new_address_is_found_there";
     let Some(net) = Net::of_parent() else {
         return;
@@ -372,7 +372,7 @@ fn a_server_with_a_new_address_is_found_there() {
 }
 
 #[test]
-fn a_client_with_a_new_address_comes_back_from_there() {
+fn client_with_a_new_address_reconnects() {
     const TEST: &str = "network::a_client_with_a_new_address_comes_back_from_there";
     let Some(net) = Net::of_parent() else {
         return;
@@ -388,7 +388,7 @@ fn a_client_with_a_new_address_comes_back_from_there() {
 }
 
 #[test]
-fn of_the_two_families_either_alone_will_do() {
+fn either_address_family_alone_connects() {
     const TEST: &str = "network::of_the_two_families_either_alone_will_do";
     let Some(net) = Net::of_parent() else {
         return;

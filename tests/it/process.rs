@@ -33,7 +33,7 @@ pub(crate) fn settles(threads_before: usize, descriptors_before: usize) {
 }
 
 #[test]
-fn a_hundred_clients_leave_no_thread_and_no_descriptor() {
+fn clients_leave_no_thread_and_no_descriptor() {
     alone(|| {
         let (threads_before, descriptors_before) = (threads().len(), descriptors());
         for round in 0..100 {
@@ -78,13 +78,13 @@ fn sleeps() -> Vec<(String, u64)> {
     sleeps
 }
 
-/// Waits until the threads have come to rest, then watches them for a while.
+/// Waits until the threads are idle, then observes them for a while.
 fn idles(wait: Duration) {
     let (_keep, nothing) = std::sync::mpsc::channel::<()>();
     let deadline = now() + SOON;
     let mut before = sleeps();
     loop {
-        // The time is what is measured here, not a hope for something to happen.
+        // The time is what is measured here.
         assert!(nothing.recv_timeout(wait).is_err());
         let after = sleeps();
         if before == after {
@@ -98,7 +98,7 @@ fn idles(wait: Duration) {
 }
 
 #[test]
-fn an_idle_client_does_not_wake_up() {
+fn idle_client_does_not_wake_up() {
     alone(|| {
         let (listener, options) = listen();
         let client = quick(options).subscribe_timeout(Duration::from_millis(100)).build().unwrap();
@@ -113,7 +113,7 @@ fn an_idle_client_does_not_wake_up() {
 }
 
 #[test]
-fn a_thousand_channels_with_bindings_are_forgotten_with_their_handles() {
+fn unused_channels_are_freed_with_their_handles() {
     alone(|| {
         let (listener, options) = listen();
         let client = quick(options).build().unwrap();

@@ -1,4 +1,4 @@
-//! Why it failed, where people look: in the error of a wait, and in the log.
+//! The cause of a failure in the error of a wait, and in the log.
 
 use std::io::Write;
 use std::sync::{Mutex, OnceLock};
@@ -12,7 +12,7 @@ use pusher_channels::{
 
 use crate::support::{SOON, alone, confirm_room, establish, listen, log_to, now, quick, spawn};
 
-/// For what is meant to time out.
+/// For waits that must time out.
 const SHORT: Duration = Duration::from_millis(250);
 
 fn source(error: &Error) -> &Error {
@@ -21,7 +21,7 @@ fn source(error: &Error) -> &Error {
 }
 
 #[test]
-fn a_wait_for_the_connection_says_why_the_dials_failed() {
+fn wait_connected_says_why_the_dials_failed() {
     let (listener, options) = listen();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -47,7 +47,7 @@ fn a_wait_for_the_connection_says_why_the_dials_failed() {
 }
 
 #[test]
-fn a_wait_that_is_shorter_than_the_dial_says_that_it_has_no_result_yet() {
+fn wait_shorter_than_the_dial_says_that_there_is_no_result_yet() {
     // Never accepted.
     let (listener, options) = listen();
     let address = listener.local_addr().unwrap();
@@ -68,7 +68,7 @@ fn a_wait_that_is_shorter_than_the_dial_says_that_it_has_no_result_yet() {
 }
 
 #[test]
-fn a_wait_for_the_sign_in_says_why_it_failed_or_the_connection() {
+fn wait_signed_in_says_why_the_sign_in_or_the_connection_failed() {
     let (listener, options) = listen();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -115,10 +115,10 @@ fn end(end: impl FnOnce(tungstenite::WebSocket<std::net::TcpStream>) + Send + 's
 }
 
 #[test]
-fn a_close_frame_without_a_code_is_not_a_cut() {
+fn close_without_a_code_differs_from_an_end_without_a_close_frame() {
     let error = end(|mut socket| {
         socket.get_mut().write_all(&[0x88, 0]).unwrap();
-        // Until the client has answered.
+        // Until the client has responded.
         while socket.read().is_ok() {}
     });
     assert_eq!(error.to_string(), "the server closed the connection without a code");
@@ -141,7 +141,7 @@ fn first_program(options: Options) -> Result<(), Error> {
 }
 
 #[test]
-fn the_first_program_ends_with_a_message_on_a_wrong_key() {
+fn first_program_of_the_documentation_explains_a_wrong_key() {
     let server = Server::start().unwrap();
     first_program(server.options()).unwrap();
     let wrong = server.url().replace(server.key(), "wrong-key");
@@ -176,7 +176,7 @@ impl std::fmt::Display for Nasty {
 impl std::error::Error for Nasty {}
 
 #[test]
-fn the_log_names_the_target_and_never_the_key_and_survives_causes_that_panic() {
+fn log_lines_name_the_target_without_the_key_and_survive_panicking_causes() {
     alone(|| {
         log_to(LevelFilter::Info, |record| {
             if record.target() == "pusher_channels::protocol" {

@@ -30,7 +30,7 @@ fn acting(
 }
 
 #[test]
-fn a_policy_may_call_every_method() {
+fn policy_may_call_every_method() {
     let (client, done) = acting(|client| {
         assert_eq!(client.state(), State::Reconnecting);
         let room = client.public_channel("room").unwrap();
@@ -52,7 +52,7 @@ fn a_policy_may_call_every_method() {
 }
 
 #[test]
-fn what_a_policy_decides_after_a_disconnect_does_nothing() {
+fn decision_after_a_disconnect_is_ignored() {
     let (client, done) = acting(|client| {
         client.disconnect();
         Some(Duration::ZERO)
@@ -64,7 +64,7 @@ fn what_a_policy_decides_after_a_disconnect_does_nothing() {
 }
 
 #[test]
-fn a_policy_sees_the_attempt_and_the_error_and_may_give_up() {
+fn policy_sees_the_attempt_and_the_error_and_may_give_up() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&seen);
     let policy = Reconnect::with(move |attempt| {
@@ -80,7 +80,7 @@ fn a_policy_sees_the_attempt_and_the_error_and_may_give_up() {
 }
 
 #[test]
-fn a_policy_that_panics_leaves_the_decision_to_the_default() {
+fn panicking_policy_is_replaced_by_the_default() {
     let policy = Reconnect::with(|_| panic!("on purpose"));
     let client = Client::builder(refusing()).reconnect(policy).build().unwrap();
     let states = client.bind_states();

@@ -15,16 +15,16 @@ fn next(binding: &Binding<Event>) -> usize {
     number(&binding.recv_timeout(SOON).expect("an event is missing"))
 }
 
-/// What is left in a binding that nobody reads.
+/// The events that wait in a binding.
 fn kept(binding: &Binding<Event>) -> Vec<usize> {
     binding.try_iter().map(|event| number(&event)).collect()
 }
 
 #[test]
-fn of_a_thousand_bindings_one_that_never_reads_costs_the_others_nothing() {
+fn stuck_binding_costs_a_thousand_others_nothing() {
     const LIMIT: usize = 100;
     const EVENTS: usize = 2000;
-    // So many are on their way at the most: those that read never have more than this waiting.
+    // At most this many are in flight, so that no binding that is read overflows.
     const WINDOW: usize = 50;
 
     let server = Server::start().unwrap();
@@ -58,14 +58,14 @@ fn of_a_thousand_bindings_one_that_never_reads_costs_the_others_nothing() {
     }
     assert_eq!(kept(&oldest), (EVENTS - LIMIT..EVENTS).collect::<Vec<_>>());
     assert_eq!(kept(&newest), (0..LIMIT).collect::<Vec<_>>());
-    // Reading again is all it takes.
+    // Reading again is enough.
     server.publish("room", EVENT, &EVENTS);
     assert_eq!((next(&oldest), next(&newest)), (EVENTS, EVENTS));
     assert_eq!((oldest.dropped(), newest.dropped()), (1900, 1900));
 }
 
 #[test]
-fn the_socket_waits_for_no_consumer() {
+fn full_queues_do_not_delay_the_socket() {
     const EVENTS: usize = 50_000;
     const WINDOW: usize = 1000;
 
@@ -81,7 +81,7 @@ fn the_socket_waits_for_no_consumer() {
     room.wait_subscribed(SOON).unwrap();
     for first in (0..EVENTS).step_by(WINDOW) {
         (first..first + WINDOW).for_each(|number| _ = server.publish("room", EVENT, &number));
-        // It is answered in the middle of the flow, not when somebody has made room.
+        // The pong arrives during the flood, although the queues are full.
         client.ping(SOON).unwrap();
         for number in first..first + WINDOW {
             assert_eq!(next(&read), number);
@@ -100,9 +100,9 @@ fn the_socket_waits_for_no_consumer() {
     assert_eq!((kept(&newest), newest.dropped()), (vec![0], (EVENTS - 1) as u64));
 }
 
-/// A consumer that holds on to what it got, and works on it: neither is the client's business.
+/// A consumer that keeps an event does not delay the client.
 #[test]
-fn a_consumer_at_work_holds_nothing_up() {
+fn consumer_that_keeps_events_delays_nobody() {
     let server = Server::start().unwrap();
     let client = quick(server.options()).build().unwrap();
     let room = client.public_channel("room").unwrap();
@@ -127,7 +127,7 @@ fn a_consumer_at_work_holds_nothing_up() {
 }
 
 #[test]
-fn a_slow_consumer_keeps_no_more_bytes_than_its_queue_allows() {
+fn slow_consumer_keeps_no_more_bytes_than_its_queue_allows() {
     let server = Server::start().unwrap();
     let queue = Queue::drop_oldest(1_000).max_bytes(1_000_000);
     let client = quick(server.options()).queue(queue).build().unwrap();

@@ -12,7 +12,7 @@ use crate::support::{SOON, accept, alone, listen, log_to, quick, send, wait_for}
 /// As `ClientBuilder::stack_size` documents it.
 const SMALLEST: usize = 256 * 1024;
 
-/// Formats whatever is logged, as loggers do on the thread that logs.
+/// Formats every record, as loggers do on the thread that logs.
 fn log_everything() {
     log_to(LevelFilter::Trace, |record| {
         let line = format!("{:5} {} {}", record.level(), record.target(), record.args());
@@ -33,7 +33,7 @@ fn nested() -> Vec<String> {
         .collect()
 }
 
-/// Protocol events with their data, in which nested JSON takes the place of each `$`.
+/// Protocol events with their data; nested JSON replaces each `$`.
 const POSITIONS: [(&str, &str); 20] = [
     ("pusher:error", "$"),
     ("pusher:error", r#"{"code":$,"message":$,"error":$,"x":$}"#),
@@ -57,7 +57,7 @@ const POSITIONS: [(&str, &str); 20] = [
     ("client-e", r#"{"auth":$}"#),
 ];
 
-/// Whole frames, in which it takes the place of each `$`.
+/// Whole frames; nested JSON replaces each `$`.
 const FRAMES: [&str; 5] = [
     "$",
     r#"{"event":$}"#,
@@ -135,7 +135,7 @@ fn nested_frames_fit_the_smallest_stack() {
     });
 }
 
-/// The dial to a name, TLS, and the endpoints, which answer with nested JSON.
+/// The dial to a name, TLS, and endpoints that return nested JSON.
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 #[test]
 fn tls_and_endpoints_fit_the_smallest_stack() {
@@ -172,7 +172,7 @@ fn tls_and_endpoints_fit_the_smallest_stack() {
 }
 
 #[test]
-fn a_smaller_stack_is_refused() {
+fn smaller_stack_is_refused() {
     let build = |size| Client::builder(Options::cluster("eu", "key")).stack_size(size).build();
     assert!(build(SMALLEST).is_ok());
     for size in [0, 16 * 1024, SMALLEST - 1] {

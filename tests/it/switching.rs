@@ -1,4 +1,4 @@
-//! Moving between servers, by `switch` and by options that are asked on every dial.
+//! Moving between servers, by `switch` and by `Options::custom`.
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -21,7 +21,7 @@ fn signs_for(server: &Server) -> SecretAuthorizer {
 }
 
 #[test]
-fn channels_and_bindings_move_and_nothing_reaches_the_wrong_server() {
+fn switch_moves_channels_and_bindings_and_sends_nothing_to_the_old_server() {
     let (first, second) = two();
     let client = quick(first.options()).authorizer(signs_for(&first)).build().unwrap();
     let public = client.public_channel("public").unwrap();
@@ -58,7 +58,7 @@ fn channels_and_bindings_move_and_nothing_reaches_the_wrong_server() {
 }
 
 #[test]
-fn wrong_options_change_nothing() {
+fn switch_with_invalid_options_changes_nothing() {
     let (first, second) = two();
     let client = quick(first.options()).build().unwrap();
     client.connect();
@@ -75,7 +75,7 @@ fn wrong_options_change_nothing() {
 }
 
 #[test]
-fn without_a_connection_it_holds_for_the_next_one() {
+fn switch_while_disconnected_applies_to_the_next_connection() {
     let (first, second) = two();
     let client = quick(first.options()).build().unwrap();
     client.switch(second.options()).unwrap();
@@ -91,8 +91,8 @@ fn without_a_connection_it_holds_for_the_next_one() {
 }
 
 #[test]
-fn a_dial_that_hangs_is_given_up_for_the_other_server() {
-    // It accepts, and says nothing.
+fn switch_abandons_a_hanging_dial() {
+    // It accepts connections and stays silent.
     let (_silent, options) = listen();
     let (first, _) = two();
     let client = quick(options).build().unwrap();
@@ -103,7 +103,7 @@ fn a_dial_that_hangs_is_given_up_for_the_other_server() {
 }
 
 #[test]
-fn an_answer_for_the_old_server_is_not_sent_to_the_new_one() {
+fn authorization_for_the_old_server_is_not_sent_to_the_new_one() {
     let (first, second) = two();
     let (old, new) = (signs_for(&first), signs_for(&second));
     // It switches from within the question about the old connection.
@@ -133,7 +133,7 @@ fn an_answer_for_the_old_server_is_not_sent_to_the_new_one() {
 }
 
 #[test]
-fn a_list_of_servers_is_walked_on_failure() {
+fn options_custom_can_fail_over_between_servers() {
     let (first, second) = two();
     let urls = [refusing().to_url().unwrap(), first.url(), second.url()];
     let next = AtomicUsize::new(0);
@@ -156,7 +156,7 @@ fn a_list_of_servers_is_walked_on_failure() {
 }
 
 #[test]
-fn out_of_a_failure_connect_goes_to_the_new_server() {
+fn connect_after_a_failure_dials_the_new_server() {
     let (first, second) = two();
     let client = quick(first.options()).build().unwrap();
     client.connect();

@@ -1,4 +1,4 @@
-//! What the HTTP endpoint and the server say, and what becomes of the channel.
+//! Responses of the HTTP endpoint and of the server, and the channel's status after them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use pusher_channels::testing::{ChannelRefusal, Server};
 use pusher_channels::{Auth, AuthRequest, ChannelStatus, ErrorKind, State};
 
-use super::{connected, fails, http, join, next, receives, secret};
-use crate::support::{SOON, now, quick};
+use super::{connected, fails, http, join, receives, secret};
+use crate::support::{SOON, next, now, quick};
 
 #[test]
-fn the_endpoint_is_asked_in_every_style() {
+fn http_authorizer_works_in_every_request_style() {
     let server = Server::start().unwrap();
     let styles = [http(&server), http(&server).json(), http(&server).get()];
     for (index, authorizer) in styles.into_iter().enumerate() {
@@ -34,7 +34,7 @@ fn the_endpoint_is_asked_in_every_style() {
 }
 
 #[test]
-fn a_refusal_is_told_at_once_and_subscribing_again_asks_again() {
+fn refusal_is_immediate_and_subscribe_requests_again() {
     let server = Server::start().unwrap();
     let client = connected(&server, http(&server));
     let room = client.private_channel("private-room").unwrap();
@@ -57,7 +57,7 @@ fn a_refusal_is_told_at_once_and_subscribing_again_asks_again() {
 }
 
 #[test]
-fn a_wait_that_times_out_has_the_last_failure_as_its_cause() {
+fn timed_out_wait_has_the_last_failure_as_its_source() {
     let server = Server::start().unwrap();
     let client = connected(&server, http(&server));
     let room = client.private_channel("private-room").unwrap();
@@ -74,7 +74,7 @@ fn a_wait_that_times_out_has_the_last_failure_as_its_cause() {
 }
 
 #[test]
-fn an_authorization_that_is_too_large_fails_its_channel_alone() {
+fn too_large_authorization_fails_its_channel_only() {
     let server = Server::start().unwrap();
     let client = connected(&server, |_: &AuthRequest| Ok(Auth::new("x".repeat(5 << 20))));
     let bystander = client.public_channel("bystander").unwrap();
@@ -89,7 +89,7 @@ fn an_authorization_that_is_too_large_fails_its_channel_alone() {
 }
 
 #[test]
-fn a_failure_that_may_pass_is_tried_again_with_fresh_headers() {
+fn transient_failure_is_retried_with_fresh_headers() {
     let server = Server::start().unwrap();
     server.fail_auth_times(1, 500);
     let count = AtomicUsize::new(0);
@@ -114,7 +114,7 @@ fn a_failure_that_may_pass_is_tried_again_with_fresh_headers() {
 }
 
 #[test]
-fn a_body_that_makes_no_sense_fails_the_channel() {
+fn invalid_response_body_fails_the_channel() {
     let server = Server::start().unwrap();
     let client = connected(&server, http(&server));
     let room = client.private_channel("private-room").unwrap();
@@ -128,7 +128,7 @@ fn a_body_that_makes_no_sense_fails_the_channel() {
 }
 
 #[test]
-fn channels_that_are_subscribed_together_share_requests() {
+fn channels_subscribed_together_share_requests() {
     let server = Server::start().unwrap();
     let client = connected(&server, http(&server).batched(Duration::from_millis(100)));
     let names: Vec<_> = (0..50).map(|index| format!("private-{index}")).collect();
@@ -148,7 +148,7 @@ fn channels_that_are_subscribed_together_share_requests() {
 }
 
 #[test]
-fn closing_does_not_wait_for_a_batch_to_fill() {
+fn close_does_not_wait_for_a_batch_to_fill() {
     let server = Server::start().unwrap();
     let client = connected(&server, http(&server).batched(Duration::from_secs(60)));
     let room = client.private_channel("private-room").unwrap();
@@ -158,7 +158,7 @@ fn closing_does_not_wait_for_a_batch_to_fill() {
 }
 
 #[test]
-fn a_refusal_by_the_server_fails_its_channel_only() {
+fn refusal_by_the_server_fails_its_channel_only() {
     let server = Server::start().unwrap();
     let client = quick(server.options())
         .authorizer(secret(&server))
@@ -201,7 +201,7 @@ fn a_refusal_by_the_server_fails_its_channel_only() {
 }
 
 #[test]
-fn a_late_answer_fails_the_channel_after_the_subscribe_timeout() {
+fn missing_confirmation_fails_the_channel_after_the_subscribe_timeout() {
     let server = Server::start().unwrap();
     server.delay_auth(Duration::from_secs(30));
     let client = quick(server.options())

@@ -1,4 +1,4 @@
-//! Authorizers of every sort, well-behaved or not.
+//! Authorizers of every kind, well-behaved or not.
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -9,11 +9,11 @@ use pusher_channels::{
     UserAuthRequest,
 };
 
-use super::{connected, fails, join, next, receives, secret};
-use crate::support::{SOON, quick, refusing};
+use super::{connected, fails, join, receives, secret};
+use crate::support::{SOON, next, quick, refusing};
 
 #[test]
-fn a_panic_fails_its_channel_only() {
+fn authorizer_panic_fails_its_channel_only() {
     let server = Server::start().unwrap();
     let signs = secret(&server);
     let client = connected(&server, move |request: &AuthRequest| match request.channel() {
@@ -35,7 +35,7 @@ fn a_panic_fails_its_channel_only() {
 }
 
 #[test]
-fn without_an_authorizer_the_error_says_what_to_do() {
+fn missing_authorizer_says_what_to_do() {
     let server = Server::start().unwrap();
     let client = quick(server.options()).build().unwrap();
     client.connect();
@@ -57,7 +57,7 @@ fn without_an_authorizer_the_error_says_what_to_do() {
 }
 
 #[test]
-fn another_authorizer_replaces_and_retries() {
+fn new_authorizer_replaces_the_old_one_and_retries() {
     let server = Server::start().unwrap();
     let refuses = |_: &AuthRequest| Err(Error::new(ErrorKind::Auth, "not you"));
     let client = connected(&server, refuses);
@@ -70,7 +70,7 @@ fn another_authorizer_replaces_and_retries() {
     let again = client.private_channel_with("private-room", secret(&server)).unwrap();
     room.wait_subscribed(SOON).unwrap();
     receives(&server, &again);
-    // It stays for what comes later, and is of that channel alone.
+    // It stays for later authorizations of that channel.
     server.drop_connections();
     let resumed = room.bind_resumed();
     if !room.is_subscribed() {
@@ -106,9 +106,9 @@ fn closures_arcs_and_boxes_are_authorizers() {
     }
 }
 
-/// It is asked for one channel after the other, from a thread of the client's.
+/// It is called for one channel after the other, on a thread of the client.
 #[test]
-fn an_authorizer_may_call_the_client() {
+fn authorizer_may_call_the_client() {
     let server = Server::start().unwrap();
     let signs = secret(&server);
     let slot: Arc<OnceLock<Client>> = Arc::default();
@@ -160,9 +160,9 @@ fn an_authorizer_may_call_the_client() {
     client.close(SOON).unwrap();
 }
 
-/// An authorizer that does not come back costs its channel only: its thread is replaced.
+/// An authorizer that does not return delays its channel only: its thread is replaced.
 #[test]
-fn a_hanging_authorizer_does_not_hold_up_the_others() {
+fn hanging_authorizer_does_not_delay_the_others() {
     let server = Server::start().unwrap();
     let signs = secret(&server);
     let (release, held) = std::sync::mpsc::channel::<()>();
@@ -194,9 +194,9 @@ fn a_hanging_authorizer_does_not_hold_up_the_others() {
     client.close(SOON).unwrap();
 }
 
-/// Nor does one that hangs in a question about a connection that is gone.
+/// The same for a request about a connection that is gone.
 #[test]
-fn an_authorizer_that_hangs_since_the_last_connection_is_replaced_too() {
+fn authorizer_that_hangs_since_the_last_connection_can_be_replaced() {
     let server = Server::start().unwrap();
     let signs = secret(&server);
     let (release, held) = std::sync::mpsc::channel::<()>();
@@ -229,7 +229,7 @@ fn an_authorizer_that_hangs_since_the_last_connection_is_replaced_too() {
 
 /// An authorizer that holds a client, and so itself, is let go of when the client is closed.
 #[test]
-fn closing_lets_go_of_the_authorizers() {
+fn close_drops_the_authorizers() {
     let server = Server::start().unwrap();
     let place: Arc<OnceLock<Client>> = Arc::default();
     let held = Arc::downgrade(&place);

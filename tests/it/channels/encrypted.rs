@@ -3,12 +3,13 @@
 use pusher_channels::testing::Server;
 use pusher_channels::{Auth, AuthRequest, ErrorKind};
 
-use super::{connected, fails, http, join, next};
+use super::{connected, fails, http, join};
+use crate::support::next;
 
 const WARD: &str = "private-encrypted-ward";
 
 #[test]
-fn events_arrive_decrypted_and_after_a_new_key_in_order() {
+fn events_are_decrypted_in_order_across_a_key_rotation() {
     let server = Server::start().unwrap();
     let client = connected(&server, http(&server));
     let ward = client.private_encrypted_channel(WARD).unwrap();
@@ -34,7 +35,7 @@ fn events_arrive_decrypted_and_after_a_new_key_in_order() {
 }
 
 #[test]
-fn an_event_that_is_not_encrypted_is_never_delivered() {
+fn plaintext_event_is_never_delivered() {
     let server = Server::start().unwrap();
     let client = connected(&server, http(&server));
     let ward = client.private_encrypted_channel(WARD).unwrap();
@@ -59,7 +60,7 @@ fn an_event_that_is_not_encrypted_is_never_delivered() {
 }
 
 #[test]
-fn a_key_that_does_not_come_loses_the_event_and_tells() {
+fn event_without_a_matching_key_is_dropped_with_an_error() {
     let server = Server::start().unwrap();
     let client = connected(&server, http(&server));
     let ward = client.private_encrypted_channel(WARD).unwrap();
@@ -76,7 +77,7 @@ fn a_key_that_does_not_come_loses_the_event_and_tells() {
 }
 
 #[test]
-fn an_authorization_without_a_key_fails_the_channel() {
+fn authorization_without_a_shared_secret_fails_the_channel() {
     let server = Server::start().unwrap();
     let client = connected(&server, |_: &AuthRequest| Ok(Auth::new("app-key:00")));
     let ward = client.private_encrypted_channel(WARD).unwrap();

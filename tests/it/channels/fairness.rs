@@ -1,4 +1,4 @@
-//! An endpoint that hangs, beside one that does not.
+//! An endpoint that hangs beside one that does not.
 
 use std::net::TcpListener;
 use std::sync::{Arc, OnceLock};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::support::{SOON, now};
 
-/// Connects, and asks for 8 channels by `hanging` and for one of the server's own.
+/// Connects, and subscribes to 8 channels with `hanging` and to one with the server's own endpoint.
 fn good_beside<A: Authorizer + 'static>(hanging: impl Fn(&str) -> A) {
     let server = Server::start().unwrap();
     // Never accepted.
@@ -31,12 +31,12 @@ fn good_beside<A: Authorizer + 'static>(hanging: impl Fn(&str) -> A) {
 }
 
 #[test]
-fn a_good_endpoint_does_not_wait_for_one_that_hangs() {
+fn hanging_endpoint_does_not_delay_another() {
     good_beside(|url| HttpAuthorizer::new(url).timeout(SOON));
 }
 
 #[test]
-fn nor_for_one_that_many_channels_share() {
+fn hanging_endpoint_shared_by_many_channels_does_not_delay_another() {
     let shared = OnceLock::new();
     good_beside(|url| {
         let url = url.to_owned();

@@ -6,11 +6,9 @@ use std::time::Duration;
 use pusher_channels::testing::Server;
 use pusher_channels::{ChannelStatus, Client, ErrorKind, PrivateChannel, State};
 
-use super::{http, join, next, receives};
+use super::{http, join, receives};
 use crate::server_channels::signature;
-use crate::support::{SOON, now, quick};
-
-const AT_ONCE: Duration = Duration::from_secs(1);
+use crate::support::{AT_ONCE, SOON, next, now, quick};
 
 /// A client whose endpoint has been asked for `private-room` and does not answer. It asks one
 /// question at a time.
@@ -32,7 +30,7 @@ fn frames_about(server: &Server, channel: &str) -> Vec<String> {
 }
 
 #[test]
-fn events_of_other_channels_keep_flowing() {
+fn pending_authorization_does_not_delay_other_channels() {
     let server = Server::start().unwrap();
     let (client, room) = waiting(&server);
     let start = now();
@@ -52,14 +50,14 @@ fn events_of_other_channels_keep_flowing() {
 }
 
 #[test]
-fn unsubscribing_takes_effect_at_once() {
+fn unsubscribe_during_authorization_is_immediate() {
     let server = Server::start().unwrap();
     let (client, room) = waiting(&server);
     room.unsubscribe();
     assert_eq!(room.status(), ChannelStatus::Unsubscribed);
     assert_eq!(room.wait_subscribed(SOON).unwrap_err().kind(), ErrorKind::NotSubscribed);
     server.delay_auth(Duration::ZERO);
-    // Its question comes after the first one's answer.
+    // Its request follows the first response.
     join(&client.private_channel("private-other").unwrap());
     assert_eq!(frames_about(&server, "private-room"), [""; 0]);
     join(&room);
@@ -67,7 +65,7 @@ fn unsubscribing_takes_effect_at_once() {
 }
 
 #[test]
-fn disconnecting_takes_effect_at_once() {
+fn disconnect_during_authorization_is_immediate() {
     let server = Server::start().unwrap();
     let (client, room) = waiting(&server);
     let start = now();
@@ -83,7 +81,7 @@ fn disconnecting_takes_effect_at_once() {
 }
 
 #[test]
-fn closing_interrupts_the_request() {
+fn close_interrupts_the_authorization_request() {
     let server = Server::start().unwrap();
     let (client, room) = waiting(&server);
     let start = now();
@@ -95,7 +93,7 @@ fn closing_interrupts_the_request() {
 }
 
 #[test]
-fn closing_leaves_the_requests_of_another_client_that_shares_the_authorizer() {
+fn close_leaves_the_requests_of_another_client_that_shares_the_authorizer() {
     let server = Server::start().unwrap();
     server.delay_auth(Duration::from_secs(60));
     let shared = Arc::new(http(&server));
@@ -117,7 +115,7 @@ fn closing_leaves_the_requests_of_another_client_that_shares_the_authorizer() {
 }
 
 #[test]
-fn dropping_ends_the_connection_at_once() {
+fn drop_during_authorization_ends_the_connection_immediately() {
     let server = Server::start().unwrap();
     let (client, room) = waiting(&server);
     let events = room.bind_all();
@@ -131,7 +129,7 @@ fn dropping_ends_the_connection_at_once() {
 }
 
 #[test]
-fn a_signature_for_a_lost_connection_is_never_sent() {
+fn signature_for_a_lost_connection_is_never_sent() {
     let server = Server::start().unwrap();
     let (client, room) = waiting(&server);
     let old = client.socket_id().unwrap();
@@ -139,7 +137,7 @@ fn a_signature_for_a_lost_connection_is_never_sent() {
     server.drop_connections();
     let new = next(&connections);
     assert_ne!(old, new);
-    // The first answer comes before the second question is asked.
+    // The first response precedes the second request.
     server.delay_auth(Duration::ZERO);
     room.wait_subscribed(SOON).unwrap();
     let sign = |socket_id: &str| signature(server.secret(), &format!("{socket_id}:private-room"));

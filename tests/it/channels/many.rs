@@ -8,7 +8,7 @@ use crate::support::{SOON, quick};
 const MANY: usize = 1_000;
 
 #[test]
-fn a_thousand_public_channels_subscribe_and_receive() {
+fn thousand_public_channels_subscribe_and_receive() {
     let server = Server::start().unwrap();
     let client = Client::new(server.options()).unwrap();
     let channels: Vec<_> = (0..MANY)
@@ -49,7 +49,7 @@ fn a_thousand_public_channels_subscribe_and_receive() {
 }
 
 #[test]
-fn hundreds_of_private_channels_need_no_lock_step() {
+fn hundreds_of_private_channels_subscribe_concurrently() {
     let server = Server::start().unwrap();
     let signs = SecretAuthorizer::new(server.key(), server.secret());
     let client = quick(server.options()).authorizer(signs).build().unwrap();

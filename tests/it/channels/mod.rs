@@ -15,13 +15,13 @@ mod secrets;
 
 use pusher_channels::testing::Server;
 use pusher_channels::{
-    Auth, AuthRequest, Authorizer, Binding, Channel, ChannelStatus, Client, Error, ErrorKind,
+    Auth, AuthRequest, Authorizer, Channel, ChannelStatus, Client, Error, ErrorKind,
     HttpAuthorizer, SecretAuthorizer,
 };
 use serde_json::{Value, json};
 
 use crate::server_channels::signature;
-use crate::support::{SOON, quick};
+use crate::support::{SOON, next, quick};
 
 fn http(server: &Server) -> HttpAuthorizer {
     HttpAuthorizer::new(&server.auth_url())
@@ -36,7 +36,7 @@ fn secret(server: &Server) -> SecretAuthorizer {
     authorizer
 }
 
-/// Signs with this `channel_data`, whatever it is.
+/// Signs with this `channel_data`, valid or not.
 fn as_member(server: &Server, channel_data: &Value) -> impl Authorizer + use<> {
     let (key, secret) = (server.key().to_owned(), server.secret().to_owned());
     let data = channel_data.to_string();
@@ -59,11 +59,7 @@ fn join(channel: &dyn Channel) {
     channel.wait_subscribed(SOON).unwrap();
 }
 
-fn next<T>(binding: &Binding<T>) -> T {
-    binding.recv_timeout(SOON).expect("nothing came")
-}
-
-/// What is published arrives.
+/// Published events arrive.
 fn receives(server: &Server, channel: &dyn Channel) {
     let events = channel.bind("event");
     server.publish(channel.name(), "event", &json!({"n": 1}));
@@ -109,7 +105,7 @@ fn every_kind_subscribes_and_receives() {
             receives(&server, &**channel);
             assert!(misses.is_empty());
         }
-        // The last event of a cache channel comes again with the next subscription.
+        // The next subscription repeats the last event of a cache channel.
         for channel in channels.iter().filter(|channel| channel.name().contains("cache-")) {
             let events = channel.bind("event");
             channel.unsubscribe();
@@ -121,7 +117,7 @@ fn every_kind_subscribes_and_receives() {
 }
 
 #[test]
-fn a_name_of_another_kind_is_an_error() {
+fn name_of_another_kind_is_an_error() {
     let server = Server::start().unwrap();
     let client = Client::new(server.options()).unwrap();
     let mut errors = Vec::new();
@@ -147,7 +143,7 @@ fn a_name_of_another_kind_is_an_error() {
 }
 
 #[test]
-fn a_client_event_reaches_the_others_only() {
+fn client_event_reaches_the_other_subscribers_only() {
     let server = Server::start().unwrap();
     let (ann, bob) = (
         connected(&server, as_member(&server, &json!({"user_id": "ann"}))),
@@ -169,7 +165,7 @@ fn a_client_event_reaches_the_others_only() {
     next(&last);
     assert!(own.is_empty());
 
-    // On a private channel nobody tells who it was.
+    // Private channels have no user ids.
     let authorizer = || secret(&server);
     let (a, b) = (
         ann.private_channel_with("private-room", authorizer()).unwrap(),
@@ -184,7 +180,7 @@ fn a_client_event_reaches_the_others_only() {
 }
 
 #[test]
-fn a_client_event_that_cannot_be_sent_is_an_error() {
+fn client_event_that_cannot_be_sent_is_an_error() {
     let server = Server::start().unwrap();
     let client = quick(server.options()).authorizer(secret(&server)).build().unwrap();
     let room = client.private_channel("private-room").unwrap();

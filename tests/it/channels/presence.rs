@@ -1,11 +1,11 @@
-//! Who is on a presence channel.
+//! Members of presence channels.
 
 use pusher_channels::testing::{DataStyle, PresenceStyle, Server, Settings};
 use pusher_channels::{Client, ErrorKind, PresenceChannel, Reconnect, SecretAuthorizer};
 use serde_json::{Value, json};
 
-use super::{as_member, connected, fails, http, join, next};
-use crate::support::{SOON, quick};
+use super::{as_member, connected, fails, http, join};
+use crate::support::{SOON, next, quick};
 
 const ROOM: &str = "presence-room";
 
@@ -76,7 +76,7 @@ fn members_are_replaced_after_a_lost_connection() {
     join(&bob.presence_channel(ROOM).unwrap());
     let (_cid, _cids) = enter(&server, "cid");
     assert!(server.wait_for(SOON, |_| room.members().len() == 3));
-    // Not before: cid's first arrival is not what is looked for.
+    // Not before: the first arrival of cid is not the expected one.
     let added = room.bind_member_added();
     let confirmed = room.bind_subscription_succeeded();
     let barriers = room.bind("barrier");
@@ -91,7 +91,7 @@ fn members_are_replaced_after_a_lost_connection() {
 }
 
 #[test]
-fn every_style_of_server_is_understood() {
+fn every_presence_style_is_understood() {
     for (presence, data) in [
         (PresenceStyle::Documented, DataStyle::Text),
         (PresenceStyle::Documented, DataStyle::Object),
@@ -129,7 +129,7 @@ fn every_style_of_server_is_understood() {
 }
 
 #[test]
-fn the_endpoint_says_who_it_is() {
+fn endpoint_decides_the_member() {
     let server = Server::start().unwrap();
     let authorizer = http(&server).param("user_id", "dee").param("user_info", r#"{"age":7}"#);
     let client = connected(&server, authorizer);
@@ -141,7 +141,7 @@ fn the_endpoint_says_who_it_is() {
 }
 
 #[test]
-fn a_missing_member_is_told() {
+fn authorization_without_member_is_an_error() {
     let server = Server::start().unwrap();
     let authorizer = SecretAuthorizer::new(server.key(), server.secret());
     let client = quick(server.options()).authorizer(authorizer).build().unwrap();

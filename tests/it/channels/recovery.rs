@@ -6,15 +6,15 @@ use std::time::Duration;
 use pusher_channels::testing::Server;
 use pusher_channels::{AuthRequest, Authorizer};
 
-use super::{join, next, secret};
+use super::{join, secret};
 use crate::process::threads;
-use crate::support::{SOON, alone, now, quick};
+use crate::support::{SOON, alone, next, now, quick};
 
 /// What the user is promised.
 const PROMISED: Duration = Duration::from_secs(5);
 
 #[test]
-fn two_hundred_channels_come_back_soon() {
+fn two_hundred_channels_resubscribe_within_five_seconds() {
     alone(|| {
         let server = Server::start().unwrap();
         let signs = secret(&server);

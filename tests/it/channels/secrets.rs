@@ -1,4 +1,4 @@
-//! What must not be shown is not, whatever is logged.
+//! Secrets appear neither in the log nor in `Debug` and `Display`.
 //!
 //! A text with `canary` in it is a secret: no record of any level and no `Debug` or `Display` may have it.
 //! One with `parcel` in it is what events carry: records of the level `trace` may.
@@ -17,8 +17,8 @@ use pusher_channels::{
 };
 use serde_json::{Value, json};
 
-use super::{as_member, connected, fails, http, join, next, receives, secret};
-use crate::support::{SOON, alone_as, listen, log_to, quick, spawn};
+use super::{as_member, connected, fails, http, join, receives, secret};
+use crate::support::{SOON, alone_as, listen, log_to, next, quick, spawn};
 
 /// Every record, with its level.
 static LOGGED: Mutex<Vec<(Level, String)>> = Mutex::new(Vec::new());
@@ -39,7 +39,7 @@ fn show(value: &dyn Debug) {
     writeln!(SHOWN.lock().unwrap(), "{value:?}\n{value:#?}").unwrap();
 }
 
-/// An error, and all that it says is the cause.
+/// Shows an error with its chain of sources.
 fn show_error(error: &Error) {
     show(error);
     let mut shown = SHOWN.lock().unwrap();
@@ -81,7 +81,7 @@ fn watched<F: FnOnce() -> Vec<String>>(body: F) {
     });
 }
 
-/// Every error and state that the client tells, shown at the end.
+/// Shows all errors and states of the client at the end.
 fn watch(client: &Client) -> impl FnOnce() + use<> {
     let (states, errors) = (client.bind_states(), client.bind_errors());
     let signin_errors = client.user().bind_signin_error();
@@ -118,7 +118,7 @@ fn no_secret_of_channels_is_logged_or_shown() {
         show(&(&authorizer, secret(&server)));
         let client = connected(&server, authorizer);
         let tell = watch(&client);
-        // The server does not tell this to the members.
+        // The server does not send this to members.
         let data = json!({"user_id": "me", "private": "canary-data", "user_info": "parcel-info"});
         let private = client.private_channel("private-room").unwrap();
         let json = client.private_channel_with("private-json", over_http().json()).unwrap();
@@ -134,7 +134,7 @@ fn no_secret_of_channels_is_logged_or_shown() {
         receives(&server, &ward);
         private.trigger("client-a", "parcel-out").unwrap();
 
-        // What events carry, also where it is not what was asked for.
+        // Payloads of events, also where something else was expected.
         let (events, sealed) = (client.bind("event"), ward.bind("event"));
         let full = client.bind_with("event", pusher_channels::Queue::drop_oldest(1));
         for channel in [private.name(), private.name(), ward.name()] {
@@ -286,7 +286,7 @@ fn no_secret_of_users_is_logged_or_shown() {
         let states = client.bind_states();
         server.refuse_signin(Some(SigninRefusal::Close(4009)));
         fails(Box::new(signs()));
-        // The error comes before the close.
+        // The error frame precedes the close.
         while client.state() != State::Failed {
             states.recv_timeout(SOON).unwrap();
         }
@@ -297,7 +297,7 @@ fn no_secret_of_users_is_logged_or_shown() {
     });
 }
 
-/// Answers every connection with this.
+/// Sends this response to every connection.
 fn answering(answer: &'static str) -> u16 {
     let (listener, _) = listen();
     let port = listener.local_addr().unwrap().port();

@@ -36,7 +36,7 @@ fn weather(seed: u64) -> Settings {
 }
 
 #[test]
-fn a_client_keeps_its_promises_in_every_weather() {
+fn client_keeps_its_promises_in_storms() {
     alone(|| {
         let seeds = match number(SEED) {
             Some(seed) => vec![seed],

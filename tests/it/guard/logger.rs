@@ -1,4 +1,4 @@
-//! A logger that panics, as `println!` does once nobody reads the standard output.
+//! A logger that panics, as `println!` does when the standard output is closed.
 
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
@@ -29,7 +29,7 @@ fn install(level: LevelFilter) {
 }
 
 #[test]
-fn a_logger_that_panics_costs_its_lines_only() {
+fn panicking_logger_loses_only_its_lines() {
     alone(|| {
         install(LevelFilter::Debug);
         let server = Server::start().unwrap();
@@ -45,7 +45,7 @@ fn a_logger_that_panics_costs_its_lines_only() {
         let gaps = room.bind_resumed();
         room.subscribe();
         client.connect();
-        // The authorizer is asked on every connection, after failed dials too.
+        // The authorizer is called for every connection, after failed dials too.
         for round in 1..4 {
             room.wait_subscribed(SOON).unwrap();
             assert_eq!(asked.load(Ordering::SeqCst), round);
@@ -53,7 +53,7 @@ fn a_logger_that_panics_costs_its_lines_only() {
             server.drop_connections();
             gaps.recv_timeout(SOON).unwrap();
         }
-        // It says that a binding overflows, on the reader thread.
+        // The reader thread logs that a binding overflows.
         let (last, events) = (room.bind_with("event", Queue::drop_oldest(1)), room.bind("event"));
         for number in 0..3 {
             server.publish("private-room", "event", &number);
@@ -71,7 +71,7 @@ fn secret(server: &Server) -> pusher_channels::SecretAuthorizer {
 }
 
 #[test]
-fn a_logger_that_panics_at_trace_costs_its_lines_only() {
+fn panicking_logger_at_trace_loses_only_its_lines() {
     alone(|| {
         install(LevelFilter::Trace);
         let (dials, dialled) = unbounded();
@@ -84,7 +84,7 @@ fn a_logger_that_panics_at_trace_costs_its_lines_only() {
         let client = quick(Options::url("ws://memory/app")).connector(connector);
         let client = client.authorizer(authorizer).build().unwrap();
         let events = client.bind("event");
-        // What is to be done for them comes in one batch: a frame, which is logged, and a worker.
+        // Both need an action in the same batch: a frame, which is logged, and an auth worker.
         client.public_channel("room").unwrap().subscribe();
         client.private_channel("private-room").unwrap().subscribe();
         client.connect();
@@ -101,7 +101,7 @@ fn a_logger_that_panics_at_trace_costs_its_lines_only() {
 }
 
 #[test]
-fn the_built_in_connection_recovers_from_a_logger_that_panics_in_it() {
+fn built_in_connection_recovers_from_a_panicking_logger() {
     alone(|| {
         // tungstenite logs each frame, in the middle of reading it.
         install(LevelFilter::Trace);
@@ -120,7 +120,7 @@ fn the_built_in_connection_recovers_from_a_logger_that_panics_in_it() {
 }
 
 #[test]
-fn logger_that_panics_at_a_frame_loses_no_dial() {
+fn panicking_logger_at_a_frame_loses_no_dial() {
     alone(|| {
         static CLIENT: OnceLock<Client> = OnceLock::new();
         static FRAMES: AtomicU32 = AtomicU32::new(0);

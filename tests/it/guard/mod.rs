@@ -1,4 +1,4 @@
-//! What the user's code does to the client by a panic, or by not returning: it costs that call only.
+//! User code that panics or does not return costs that call only.
 
 mod logger;
 mod stuck;
@@ -16,7 +16,7 @@ use pusher_channels::{
 use crate::support::memory::Loopback;
 use crate::support::{SOON, quick};
 
-/// What a connection of one's own does in each of its methods, beside its work.
+/// What the methods of a custom connection do beside their work.
 #[derive(Clone)]
 struct Faults {
     dial: fn(u32, &Interrupt) -> Result<(), Error>,
@@ -39,11 +39,11 @@ struct Own {
 }
 
 struct Line {
-    /// Which dial it has come from, from 1.
+    /// The number of its dial, from 1.
     number: u32,
     faults: Faults,
     loopback: Loopback,
-    /// Dropped by `close`, to let go of who waits.
+    /// Dropped by `close`, which ends [`wait_for_close`](Self::wait_for_close).
     open: Mutex<Option<Sender<()>>>,
     closed: Receiver<()>,
 }
@@ -111,7 +111,7 @@ fn connects_again(client: &Client, dials: &AtomicU32, dial: u32) {
 }
 
 #[test]
-fn an_interrupt_that_panics_on_the_timer_thread_costs_no_dial() {
+fn panicking_interrupt_on_the_timer_thread_loses_no_dial() {
     let (client, dials) = own(Faults {
         dial: |number, interrupt| {
             if number > 2 {
@@ -153,7 +153,7 @@ fn each_method_of_a_connection_may_panic_on_each_thread() {
     for (name, faults) in faults {
         println!("{name}");
         let (client, dials) = own(faults);
-        // The heartbeat is not answered, so the timer gives every connection up.
+        // There are no pongs, so the timer thread abandons every connection.
         let beat = Duration::from_millis(30);
         let client = client.activity_timeout(beat).pong_timeout(beat).build().unwrap();
         client.connect();
@@ -168,7 +168,7 @@ fn each_method_of_a_connection_may_panic_on_each_thread() {
 }
 
 #[test]
-fn what_is_thrown_may_panic_when_it_is_dropped() {
+fn panic_payload_may_panic_when_dropped() {
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {

@@ -1,4 +1,4 @@
-//! Endpoints that answer authorizations with anything. What they are asked about fails, and only that.
+//! Auth endpoints with invalid responses: the authorization fails, and nothing else.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -28,7 +28,7 @@ fn endpoint(misbehave: impl Fn(TcpStream) + Send + 'static) -> HttpAuthorizer {
             let mut stream = stream.unwrap();
             stream.set_read_timeout(Some(SOON)).unwrap();
             stream.set_write_timeout(Some(SOON)).unwrap();
-            // All of it: what is left unread would turn the end into a reset.
+            // All of it: unread bytes would turn the end into a reset.
             let head = read_until(&mut stream, |head| head.ends_with(b"\r\n\r\n"));
             let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
             let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
@@ -93,7 +93,7 @@ fn body(body: &str) -> String {
 }
 
 #[test]
-fn answers_without_end_are_given_up() {
+fn endless_responses_are_abandoned() {
     let (server, client) = connected();
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     for (beginning, rest, expected) in [
@@ -122,7 +122,7 @@ fn answers_without_end_are_given_up() {
 }
 
 #[test]
-fn answers_that_contradict_themselves_are_errors() {
+fn contradictory_responses_are_errors() {
     let (server, client) = connected();
     let good = r#"{"auth":"key:signature"}"#;
     for reply in [
@@ -148,7 +148,7 @@ fn answers_that_contradict_themselves_are_errors() {
 }
 
 #[test]
-fn json_of_every_bad_kind_is_an_error() {
+fn invalid_json_is_an_error() {
     let (server, client) = connected();
     let deep = "[".repeat(100_000);
     for json in [
@@ -167,7 +167,7 @@ fn json_of_every_bad_kind_is_an_error() {
         assert_eq!(error.kind(), ErrorKind::Auth, "{json:.100}: {error:?}");
         assert!(!error.is_retryable() && error.to_string().len() < 1000);
     }
-    // What looks like an answer, however long, is the server's to refuse.
+    // A well-formed response of any length is sent to the server, which refuses it.
     let long = format!(r#"{{"auth":"{}:{}"}}"#, server.key(), "0".repeat(200_000));
     let channel = client.private_channel_with("private-long", says(&body(&long))).unwrap();
     channel.subscribe();

@@ -1,4 +1,4 @@
-//! More than anybody asked for.
+//! Floods.
 
 use std::io::Write;
 
@@ -12,7 +12,7 @@ const MANY: usize = 100_000;
 
 const PING: &str = r#"{"event":"pusher:ping","data":{}}"#;
 
-/// Sends so many, in a few large writes.
+/// Sends this many frames in a few large writes.
 fn flood(stage: &mut Stage, frame: &[u8], count: usize) {
     let thousand = frame.repeat(1000);
     for _ in 0..count / 1000 {
@@ -22,7 +22,7 @@ fn flood(stage: &mut Stage, frame: &[u8], count: usize) {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn pings_of_a_peer_that_does_not_read_wait_until_it_does_or_are_too_many() {
+fn pongs_for_a_peer_that_does_not_read_are_bounded() {
     crate::support::alone(|| {
         let mut stage = Stage::new();
         let before = super::peak();
@@ -51,13 +51,13 @@ fn pings_of_a_peer_that_does_not_read_wait_until_it_does_or_are_too_many() {
 }
 
 #[test]
-fn pongs_that_nobody_asked_for_are_nothing() {
+fn unsolicited_pongs_are_ignored() {
     let mut stage = Stage::new();
     flood(&mut stage, &frame(0x81, br#"{"event":"pusher:pong","data":"{}"}"#), MANY);
     flood(&mut stage, &frame(0x8a, b"pong"), MANY);
     stage.goes_on();
     assert!(stage.errors.is_empty());
-    // And one that was asked for is still one.
+    // A solicited pong still counts.
     let client = stage.client.clone();
     let pinged = crate::support::spawn(move || client.ping(SOON));
     crate::support::wait_for(&mut stage.socket, "pusher:ping");
@@ -66,7 +66,7 @@ fn pongs_that_nobody_asked_for_are_nothing() {
 }
 
 #[test]
-fn pings_of_websocket_are_answered_in_between() {
+fn websocket_pings_get_pongs_during_a_flood() {
     let mut stage = Stage::new();
     flood(&mut stage, &frame(0x89, b""), MANY);
     stage.goes_on();
@@ -83,7 +83,7 @@ fn pings_of_websocket_are_answered_in_between() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_nobody_takes_out_is_dropped_and_counted() {
+fn full_queues_drop_and_count() {
     crate::support::alone(|| {
         let mut stage = Stage::with(|builder| builder.queue(Queue::drop_oldest(100)));
         let all = stage.client.bind_all();
@@ -104,7 +104,7 @@ fn what_nobody_takes_out_is_dropped_and_counted() {
 }
 
 #[test]
-fn channels_that_are_not_there_come_and_go_without_a_trace() {
+fn events_of_unknown_channels_leave_nothing_behind() {
     let mut stage = Stage::new();
     let all = stage.client.bind_all();
     for event in

@@ -1,4 +1,4 @@
-//! Text that is no event, or an event that nobody expects.
+//! Invalid frames, and unexpected events.
 
 use pusher_channels::{Auth, AuthRequest, ErrorKind, State};
 use serde_json::{Value, json};
@@ -109,7 +109,7 @@ fn protocol_events_with_data_of_any_shape_keep_the_connection() {
 }
 
 #[test]
-fn deep_nesting_is_data_like_any_other() {
+fn deeply_nested_data_is_delivered() {
     let mut stage = Stage::new();
     let events = stage.room.bind("deep");
     for (open, inner, close) in [("[", "", "]"), (r#"{"a":"#, "1", "}"), (r#"[{"a":["#, "", "]}]")]
@@ -121,7 +121,7 @@ fn deep_nesting_is_data_like_any_other() {
             assert_eq!(event.data(), data);
             assert_eq!(event.json::<Value>().unwrap_err().kind(), ErrorKind::Json);
         }
-        // Never closed, around the frame, and in a field that nobody reads.
+        // Unclosed, around the frame, and in an unknown field.
         stage.send(&format!(r#"{{"event":"deep","data":{}"#, open.repeat(DEEP / 2)));
         stage.send(&data);
         for _ in 0..2 {
@@ -135,7 +135,7 @@ fn deep_nesting_is_data_like_any_other() {
 }
 
 #[test]
-fn deep_nesting_hides_no_error_and_no_channel_of_it() {
+fn deep_nesting_does_not_hide_an_error_or_its_channel() {
     let mut stage = Stage::new();
     let nested = nested();
     stage.send(&format!(
@@ -154,7 +154,7 @@ fn deep_nesting_hides_no_error_and_no_channel_of_it() {
 }
 
 #[test]
-fn a_megabyte_of_a_name_is_a_name() {
+fn names_of_a_megabyte_are_delivered() {
     let mut stage = Stage::with(|builder| builder.max_message_size(8 * 1024 * 1024));
     let all = stage.client.bind_all();
     let long = "ñ".repeat(500_000);
@@ -185,7 +185,7 @@ fn a_megabyte_of_a_name_is_a_name() {
 }
 
 #[test]
-fn a_greeting_with_a_number_beyond_every_type_is_a_greeting() {
+fn connection_established_may_have_an_unusual_activity_timeout() {
     for odd in odd() {
         for as_text in [true, false] {
             let (listener, options) = listen();
@@ -204,7 +204,7 @@ fn a_greeting_with_a_number_beyond_every_type_is_a_greeting() {
 }
 
 #[test]
-fn odd_values_in_every_field_take_nothing_else_with_them() {
+fn unusual_values_affect_only_their_own_field() {
     let mut stage = Stage::new();
     let counts = stage.room.bind_subscription_count();
     let others = stage.room.bind("other");
@@ -227,7 +227,7 @@ fn odd_values_in_every_field_take_nothing_else_with_them() {
             }
             stage.send(&format!(r#"{{"event":"pusher:pong","data":{data}}}"#));
         }
-        // The later of equal keys counts, whatever the earlier one was.
+        // The last of equal keys counts.
         stage.send(&format!(
             r#"{{"event":{odd},"channel":{odd},"user_id":{odd},"data":{odd},"event":"other","channel":"room","user_id":"u","data":"d"}}"#
         ));
@@ -245,7 +245,7 @@ fn odd_values_in_every_field_take_nothing_else_with_them() {
 }
 
 #[test]
-fn halves_of_surrogate_pairs_become_replacement_characters() {
+fn lone_surrogates_become_replacement_characters() {
     let mut stage = Stage::new();
     let all = stage.client.bind_all();
     stage.send(r#"{"\ud800":0,"event":"a\udc00","channel":"room","user_id":"\ud83d","data":"\ud800\ud800x\udfff"}"#);
@@ -258,9 +258,9 @@ fn halves_of_surrogate_pairs_become_replacement_characters() {
     assert!(stage.errors.is_empty());
 }
 
-/// A client on a presence channel, its far side, and what it has been told.
+/// Unusual ids and infos of members.
 #[test]
-fn members_with_hostile_ids_and_infos_leave_the_others_alone() {
+fn members_with_unusual_ids_and_infos_leave_the_others_alone() {
     let (listener, options) = listen();
     let authorizer =
         |_: &AuthRequest| Ok(Auth::new("key:signature").channel_data(r#"{"user_id":"me"}"#));
@@ -305,10 +305,10 @@ fn members_with_hostile_ids_and_infos_leave_the_others_alone() {
     assert_eq!(wait_for_close(socket), Some(1000));
 }
 
-/// Takes much memory and some time: how much is shown.
+/// Prints the memory and the time that it takes.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_million_members_are_a_matter_of_memory_only() {
+fn million_members_take_bounded_memory() {
     crate::support::alone(|| {
         const MANY: usize = 1_000_000;
         let (listener, options) = listen();

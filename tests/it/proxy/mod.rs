@@ -66,7 +66,7 @@ fn everything_of_a_client_goes_through_its_proxy() {
     for scheme in ["http", "socks5", "socks5h"] {
         let server = Server::start().unwrap();
         let relay = Relay::start();
-        // Which no machine can resolve, and the relay takes for this one.
+        // No machine can resolve it; the relay resolves it to this one.
         passes(&server, "server.invalid", Proxy::new(&relay.url(scheme)).unwrap());
         let mut targets = relay.targets();
         targets.sort();
@@ -81,7 +81,7 @@ fn everything_of_a_client_goes_through_its_proxy() {
 }
 
 #[test]
-fn an_exception_goes_past_the_proxy() {
+fn no_proxy_exception_bypasses_the_proxy() {
     let server = Server::start().unwrap();
     let relay = Relay::start();
     let proxy = Proxy::new(&relay.url("http")).unwrap().no_proxy("127.0.0.1");
@@ -91,7 +91,7 @@ fn an_exception_goes_past_the_proxy() {
 
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 #[test]
-fn tls_is_spoken_through_a_proxy_with_the_server() {
+fn tls_is_end_to_end_through_a_proxy() {
     for scheme in ["http", "socks5"] {
         let relay = Relay::start();
         tls::passes("localhost", Proxy::new(&relay.url(scheme)).unwrap());
@@ -100,7 +100,7 @@ fn tls_is_spoken_through_a_proxy_with_the_server() {
 }
 
 #[test]
-fn a_client_comes_back_when_the_proxy_lets_it_through_again() {
+fn client_reconnects_when_the_proxy_accepts_again() {
     let server = Server::start().unwrap();
     let relay = Relay::start();
     relay.refuse("HTTP/1.1 503 Not now\r\n\r\n");
@@ -122,7 +122,7 @@ fn a_client_comes_back_when_the_proxy_lets_it_through_again() {
 }
 
 #[test]
-fn a_policy_can_give_up_on_what_is_not_retryable() {
+fn policy_can_give_up_on_permanent_errors() {
     let server = Server::start().unwrap();
     let relay = Relay::start();
     relay.refuse("HTTP/1.1 407 Who are you\r\n\r\n");
@@ -167,7 +167,7 @@ fn succeeds(mut command: Command) {
 }
 
 #[test]
-fn the_environment_counts_if_it_is_asked_for_and_only_then() {
+fn environment_is_used_only_with_from_env() {
     let relay = Relay::start();
     let variables = [
         ("http_proxy", relay.url("http")),
@@ -178,7 +178,7 @@ fn the_environment_counts_if_it_is_asked_for_and_only_then() {
     let test = "proxy::the_environment_counts_if_it_is_asked_for_and_only_then";
     let child = with_env(test, &variables, |command| {
         succeeds(command);
-        // Of the two clients in the child, only the one that asked: its connection and its authorization.
+        // Of the two clients in the child only the one with `from_env`: its connection and its authorization.
         let targets = relay.targets();
         assert!(targets.len() >= 2, "{targets:?}");
         assert!(targets.iter().all(|it| it.starts_with("server.invalid:")), "{targets:?}");
@@ -187,7 +187,7 @@ fn the_environment_counts_if_it_is_asked_for_and_only_then() {
         let server = Server::start().unwrap();
         passes(&server, "server.invalid", Proxy::from_env());
         passes(&server, "127.0.0.1", Proxy::none());
-        // One that no client has told anything.
+        // One without any client settings.
         let authorizer = HttpAuthorizer::new(&server.auth_url());
         let request = pusher_channels::AuthRequest::new("1.2", "private-room");
         authorizer.authorize(&request).unwrap();
@@ -195,7 +195,7 @@ fn the_environment_counts_if_it_is_asked_for_and_only_then() {
 }
 
 #[test]
-fn a_wrong_variable_is_an_error_of_build() {
+fn invalid_variable_is_refused_by_build() {
     let test = "proxy::a_wrong_variable_is_an_error_of_build";
     let variables = [("HTTPS_PROXY", "gopher://u:canary@h".to_owned())];
     if with_env(test, &variables, succeeds) {
@@ -221,7 +221,7 @@ mod tls {
 
     use crate::support::{SOON, quick, spawn};
 
-    /// Connects to a server with TLS and hears what it says.
+    /// Connects to a server with TLS.
     pub(super) fn passes(host: &str, proxy: Proxy) {
         let rcgen::CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed(vec![host.to_owned()]).unwrap();

@@ -1,4 +1,4 @@
-//! User's code that gives the client more to do whenever it is called.
+//! User code that gives the client more to do whenever it is called.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -58,7 +58,7 @@ impl Connection for EndlessConnection {
 }
 
 #[test]
-fn whoever_carries_actions_out_does_not_leave_them_when_the_client_closes() {
+fn actions_are_carried_out_when_the_client_closes_in_one_of_them() {
     // A user's thread leaves the rest to the timer thread after some rounds, whichever they are.
     for close_at in 1..=8 {
         let (closed, codes) = unbounded();

@@ -48,7 +48,7 @@ fn call_the_client() {
 static AUTHORIZER: OnceLock<HttpAuthorizer> = OnceLock::new();
 
 #[test]
-fn a_logger_may_interrupt_an_authorizer() {
+fn logger_may_interrupt_an_authorizer() {
     alone(|| {
         let tls = Tls::default().danger_accept_invalid_certs(true);
         let authorizer =
@@ -65,7 +65,7 @@ fn a_logger_may_interrupt_an_authorizer() {
 }
 
 #[test]
-fn a_logger_may_use_the_client() {
+fn logger_may_use_the_client() {
     alone(|| {
         log_to(LevelFilter::Trace, |_| call_the_client());
         let server = Server::start().unwrap();

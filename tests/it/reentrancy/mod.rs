@@ -19,7 +19,7 @@ use serde_json::json;
 use crate::support::{SOON, spawn};
 use places::Place;
 
-/// Long enough to come to the waiting, on a thread that what is waited for may need.
+/// Long enough to begin waiting, on a thread that the awaited thing may need.
 const BRIEFLY: Duration = Duration::from_millis(1);
 
 fn secret(server: &Server) -> SecretAuthorizer {

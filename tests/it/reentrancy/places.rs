@@ -66,7 +66,7 @@ fn begin_signed_in(client: &Client) {
     client.connect();
 }
 
-// ---- those that are asked
+// ---- callbacks
 
 pub(super) fn authorizer() -> Place {
     clients_own("an authorizer", |server, hook| {
@@ -166,7 +166,7 @@ pub(super) fn resolver() -> Place {
     })
 }
 
-// ---- a connection of one's own
+// ---- a custom connection
 
 #[derive(Clone, Copy, PartialEq)]
 enum Spot {
@@ -248,7 +248,7 @@ fn over_own(
 
 fn nothing(_: &Client) {}
 
-/// So that the timer thread pings at once.
+/// Makes the timer thread ping immediately.
 const AT_ONCE: Duration = Duration::from_millis(5);
 
 pub(super) fn connector() -> Place {
@@ -309,7 +309,7 @@ pub(super) fn drop_of_own_connection() -> Place {
     })
 }
 
-// ---- what is dropped or interrupted
+// ---- destructors and interrupts
 
 struct Dropped<A>(A, Hook);
 
@@ -331,7 +331,7 @@ impl<A: UserAuthenticator> UserAuthenticator for Dropped<A> {
     }
 }
 
-/// Of a channel that nobody has in hand any more.
+/// The authorizer of a channel without handles.
 pub(super) fn drop_of_an_authorizer() -> Place {
     users("the drop of an authorizer", |server, hook| {
         let authorizer = Dropped(secret(server), hook);

@@ -1,4 +1,4 @@
-//! The in-process server, mostly as the real client sees it.
+//! The in-process server, mostly seen by the client.
 
 pub(crate) mod raw;
 
@@ -13,12 +13,10 @@ use pusher_channels::{
 use serde_json::{Value, json};
 use tungstenite::Message;
 
+use crate::support::{SOON, next};
 use raw::Raw;
 
-/// Far more than anything here takes.
-const LIMIT: Duration = Duration::from_secs(10);
-
-/// For what is meant to time out.
+/// For waits that must time out.
 const SHORT: Duration = Duration::from_millis(500);
 
 fn quick(server: &Server) -> ClientBuilder {
@@ -30,19 +28,15 @@ fn quick(server: &Server) -> ClientBuilder {
 fn connected(server: &Server) -> Client {
     let client = quick(server).build().unwrap();
     client.connect();
-    client.wait_connected(LIMIT).unwrap();
+    client.wait_connected(SOON).unwrap();
     client
 }
 
 fn subscribed(client: &Client, name: &str) -> PublicChannel {
     let channel = client.public_channel(name).unwrap();
     channel.subscribe();
-    channel.wait_subscribed(LIMIT).unwrap();
+    channel.wait_subscribed(SOON).unwrap();
     channel
-}
-
-fn next<T>(binding: &Binding<T>) -> T {
-    binding.recv_timeout(LIMIT).expect("nothing came")
 }
 
 fn until(states: &Binding<StateChange>, state: State) -> StateChange {
@@ -71,20 +65,20 @@ fn events_arrive_in_order_and_only_while_subscribed() {
     assert_eq!(server.publish("other", "message", "nobody"), 0);
 
     chat.unsubscribe();
-    assert!(server.wait_for(LIMIT, |server| server.subscribers("chat") == 0));
+    assert!(server.wait_for(SOON, |server| server.subscribers("chat") == 0));
     assert_eq!(server.publish("chat", "message", "lost"), 0);
     chat.subscribe();
-    chat.wait_subscribed(LIMIT).unwrap();
+    chat.wait_subscribed(SOON).unwrap();
     server.publish("chat", "message", "found");
     assert_eq!(next(&messages).data(), "found");
 
-    client.close(LIMIT).unwrap();
-    assert!(server.wait_for(LIMIT, |server| server.connections() == 0));
+    client.close(SOON).unwrap();
+    assert!(server.wait_for(SOON, |server| server.connections() == 0));
     assert_eq!(server.subscribers("chat"), 0);
 }
 
 #[test]
-fn text_is_sent_as_it_is_and_all_else_as_json() {
+fn strings_are_published_as_they_are_and_other_values_as_json() {
     let server = Server::start().unwrap();
     let client = connected(&server);
     let events = subscribed(&client, "c").bind("e");
@@ -109,7 +103,7 @@ fn text_is_sent_as_it_is_and_all_else_as_json() {
 }
 
 #[test]
-fn publishing_from_many_threads_gives_every_client_the_same_order() {
+fn all_clients_receive_concurrent_events_in_the_same_order() {
     const EACH: u32 = 500;
     let server = Server::start().unwrap();
     let clients: Vec<Client> = (0..3).map(|_| connected(&server)).collect();
@@ -139,7 +133,7 @@ fn publishing_from_many_threads_gives_every_client_the_same_order() {
 }
 
 #[test]
-fn a_cache_channel_repeats_its_last_event_or_tells_of_a_miss() {
+fn cache_channel_repeats_its_last_event_or_sends_cache_miss() {
     let server = Server::start().unwrap();
     let client = connected(&server);
     let prices = client.public_channel("cache-prices").unwrap();
@@ -150,7 +144,7 @@ fn a_cache_channel_repeats_its_last_event_or_tells_of_a_miss() {
     server.publish("cache-prices", "update", "1");
     server.publish("cache-prices", "update", "2");
     assert_eq!((next(&updates).data(), next(&updates).data()), ("1", "2"));
-    let mut later = Raw::greeted(&server);
+    let mut later = Raw::established(&server);
     later.subscribe("cache-prices");
     assert_eq!(later.read()["event"], "pusher_internal:subscription_succeeded");
     assert_eq!(later.read_text(), r#"{"event":"update","channel":"cache-prices","data":"2"}"#);
@@ -162,7 +156,7 @@ fn a_cache_channel_repeats_its_last_event_or_tells_of_a_miss() {
 }
 
 #[test]
-fn subscribers_are_told_how_many_they_are() {
+fn subscription_counts_follow_every_change() {
     let server = Server::start_with(Settings::default().subscription_counts(true)).unwrap();
     let client = connected(&server);
     let chat = client.public_channel("chat").unwrap();
@@ -176,7 +170,7 @@ fn subscribers_are_told_how_many_they_are() {
     assert_eq!(next(&counts), 1);
     others.subscribe();
     assert_eq!(next(&counts), 2);
-    other.close(LIMIT).unwrap();
+    other.close(SOON).unwrap();
     assert_eq!(next(&counts), 1);
     assert_eq!(chat.subscription_count(), Some(1));
     server.set_subscription_count("chat", 4711);
@@ -184,9 +178,9 @@ fn subscribers_are_told_how_many_they_are() {
 }
 
 #[test]
-fn counts_are_off_unless_asked_for() {
+fn subscription_counts_are_off_by_default() {
     let server = Server::start().unwrap();
-    let mut raw = Raw::greeted(&server);
+    let mut raw = Raw::established(&server);
     raw.subscribe("chat");
     let succeeded =
         r#"{"event":"pusher_internal:subscription_succeeded","channel":"chat","data":"{}"}"#;
@@ -195,19 +189,19 @@ fn counts_are_off_unless_asked_for() {
 }
 
 #[test]
-fn pings_go_both_ways() {
+fn client_and_server_respond_to_pings() {
     let server = Server::start().unwrap();
     let client = connected(&server);
-    assert!(client.ping(LIMIT).unwrap() < LIMIT);
+    assert!(client.ping(SOON).unwrap() < SOON);
     server.ping_clients();
     let ponged = |server: &Server| server.recorded().iter().any(|f| f.contains("pusher:pong"));
-    assert!(server.wait_for(LIMIT, ponged));
+    assert!(server.wait_for(SOON, ponged));
     let recorded = server.recorded();
     assert!(recorded[0].contains("pusher:ping") && recorded.len() == 2, "{recorded:?}");
 }
 
 #[test]
-fn a_dropped_client_comes_back_and_subscribes_again() {
+fn dropped_client_reconnects_and_resubscribes() {
     let server = Server::start().unwrap();
     let client = connected(&server);
     let first = client.socket_id().unwrap();
@@ -217,20 +211,20 @@ fn a_dropped_client_comes_back_and_subscribes_again() {
     server.drop_connections();
     let cause = until(&states, State::Reconnecting).cause.unwrap();
     assert_eq!(cause.close_code(), None);
-    assert!(next(&resumed).length() < LIMIT);
-    assert_ne!(client.wait_connected(LIMIT).unwrap(), first);
+    assert!(next(&resumed).length() < SOON);
+    assert_ne!(client.wait_connected(SOON).unwrap(), first);
     assert_eq!((server.subscribers("chat"), server.dials()), (1, 2));
     server.publish("chat", "message", "back");
     assert_eq!(next(&messages).data(), "back");
 }
 
 #[test]
-fn faults_count_at_once() {
+fn faults_change_the_counts_immediately() {
     let server = Server::start().unwrap();
     for fault in [Server::drop_connections, |server: &Server| server.close_all(4200, "")] {
-        let mut raw = Raw::greeted(&server);
+        let mut raw = Raw::established(&server);
         raw.subscribe("c");
-        assert!(server.wait_for(LIMIT, |server| server.subscribers("c") == 1));
+        assert!(server.wait_for(SOON, |server| server.subscribers("c") == 1));
         fault(&server);
         assert_eq!((server.connections(), server.subscribers("c")), (0, 0));
         assert_eq!(server.publish("c", "e", "nobody"), 0);
@@ -238,7 +232,7 @@ fn faults_count_at_once() {
 }
 
 #[test]
-fn close_codes_decide_what_the_client_does() {
+fn close_code_decides_the_next_state() {
     let server = Server::start().unwrap();
     let client = connected(&server);
     let states = client.bind_states();
@@ -250,18 +244,18 @@ fn close_codes_decide_what_the_client_does() {
     let cause = until(&states, State::Failed).cause.unwrap();
     assert_eq!(cause.close_code(), Some(4001));
     assert!(cause.to_string().contains("no such app"));
-    assert_eq!(client.wait_connected(LIMIT).unwrap_err().close_code(), Some(4001));
+    assert_eq!(client.wait_connected(SOON).unwrap_err().close_code(), Some(4001));
     assert_eq!(server.connections(), 0);
 }
 
 #[test]
-fn refused_clients_try_again() {
+fn refused_client_retries() {
     let server = Server::start().unwrap();
     server.refuse(2);
     let client = quick(&server).build().unwrap();
     let states = client.bind_states();
     client.connect();
-    client.wait_connected(LIMIT).unwrap();
+    client.wait_connected(SOON).unwrap();
     let statuses: Vec<_> = states
         .try_iter()
         .filter_map(|change| change.cause.map(|cause| (cause.kind(), cause.http_status())))
@@ -271,11 +265,11 @@ fn refused_clients_try_again() {
 }
 
 #[test]
-fn a_silent_server_is_noticed() {
+fn silent_server_is_detected() {
     let server = Server::start().unwrap();
     let client = quick(&server).pong_timeout(SHORT).connect_timeout(SHORT).build().unwrap();
     client.connect();
-    client.wait_connected(LIMIT).unwrap();
+    client.wait_connected(SOON).unwrap();
     let messages = subscribed(&client, "chat").bind("message");
     let states = client.bind_states();
     server.silence(true);
@@ -284,33 +278,33 @@ fn a_silent_server_is_noticed() {
     assert_eq!(error.kind(), ErrorKind::Timeout);
     let cause = until(&states, State::Reconnecting).cause.unwrap();
     assert!(cause.is_timeout(), "{cause}");
-    // The next dials are not greeted.
+    // The next dials are not established.
     let cause = until(&states, State::Reconnecting).cause.unwrap();
     assert!(cause.is_timeout(), "{cause}");
     assert_eq!(server.connections(), 0);
 
     server.silence(false);
-    assert!(server.wait_for(LIMIT, |server| server.subscribers("chat") == 1));
+    assert!(server.wait_for(SOON, |server| server.subscribers("chat") == 1));
     server.publish("chat", "message", "heard");
     assert_eq!(next(&messages).data(), "heard");
 }
 
 #[test]
-fn a_silent_server_still_sends_what_it_is_told_to() {
+fn silent_server_still_sends_raw_frames() {
     let server = Server::start().unwrap();
     server.silence(true);
     let mut raw = Raw::connect(&server);
     let greeting = r#"{"event":"pusher:connection_established","data":{"socket_id":"1.1"}}"#;
-    assert!(server.wait_for(LIMIT, |server| server.dials() == 1));
+    assert!(server.wait_for(SOON, |server| server.dials() == 1));
     // The server's side of the handshake may still be under way.
     raw.send("{}");
-    assert!(server.wait_for(LIMIT, |server| server.recorded() == ["{}"]));
+    assert!(server.wait_for(SOON, |server| server.recorded() == ["{}"]));
     server.send_raw(greeting);
     assert_eq!(raw.read_text(), greeting);
 }
 
 #[test]
-fn garbage_is_reported_and_the_next_event_arrives() {
+fn garbage_is_an_error_and_the_next_event_arrives() {
     let server = Server::start().unwrap();
     let client = connected(&server);
     let chat = subscribed(&client, "chat");
@@ -325,7 +319,7 @@ fn garbage_is_reported_and_the_next_event_arrives() {
 }
 
 #[test]
-fn the_client_understands_every_data_style() {
+fn client_understands_every_data_style() {
     for style in [DataStyle::Text, DataStyle::Object, DataStyle::Absent] {
         let settings = Settings::default()
             .data_style(style)
@@ -342,10 +336,10 @@ fn the_client_understands_every_data_style() {
             client.bind_errors(),
         );
         chat.subscribe();
-        chat.wait_subscribed(LIMIT).unwrap();
+        chat.wait_subscribed(SOON).unwrap();
         next(&missed);
         assert_eq!(next(&counts), 1, "{style:?}");
-        client.ping(LIMIT).unwrap();
+        client.ping(SOON).unwrap();
         server.publish("cache-chat", "message", &json!({"a": 1}));
         assert_eq!(next(&messages).data(), r#"{"a":1}"#);
         server.refuse_channel("secret", ChannelRefusal::ErrorFrame(Some(4009)));
@@ -357,21 +351,21 @@ fn the_client_understands_every_data_style() {
 }
 
 #[test]
-fn a_wrong_key_fails_in_every_close_style() {
+fn wrong_key_fails_in_every_close_style() {
     for style in [CloseStyle::Code, CloseStyle::Empty, CloseStyle::Drop, CloseStyle::Open] {
         let settings = Settings::default().key("right").close_style(style);
         let server = Server::start_with(settings).unwrap();
         let wrong = server.url().replace("/right", "/wrong");
         let client = Client::new(pusher_channels::Options::url(&wrong)).unwrap();
         client.connect();
-        let error = client.wait_connected(LIMIT).unwrap_err();
+        let error = client.wait_connected(SOON).unwrap_err();
         assert_eq!(error.close_code(), Some(4001), "{style:?}");
         assert_eq!((client.state(), server.connections()), (State::Failed, 0));
     }
 }
 
 #[test]
-fn what_ends_a_live_connection_is_told_in_every_close_style() {
+fn close_code_is_reported_in_every_close_style() {
     for style in [CloseStyle::Code, CloseStyle::Empty, CloseStyle::Drop] {
         let server = Server::start_with(Settings::default().close_style(style)).unwrap();
         let client = connected(&server);
@@ -386,20 +380,20 @@ fn what_ends_a_live_connection_is_told_in_every_close_style() {
     let errors = client.bind_errors();
     server.close_all(4200, "restart");
     assert_eq!(next(&errors).close_code(), Some(4200));
-    client.ping(LIMIT).unwrap();
+    client.ping(SOON).unwrap();
     assert_eq!((client.state(), server.dials()), (State::Connected, 1));
 }
 
 #[test]
-fn a_close_frame_without_a_code() {
+fn close_frame_without_a_code_has_no_close_code() {
     let server = Server::start().unwrap();
-    let mut raw = Raw::greeted(&server);
+    let mut raw = Raw::established(&server);
     server.close_all(1005, "");
     assert!(matches!(raw.0.read(), Ok(Message::Close(None))));
 }
 
 #[test]
-fn subscriptions_are_refused_in_every_style() {
+fn subscription_refusals_are_reported_in_every_style() {
     let server = Server::start().unwrap();
     let client = quick(&server).subscribe_timeout(SHORT).build().unwrap();
     client.connect();
@@ -418,7 +412,7 @@ fn subscriptions_are_refused_in_every_style() {
         server.refuse_channel(&name, refusal);
         let channel = client.public_channel(&name).unwrap();
         channel.subscribe();
-        let error = channel.wait_subscribed(LIMIT).unwrap_err();
+        let error = channel.wait_subscribed(SOON).unwrap_err();
         assert!(expected(&error), "{refusal:?}: {error:?}");
         assert_eq!((error.channel(), channel.status()), (Some(&*name), ChannelStatus::Failed));
         if let ChannelRefusal::ErrorFrame(code) = refusal {
@@ -430,13 +424,13 @@ fn subscriptions_are_refused_in_every_style() {
 
         server.allow_channel(&name);
         channel.subscribe();
-        channel.wait_subscribed(LIMIT).unwrap();
+        channel.wait_subscribed(SOON).unwrap();
     }
     assert_eq!(server.dials(), 1);
 }
 
 #[test]
-fn a_server_takes_the_place_of_another() {
+fn server_can_reuse_the_port_of_a_dropped_one() {
     let server = Server::start().unwrap();
     let port = server.port();
     let client = connected(&server);
@@ -451,9 +445,9 @@ fn a_server_takes_the_place_of_another() {
 }
 
 #[test]
-fn what_makes_no_sense_is_answered_with_an_error() {
+fn invalid_frames_get_an_error_frame() {
     let server = Server::start().unwrap();
-    let mut raw = Raw::greeted(&server);
+    let mut raw = Raw::established(&server);
     let long =
         format!(r#"{{"event":"pusher:subscribe","data":{{"channel":"{}"}}}}"#, "x".repeat(200));
     for (frame, code, part) in [
@@ -486,14 +480,14 @@ fn what_makes_no_sense_is_answered_with_an_error() {
     );
     assert_eq!(server.subscribers("c"), 1);
     raw.send(r#"{"event":"pusher:unsubscribe","data":{"channel":"c"}}"#);
-    // Neither that nor a pong is answered, so the pong of the server is what comes next.
+    // Neither gets a response, so the server's pong comes next.
     raw.send(r#"{"event":"pusher:pong","data":{}}"#);
     assert_eq!(raw.ask(r#"{"event":"pusher:ping","data":{}}"#)["event"], "pusher:pong");
     assert_eq!((server.subscribers("c"), server.connections()), (0, 1));
 }
 
 #[test]
-fn the_greeting() {
+fn connection_established_follows_the_settings() {
     let server =
         Server::start_with(Settings::default().key("k/ä").activity_timeout(Some(7))).unwrap();
     let data = Raw::connect(&server).read()["data"].clone();
@@ -505,29 +499,29 @@ fn the_greeting() {
     assert!(server.url().starts_with("ws://127.0.0.1:"));
 
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()));
-    let stream = TcpStream::connect_timeout(&address, LIMIT).unwrap();
+    let stream = TcpStream::connect_timeout(&address, SOON).unwrap();
     let refused = tungstenite::client("ws://localhost/elsewhere", stream).unwrap_err();
     assert!(refused.to_string().contains("404"), "{refused}");
 }
 
 #[test]
-fn a_client_that_does_not_read_is_dropped_and_delays_nobody() {
+fn client_that_does_not_read_is_dropped_without_delaying_others() {
     let server = Server::start().unwrap();
-    let mut lazy = Raw::greeted(&server);
+    let mut lazy = Raw::established(&server);
     lazy.subscribe("flood");
-    assert!(server.wait_for(LIMIT, |server| server.subscribers("flood") == 1));
+    assert!(server.wait_for(SOON, |server| server.subscribers("flood") == 1));
     let block = "x".repeat(256 * 1024);
     let sent = (0..400).take_while(|_| {
         server.publish("flood", "block", &block);
         server.connections() == 1
     });
     assert!(sent.count() > 10, "some of it is kept");
-    assert!(server.wait_for(LIMIT, |server| server.connections() == 0));
+    assert!(server.wait_for(SOON, |server| server.connections() == 0));
     assert_eq!(server.subscribers("flood"), 0);
 }
 
 #[test]
-fn a_server_can_be_shared_and_shows_no_secret() {
+fn server_is_sync_and_its_debug_output_has_no_secret() {
     fn shared<T: Send + Sync + std::fmt::Debug>(_: &T) {}
     let settings = Settings::default().secret("canary").key("mine");
     assert!(!format!("{settings:?}").contains("canary"));
@@ -536,7 +530,7 @@ fn a_server_can_be_shared_and_shows_no_secret() {
     assert!(!format!("{server:?}").contains("canary"));
     assert_eq!((server.key(), server.secret()), ("mine", "canary"));
     assert!(!server.wait_for(Duration::ZERO, |_| false));
-    // Not for ever, though each look is a change.
+    // It ends, although each check is a change.
     let mut looks = 0;
     assert!(!server.wait_for(Duration::from_millis(20), |server| {
         looks += 1;
@@ -564,7 +558,7 @@ fn now() -> std::time::Instant {
 /// In a process of its own, since the other tests have servers too.
 #[cfg(target_os = "linux")]
 #[test]
-fn dropping_a_server_ends_its_threads() {
+fn dropping_the_server_ends_its_threads() {
     const ALONE: &str = "PUSHER_CHANNELS_TEST_ALONE";
     if std::env::var_os(ALONE).is_none() {
         let status = std::process::Command::new(std::env::current_exe().unwrap())
@@ -579,14 +573,14 @@ fn dropping_a_server_ends_its_threads() {
     let _reads_nothing = Raw::connect(&server);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     // Its handshake would take ten seconds to be given up.
-    let _says_nothing = TcpStream::connect_timeout(&address, LIMIT).unwrap();
-    assert!(server.wait_for(LIMIT, |server| server.connections() == 6));
+    let _says_nothing = TcpStream::connect_timeout(&address, SOON).unwrap();
+    assert!(server.wait_for(SOON, |server| server.connections() == 6));
     let _last = connected(&server);
     assert_eq!(threads("testing-"), 10);
     let states = clients[0].bind_states();
     let start = now();
     drop(server);
-    assert!(now().duration_since(start) < LIMIT / 2, "somebody was waited for");
+    assert!(now().duration_since(start) < SOON / 2, "somebody was waited for");
     until(&states, State::Reconnecting);
     // A thread that was joined may be listed a moment longer.
     let mut rounds = 0..1_000_000;

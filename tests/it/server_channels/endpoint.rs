@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use pusher_channels::testing::{Server, Settings};
 use serde_json::{Value, json};
 
-use super::{ANN, LIMIT, SUCCEEDED, Signed, data, signature};
+use super::{ANN, SUCCEEDED, Signed, data, signature};
+use crate::support::SOON;
 
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -30,12 +31,12 @@ fn now() -> Instant {
 fn dial(server: &Server) -> TcpStream {
     let url = server.auth_url();
     let address = url.strip_prefix("http://").unwrap().strip_suffix("/pusher/auth").unwrap();
-    let stream = TcpStream::connect_timeout(&address.parse().unwrap(), LIMIT).unwrap();
-    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    let stream = TcpStream::connect_timeout(&address.parse().unwrap(), SOON).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
     stream
 }
 
-/// Says this, and reads until the server closes.
+/// Sends this, and reads until the server closes.
 fn ask(server: &Server, request: &[u8]) -> String {
     let mut stream = dial(server);
     stream.write_all(request).unwrap();
@@ -84,7 +85,7 @@ fn plain(server: &Server) -> Answer {
 }
 
 #[test]
-fn every_form_of_the_question_is_answered() {
+fn every_request_form_is_accepted() {
     let server = Server::start_with(Settings::default().key("k").secret("s")).unwrap();
     let expected = json!({"auth": format!("k:{}", signature("s", "12.34:private-a"))});
     let params = [("socket_id", "12.34"), ("channel_name", "private-a")];
@@ -110,7 +111,7 @@ fn every_form_of_the_question_is_answered() {
 }
 
 #[test]
-fn a_member_is_who_the_parameters_say() {
+fn member_follows_the_parameters() {
     let server = Server::start().unwrap();
     let mut client = Signed::new(&server);
     let socket_id = client.socket_id.clone();
@@ -131,7 +132,7 @@ fn a_member_is_who_the_parameters_say() {
     let numeric = request(&server, "POST", PATH, "application/json", &body.to_string()).json();
     assert_eq!(numeric["channel_data"], r#"{"user_id":7,"user_info":{"a":1}}"#);
 
-    // What is handed out opens the channel.
+    // The response authorizes the subscription.
     let (auth, member) = (answer["auth"].as_str(), answer["channel_data"].as_str());
     client.say_subscribe("presence-r", auth.unwrap(), member);
     let succeeded = client.raw.read();
@@ -140,7 +141,7 @@ fn a_member_is_who_the_parameters_say() {
 }
 
 #[test]
-fn several_channels_at_once() {
+fn batch_has_one_response_per_channel() {
     let server = Server::start().unwrap();
     let auth = |text: &str| format!("app-key:{}", signature("app-secret", text));
     let expected = json!({
@@ -167,7 +168,7 @@ fn several_channels_at_once() {
 }
 
 #[test]
-fn wrong_questions() {
+fn invalid_requests_are_refused_with_a_status() {
     let server = Server::start().unwrap();
     let status = |params: &[(&str, &str)]| form(&server, params).status;
     assert_eq!(status(&[]), 400);
@@ -189,7 +190,7 @@ fn wrong_questions() {
 }
 
 #[test]
-fn garbage_does_no_harm() {
+fn garbage_on_the_port_does_no_harm() {
     let server = Server::start().unwrap();
     let head = |length: usize| format!("POST {PATH} HTTP/1.1\r\nContent-Length: {length}\r\n\r\n");
     for (garbage, status) in [
@@ -202,7 +203,7 @@ fn garbage_does_no_harm() {
     ] {
         assert_eq!(parsed(&ask(&server, &garbage)).status, status);
     }
-    // These give up before they have asked.
+    // These close before their request is complete.
     for begun in ["", "POST", &head(10)] {
         let mut stream = dial(&server);
         stream.write_all(begun.as_bytes()).unwrap();
@@ -223,7 +224,7 @@ fn garbage_does_no_harm() {
 }
 
 #[test]
-fn failures_as_they_are_ordered() {
+fn faults_are_shown_as_configured() {
     let server = Server::start().unwrap();
     server.retry_after(Some(3));
     server.fail_auth_times(2, 429);
@@ -246,10 +247,10 @@ fn failures_as_they_are_ordered() {
     server.fail_auth(200);
     let answer = plain(&server);
     assert_eq!((answer.status, &*answer.body), (200, "<html>"));
-    // More than the system takes at once.
+    // More than the system accepts at once.
     server.auth_body(Some(&"x".repeat(8 << 20)));
     assert_eq!(plain(&server).body.len(), 8 << 20);
-    // Also to a client that has nothing more to say.
+    // Also to a client that has shut down its side.
     let mut stream = dial(&server);
     stream.write_all(b"GET /pusher/auth HTTP/1.1\r\n\r\n").unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
@@ -262,7 +263,7 @@ fn failures_as_they_are_ordered() {
 }
 
 #[test]
-fn what_was_asked_is_recorded() {
+fn requests_are_recorded() {
     let server = Server::start().unwrap();
     let body = "socket_id=1.2&channel_name=private-a&token=canary";
     request(&server, "POST", "/pusher/auth?q=1", FORM, body);
@@ -279,7 +280,7 @@ fn what_was_asked_is_recorded() {
 }
 
 #[test]
-fn answers_can_be_delayed_and_let_go() {
+fn responses_can_be_delayed_and_released() {
     let server = Server::start().unwrap();
     let start = now();
     server.delay_auth(Duration::from_millis(200));
@@ -288,7 +289,7 @@ fn answers_can_be_delayed_and_let_go() {
     server.delay_auth(Duration::MAX);
     std::thread::scope(|scope| {
         let asking: Vec<_> = (0..20).map(|_| scope.spawn(|| plain(&server).status)).collect();
-        assert!(server.wait_for(LIMIT, |server| server.auth_count() == 21));
+        assert!(server.wait_for(SOON, |server| server.auth_count() == 21));
         assert!(asking.iter().all(|thread| !thread.is_finished()));
         server.delay_auth(Duration::ZERO);
         assert!(asking.into_iter().all(|thread| thread.join().unwrap() == 200));
@@ -296,7 +297,7 @@ fn answers_can_be_delayed_and_let_go() {
 }
 
 #[test]
-fn a_dropped_server_waits_for_no_request() {
+fn dropping_the_server_does_not_wait_for_requests() {
     let server = Server::start().unwrap();
     server.delay_auth(Duration::from_secs(3600));
     let mut streams: Vec<_> = (0..10).map(|_| dial(&server)).collect();
@@ -304,9 +305,9 @@ fn a_dropped_server_waits_for_no_request() {
         let head = "GET /pusher/auth?socket_id=1.2&channel_name=private-a HTTP/1.1\r\n\r\n";
         stream.write_all(head.as_bytes()).unwrap();
     }
-    // Asks nothing.
+    // Sends nothing.
     streams.push(dial(&server));
-    assert!(server.wait_for(LIMIT, |server| server.auth_count() == 10));
+    assert!(server.wait_for(SOON, |server| server.auth_count() == 10));
     let start = now();
     drop(server);
     assert!(now().duration_since(start) < Duration::from_secs(1));

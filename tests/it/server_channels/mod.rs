@@ -1,8 +1,6 @@
-//! The in-process server's channels of other kinds than public, as a client without any sense sees them.
+//! The in-process server's private, presence and encrypted channels, seen by a raw client.
 
 pub(crate) mod endpoint;
-
-use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use pusher_channels::testing::{ChannelRefusal, DataStyle, PresenceStyle, Server, Settings};
@@ -10,9 +8,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::server::raw::Raw;
-
-/// Far more than anything here takes.
-const LIMIT: Duration = Duration::from_secs(10);
+use crate::support::SOON;
 
 const SUCCEEDED: &str = "pusher_internal:subscription_succeeded";
 
@@ -51,7 +47,7 @@ impl Signed {
         self.raw.send(&json!({"event": "pusher:subscribe", "data": data}).to_string());
     }
 
-    /// Asks, rightly signed, and gives the answer.
+    /// Sends a validly signed request and returns the response.
     pub(crate) fn subscribe(&mut self, channel: &str, channel_data: Option<&str>) -> Value {
         let auth = self.auth(channel, channel_data);
         self.say_subscribe(channel, &auth, channel_data);
@@ -64,7 +60,7 @@ impl Signed {
         client
     }
 
-    /// The server has nothing to say.
+    /// The server sends nothing.
     pub(crate) fn assert_quiet(&mut self) {
         assert_eq!(self.raw.ask(r#"{"event":"pusher:ping"}"#)["event"], "pusher:pong");
     }
@@ -85,7 +81,7 @@ pub(crate) fn error(frame: &Value) -> (Option<u64>, String) {
 }
 
 #[test]
-fn a_private_subscription_needs_the_right_signature() {
+fn private_subscription_needs_a_valid_signature() {
     let server = Server::start().unwrap();
     for channel in ["private-a", "private-cache-a", "private-encrypted-a"] {
         let mut client = Signed::new(&server);
@@ -121,7 +117,7 @@ fn a_private_subscription_needs_the_right_signature() {
 }
 
 #[test]
-fn channel_data_of_a_private_channel_is_part_of_what_is_signed() {
+fn channel_data_of_a_private_channel_is_signed() {
     let server = Server::start().unwrap();
     let mut client = Signed::new(&server);
     assert_eq!(client.subscribe("private-a", Some("{\"x\":1}"))["event"], SUCCEEDED);
@@ -145,11 +141,11 @@ fn private_events_and_refusals() {
     server.allow_channel("private-r");
     assert_eq!(client.subscribe("private-r", None)["event"], SUCCEEDED);
     client.raw.send(r#"{"event":"pusher:unsubscribe","data":{"channel":"private-r"}}"#);
-    assert!(server.wait_for(LIMIT, |server| server.subscribers("private-r") == 0));
+    assert!(server.wait_for(SOON, |server| server.subscribers("private-r") == 0));
 }
 
 #[test]
-fn wrong_signatures_are_refused_in_other_shapes_too() {
+fn invalid_signatures_are_refused_in_every_style() {
     for (refusal, event, code) in [
         (ChannelRefusal::ErrorFrame(Some(4009)), "pusher:error", json!(4009)),
         (ChannelRefusal::SubscriptionError(401), "pusher:subscription_error", Value::Null),
@@ -173,7 +169,7 @@ const ANN: &str = r#"{"user_id":"ann","user_info":{"name":"Ann"}}"#;
 const SEVEN: &str = r#"{"user_id":7}"#;
 
 #[test]
-fn members_are_told_once_for_all_their_connections() {
+fn members_are_announced_once_for_all_their_connections() {
     let server = Server::start().unwrap();
     let mut first = Signed::new(&server);
     let answer = first.subscribe("presence-r", Some(ANN));
@@ -190,14 +186,14 @@ fn members_are_told_once_for_all_their_connections() {
     let expected = r#"{"event":"pusher_internal:member_added","channel":"presence-r","data":"{\"user_id\":\"7\"}"}"#;
     assert_eq!(added, expected);
 
-    // The same person with another connection: nobody is told.
+    // Another connection of the same member: no notification.
     let mut third = Signed::new(&server);
     let answer = third.subscribe("presence-r", Some(r#"{"user_id":"7","user_info":1}"#));
     assert_eq!(data(&answer)["presence"]["count"], 2);
     assert_eq!(server.subscribers("presence-r"), 3);
     first.assert_quiet();
     second.raw.send(r#"{"event":"pusher:unsubscribe","data":{"channel":"presence-r"}}"#);
-    assert!(server.wait_for(LIMIT, |server| server.subscribers("presence-r") == 2));
+    assert!(server.wait_for(SOON, |server| server.subscribers("presence-r") == 2));
     first.assert_quiet();
     second.assert_quiet();
 
@@ -231,7 +227,7 @@ fn presence_subscriptions_need_channel_data() {
 }
 
 #[test]
-fn a_presence_channel_has_at_most_a_hundred_members() {
+fn presence_channel_has_at_most_a_hundred_members() {
     let server = Server::start().unwrap();
     let member = |number: u32| json!({"user_id": number.to_string()}).to_string();
     let clients: Vec<_> = (0..100)
@@ -244,11 +240,11 @@ fn a_presence_channel_has_at_most_a_hundred_members() {
     let answer = late.subscribe("presence-r", Some(&member(5)));
     assert_eq!(data(&answer)["presence"]["count"], 100);
     drop(clients);
-    assert!(server.wait_for(LIMIT, |server| server.subscribers("presence-r") == 1));
+    assert!(server.wait_for(SOON, |server| server.subscribers("presence-r") == 1));
 }
 
 #[test]
-fn presence_as_other_servers_tell_it() {
+fn presence_styles_change_the_members() {
     for (style, presence, id) in [
         (
             PresenceStyle::Documented,
@@ -277,7 +273,7 @@ fn presence_as_other_servers_tell_it() {
 }
 
 #[test]
-fn member_added_may_be_repeated() {
+fn member_added_can_be_repeated() {
     let server = Server::start_with(Settings::default().repeat_member_added(true)).unwrap();
     let mut first = Signed::subscribed(&server, "presence-r", Some(ANN));
     let _second = Signed::subscribed(&server, "presence-r", Some(ANN));
@@ -285,7 +281,7 @@ fn member_added_may_be_repeated() {
 }
 
 #[test]
-fn counts_are_not_told_on_presence_channels() {
+fn presence_channels_get_no_subscription_count() {
     let server = Server::start_with(Settings::default().subscription_counts(true)).unwrap();
     let mut member = Signed::subscribed(&server, "presence-r", Some(ANN));
     member.assert_quiet();
@@ -294,7 +290,7 @@ fn counts_are_not_told_on_presence_channels() {
 }
 
 #[test]
-fn client_events_go_to_the_others() {
+fn client_events_go_to_the_other_subscribers() {
     let server = Server::start().unwrap();
     for (channel, of_ann, of_seven) in
         [("private-cache-a", None, None), ("presence-cache-a", Some(ANN), Some(SEVEN))]
@@ -328,7 +324,7 @@ fn client_events_go_to_the_others() {
 }
 
 #[test]
-fn client_events_that_are_rejected() {
+fn invalid_client_events_are_rejected() {
     let server = Server::start().unwrap();
     let mut client = Signed::new(&server);
     client.raw.subscribe("public");
@@ -358,7 +354,7 @@ fn client_events_that_are_rejected() {
 }
 
 #[test]
-fn client_events_have_a_rate() {
+fn client_events_are_rate_limited() {
     const EVENT: &str = r#"{"event":"client-x","channel":"private-a","data":{}}"#;
     let settings = [Settings::default(), Settings::default().client_event_limit(Some(2))];
     for (settings, limit) in settings.into_iter().zip([10, 2]) {
@@ -392,7 +388,7 @@ fn client_events_have_a_rate() {
     client.assert_quiet();
 }
 
-/// Opens what was published with a key as the endpoint hands it out.
+/// Decrypts a published event with the key of the endpoint.
 #[cfg(feature = "encrypted")]
 fn open(frame: &Value, shared_secret: &str) -> Option<String> {
     use base64::{Engine, engine::general_purpose::STANDARD};
@@ -409,7 +405,7 @@ fn open(frame: &Value, shared_secret: &str) -> Option<String> {
 
 #[cfg(feature = "encrypted")]
 #[test]
-fn encrypted_events_open_with_the_key_that_is_handed_out() {
+fn encrypted_events_decrypt_with_the_shared_secret() {
     use base64::{Engine, engine::general_purpose::STANDARD};
     use sha2::Digest;
 
@@ -442,7 +438,7 @@ fn encrypted_events_open_with_the_key_that_is_handed_out() {
     server.publish(CHANNEL, "e", "later");
     let frame = client.raw.read();
     assert_eq!((open(&frame, &first), open(&frame, &second)), (None, Some("later".to_owned())));
-    // The cached event is sealed too.
+    // The cached event is encrypted too.
     let mut late = Signed::subscribed(&server, CHANNEL, None);
     assert_eq!(late.raw.read(), frame);
 
@@ -452,7 +448,7 @@ fn encrypted_events_open_with_the_key_that_is_handed_out() {
 
 #[cfg(not(feature = "encrypted"))]
 #[test]
-fn nothing_is_published_that_cannot_be_encrypted() {
+fn event_that_cannot_be_encrypted_is_not_published() {
     let server = Server::start().unwrap();
     let mut client = Signed::subscribed(&server, "private-encrypted-a", None);
     assert_eq!(server.publish("private-encrypted-a", "e", "x"), 0);

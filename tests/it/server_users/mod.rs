@@ -1,10 +1,8 @@
-//! The in-process server's users, as a client without any sense sees them.
+//! The in-process server's users, seen by a raw client.
 
 mod endpoint;
 mod signin;
 mod watchlist;
-
-use std::time::Duration;
 
 use pusher_channels::testing::{ChannelRefusal, CloseStyle, DataStyle, Server, Settings};
 use serde_json::{Value, json};
@@ -12,9 +10,7 @@ use tungstenite::Message;
 
 use crate::server_channels::endpoint::{form as channel_auth, request};
 use crate::server_channels::{Signed, data, error, signature};
-
-/// Far more than anything here takes.
-const LIMIT: Duration = Duration::from_secs(10);
+use crate::support::SOON;
 
 const SUCCEEDED: &str = "pusher_internal:subscription_succeeded";
 
@@ -30,7 +26,7 @@ fn say_signin(client: &mut Signed, auth: &str, user_data: &str) {
     client.raw.send(&json!({"event": "pusher:signin", "data": data}).to_string());
 }
 
-/// Asks, rightly signed, and gives the answer.
+/// Sends a validly signed request and returns the response.
 fn sign_in(client: &mut Signed, server: &Server, user_data: &str) -> Value {
     let auth = user_auth(client, server, user_data);
     say_signin(client, &auth, user_data);
@@ -62,7 +58,7 @@ fn close_code(client: &mut Signed) -> Option<u16> {
 }
 
 #[test]
-fn events_for_a_user_go_to_those_who_have_subscribed() {
+fn user_events_go_to_subscribed_connections() {
     let server = Server::start_with(Settings::default().subscription_counts(true)).unwrap();
     let mut first = user(&server, "ann");
     let mut second = listening(&server, "ann");
@@ -92,7 +88,7 @@ fn events_for_a_user_go_to_those_who_have_subscribed() {
 }
 
 #[test]
-fn the_channel_of_a_user_is_for_that_user_alone() {
+fn user_channel_is_for_that_user_only() {
     let server = Server::start().unwrap();
     let mut stranger = Signed::new(&server);
     let mut bob = user(&server, "bob");
@@ -121,7 +117,7 @@ fn the_channel_of_a_user_is_for_that_user_alone() {
 }
 
 #[test]
-fn events_for_a_user_may_need_no_subscription() {
+fn user_events_may_need_no_subscription() {
     let settings = Settings::default().user_events_without_subscription(true);
     let server = Server::start_with(settings).unwrap();
     let (mut first, mut second) = (user(&server, "ann"), listening(&server, "ann"));
@@ -141,7 +137,7 @@ fn events_for_a_user_may_need_no_subscription() {
 }
 
 #[test]
-fn a_second_sign_in_takes_the_place_of_the_first() {
+fn second_sign_in_replaces_the_first() {
     let server = Server::start().unwrap();
     let mut client = listening(&server, "ann");
     // The same user keeps the channel.
@@ -154,14 +150,14 @@ fn a_second_sign_in_takes_the_place_of_the_first() {
     assert_eq!((server.subscribers(ANNS), server.send_to_user("ann", "e", "x")), (0, 0));
     client.raw.subscribe(ANNS);
     assert!(error(&client.raw.read()).1.contains("not signed in"));
-    // One that is refused changes nothing.
+    // A refused sign-in changes nothing.
     say_signin(&mut client, "app-key:wrong", r#"{"id":"eve"}"#);
     error(&client.raw.read());
     assert_eq!((server.signed_in("eve"), server.signed_in("bob")), (0, 1));
 }
 
 #[test]
-fn terminating_a_user_ends_the_connections_of_that_user() {
+fn terminate_user_closes_the_connections_of_that_user() {
     for style in [CloseStyle::Code, CloseStyle::Empty, CloseStyle::Drop, CloseStyle::Open] {
         let server = Server::start_with(Settings::default().close_style(style)).unwrap();
         let anns = [user(&server, "ann"), listening(&server, "ann")];
@@ -190,7 +186,7 @@ fn terminating_a_user_ends_the_connections_of_that_user() {
 }
 
 #[test]
-fn a_user_joins_presence_channels_without_channel_data() {
+fn user_joins_presence_channels_without_channel_data() {
     let server = Server::start().unwrap();
     let mut stranger = Signed::new(&server);
     let (code, message) = error(&stranger.subscribe("presence-r", None));
@@ -217,7 +213,7 @@ fn a_user_joins_presence_channels_without_channel_data() {
     let presence = json!({"ids": ["ann"], "hash": {"ann": {"name": "Ann"}}, "count": 1});
     assert_eq!(data(&answer), json!({"presence": presence}));
 
-    // One who is named otherwise is another member; the signature is needed as ever.
+    // Explicit `channel_data` names another member and needs a valid signature.
     let mut bob = user(&server, "bob");
     bob.say_subscribe("presence-r", "app-key:wrong", None);
     assert!(error(&bob.raw.read()).1.starts_with("Invalid signature"));
@@ -228,7 +224,7 @@ fn a_user_joins_presence_channels_without_channel_data() {
     drop(ann);
     assert_eq!(data(&bob.raw.read()), json!({"user_id": "ann"}));
 
-    // What is too large for a member is no reason not to sign in.
+    // An info that is too large for a member does not prevent the sign-in.
     let mut large = Signed::new(&server);
     let user_data = json!({"id": "carl", "user_info": "x".repeat(1100)}).to_string();
     assert_eq!(sign_in(&mut large, &server, &user_data)["event"], "pusher:signin_success");
@@ -238,7 +234,7 @@ fn a_user_joins_presence_channels_without_channel_data() {
 }
 
 #[test]
-fn presence_may_be_by_sign_in_for_everybody() {
+fn presence_by_signin_omits_channel_data() {
     let server = Server::start_with(Settings::default().presence_by_signin(true)).unwrap();
     for channel in ["presence-r", "private-r"] {
         let params = [("socket_id", "1.2"), ("channel_name", channel)];
@@ -249,19 +245,19 @@ fn presence_may_be_by_sign_in_for_everybody() {
 }
 
 #[test]
-fn what_ends_a_connection_signs_its_user_out() {
+fn end_of_a_connection_signs_its_user_out() {
     let server = Server::start().unwrap();
     let (gone, mut left) = (listening(&server, "ann"), listening(&server, "ann"));
     assert_eq!((server.signed_in("ann"), server.signed_in("an")), (2, 0));
     drop(gone);
-    assert!(server.wait_for(LIMIT, |server| server.signed_in("ann") == 1));
+    assert!(server.wait_for(SOON, |server| server.signed_in("ann") == 1));
     assert_eq!(server.send_to_user("ann", "e", "x"), 1);
     assert_eq!(left.raw.read()["data"], "x");
     server.silence(true);
     assert_eq!((server.send_to_user("ann", "e", "x"), server.signed_in("ann")), (0, 1));
     let auth = user_auth(&left, &server, r#"{"id":"bob"}"#);
     say_signin(&mut left, &auth, r#"{"id":"bob"}"#);
-    assert!(server.wait_for(LIMIT, |server| server.recorded().last().unwrap().contains("bob")));
+    assert!(server.wait_for(SOON, |server| server.recorded().last().unwrap().contains("bob")));
     assert_eq!((server.signed_in("ann"), server.signed_in("bob")), (1, 0));
     assert_eq!(server.terminate_user("ann"), 1);
     assert_eq!(close_code(&mut left), Some(4009));
@@ -277,7 +273,7 @@ fn what_ends_a_connection_signs_its_user_out() {
 }
 
 #[test]
-fn a_style_changes_the_confirmation() {
+fn data_style_applies_to_signin_success() {
     const TEXT: &str = r#"{"event":"pusher:signin_success","data":"{\"user_data\":\"{\\\"id\\\": \\\"ann\\\"}\"}"}"#;
     const OBJECT: &str =
         r#"{"event":"pusher:signin_success","data":{"user_data":"{\"id\": \"ann\"}"}}"#;

@@ -31,7 +31,7 @@ const WHERE: &str = "PUSHER_CHANNELS_SOKETI";
 const REQUIRE: &str = "PUSHER_CHANNELS_REQUIRE_SOKETI";
 const HOW: &str = "`bash .ci/run --only soketi` installs it (node 16, 18 or 20 and npm needed)";
 
-/// The key of an app that lets one connection in at a time: the second is closed with 4100.
+/// The key of an app with a quota of one connection: the second is closed with 4100.
 pub(crate) const ONE_CONNECTION_KEY: &str = "key-one";
 /// The key of an app that is switched off: connections are closed with 4003.
 pub(crate) const DISABLED_KEY: &str = "key-off";
@@ -104,7 +104,7 @@ impl Soketi {
         self.post(&format!("/users/{id}/terminate_connections"), &json!({}));
     }
 
-    /// Asks the server to stop (SIGTERM) and waits until it has: it closes its connections with 4200.
+    /// Stops the server by SIGTERM and waits for its end: it closes its connections with 4200.
     pub(crate) fn terminate(&mut self) {
         let Some(mut process) = self.process.take() else {
             return;
@@ -203,7 +203,7 @@ impl Soketi {
     }
 }
 
-/// soketi answers 200 to what it refuses, too.
+/// soketi responds to refused requests with 200 too.
 pub(crate) fn accepted(status: u16, reply: &str) -> bool {
     let reply: Value = serde_json::from_str(reply).unwrap_or_default();
     status == 200 && reply["ok"] == true

@@ -1,4 +1,4 @@
-//! The real client signed in at the in-process server.
+//! The client signed in at the in-process server.
 
 mod refusals;
 mod watchlist;
@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex};
 
 use pusher_channels::testing::{Server, Settings};
 use pusher_channels::{
-    Binding, Client, Error, ErrorKind, HttpAuthorizer, HttpUserAuthenticator, SecretAuthorizer,
-    State, UserAuthRequest, UserAuthenticator,
+    Client, Error, ErrorKind, HttpAuthorizer, HttpUserAuthenticator, SecretAuthorizer, State,
+    UserAuthRequest, UserAuthenticator,
 };
 use serde_json::json;
 
-use crate::support::{SOON, quick};
+use crate::support::{SOON, next, quick};
 
 fn http(server: &Server, user: &str) -> HttpUserAuthenticator {
     HttpUserAuthenticator::new(&server.user_auth_url()).param("user_id", user)
@@ -37,10 +37,6 @@ fn signed_in(server: &Server, user: &str) -> Client {
     client
 }
 
-fn next<T>(binding: &Binding<T>) -> T {
-    binding.recv_timeout(SOON).expect("nothing came")
-}
-
 /// The server can reach the user: on official servers this needs the user's channel.
 fn reaches(server: &Server, user: &str) {
     let channel = format!("#server-to-user-{user}");
@@ -48,7 +44,7 @@ fn reaches(server: &Server, user: &str) {
 }
 
 #[test]
-fn a_user_signs_in_by_every_authenticator() {
+fn user_signs_in_with_every_authenticator() {
     let server = Server::start().unwrap();
     let shared: Arc<dyn UserAuthenticator> = Arc::new(secret(&server, "7"));
     let signs = secret(&server, "7");
@@ -77,7 +73,7 @@ fn a_user_signs_in_by_every_authenticator() {
 }
 
 #[test]
-fn user_data_may_be_an_object_in_the_endpoints_answer() {
+fn endpoint_may_return_user_data_as_an_object() {
     let server = Server::start_with(Settings::default().user_data_as_object(true)).unwrap();
     let client = connected(&server, http(&server, "7").param("user_info", r#"{"n":"é"}"#));
     client.signin();
@@ -86,7 +82,7 @@ fn user_data_may_be_an_object_in_the_endpoints_answer() {
 }
 
 #[test]
-fn events_to_the_user_arrive_with_and_without_the_users_channel() {
+fn user_events_arrive_with_and_without_the_user_channel() {
     for without in [false, true] {
         let settings = Settings::default().user_events_without_subscription(without);
         let server = Server::start_with(settings).unwrap();
@@ -115,7 +111,7 @@ fn events_to_the_user_arrive_with_and_without_the_users_channel() {
 }
 
 #[test]
-fn the_sign_in_is_repeated_on_every_connection() {
+fn sign_in_is_repeated_on_every_connection() {
     let server = Server::start().unwrap();
     let client = quick(server.options()).user_authenticator(http(&server, "7")).build().unwrap();
     let (notes, signed_in) = (client.user().bind("note"), client.user().bind_signed_in());
@@ -132,7 +128,7 @@ fn the_sign_in_is_repeated_on_every_connection() {
 }
 
 #[test]
-fn signing_out_leaves_nobody() {
+fn signout_removes_the_user() {
     let server = Server::start().unwrap();
     let client = signed_in(&server, "7");
     reaches(&server, "7");
@@ -161,7 +157,7 @@ fn signing_out_leaves_nobody() {
 }
 
 #[test]
-fn another_authenticator_makes_another_user() {
+fn new_authenticator_signs_another_user_in() {
     let server = Server::start().unwrap();
     let client = signed_in(&server, "7");
     let notes = client.user().bind("note");
@@ -172,7 +168,7 @@ fn another_authenticator_makes_another_user() {
     server.send_to_user("7", "note", "old");
     server.send_to_user("8", "note", "new");
     assert_eq!(next(&notes).data(), "new");
-    // One authenticator may come to another answer, too.
+    // An authenticator may also return another user.
     let user = Arc::new(Mutex::new("9"));
     let signs = {
         let (user, key, secret) =
@@ -191,7 +187,7 @@ fn another_authenticator_makes_another_user() {
 }
 
 #[test]
-fn a_failed_sign_in_is_tried_again_without_reconnecting() {
+fn failed_sign_in_can_be_retried_without_reconnecting() {
     let server = Server::start().unwrap();
     let client = connected(&server, http(&server, "7"));
     let told = client.user().bind_signin_error();
@@ -214,7 +210,7 @@ fn a_failed_sign_in_is_tried_again_without_reconnecting() {
 }
 
 #[test]
-fn without_an_authenticator_the_error_says_what_to_do() {
+fn sign_in_without_authenticator_says_what_to_do() {
     let server = Server::start().unwrap();
     let client = quick(server.options()).build().unwrap();
     client.connect();
@@ -227,7 +223,7 @@ fn without_an_authenticator_the_error_says_what_to_do() {
 }
 
 #[test]
-fn a_panic_fails_the_sign_in_only() {
+fn authenticator_panic_fails_the_sign_in_only() {
     let server = Server::start().unwrap();
     let calls = AtomicUsize::new(0);
     let signs = secret(&server, "7");
@@ -243,7 +239,7 @@ fn a_panic_fails_the_sign_in_only() {
 }
 
 #[test]
-fn the_server_ends_a_user() {
+fn terminated_user_fails_the_client() {
     let server = Server::start().unwrap();
     let (client, other) = (signed_in(&server, "7"), signed_in(&server, "8"));
     let states = client.bind_states();
@@ -261,7 +257,7 @@ fn the_server_ends_a_user() {
 }
 
 #[test]
-fn the_policy_may_come_back_after_a_termination() {
+fn policy_may_reconnect_after_a_termination() {
     let server = Server::start().unwrap();
     let (asked, codes) = crossbeam_channel::unbounded();
     let policy = pusher_channels::Reconnect::with(move |attempt| {
@@ -283,7 +279,7 @@ fn the_policy_may_come_back_after_a_termination() {
 }
 
 #[test]
-fn presence_may_be_left_to_the_signed_in_user() {
+fn signed_in_user_joins_presence_channels() {
     let server = Server::start_with(Settings::default().presence_by_signin(true)).unwrap();
     let client = quick(server.options())
         .authorizer(HttpAuthorizer::new(&server.auth_url()))
@@ -304,7 +300,7 @@ fn presence_may_be_left_to_the_signed_in_user() {
 }
 
 #[test]
-fn the_user_moves_to_another_server() {
+fn signed_in_user_moves_to_another_server() {
     let (first, second) = (Server::start().unwrap(), Server::start().unwrap());
     let client = signed_in(&first, "7");
     let notes = client.user().bind("note");

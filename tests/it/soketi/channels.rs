@@ -34,7 +34,7 @@ fn ids(channel: &PresenceChannel) -> Vec<String> {
     channel.members().iter().map(|member| member.id().to_owned()).collect()
 }
 
-/// A subscription without and one with an event to repeat; `packed` makes what is published.
+/// A subscription without and one with an event to repeat; `packed` returns the published text.
 fn misses_then_hits(soketi: &Soketi, channel: &impl Channel, packed: impl Fn(&str) -> String) {
     let (miss, events) = (channel.bind_cache_miss(), channel.bind("event"));
     subscribe(channel);
@@ -50,7 +50,7 @@ fn misses_then_hits(soketi: &Soketi, channel: &impl Channel, packed: impl Fn(&st
 }
 
 #[test]
-fn a_private_channel_delivers_and_takes_client_events_both_ways() {
+fn private_channel_delivers_events_and_client_events() {
     over_both(|soketi, _| {
         let (ann, bob) = (user(soketi, "ann"), user(soketi, "bob"));
         let rooms = [&ann, &bob].map(|client| client.private_channel("private-room").unwrap());
@@ -72,7 +72,7 @@ fn a_private_channel_delivers_and_takes_client_events_both_ways() {
 }
 
 #[test]
-fn cache_channels_with_an_authorization_repeat_the_last_event() {
+fn authorized_cache_channels_repeat_the_last_event() {
     over_both(|soketi, _| {
         let ann = user(soketi, "ann");
         let as_it_is = str::to_owned;
@@ -114,7 +114,7 @@ fn members_come_and_go() {
 }
 
 #[test]
-fn a_user_with_two_connections_comes_and_goes_once() {
+fn member_with_two_connections_comes_and_goes_once() {
     over_both(|soketi, _| {
         let clients = ["zoe", "ann", "ann", "bob"].map(|id| user(soketi, id));
         let [zoe, first, second, bob] =
@@ -141,7 +141,7 @@ fn a_user_with_two_connections_comes_and_goes_once() {
 }
 
 #[test]
-fn client_events_on_a_presence_channel_tell_who_sent_them() {
+fn client_events_on_a_presence_channel_have_a_user_id() {
     over_both(|soketi, _| {
         let clients = ["ann", "bob"].map(|id| user(soketi, id));
         let rooms = clients.each_ref().map(|c| c.presence_channel("presence-room").unwrap());
@@ -156,7 +156,7 @@ fn client_events_on_a_presence_channel_tell_who_sent_them() {
 }
 
 #[test]
-fn members_are_there_again_after_a_restart() {
+fn members_are_replaced_after_a_restart() {
     for tls in [false, cfg!(any(feature = "native-tls", feature = "rustls"))] {
         let Some(mut soketi) = Soketi::start(tls) else {
             return;
@@ -184,7 +184,7 @@ fn members_are_there_again_after_a_restart() {
 }
 
 #[test]
-fn a_wrong_signature_fails_that_channel_only() {
+fn wrong_signature_fails_that_channel_only() {
     over_both(|soketi, _| {
         let ann = user(soketi, "ann");
         let wrong = SecretAuthorizer::new(soketi.key(), "not the secret").member("ann", "");
@@ -217,7 +217,7 @@ fn a_wrong_signature_fails_that_channel_only() {
     });
 }
 
-/// An app's endpoint: it signs for those who show this token.
+/// An app's endpoint: it authorizes requests with this token.
 fn answer(mut stream: TcpStream, key: &str, secret: &str) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let (mut length, mut known) = (0, false);
@@ -266,7 +266,7 @@ fn answer(mut stream: TcpStream, key: &str, secret: &str) {
 }
 
 #[test]
-fn an_http_endpoint_signs() {
+fn http_endpoint_authorizes() {
     over_both(|soketi, builder| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/auth", listener.local_addr().unwrap());
@@ -325,7 +325,7 @@ mod encrypted {
     }
 
     #[test]
-    fn an_encrypted_channel_opens_what_was_sealed_with_its_key() {
+    fn encrypted_channel_decrypts_with_its_key() {
         const ROOM: &str = "private-encrypted-room";
         let (old, new, foreign) = ([1; 32], [2; 32], [3; 32]);
         over_both(|soketi, builder| {
@@ -358,7 +358,7 @@ mod encrypted {
     }
 
     #[test]
-    fn an_encrypted_cache_channel_repeats_the_last_event() {
+    fn encrypted_cache_channel_repeats_the_last_event() {
         const ROOM: &str = "private-encrypted-cache-room";
         let master = [4; 32];
         over_both(|soketi, builder| {
