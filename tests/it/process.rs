@@ -13,6 +13,7 @@ use crate::support::{
 pub(crate) fn threads() -> Vec<String> {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     tasks
+        // A thread that has just ended has no name any more.
         .filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok())
         .map(|name| name.trim().to_owned())
         .collect()

@@ -11,7 +11,7 @@ use pusher_channels::{
     Authorizer, Client, ErrorKind, HttpAuthorizer, Options, Proxy, Reconnect, State,
 };
 
-use crate::support::{SOON, quick, spawn};
+use crate::support::{SOON, only, passed, quick, spawn};
 use relay::Relay;
 
 fn to(server: &Server, host: &str) -> Options {
@@ -143,13 +143,14 @@ fn policy_can_give_up_on_permanent_errors() {
 
 const CHILD: &str = "PUSHER_CHANNELS_TEST_PROXY_CHILD";
 
-/// Runs `body` in a process of its own with these variables and no other ones about proxies.
-fn with_env(test: &str, variables: &[(&str, String)], parent: impl FnOnce(Command)) -> bool {
+/// Has `parent` run the test in a process of its own, with these variables and no other ones about proxies.
+/// Returns `true` in that process.
+fn with_env<F: FnOnce(Command)>(variables: &[(&str, String)], parent: F) -> bool {
     if std::env::var_os(CHILD).is_some() {
         return true;
     }
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(CHILD, "1");
+    let mut command = only::<F>(Command::new(std::env::current_exe().unwrap()));
+    command.env(CHILD, "1");
     for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy", "request_method"] {
         command.env_remove(name).env_remove(name.to_ascii_uppercase());
     }
@@ -159,11 +160,7 @@ fn with_env(test: &str, variables: &[(&str, String)], parent: impl FnOnce(Comman
 }
 
 fn succeeds(mut command: Command) {
-    let output = spawn(move || command.output().unwrap()).recv_timeout(SOON * 3).unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}\n{errors}");
-    assert!(text.contains("1 passed"), "the child ran no test: {text}");
+    passed(&spawn(move || command.output().unwrap()).recv_timeout(SOON * 3).unwrap());
 }
 
 #[test]
@@ -175,8 +172,7 @@ fn environment_is_used_only_with_from_env() {
         ("ALL_PROXY", relay.url("http")),
         ("PUSHER_CHANNELS_TEST_RELAY", relay.url("socks5")),
     ];
-    let test = "proxy::the_environment_counts_if_it_is_asked_for_and_only_then";
-    let child = with_env(test, &variables, |command| {
+    let child = with_env(&variables, |command| {
         succeeds(command);
         // Of the two clients in the child only the one with `from_env`: its connection and its authorization.
         let targets = relay.targets();
@@ -196,9 +192,8 @@ fn environment_is_used_only_with_from_env() {
 
 #[test]
 fn invalid_variable_is_refused_by_build() {
-    let test = "proxy::a_wrong_variable_is_an_error_of_build";
     let variables = [("HTTPS_PROXY", "gopher://u:canary@h".to_owned())];
-    if with_env(test, &variables, succeeds) {
+    if with_env(&variables, |command| succeeds(command)) {
         let options = || Options::cluster("eu", "key");
         let error = Client::builder(options()).proxy(Proxy::from_env()).build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);

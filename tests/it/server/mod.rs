@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 use tungstenite::Message;
 
 use crate::support::{SOON, next};
+#[cfg(target_os = "linux")]
+use crate::support::{alone, now};
 use raw::Raw;
 
 /// For waits that must time out.
@@ -540,53 +542,38 @@ fn server_is_sync_and_its_debug_output_has_no_secret() {
     assert!(looks > 0);
 }
 
-/// The threads of this process whose names begin so.
+/// How many threads of this process have names that start like this.
 #[cfg(target_os = "linux")]
 fn threads(prefix: &str) -> usize {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")));
-    // One that has just ended has no name any more.
-    names.filter(|name| name.as_ref().is_ok_and(|name| name.starts_with(prefix))).count()
-}
-
-#[cfg(target_os = "linux")]
-#[expect(clippy::disallowed_methods, reason = "the server keeps real time")]
-fn now() -> std::time::Instant {
-    std::time::Instant::now()
+    crate::process::threads().iter().filter(|name| name.starts_with(prefix)).count()
 }
 
 /// In a process of its own, since the other tests have servers too.
 #[cfg(target_os = "linux")]
 #[test]
 fn dropping_the_server_ends_its_threads() {
-    const ALONE: &str = "PUSHER_CHANNELS_TEST_ALONE";
-    if std::env::var_os(ALONE).is_none() {
-        let status = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "server::dropping_a_server_ends_its_threads"])
-            .env(ALONE, "1")
-            .status();
-        return assert!(status.unwrap().success());
-    }
-    let server = Server::start().unwrap();
-    let port = server.port();
-    let clients: Vec<Client> = (0..5).map(|_| connected(&server)).collect();
-    let _reads_nothing = Raw::connect(&server);
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    // Its handshake would take ten seconds to be given up.
-    let _says_nothing = TcpStream::connect_timeout(&address, SOON).unwrap();
-    assert!(server.wait_for(SOON, |server| server.connections() == 6));
-    let _last = connected(&server);
-    assert_eq!(threads("testing-"), 10);
-    let states = clients[0].bind_states();
-    let start = now();
-    drop(server);
-    assert!(now().duration_since(start) < SOON / 2, "somebody was waited for");
-    until(&states, State::Reconnecting);
-    // A thread that was joined may be listed a moment longer.
-    let mut rounds = 0..1_000_000;
-    while threads("testing-") > 0 {
-        rounds.next().expect("threads are left");
-        std::thread::yield_now();
-    }
-    assert!(std::net::TcpListener::bind(address).is_ok());
+    alone(|| {
+        let server = Server::start().unwrap();
+        let port = server.port();
+        let clients: Vec<Client> = (0..5).map(|_| connected(&server)).collect();
+        let _reads_nothing = Raw::connect(&server);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        // Its handshake would take ten seconds to be given up.
+        let _says_nothing = TcpStream::connect_timeout(&address, SOON).unwrap();
+        assert!(server.wait_for(SOON, |server| server.connections() == 6));
+        let _last = connected(&server);
+        assert_eq!(threads("testing-"), 10);
+        let states = clients[0].bind_states();
+        let start = now();
+        drop(server);
+        assert!(now().duration_since(start) < SOON / 2, "somebody was waited for");
+        until(&states, State::Reconnecting);
+        // A thread that was joined may be listed a moment longer.
+        let mut rounds = 0..1_000_000;
+        while threads("testing-") > 0 {
+            rounds.next().expect("threads are left");
+            std::thread::yield_now();
+        }
+        assert!(std::net::TcpListener::bind(address).is_ok());
+    });
 }

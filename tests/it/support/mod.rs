@@ -6,7 +6,7 @@ use std::any::type_name;
 use std::borrow::BorrowMut;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::{Once, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -154,19 +154,26 @@ pub(crate) fn alone_as<T>(body: impl FnOnce()) {
     if std::env::var_os(CHILD).is_some() {
         return body();
     }
+    let output = only::<T>(Command::new(std::env::current_exe().unwrap())).env(CHILD, "1").output();
+    println!("{}", passed(&output.unwrap()));
+}
+
+/// Adds the arguments that run only the test in which the closure `T` is written.
+pub(crate) fn only<T>(mut command: Command) -> Command {
     // `it::module::test::{{closure}}`
     let (_, test) = type_name::<T>().split_once("::").unwrap();
     let test = test.strip_suffix("::{{closure}}").unwrap();
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(CHILD, "1")
-        .output()
-        .unwrap();
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
+    command
+}
+
+/// Returns what a child printed that ran one test.
+pub(crate) fn passed(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}\n{errors}");
     assert!(text.contains("1 passed"), "the child ran no test: {text}");
-    println!("{text}");
+    text.into_owned()
 }
 
 struct Logger<F>(F);
