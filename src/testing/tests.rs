@@ -1,9 +1,9 @@
 //! Single connections, in ways that a whole server and client do not show.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::thread::{Builder, JoinHandle};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use super::exchange::Exchange;
@@ -12,21 +12,19 @@ use super::state::Shared;
 use super::websocket::accept;
 use crate::transport::{WebSocket, WebSocketConnector};
 use crate::util::clock;
+use crate::util::testing::{LONG, listen, spawn};
 use crate::{Connection, Error, ErrorKind, Interrupt, Message, Tls};
-
-const LONG: Duration = Duration::from_secs(10);
 
 type Accepted = io::Result<Option<(WebSocket, bool)>>;
 
 /// A server that accepts one connection, and its URL.
-fn server(shared: Shared) -> (JoinHandle<Accepted>, String) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("ws://{}/app/app-key?protocol=7", listener.local_addr().unwrap());
-    let accepting = Builder::new().spawn(move || {
+fn server(shared: Shared) -> (Receiver<Accepted>, String) {
+    let (listener, address) = listen();
+    let accepting = spawn(move || {
         let (stream, _) = listener.accept().unwrap();
         accept(&shared, stream, &Interrupt::default())
     });
-    (accepting.unwrap(), url)
+    (accepting, format!("ws://{address}/app/app-key?protocol=7"))
 }
 
 fn dial(url: &str) -> Result<WebSocket, Error> {
@@ -37,15 +35,15 @@ fn dial(url: &str) -> Result<WebSocket, Error> {
 fn pair() -> (WebSocket, Arc<WebSocket>) {
     let (accepting, url) = server(Shared::new(Settings::default()));
     let client = dial(&url).unwrap();
-    let (server, right_key) = accepting.join().unwrap().unwrap().unwrap();
+    let (server, right_key) = accepting.recv_timeout(LONG).unwrap().unwrap().unwrap();
     assert!(right_key);
     (client, Arc::new(server))
 }
 
 /// Receives on a thread, which makes the connection read.
-fn receiving(socket: &Arc<WebSocket>) -> JoinHandle<Result<Message, Error>> {
+fn receiving(socket: &Arc<WebSocket>) -> Receiver<Result<Message, Error>> {
     let socket = Arc::clone(socket);
-    Builder::new().spawn(move || socket.recv()).unwrap()
+    spawn(move || socket.recv())
 }
 
 #[test]
@@ -58,7 +56,7 @@ fn server_and_client_exchange_messages_and_the_server_closes() {
     let ending = receiving(&server);
     server.close_with(4200, &"\u{e9}".repeat(100));
     assert_eq!(client.recv().unwrap(), Message::Close(Some(4200), "\u{e9}".repeat(61)));
-    assert_eq!(ending.join().unwrap().unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(ending.recv_timeout(LONG).unwrap().unwrap_err().kind(), ErrorKind::Closed);
 }
 
 #[test]
@@ -78,7 +76,7 @@ fn abort_ends_both_sides_without_a_close_frame() {
     let error = client.recv().unwrap_err();
     let text = "the connection ended without a close frame";
     assert_eq!((error.kind(), &*error.to_string()), (ErrorKind::Io, text));
-    assert_eq!(ending.join().unwrap().unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(ending.recv_timeout(LONG).unwrap().unwrap_err().kind(), ErrorKind::Closed);
     assert!(started.elapsed() < Duration::from_secs(1));
 }
 
@@ -88,7 +86,7 @@ fn refused_handshake_gets_http_503() {
     shared.act(|state| state.refuse = 1);
     let (accepting, url) = server(shared);
     assert_eq!(dial(&url).map(|_| ()).unwrap_err().http_status(), Some(503));
-    assert!(accepting.join().unwrap().unwrap().is_none());
+    assert!(accepting.recv_timeout(LONG).unwrap().unwrap().is_none());
 }
 
 #[test]
@@ -105,15 +103,15 @@ fn invalid_handshake_gets_http_400() {
         let mut response = String::new();
         client.read_to_string(&mut response).unwrap();
         assert!(response.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{response}");
-        assert!(accepting.join().unwrap().unwrap().is_none());
+        assert!(accepting.recv_timeout(LONG).unwrap().unwrap().is_none());
     }
 }
 
 #[test]
 fn exchange_ends_at_its_deadline_and_when_the_server_stops() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (listener, address) = listen();
     let silent = || {
-        let client = TcpStream::connect_timeout(&listener.local_addr().unwrap(), LONG).unwrap();
+        let client = TcpStream::connect_timeout(&address, LONG).unwrap();
         (client, listener.accept().unwrap().0)
     };
     let interrupt = Interrupt::default();
@@ -125,10 +123,10 @@ fn exchange_ends_at_its_deadline_and_when_the_server_stops() {
 
     let (mut client, stream) = silent();
     let stopper = interrupt.clone();
-    let receiving = Builder::new().spawn(move || {
+    let receiving = spawn(move || {
         Exchange::new(stream, &interrupt).unwrap().receive(|_| None::<()>).unwrap_err().to_string()
     });
     client.write_all(b"GET / HTTP/1.1\r\n").unwrap();
     stopper.interrupt();
-    assert_eq!(receiving.unwrap().join().unwrap(), "the server is stopping");
+    assert_eq!(receiving.recv_timeout(LONG).unwrap(), "the server is stopping");
 }

@@ -7,5 +7,7 @@ pub(crate) mod redact;
 pub(crate) mod retry_after;
 pub(crate) mod secret;
 pub(crate) mod sync;
+#[cfg(test)]
+pub(crate) mod testing;
 pub(crate) mod units;
 pub(crate) mod url;
