@@ -143,9 +143,9 @@ fn policy_can_give_up_on_permanent_errors() {
 
 const CHILD: &str = "PUSHER_CHANNELS_TEST_PROXY_CHILD";
 
-/// Has `parent` run the test in a process of its own, with these variables and no other ones about proxies.
+/// Runs the test in a process of its own, with these variables and no other ones about proxies, and then `check`.
 /// Returns `true` in that process.
-fn with_env<F: FnOnce(Command)>(variables: &[(&str, String)], parent: F) -> bool {
+fn with_env<F: FnOnce()>(variables: &[(&str, String)], check: F) -> bool {
     if std::env::var_os(CHILD).is_some() {
         return true;
     }
@@ -155,12 +155,9 @@ fn with_env<F: FnOnce(Command)>(variables: &[(&str, String)], parent: F) -> bool
         command.env_remove(name).env_remove(name.to_ascii_uppercase());
     }
     command.envs(variables.iter().map(|(name, value)| (name, value)));
-    parent(command);
-    false
-}
-
-fn succeeds(mut command: Command) {
     passed(&spawn(move || command.output().unwrap()).recv_timeout(SOON * 3).unwrap());
+    check();
+    false
 }
 
 #[test]
@@ -172,8 +169,7 @@ fn environment_is_used_only_with_from_env() {
         ("ALL_PROXY", relay.url("http")),
         ("PUSHER_CHANNELS_TEST_RELAY", relay.url("socks5")),
     ];
-    let child = with_env(&variables, |command| {
-        succeeds(command);
+    let child = with_env(&variables, || {
         // Of the two clients in the child only the one with `from_env`: its connection and its authorization.
         let targets = relay.targets();
         assert!(targets.len() >= 2, "{targets:?}");
@@ -193,7 +189,7 @@ fn environment_is_used_only_with_from_env() {
 #[test]
 fn invalid_variable_is_refused_by_build() {
     let variables = [("HTTPS_PROXY", "gopher://u:canary@h".to_owned())];
-    if with_env(&variables, |command| succeeds(command)) {
+    if with_env(&variables, || {}) {
         let options = || Options::cluster("eu", "key");
         let error = Client::builder(options()).proxy(Proxy::from_env()).build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
