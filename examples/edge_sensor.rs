@@ -1,4 +1,6 @@
-//! A device publishes readings, executes commands, and survives a restart of the server without losing a reading.
+//! A device publishes readings and receives commands, and keeps its readings across a restart of the server.
+//!
+//! Run it with `cargo run --example edge_sensor`.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -15,7 +17,7 @@ const KEPT: usize = 1000;
 
 fn join(options: Options) -> Outcome<(Client, PrivateChannel)> {
     let client = Client::builder(options)
-        // For devices that may store the app's secret; others use an `HttpAuthorizer`.
+        // For devices that may hold the app secret; others use an `HttpAuthorizer`.
         .authorizer(SecretAuthorizer::new("app-key", "app-secret"))
         .reconnect(Reconnect::default().initial(Duration::from_millis(300)))
         .build()?;
@@ -24,10 +26,10 @@ fn join(options: Options) -> Outcome<(Client, PrivateChannel)> {
     Ok((client, boiler))
 }
 
-/// Measures at an interval that commands change, until a command stops it. Readings wait while disconnected.
+/// Measures at an interval that commands set, until one stops it. Readings are kept while there is no connection.
 fn sensor(options: Options) -> Outcome<()> {
     let (client, boiler) = join(options)?;
-    let (states, commands) = (client.bind_states(), boiler.bind("client-pace"));
+    let (states, commands) = (client.bind_states(), boiler.bind("client-interval"));
     client.connect();
     let mut clock = tick(Duration::from_millis(200));
     let (mut number, mut waiting) = (0u32, VecDeque::new());
@@ -37,12 +39,12 @@ fn sensor(options: Options) -> Outcome<()> {
                 number += 1;
                 waiting.push_back(number);
                 if waiting.len() > KEPT {
-                    waiting.pop_front(); // bounded: drop the oldest
+                    waiting.pop_front(); // bounded: the oldest is dropped
                 }
             }
             recv(*commands) -> command => match command?.json::<u64>()? {
                 0 => break,
-                pace => clock = tick(Duration::from_millis(pace)),
+                interval => clock = tick(Duration::from_millis(interval)),
             },
             recv(*states) -> change => println!("sensor: {:?}", change?.current),
         }
@@ -59,7 +61,7 @@ fn sensor(options: Options) -> Outcome<()> {
             }
         }
     }
-    println!("sensor: told to stop after {number} readings, {} unsent", waiting.len());
+    println!("sensor: stopped after {number} readings, {} unsent", waiting.len());
     Ok(client.close(Duration::from_secs(1))?)
 }
 
@@ -78,16 +80,16 @@ fn main() -> Outcome<()> {
             5 => {
                 let port = server.port();
                 drop(server);
-                println!("the server is gone");
+                println!("the server has stopped");
                 server = Server::start_with(Settings::default().port(port))?;
-                println!("the server is back after {:?}", resumed.recv_timeout(LIMIT)?.length());
+                println!("resubscribed after {:?}", resumed.recv_timeout(LIMIT)?.length());
             }
-            10 => boiler.trigger("client-pace", &150)?,
-            15 => boiler.trigger("client-pace", &0)?,
+            10 => boiler.trigger("client-interval", &150)?,
+            15 => boiler.trigger("client-interval", &0)?,
             _ => {}
         }
     }
     device.join().map_err(|_| "the sensor panicked")??;
-    println!("the server has {} connection left, the operator's", server.connections());
+    println!("connections left: {} (the operator)", server.connections());
     Ok(())
 }

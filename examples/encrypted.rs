@@ -1,4 +1,6 @@
-//! Receives events that the server cannot read, across a change of the key.
+//! Receives end-to-end encrypted events, across a key rotation.
+//!
+//! Run it with `cargo run --example encrypted`.
 
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ const WARD: &str = "private-encrypted-ward";
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = Server::start()?;
     let client = Client::builder(server.options())
-        .authorizer(HttpAuthorizer::new(&server.auth_url())) // returns the key, as `shared_secret`
+        .authorizer(HttpAuthorizer::new(&server.auth_url())) // returns the key as `shared_secret`
         .build()?;
     let ward = client.private_encrypted_channel(WARD)?;
     let (alarms, lost) = (ward.bind("alarm"), ward.bind_decryption_error());
@@ -26,12 +28,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     server.rotate_encryption_key(WARD);
     server.publish(WARD, "alarm", "bed 7 is calling");
     println!("new key:     {}", alarms.recv_timeout(LIMIT)?.data());
-    println!("the endpoint was asked {} times: to join, and for the new key", server.auth_count());
+    println!(
+        "requests to the endpoint: {} (to subscribe, and for the new key)",
+        server.auth_count()
+    );
 
-    // An event from a publisher without the key must not be delivered.
+    // A plaintext event on an encrypted channel is never delivered.
     server.publish_plain(WARD, "alarm", "all is well");
-    println!("refused:     {}", lost.recv_timeout(LIMIT)?);
+    println!("error:       {}", lost.recv_timeout(LIMIT)?);
     client.close(Duration::from_secs(1))?;
-    println!("delivered of that: {}", alarms.try_iter().count());
+    println!("plaintext events delivered: {}", alarms.try_iter().count());
     Ok(())
 }

@@ -1,4 +1,6 @@
-//! A loop of 60 frames a second that polls for events once a frame and never blocks on them.
+//! A loop of 60 frames per second that polls for events once per frame and never blocks on them.
+//!
+//! Run it with `cargo run --example game_loop`.
 
 #![allow(clippy::disallowed_methods, reason = "a game has a clock, and sleeps between frames")]
 
@@ -16,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let states = client.bind_states();
     world.subscribe();
     client.connect();
-    println!("120 frames; the connection is made while the game runs");
+    println!("running 120 frames while the client connects");
 
     let start = Instant::now();
     let (mut position, mut longest) = (0i64, Duration::ZERO);
@@ -33,11 +35,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         if frame % 20 == 19 {
             server.publish("world", "move", &i64::from(frame)); // another player
         }
-        // A real game waits for the display; this sleeps until the next frame.
+        // A real game waits for the display.
         let next = start + FRAME * (frame + 1);
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }
-    println!("the longest look for news took {longest:?}");
+    println!("the longest poll took {longest:?}");
     client.close(Duration::from_secs(1))?;
     Ok(())
 }

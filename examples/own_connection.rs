@@ -1,5 +1,7 @@
-//! A connection of your own: here a pair of queues in memory, with a small server behind it. It could
-//! be a Unix socket to a gateway, a serial line, or a recording that is played back.
+//! A custom connection: a pair of in-memory queues with a small server behind it. It could be a Unix socket to
+//! a gateway, a serial line, or a recording.
+//!
+//! Run it with `cargo run --example own_connection`.
 
 use std::sync::Mutex;
 use std::thread;
@@ -15,7 +17,7 @@ struct Pipe {
     received: Receiver<Message>,
     to_server: Sender<String>,
     /// Wakes `recv` when this side closes.
-    hang_up: Mutex<Option<Sender<Message>>>,
+    close: Mutex<Option<Sender<Message>>>,
 }
 
 impl Connection for Pipe {
@@ -29,14 +31,14 @@ impl Connection for Pipe {
     }
 
     fn close(&self, code: u16) {
-        let hang_up = self.hang_up.lock().ok().and_then(|mut hang_up| hang_up.take());
-        if let Some(sender) = hang_up {
+        let sender = self.close.lock().ok().and_then(|mut close| close.take());
+        if let Some(sender) = sender {
             let _ = sender.send(Message::Close(Some(code), "closed here".to_owned()));
         }
     }
 }
 
-/// Opens pipes to a server that runs on a thread of its own.
+/// Opens pipes, each to a server thread.
 struct Pipes;
 
 impl Connector for Pipes {
@@ -44,25 +46,25 @@ impl Connector for Pipes {
         println!("connecting to {url}");
         let (to_client, received) = unbounded();
         let (to_server, requests) = unbounded();
-        let hang_up = Mutex::new(Some(to_client.clone()));
+        let close = Mutex::new(Some(to_client.clone()));
         thread::Builder::new()
             .name("server".to_owned())
             .spawn(move || serve(&to_client, &requests))?;
-        Ok(Box::new(Pipe { received, to_server, hang_up }))
+        Ok(Box::new(Pipe { received, to_server, close }))
     }
 }
 
-/// Establishes the connection, then confirms each subscription and sends an event.
+/// Establishes the connection, and responds to each subscription with a confirmation and an event.
 fn serve(client: &Sender<Message>, requests: &Receiver<String>) {
-    let say = |frame: &str| client.send(Message::Text(frame.to_owned())).is_ok();
-    say(r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"1.1\"}"}"#);
+    let send = |frame: &str| client.send(Message::Text(frame.to_owned())).is_ok();
+    send(r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"1.1\"}"}"#);
     for request in requests {
-        println!("the server got {request}");
+        println!("the server received {request}");
         if request.contains("pusher:subscribe") {
-            say(
+            send(
                 r#"{"event":"pusher_internal:subscription_succeeded","channel":"news","data":"{}"}"#,
             );
-            say(r#"{"event":"headline","channel":"news","data":"no network was needed"}"#);
+            send(r#"{"event":"headline","channel":"news","data":"sent without a network"}"#);
         }
     }
 }

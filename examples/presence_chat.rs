@@ -1,5 +1,8 @@
-//! A chat in the terminal. Without arguments two guests talk; `-- NAME` starts a room and reads your lines. Another
-//! terminal joins it with PUSHER_URL and PUSHER_AUTH_URL, which the first guest prints.
+//! A chat on a presence channel.
+//!
+//! `cargo run --example presence_chat` runs a conversation of two guests. With `-- NAME` it
+//! starts a room, sends the lines that you type, and prints the PUSHER_URL and PUSHER_AUTH_URL with which another
+//! terminal joins the room.
 
 use std::error::Error;
 use std::time::Duration;
@@ -12,9 +15,9 @@ type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
 const ROOM: &str = "presence-chat";
 
-/// Sends the lines and prints those of others, until there are no more lines.
+/// Sends the lines and prints those of the others, until there are no more lines.
 fn chat(options: Options, auth_url: &str, name: &str, lines: &Receiver<String>) -> Outcome {
-    // A real endpoint identifies the user by a session; this one trusts the parameter.
+    // A real endpoint knows the user by a session; this one accepts any `user_id`.
     let authorizer = HttpAuthorizer::new(auth_url).param("user_id", name);
     let client = Client::builder(options).authorizer(authorizer).build()?;
     let room = client.presence_channel(ROOM)?;
@@ -24,13 +27,13 @@ fn chat(options: Options, auth_url: &str, name: &str, lines: &Receiver<String>) 
     client.connect();
     room.wait_subscribed(Duration::from_secs(10))?;
     let here: Vec<_> = room.members().iter().map(|member| member.id().to_owned()).collect();
-    println!("[{name}] in the room: {}", here.join(", "));
+    println!("[{name}] members: {}", here.join(", "));
     loop {
         select! {
             recv(lines) -> line => match line {
                 Ok(line) => match room.trigger("client-said", &json!({ "text": line })) {
-                    Ok(()) => println!("[{name}] said: {line}"),
-                    Err(error) => println!("[{name}] was not heard: {error}"),
+                    Ok(()) => println!("[{name}] sent: {line}"),
+                    Err(error) => println!("[{name}] failed to send: {error}"),
                 },
                 Err(_) => return Ok(client.close(Duration::from_secs(1))?),
             },
@@ -38,11 +41,11 @@ fn chat(options: Options, auth_url: &str, name: &str, lines: &Receiver<String>) 
                 let event = event?;
                 let data: Value = event.json()?;
                 let text = data.get("text").and_then(Value::as_str).unwrap_or_default();
-                // The server sets the user id, so a sender cannot forge it.
-                println!("[{name}] hears {}: {text}", event.user_id().unwrap_or("somebody"));
+                // The server adds the user id, so a sender cannot pretend to be another user.
+                println!("[{name}] received from {}: {text}", event.user_id().unwrap_or("unknown"));
             }
-            recv(*joined) -> member => println!("[{name}] sees {} come", member?.id()),
-            recv(*left) -> member => println!("[{name}] sees {} go", member?.id()),
+            recv(*joined) -> member => println!("[{name}] {} joined", member?.id()),
+            recv(*left) -> member => println!("[{name}] {} left", member?.id()),
         }
     }
 }
@@ -53,7 +56,7 @@ fn main() -> Outcome {
     let auth_url = std::env::var("PUSHER_AUTH_URL").unwrap_or_else(|_| server.auth_url());
     let guest = |name: &str, lines: Receiver<String>| {
         chat(Options::url(&url), &auth_url, name, &lines)
-            .inspect_err(|error| println!("[{name}] gave up: {error}"))
+            .inspect_err(|error| println!("[{name}] failed: {error}"))
     };
     std::thread::scope(|scope| {
         if let Some(name) = std::env::args().nth(1) {
@@ -77,7 +80,7 @@ fn main() -> Outcome {
             who.send(line.to_owned())?;
         }
         pause.recv()?;
-        drop(bob); // bob leaves, ann sees it
+        drop(bob); // bob leaves, and ann is notified
         pause.recv()?;
         Ok(())
     })

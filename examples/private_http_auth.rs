@@ -1,4 +1,7 @@
-//! Subscribes to a private channel through an HTTP endpoint, with a fresh token for each request, and sends events.
+//! Subscribes to a private channel that an HTTP endpoint authorizes, with a fresh token for each request, and
+//! sends a client event.
+//!
+//! Run it with `cargo run --example private_http_auth`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -14,7 +17,7 @@ fn join(
     let number = AtomicU32::new(0);
     let authorizer = HttpAuthorizer::new(&server.auth_url())
         .headers_with(move || {
-            // Called before every request, so an expired token is never sent.
+            // Called before every request, so that no expired token is sent.
             let token = format!("Bearer {device}-{}", number.fetch_add(1, Ordering::Relaxed));
             vec![("authorization".to_owned(), token)]
         })
@@ -37,15 +40,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     server.publish("private-orders", "placed", &["soup", "tea"]);
     let order: Vec<String> = placed.recv_timeout(LIMIT)?.json()?;
-    println!("the kitchen got an order: {order:?}");
-    kitchen_orders.trigger("client-seen", &order)?; // sent to the other subscribers
-    println!("the bar was told by the kitchen: {}", seen.recv_timeout(LIMIT)?.data());
+    println!("the kitchen received an order: {order:?}");
+    kitchen_orders.trigger("client-seen", &order)?; // to the other subscribers only
+    println!("the bar received a client event: {}", seen.recv_timeout(LIMIT)?.data());
 
     kitchen.reconnect(); // a new connection needs a new authorization
     kitchen_orders.wait_subscribed(LIMIT)?;
     for request in server.auth_requests() {
         let header = request.headers().iter().find(|(name, _)| name == "authorization");
-        println!("the endpoint was asked with {:?}", header.map(|(_, token)| token));
+        println!("request to the endpoint with {:?}", header.map(|(_, token)| token));
     }
     Ok(())
 }

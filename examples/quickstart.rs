@@ -1,4 +1,6 @@
-//! Receives a few events: from a server in this process, or from yours with PUSHER_URL=ws://host:port/app/key.
+//! Receives three events from an in-process server, or from yours with PUSHER_URL=ws://host:port/app/key.
+//!
+//! Run it with `cargo run --example quickstart`.
 
 use pusher_channels::{Client, Options, testing};
 
@@ -8,16 +10,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Ok(url) => Options::url(&url),
         Err(_) => server.options(),
     };
-    let client = Client::new(options)?; // nothing runs yet
+    let client = Client::new(options)?; // starts no thread
     let chat = client.public_channel("chat")?;
-    let messages = chat.bind("message"); // a receiver of its own
+    let messages = chat.bind("message"); // a receiver with its own queue
     chat.subscribe(); // stays subscribed across reconnects
     client.connect(); // returns immediately
 
     chat.wait_subscribed(std::time::Duration::from_secs(10))?;
     println!("subscribed to {} as {:?}; waiting for 3 events", chat.name(), client.socket_id());
     for text in ["Hello", "from", "the server"] {
-        server.publish("chat", "message", text); // has no subscribers if PUSHER_URL is set
+        server.publish("chat", "message", text); // has no subscriber if PUSHER_URL is set
     }
     for event in messages.iter().take(3) {
         println!("{}: {}", event.name(), event.data());

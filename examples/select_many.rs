@@ -1,4 +1,6 @@
-//! Waits for several channels and for the state of the connection at once, on one thread.
+//! Waits for events of several channels and for state changes on one thread.
+//!
+//! Run it with `cargo run --example select_many`.
 
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         select! {
             recv(*headlines) -> event => println!("headline: {}", event?.data()),
             recv(*results) -> event => println!("result:   {}", event?.data()),
-            recv(*resumed) -> gap => println!("news may be missing of the last {:?}", gap?.length()),
+            recv(*resumed) -> gap => println!("events of the last {:?} may be missing", gap?.length()),
             recv(*states) -> change => {
                 let change = change?;
                 println!("state:    {:?}, next dial in {:?}", change.current, change.retry_in);
@@ -32,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 }
             }
             recv(clock) -> _ => {
-                // Meanwhile, others publish, and the connection is cut once.
+                // The server publishes, and once drops the connection.
                 ticks += 1;
                 match ticks {
                     5 => server.drop_connections(),

@@ -1,5 +1,7 @@
-//! Signs in as a user through an HTTP endpoint, receives events for this user alone and which others are online, and
-//! is terminated by the server in the end.
+//! Signs in as a user through an HTTP endpoint, receives events for this user and watchlist events, and is
+//! terminated by the server.
+//!
+//! Run it with `cargo run --example signed_in_user`.
 
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = Server::start()?;
 
-    // Ann's app has a session; the endpoint returns its user.
+    // Ann's app sends its session; the endpoint returns the user.
     let endpoint = HttpUserAuthenticator::new(&server.user_auth_url())
         .headers_with(|| vec![("authorization".to_owned(), "Bearer anns-session".to_owned())])
         .param("user_id", "ann")
@@ -25,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let offline = watchlist.recv_timeout(LIMIT)?;
     println!("{} are {}", offline.user_ids().join(" and "), offline.name());
 
-    // Bob's device may store the app's secret.
+    // Bob's device holds the app secret.
     let bob = SecretAuthorizer::new(server.key(), server.secret()).member("bob", &["Bob"]);
     let bob = Client::builder(server.options()).user_authenticator(bob).build()?;
     bob.signin();
@@ -34,11 +36,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let online = watchlist.recv_timeout(LIMIT)?;
     println!("{} is {}", online.user_ids().join(" and "), online.name());
 
-    // An app's own server does this through the HTTP API. Pusher requires a subscription to the user's own channel,
-    // which the client makes after the sign-in.
+    // An app's server does this through the HTTP API. Pusher sends user events on the user's own channel, to
+    // which the client subscribes after the sign-in.
     server.wait_for(LIMIT, |server| server.subscribers("#server-to-user-ann") == 1);
     server.send_to_user("ann", "note", "your parcel has come");
-    println!("ann is told: {}", notes.recv_timeout(LIMIT)?.data());
+    println!("ann received: {}", notes.recv_timeout(LIMIT)?.data());
 
     let states = ann.bind_states();
     server.terminate_user("ann");

@@ -1,8 +1,8 @@
-//! The limit of client events.
+//! The rate limit of client events.
 
 use std::time::Instant;
 
-/// Holds `limit` tokens and gets as many a second.
+/// Holds at most `limit` tokens and gains as many per second.
 pub(super) struct Bucket {
     limit: f64,
     left: f64,
@@ -15,7 +15,7 @@ impl Bucket {
         Self { limit, left: limit, at: now }
     }
 
-    /// Takes a token if there is one.
+    /// Takes a token. Returns `false` if there is none.
     pub(super) fn take(&mut self, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
         self.left = passed.mul_add(self.limit, self.left).min(self.limit);
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_empties_and_fills_again() {
+    fn bucket_empties_and_refills() {
         let start = crate::util::clock::now();
         let mut bucket = Bucket::new(10, start);
         let mut taken = |now| (0..50).filter(|_| bucket.take(now)).count();

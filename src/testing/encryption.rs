@@ -1,6 +1,6 @@
-//! The keys of encrypted channels, and sealing with them.
+//! The keys of encrypted channels.
 //!
-//! Keys and nonces are not of cryptographic randomness, as befits a server for tests.
+//! Keys and nonces are not cryptographically random: this is a server for tests.
 
 use std::collections::HashMap;
 
@@ -9,12 +9,12 @@ use sha2::{Digest, Sha256};
 #[cfg(feature = "encrypted")]
 use crate::protocol::Key;
 
-/// How the name of an encrypted channel begins.
+/// The prefix of encrypted channels.
 pub(super) const PREFIX: &str = "private-encrypted-";
 
 pub(super) struct Keys {
     master: [u8; 32],
-    /// Instead of those that follow from the master key.
+    /// These replace the keys derived from the master key.
     rotated: HashMap<String, [u8; 32]>,
 }
 
@@ -27,7 +27,7 @@ impl Keys {
         self.rotated.insert(channel.to_owned(), random());
     }
 
-    /// As Pusher's libraries for servers derive it.
+    /// Derives the key as Pusher's server libraries do.
     fn of(&self, channel: &str) -> [u8; 32] {
         let rotated = self.rotated.get(channel).copied();
         rotated.unwrap_or_else(|| {
@@ -46,13 +46,13 @@ impl Keys {
         base64(&self.master)
     }
 
-    /// The key that members of the channel get; `None` if it is not encrypted.
+    /// The key that subscribers get; `None` if the channel is not encrypted.
     pub(super) fn shared_secret(&self, channel: &str) -> Option<String> {
         channel.starts_with(PREFIX).then(|| base64(&self.of(channel)))
     }
 
-    /// The `data` that carries `text` in secret; `None` if that fails.
-    pub(super) fn seal(&self, channel: &str, text: &str) -> Option<String> {
+    /// Returns the `data` of an encrypted event; `None` if encryption fails.
+    pub(super) fn encrypt(&self, channel: &str, text: &str) -> Option<String> {
         let key = Key::parse(&self.shared_secret(channel)?).ok()?;
         Some(key.seal(random(), text))
     }
@@ -71,7 +71,7 @@ impl Keys {
         None
     }
 
-    pub(super) fn seal(&self, channel: &str, _text: &str) -> Option<String> {
+    pub(super) fn encrypt(&self, channel: &str, _text: &str) -> Option<String> {
         let _ = self.of(channel);
         crate::util::guard::write_log!(
             Error,

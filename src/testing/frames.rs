@@ -5,23 +5,10 @@ use serde_json::{Value, json};
 use super::presence::{Member, Members};
 use super::settings::{DataStyle, Settings, WatchlistStyle};
 
-/// A frame; `data` is JSON already. By hand, so that its fields stand in Pusher's order.
+/// A frame; `data` is JSON. Written by hand to keep the order of Pusher's fields.
 fn frame(event: &str, channel: Option<&str>, data: Option<&str>) -> String {
-    frame_of(event, channel, data, None)
-}
-
-fn frame_of(
-    event: &str,
-    channel: Option<&str>,
-    data: Option<&str>,
-    user_id: Option<&Value>,
-) -> String {
     let mut frame = format!("{{\"event\":{}", quote(event));
-    for (name, value) in [
-        ("channel", channel.map(quote)),
-        ("data", data.map(str::to_owned)),
-        ("user_id", user_id.map(Value::to_string)),
-    ] {
+    for (name, value) in [("channel", channel.map(quote)), ("data", data.map(str::to_owned))] {
         if let Some(value) = value {
             frame.push_str(&format!(",\"{name}\":{value}"));
         }
@@ -34,29 +21,34 @@ fn quote(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-/// What says nothing is left out in the style that does so.
+/// Applies a style; [`DataStyle::Absent`] omits empty data.
 fn styled(style: DataStyle, data: &Value) -> Option<String> {
-    let says_nothing = data.as_object().is_none_or(serde_json::Map::is_empty);
+    let is_empty = data.as_object().is_none_or(serde_json::Map::is_empty);
     match style {
         DataStyle::Object => Some(data.to_string()),
-        DataStyle::Absent if says_nothing => None,
+        DataStyle::Absent if is_empty => None,
         DataStyle::Text | DataStyle::Absent => Some(quote(&data.to_string())),
     }
 }
 
-/// What was published: `text` as a string, whatever it holds.
+/// A published event, with `text` as a string.
 pub(super) fn published(channel: &str, event: &str, text: &str) -> String {
     frame(event, Some(channel), Some(&quote(text)))
 }
 
-/// A client event, as the other clients get it; `data` is JSON.
+/// A client event as it is relayed; `data` is JSON.
 pub(super) fn relayed(
     channel: &str,
     event: &str,
     data: Option<&str>,
     user_id: Option<&Value>,
 ) -> String {
-    frame_of(event, Some(channel), data, user_id)
+    let mut frame = frame(event, Some(channel), data);
+    if let Some(user_id) = user_id {
+        frame.truncate(frame.len() - 1);
+        frame.push_str(&format!(",\"user_id\":{user_id}}}"));
+    }
+    frame
 }
 
 /// The protocol's own frames, in the styles of the settings.
@@ -105,7 +97,7 @@ impl Settings {
         self.protocol("pusher_internal:subscription_count", Some(channel), &data)
     }
 
-    /// Pusher sends no data here, whatever it does elsewhere.
+    /// Pusher sends no data with this event.
     pub(super) fn cache_miss(&self, channel: &str) -> String {
         let data = (self.data == DataStyle::Object).then_some("{}");
         frame("pusher:cache_miss", Some(channel), data)
@@ -130,7 +122,7 @@ impl Settings {
         self.protocol("pusher:signin_success", None, &json!({"user_data": user_data}))
     }
 
-    /// Who of a watchlist is online and offline: nothing, if there is nobody.
+    /// The watchlist events for these users; none if there are no users.
     pub(super) fn watchlist(&self, online: &[&str], offline: &[&str]) -> Vec<String> {
         let changes = [("online", online), ("offline", offline)];
         let changes = changes.into_iter().filter(|(_, ids)| !ids.is_empty());
@@ -158,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_as_pusher_documents_them() {
+    fn default_frames_are_as_pusher_documents_them() {
         let settings = Settings::default();
         for (frame, expected) in [
             (
@@ -185,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn styles_change_the_data_but_never_take_what_is_needed() {
+    fn styles_change_the_shape_of_data_and_omit_only_empty_data() {
         let object = Settings::default().data_style(DataStyle::Object).activity_timeout(None);
         assert_eq!(
             object.established("1.2"),

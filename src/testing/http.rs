@@ -1,10 +1,13 @@
-//! As much of HTTP as an endpoint for authorizations needs.
+//! The part of HTTP that the server's endpoints need.
 
+use httparse::{Header, Status};
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 use tungstenite::http::StatusCode;
 
 const MAX_HEAD: usize = 64 * 1024;
 const MAX_BODY: usize = 1024 * 1024;
+const MAX_FIELDS: usize = 128;
 
 pub(super) struct Request {
     pub(super) method: String,
@@ -14,69 +17,44 @@ pub(super) struct Request {
     pub(super) body: String,
 }
 
-pub(super) enum Parsed {
-    Incomplete,
-    /// To be answered with this status.
-    Wrong(u16),
-    Request(Request),
-}
-
-/// Reads a request from what has come in so far.
-pub(super) fn parse(bytes: &[u8]) -> Parsed {
-    let end = bytes.windows(4).take(MAX_HEAD).position(|window| window == b"\r\n\r\n");
-    let Some((head, body)) = end.and_then(|end| Some((bytes.get(..end)?, bytes.get(end + 4..)?)))
-    else {
-        return if bytes.len() < MAX_HEAD { Parsed::Incomplete } else { Parsed::Wrong(431) };
+/// Reads a request from the bytes so far: `None` if they are incomplete, a status if they are refused.
+pub(super) fn parse(bytes: &[u8]) -> Option<Result<Request, u16>> {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut head = httparse::Request::new(&mut fields);
+    let length = match head.parse(bytes) {
+        Ok(Status::Complete(length)) if length <= MAX_HEAD => length,
+        Ok(Status::Partial) if bytes.len() < MAX_HEAD => return None,
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => return Some(Err(431)),
+        Err(_) => return Some(Err(400)),
     };
-    let Some(mut request) = parse_head(&String::from_utf8_lossy(head)) else {
-        return Parsed::Wrong(400);
+    let header = |field: &Header<'_>| {
+        (field.name.to_owned(), String::from_utf8_lossy(field.value).trim().to_owned())
     };
-    if request.header("transfer-encoding").is_some() {
-        return Parsed::Wrong(411);
+    let headers: Vec<_> = head.headers.iter().map(header).collect();
+    if find_header(&headers, "transfer-encoding").is_some() {
+        return Some(Err(411));
     }
-    match request.header("content-length").map_or(Ok(0), str::parse::<usize>) {
-        Err(_) => Parsed::Wrong(400),
-        Ok(length) if length > MAX_BODY => Parsed::Wrong(413),
-        Ok(length) => match body.get(..length) {
-            None => Parsed::Incomplete,
-            Some(body) => {
-                request.body = String::from_utf8_lossy(body).into_owned();
-                Parsed::Request(request)
-            }
-        },
-    }
-}
-
-fn parse_head(head: &str) -> Option<Request> {
-    let mut lines = head.split("\r\n");
-    let mut words = lines.next()?.split(' ');
-    let (method, target, version) = (words.next()?, words.next()?, words.next()?);
-    if method.is_empty() || !version.starts_with("HTTP/1.") || words.next().is_some() {
-        return None;
-    }
-    let header = |line: &str| {
-        let (name, value) = line.split_once(':')?;
-        Some((name.to_owned(), value.trim().to_owned()))
+    let body = match find_header(&headers, "content-length").map_or(Ok(0), str::parse) {
+        Err(_) => return Some(Err(400)),
+        Ok(length) if length > MAX_BODY => return Some(Err(413)),
+        Ok(body) => bytes.get(length..)?.get(..body)?,
     };
-    Some(Request {
-        method: method.to_owned(),
-        target: target.to_owned(),
-        headers: lines.map(header).collect::<Option<_>>()?,
-        body: String::new(),
-    })
+    Some(Ok(Request {
+        method: head.method.unwrap_or_default().to_owned(),
+        target: head.path.unwrap_or_default().to_owned(),
+        body: String::from_utf8_lossy(body).into_owned(),
+        headers,
+    }))
 }
 
 impl Request {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        find_header(&self.headers, name)
-    }
-
-    /// The parameters of the query, then those of the body: a form or a JSON object. `None` if the
-    /// body should be JSON and is none.
+    /// The parameters of the query, then those of the body: a form or a JSON object. `None` if a JSON body
+    /// is no object.
     pub(super) fn params(&self) -> Option<Vec<(String, Value)>> {
         let query = self.target.split_once('?').map_or("", |(_, query)| query);
         let mut params = parse_form(query);
-        if self.header("content-type").is_some_and(|kind| kind.starts_with("application/json")) {
+        let content_type = find_header(&self.headers, "content-type");
+        if content_type.is_some_and(|kind| kind.starts_with("application/json")) {
             params.extend(serde_json::from_str::<Map<String, Value>>(&self.body).ok()?);
         } else {
             params.extend(parse_form(self.body.trim()));
@@ -97,7 +75,7 @@ pub(super) fn find_header<'a>(headers: &'a [(String, String)], name: &str) -> Op
 
 fn parse_form(text: &str) -> Vec<(String, Value)> {
     let decode =
-        |text: &str| String::from_utf8_lossy(&percent_decode(&text.replace('+', " "))).into_owned();
+        |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
     text.split('&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
@@ -105,21 +83,7 @@ fn parse_form(text: &str) -> Vec<(String, Value)> {
         .collect()
 }
 
-pub(super) fn percent_decode(text: &str) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let digits = after.get(..2).filter(|_| first == b'%');
-        let byte = digits
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        decoded.push(byte.unwrap_or(first));
-        rest = if byte.is_some() { after.get(2..).unwrap_or_default() } else { after };
-    }
-    decoded
-}
-
-/// An answer, after which the connection is closed.
+/// A response after which the connection is closed.
 pub(super) fn response(status: u16, retry_after: Option<u64>, body: &str) -> Vec<u8> {
     let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     let retry_after =
@@ -137,16 +101,8 @@ pub(super) fn response(status: u16, retry_after: Option<u64>, body: &str) -> Vec
 mod tests {
     use super::*;
 
-    fn status(text: &str) -> Option<u16> {
-        match parse(text.as_bytes()) {
-            Parsed::Wrong(status) => Some(status),
-            Parsed::Incomplete => None,
-            Parsed::Request(_) => Some(200),
-        }
-    }
-
     #[test]
-    fn what_is_a_request() {
+    fn requests_are_complete_incomplete_or_refused_with_a_status() {
         for (text, expected) in [
             ("", None),
             ("GET / HTTP/1.1\r\nA: b\r\n", None),
@@ -159,17 +115,23 @@ mod tests {
             ("GET / HTTP/2\r\n\r\n", Some(400)),
             ("GET /\r\n\r\n", Some(400)),
             ("GET / HTTP/1.1\r\nno header\r\n\r\n", Some(400)),
-            ("\r\n\r\n", Some(400)),
+            // Empty lines before a request are skipped (RFC 9112, section 2.2).
+            ("\r\n\r\n", None),
+            ("\r\nGET / HTTP/1.1\r\n\r\n", Some(200)),
+            ("\0", Some(400)),
+            (&format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(MAX_FIELDS + 1)), Some(431)),
+            (&format!("GET / HTTP/1.1\r\na: {}\r\n\r\n", "x".repeat(MAX_HEAD)), Some(431)),
             (&"x".repeat(MAX_HEAD), Some(431)),
         ] {
-            assert_eq!(status(text), expected, "{text:.100}");
+            let status = parse(text.as_bytes()).map(|request| request.err().unwrap_or(200));
+            assert_eq!(status, expected, "{text:.100}");
         }
     }
 
     #[test]
-    fn parameters() {
+    fn parameters_come_from_the_query_and_the_form() {
         let text = "POST /p?a=1&b HTTP/1.1\r\nContent-Length: 13\r\n\r\nc=%C3%A4+%zz&";
-        let Parsed::Request(request) = parse(text.as_bytes()) else { panic!("no request") };
+        let request = parse(text.as_bytes()).unwrap().unwrap();
         assert_eq!(path(&request.target), "/p");
         let expected = [("a", "1"), ("b", ""), ("c", "ä %zz")];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.into()));

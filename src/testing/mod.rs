@@ -1,27 +1,32 @@
-//! A Pusher-compatible server inside your process, to test your app against (feature `testing`).
+//! An in-process Pusher-compatible server for tests (feature `testing`).
 //!
-//! It speaks the protocol as Pusher documents it, on a free port of 127.0.0.1, and can be told to
-//! misbehave: to drop connections, to refuse them, to fall silent, to send garbage. See [`Server`].
+//! It listens on 127.0.0.1, implements the protocol as Pusher documents it, and shows faults on request: it
+//! drops or refuses connections, stops responding, or sends arbitrary text. See [`Server`].
 
-mod auth;
 mod bucket;
 mod encryption;
+mod endpoint;
+mod exchange;
 mod frames;
 mod http;
-mod inbound;
 mod listener;
 mod peer;
 mod presence;
+mod recording;
+mod requests;
 mod settings;
 mod signature;
-mod signin;
 mod state;
+#[cfg(test)]
+mod tests;
+mod user;
 mod users;
+mod websocket;
 
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -33,28 +38,31 @@ use crate::util::guard::write_log;
 use listener::{Listener, Service};
 use state::{Shared, State};
 
-pub use auth::AuthRecord;
+pub use requests::AuthRecord;
 pub use settings::{
     ChannelRefusal, CloseStyle, DataStyle, PresenceStyle, Settings, SigninRefusal, WatchlistStyle,
 };
 
-/// A Pusher-compatible server on 127.0.0.1, for tests.
+/// An in-process Pusher-compatible server on 127.0.0.1, for tests.
 ///
-/// It has channels of every kind, relays client events, and has users who sign in. Its endpoints
-/// authorize subscriptions, [`auth_url`](Self::auth_url), and users,
-/// [`user_auth_url`](Self::user_auth_url).
+/// It supports channels of every kind, client events, and user sign-in. Its endpoints authorize
+/// subscriptions ([`auth_url`](Self::auth_url)) and sign-ins ([`user_auth_url`](Self::user_auth_url)).
 ///
-/// It never ends a quiet connection, and takes up to 1,024 connections, each on a thread of its own. A
-/// client that does not read is dropped when 4 MiB wait for it. Of Pusher's limits it keeps those on
-/// channel names, on members (100 a channel, 128 characters of id, 1 KB of info), on watchlists (100
-/// ids), and on client events (10 kB, and [`Settings::client_event_limit`]).
+/// # Limits
 ///
-/// All methods but [`wait_for`](Self::wait_for) return at once and may be called from every thread. An
-/// event that is published after a client saw its subscription confirmed is never lost, and every
-/// client gets the events in the order in which they were published.
+/// The server accepts up to 1,024 connections, with one thread for each, and never closes an idle one. It
+/// drops a client that leaves 4 MiB unread. As on Pusher, a presence channel has at most 100 members, with
+/// ids of at most 128 characters and 1 KB of info; a watchlist has at most 100 ids; a client event has at
+/// most 10 kB of data, and [`Settings::client_event_limit`] limits their rate. Channel names are checked.
 ///
-/// Dropping it drops all connections, frees the port, and waits for its threads to end, which takes
-/// milliseconds.
+/// # Blocking
+///
+/// Only [`wait_for`](Self::wait_for) blocks. All methods may be called from any thread. An event that is
+/// published after a client's subscription was confirmed is not lost, and all clients receive events in the
+/// order in which they were published.
+///
+/// Dropping the server drops all connections, frees the port, and waits for the server's threads, which
+/// takes milliseconds.
 ///
 /// # Example
 ///
@@ -74,7 +82,7 @@ pub use settings::{
 /// server.publish("chat", "message", "hello");
 /// assert_eq!(messages.recv_timeout(Duration::from_secs(5))?.data(), "hello");
 ///
-/// // The client comes back by itself.
+/// // The client reconnects and resubscribes.
 /// server.drop_connections();
 /// assert!(server.wait_for(Duration::from_secs(5), |server| server.subscribers("chat") == 1));
 /// # Ok(())
@@ -84,84 +92,87 @@ pub struct Server {
     shared: Arc<Shared>,
     port: u16,
     auth_port: u16,
-    accepting: Vec<(JoinHandle<()>, Waker)>,
+    listeners: Vec<(JoinHandle<()>, Waker)>,
 }
 
-/// Life.
+/// Starting a server, and what clients need to reach it.
 impl Server {
-    /// Starts a server on a free port, which behaves as Pusher documents it.
+    /// Starts a server with default [`Settings`] on a free port.
     ///
     /// # Errors
     ///
-    /// The system gives no port or no thread.
+    /// The system has no port, no file descriptor or no thread left.
     pub fn start() -> io::Result<Self> {
         Self::start_with(Settings::default())
     }
 
-    /// Starts a server with settings of your own.
+    /// Starts a server with the given settings.
     ///
     /// # Errors
     ///
-    /// The port is taken, or the system gives no port or no thread.
+    /// The port is in use, or the system has no port, no file descriptor or no thread left.
     pub fn start_with(settings: Settings) -> io::Result<Self> {
         let port = settings.port;
         let shared = Arc::new(Shared::new(settings));
-        // Whole from the beginning, so that what has started ends if the rest does not start.
-        let mut server = Self { shared, port, auth_port: 0, accepting: Vec::new() };
-        server.port = server.listen(listener::WEBSOCKETS, port)?;
-        server.auth_port = server.listen(auth::SERVICE, 0)?;
+        // If the second listener fails to start, dropping the server stops the first.
+        let mut server = Self { shared, port, auth_port: 0, listeners: Vec::new() };
+        server.port = server.listen(websocket::SERVICE, port)?;
+        server.auth_port = server.listen(endpoint::SERVICE, 0)?;
         Ok(server)
     }
 
     fn listen(&mut self, service: Service, port: u16) -> io::Result<u16> {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         let port = socket.local_addr()?.port();
-        self.accepting.push(Listener::start(service, socket, Arc::clone(&self.shared))?);
+        self.listeners.push(Listener::start(service, socket, Arc::clone(&self.shared))?);
         Ok(port)
     }
 
-    /// What a client needs to connect here: host, port and key, without TLS.
+    /// Returns the options that connect a client to this server: host, port and key, without TLS.
     pub fn options(&self) -> Options {
         Options::host("127.0.0.1", self.key()).port(self.port).tls(false)
     }
 
-    /// The URL of [`options`](Self::options), such as `ws://127.0.0.1:54321/app/app-key?protocol=7…`.
+    /// Returns the URL of [`options`](Self::options), such as `ws://127.0.0.1:54321/app/app-key?protocol=7…`.
     pub fn url(&self) -> String {
-        // Only an empty key makes no URL, and no client can have one.
+        // Fails only with an empty key, which no client can have.
         self.options().to_url().unwrap_or_else(|_| format!("ws://127.0.0.1:{}/app/", self.port))
     }
 
-    /// The port on 127.0.0.1.
+    /// Returns the port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Where subscriptions are authorized, such as `http://127.0.0.1:54322/pusher/auth`.
+    /// Returns the URL of the endpoint that authorizes subscriptions, such as `http://127.0.0.1:54322/pusher/auth`.
     ///
-    /// It takes `socket_id` and `channel_name` as Pusher documents it: in a form that is posted, in a
-    /// JSON object, or in the query. Several channels at once are asked for with `channel_name[0]`,
-    /// `channel_name[1]`, … (or an array in JSON); the answer is
-    /// `{"CHANNEL":{"status":200,"data":{"auth":…}},…}` then. Whoever asks gets in: as the member that
-    /// the parameters `user_id` and `user_info` (JSON) name on presence channels, or as
-    /// `user-SOCKET_ID`. With the parameter `signed_in_user=true`, or
-    /// [`Settings::presence_by_signin`], there is no `channel_data`, and the member is the user who has
-    /// signed in. For an encrypted channel the answer has its `shared_secret`, if the crate has
-    /// the feature `encrypted`.
+    /// It accepts every request. The parameters are those of Pusher's documentation, as a posted form, a JSON
+    /// object, or the query:
+    ///
+    /// - `socket_id`
+    /// - `channel_name`; for a batch `channel_name[0]`, `channel_name[1]`, …, or an array in JSON. The response
+    ///   to a batch is `{"CHANNEL":{"status":200,"data":{"auth":…}},…}`.
+    /// - `user_id` and `user_info` (JSON), for presence channels. Default: `user-SOCKET_ID` without info.
+    /// - `signed_in_user=true` omits `channel_data`, as [`Settings::presence_by_signin`] does for all requests:
+    ///   the member is the user who has signed in.
+    ///
+    /// For an encrypted channel the response contains `shared_secret`; this needs the feature `encrypted`.
     pub fn auth_url(&self) -> String {
-        format!("http://127.0.0.1:{}{}", self.auth_port, auth::PATH)
+        format!("http://127.0.0.1:{}{}", self.auth_port, endpoint::PATH)
     }
 
-    /// The app's key.
+    /// Returns the app key.
     pub fn key(&self) -> &str {
         &self.shared.settings.key
     }
 
-    /// The app's secret.
+    /// Returns the app secret.
     pub fn secret(&self) -> &str {
         &self.shared.settings.secret
     }
 
-    /// The key from which the keys of encrypted channels follow, in base64; new for each server.
+    /// Returns the master key from which the keys of encrypted channels are derived, in base64. Each server has a
+    /// new one.
     #[cfg(feature = "encrypted")]
     #[cfg_attr(docsrs, doc(cfg(feature = "encrypted")))]
     pub fn encryption_master_key(&self) -> String {
@@ -169,16 +180,16 @@ impl Server {
     }
 }
 
-/// What a server does.
+/// Events.
 impl Server {
-    /// Publishes an event to all subscribers of a channel, and tells how many connections it goes to.
+    /// Publishes an event to all subscribers of a channel. Returns the number of receiving connections.
     ///
-    /// As Pusher does, it sends `data` as a string: text as it is, anything else as its JSON. A cache
-    /// channel repeats its last event to later subscribers. If `data` cannot be written as JSON (a map
-    /// whose keys are no text), an error is logged and nothing is sent.
+    /// As on Pusher, `data` is sent as a string: a string as it is, any other value as its JSON. A cache
+    /// channel repeats its last event to later subscribers. On an encrypted channel the string is encrypted
+    /// with the channel's key.
     ///
-    /// On an encrypted channel the string is sealed with the channel's key, which takes the feature
-    /// `encrypted`: without it, an error is logged and nothing is sent.
+    /// Logs an error and sends nothing if `data` cannot be serialized as JSON (a map with keys that are no
+    /// strings), or if the channel is encrypted and the feature `encrypted` is off.
     ///
     /// # Example
     ///
@@ -197,8 +208,8 @@ impl Server {
         self.shared.act(|state| state.publish(channel, event, &text))
     }
 
-    /// As [`publish`](Self::publish), but never encrypted: what a client must not deliver on an
-    /// encrypted channel.
+    /// Publishes as [`publish`](Self::publish) does, but never encrypts. A client must not deliver such an event
+    /// on an encrypted channel.
     pub fn publish_plain(
         &self,
         channel: &str,
@@ -211,62 +222,64 @@ impl Server {
         self.shared.act(|state| state.publish_plain(channel, event, &text))
     }
 
-    /// Gives an encrypted channel a new key: it is what the auth endpoint hands out and what
-    /// [`publish`](Self::publish) uses from now on. A cached event stays as it was sealed.
+    /// Replaces the key of an encrypted channel, for authorizations and events from now on. A cached event keeps
+    /// its encryption.
     pub fn rotate_encryption_key(&self, channel: &str) {
         self.shared.act(|state| state.keys.rotate(channel));
     }
 
-    /// Tells the subscribers of a channel that they are so many, whether or not it is true.
+    /// Sends a subscription count, which may be wrong, to the subscribers of a channel.
     ///
-    /// See [`Settings::subscription_counts`] for the truth.
+    /// [`Settings::subscription_counts`] sends true ones.
     pub fn set_subscription_count(&self, channel: &str, count: u64) {
         self.shared.act(|state| state.send_count(channel, count));
     }
 
-    /// Sends a `pusher:ping` to every connection, which a client has to answer.
+    /// Sends a `pusher:ping` to every established connection. Clients must respond with `pusher:pong`.
     pub fn ping_clients(&self) {
         self.shared.act(State::ping_all);
     }
 }
 
-/// What a test wants to know.
+/// What the server has seen.
 impl Server {
-    /// How many connections are established: greeted, and neither ended nor dropped since.
+    /// Returns the number of established connections.
     pub fn connections(&self) -> usize {
         self.shared.read(State::established)
     }
 
-    /// How many connections are subscribed to this channel.
+    /// Returns the number of connections that are subscribed to this channel.
     pub fn subscribers(&self, channel: &str) -> usize {
         self.shared.read(|state| state.subscribers(channel))
     }
 
-    /// How many times clients have asked for a connection so far, those refused included.
+    /// Returns the number of WebSocket handshakes so far, including refused ones.
     pub fn dials(&self) -> u64 {
-        self.shared.read(State::dials)
+        self.shared.read(|state| state.dials)
     }
 
-    /// The frames received from all clients so far, in order: the last 100,000, at most 64 MiB.
+    /// Returns the frames received from all clients so far, in order: the last 100,000, at most 64 MiB.
     pub fn recorded(&self) -> Vec<String> {
-        self.shared.read(State::recorded)
+        self.shared.read(|state| state.recorded.all())
     }
 
-    /// How many requests the auth endpoints have had so far, those refused included.
+    /// Returns the number of requests to the auth endpoints so far, including refused ones.
     pub fn auth_count(&self) -> usize {
         self.shared.read(|state| state.auth.count())
     }
 
-    /// The requests to the auth endpoints so far, in order: the last 10,000, at most 64 MiB. What was
-    /// no HTTP request is not among them.
+    /// Returns the requests to the auth endpoints so far, in order: the last 10,000, at most 64 MiB of bodies.
+    /// Invalid HTTP is not recorded.
     pub fn auth_requests(&self) -> Vec<AuthRecord> {
         self.shared.read(|state| state.auth.recorded())
     }
 
-    /// Waits until `condition` is true, and tells whether it is.
+    /// Waits until `condition` returns `true`. Returns `false` on a timeout.
     ///
-    /// **Blocking**: for at most `timeout`. The condition is looked at now and whenever anything has
-    /// changed here: a connection, a subscription, a frame or a request received.
+    /// # Blocking
+    ///
+    /// Blocks for at most `timeout`. Calls the condition now and after every change of the server: a
+    /// connection, a subscription, a frame or a request.
     ///
     /// # Example
     ///
@@ -283,76 +296,74 @@ impl Server {
     }
 }
 
-/// Faults. They act on the connections of the moment; one that comes after is served again.
+/// Faults of connections.
 impl Server {
-    /// Ends all TCP connections without a close frame.
+    /// Drops all current TCP connections without a close frame.
     pub fn drop_connections(&self) {
         self.shared.act(State::drop_all);
     }
 
-    /// Ends all connections with a close frame, or as [`Settings::close_style`] says.
+    /// Closes all current connections with a close frame, or as [`Settings::close_style`] says.
     ///
-    /// The reason is cut after 123 bytes. Code 1005 makes a close frame without a code.
+    /// The reason is truncated to 123 bytes. Code 1005 sends a close frame without a code.
     pub fn close_all(&self, code: u16, reason: &str) {
         self.shared.act(|state| state.close_all(code, reason));
     }
 
-    /// Answers the next `n` connections with HTTP 503 instead of speaking WebSocket; 0 ends it.
+    /// Refuses the next `n` WebSocket handshakes with HTTP 503. 0 ends the fault.
     pub fn refuse(&self, n: usize) {
-        self.shared.act(|state| state.refuse(n));
+        self.shared.act(|state| state.refuse = n);
     }
 
-    /// While on, the server only reads: it accepts connections but neither greets nor answers them, and
-    /// publishes nothing. [`send_raw`](Self::send_raw), [`close_all`](Self::close_all),
-    /// [`terminate_user`](Self::terminate_user) and [`drop_connections`](Self::drop_connections) still
-    /// work.
+    /// Starts or stops ignoring clients: while on, the server accepts connections and reads frames, but
+    /// establishes no connection, responds to nothing and publishes nothing.
     ///
-    /// What came in meanwhile is recorded but stays unanswered, a missing greeting included.
+    /// [`send_raw`](Self::send_raw), [`close_all`](Self::close_all), [`terminate_user`](Self::terminate_user) and
+    /// [`drop_connections`](Self::drop_connections) still work. Frames and connections that arrive meanwhile get
+    /// no response later either.
     pub fn silence(&self, on: bool) {
-        self.shared.act(|state| state.set_silent(on));
+        self.shared.act(|state| state.silent = on);
     }
 
-    /// Sends a text message as it is to every connection, those not greeted included.
+    /// Sends a text message as it is to every current connection, established or not.
     pub fn send_raw(&self, text: &str) {
         self.shared.act(|state| state.send_raw(text));
     }
 
-    /// Refuses subscriptions to this channel from now on. Those that exist stay.
+    /// Refuses new subscriptions to this channel. Existing ones stay.
     pub fn refuse_channel(&self, channel: &str, refusal: ChannelRefusal) {
-        self.shared.act(|state| state.set_refusal(channel, Some(refusal)));
+        self.shared.act(|state| state.refused_channels.insert(channel.to_owned(), refusal));
     }
 
     /// Ends [`refuse_channel`](Self::refuse_channel).
     pub fn allow_channel(&self, channel: &str) {
-        self.shared.act(|state| state.set_refusal(channel, None));
+        self.shared.act(|state| state.refused_channels.remove(channel));
     }
 }
 
-/// Faults of the auth endpoints, of both alike.
+/// Faults of both auth endpoints.
 impl Server {
-    /// Every answer of the auth endpoints waits until its request is this old. Those that wait already
-    /// go by the new delay too.
+    /// Delays every response by this long after its request, including those that are waiting. Default: zero.
     pub fn delay_auth(&self, delay: Duration) {
         self.shared.act(|state| state.auth.delay = delay);
     }
 
-    /// Requests to the auth endpoints that come in from now on are answered with this HTTP status; 200
-    /// ends it.
+    /// Responds to new requests with this HTTP status. 200 ends the fault.
     pub fn fail_auth(&self, status: u16) {
         self.shared.act(|state| state.auth.status = Some(status));
     }
 
-    /// The next `n` requests to the auth endpoints are answered with this HTTP status; 0 ends it.
+    /// Responds to the next `n` requests with this HTTP status. 0 ends the fault.
     pub fn fail_auth_times(&self, n: usize, status: u16) {
         self.shared.act(|state| state.auth.next = Some((n, status)));
     }
 
-    /// Failures of the auth endpoints get the header `Retry-After` with these seconds, or do not.
+    /// Adds the header `Retry-After` with these seconds to failures. `None`, the default, ends it.
     pub fn retry_after(&self, seconds: Option<u64>) {
         self.shared.act(|state| state.auth.retry_after = seconds);
     }
 
-    /// The auth endpoints answer with this body, whatever is asked; `None` ends it.
+    /// Replaces the body of every response. `None` ends the fault.
     pub fn auth_body(&self, body: Option<&str>) {
         self.shared.act(|state| state.auth.body = body.map(str::to_owned));
     }
@@ -361,15 +372,15 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.act(State::stop);
-        for (_, waker) in &self.accepting {
+        for (_, waker) in &self.listeners {
             if let Err(error) = waker.wake() {
-                // Not joined then, since it would not end.
-                return write_log!(Error, "the test server's thread could not be woken: {error}");
+                // Joining a thread that cannot be woken would block forever.
+                return write_log!(Error, "waking the test server's thread failed: {error}");
             }
         }
-        for (accepting, _) in self.accepting.drain(..) {
-            // One that panicked has ended too.
-            let _ = accepting.join();
+        for (thread, _) in self.listeners.drain(..) {
+            // A thread that panicked has ended too.
+            let _ = thread.join();
         }
     }
 }
@@ -383,20 +394,15 @@ impl fmt::Debug for Server {
     }
 }
 
-/// The string that Pusher makes of data.
+/// Returns `data` as the string that Pusher sends. Logs a failure.
 fn text_of(channel: &str, event: &str, data: &(impl Serialize + ?Sized)) -> Option<String> {
     let json = match serde_json::to_string(data) {
         Ok(json) => json,
         Err(error) => {
-            write_log!(Error, "the test server cannot publish {event} on {channel}: {error}");
+            write_log!(Error, "publishing `{event}` on `{channel}` failed: {error}");
             return None;
         }
     };
     let text = if json.starts_with('"') { serde_json::from_str(&json).ok() } else { None };
     Some(text.unwrap_or(json))
-}
-
-/// What the locks here guard stays right when a thread panics, so a poisoned one is as good as any.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

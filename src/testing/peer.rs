@@ -1,15 +1,15 @@
-//! One client's connection, as the server's other threads see it.
+//! The sending side of a client's connection, for all threads of the server.
 
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex};
 
-use super::lock;
 use crate::transport::WebSocket;
 use crate::util::guard::write_log;
+use crate::util::sync::lock;
 use crate::{Connection, Error, ErrorKind, Message};
 
-/// What is done to a connection, in order.
+/// An action on a connection.
 pub(super) enum Step {
     Send(Arc<str>),
     Close(u16, String),
@@ -17,11 +17,11 @@ pub(super) enum Step {
     Drop,
 }
 
-/// Steps are queued under the server's lock, which orders them, and taken without it.
+/// Steps are queued under the server's lock, which orders them, and carried out without it.
 pub(super) struct Peer {
     socket: WebSocket,
     steps: Mutex<VecDeque<Step>>,
-    /// Held while steps are taken: one thread at a time, or their order were lost.
+    /// Held while steps are carried out, which keeps their order.
     taking: Mutex<()>,
 }
 
@@ -34,7 +34,7 @@ impl Peer {
         lock(&self.steps).push_back(step);
     }
 
-    /// Takes the queued steps. Never waits for the client.
+    /// Carries out the queued steps. Never waits for the client.
     pub(super) fn take_steps(&self) {
         let _taking = lock(&self.taking);
         let steps = mem::take(&mut *lock(&self.steps));
@@ -51,7 +51,7 @@ impl Peer {
         }
     }
 
-    /// A connection that has broken is noticed by its own thread; one that is not read is dropped here.
+    /// Drops a client that does not read. The connection's own thread notices every other failure.
     fn not_sent(&self, error: &Error) {
         if error.kind() == ErrorKind::TooLarge {
             write_log!(Warn, "the test server drops a client: {error}");
@@ -59,7 +59,7 @@ impl Peer {
         }
     }
 
-    /// Waits for messages. Only the connection's own thread calls it.
+    /// Waits for messages. Called by the connection's own thread only.
     pub(super) fn receive(&self, messages: &mut Vec<Message>) -> Result<(), Error> {
         self.socket.recv_many(messages)
     }

@@ -1,4 +1,4 @@
-//! Who is on a presence channel.
+//! The members of presence channels.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ const MAX_ID: usize = 128;
 const MAX_INFO: usize = 1024;
 
 pub(super) struct Member {
-    /// Text or a number, as it came.
+    /// Text or a number, as it was signed.
     id: Value,
     info: Option<Value>,
 }
@@ -28,7 +28,7 @@ impl Member {
         Self::new(id, data.get("user_info").cloned())
     }
 
-    /// `id` has been checked.
+    /// `id` must have passed [`is_id`].
     pub(super) fn new(id: Value, info: Option<Value>) -> Result<Self, &'static str> {
         if info.as_ref().is_some_and(|info| info.to_string().len() > MAX_INFO) {
             return Err("its user_info is larger than 1 KB");
@@ -40,7 +40,7 @@ impl Member {
         id_text(&self.id)
     }
 
-    /// The id as clients are told it.
+    /// The id as it is sent to clients.
     pub(super) fn id(&self, style: PresenceStyle) -> Value {
         match style {
             PresenceStyle::NumericIds => self.id.clone(),
@@ -62,7 +62,7 @@ impl Member {
     }
 }
 
-/// Whether this can be the id of a user.
+/// Returns `true` if this is a valid id of a user.
 pub(super) fn is_id(id: &Value, numeric: bool) -> bool {
     match id {
         Value::String(text) => (1..=MAX_ID).contains(&text.chars().count()),
@@ -85,7 +85,7 @@ impl Members {
         self.0.len() < MAX_MEMBERS || self.0.contains_key(&member.text())
     }
 
-    /// Tells whether this is a new member.
+    /// Returns `true` if this is the member's first connection.
     pub(super) fn join(&mut self, connection: u64, member: Member) -> bool {
         let (_, connections) =
             self.0.entry(member.text()).or_insert_with(|| (member, BTreeSet::new()));
@@ -93,7 +93,7 @@ impl Members {
         connections.len() == 1
     }
 
-    /// The member of which this was the last connection.
+    /// Returns the member if this was its last connection.
     pub(super) fn leave(&mut self, connection: u64) -> Option<Member> {
         let id = self.of(connection)?.text();
         let (_, connections) = self.0.get_mut(&id)?;
@@ -104,13 +104,13 @@ impl Members {
         self.0.remove(&id).map(|(member, _)| member)
     }
 
-    /// Whose connection it is.
+    /// The member of this connection.
     pub(super) fn of(&self, connection: u64) -> Option<&Member> {
         let mut all = self.0.values();
         all.find(|(_, connections)| connections.contains(&connection)).map(|(member, _)| member)
     }
 
-    /// All of them, as a new subscriber is told.
+    /// All members, as a new subscriber receives them.
     pub(super) fn presence(&self, style: PresenceStyle) -> Value {
         let members = || self.0.values().map(|(member, _)| member);
         let info = |member: &Member| member.info.clone().unwrap_or_default();

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-/// How a [`Server`](super::Server) behaves. The default is what Pusher documents.
+/// How a [`Server`](super::Server) behaves. The default is as Pusher documents it.
 ///
-/// The styles make it behave as other Pusher-compatible servers do, which a client has to cope with.
+/// The styles reproduce how other Pusher-compatible servers differ.
 ///
 /// # Example
 ///
@@ -12,7 +12,7 @@ use std::fmt;
 /// use pusher_channels::testing::{CloseStyle, DataStyle, Server, Settings};
 ///
 /// # fn main() -> std::io::Result<()> {
-/// // Much as Reverb.
+/// // Similar to Reverb.
 /// let settings = Settings::default()
 ///     .activity_timeout(Some(30))
 ///     .error_data(DataStyle::Text)
@@ -67,122 +67,120 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The app's key. Default: `app-key`. Connections with another one are refused with 4001.
+    /// Sets the app key. Connections with another key are closed with 4001. Default: `app-key`.
     pub fn key(mut self, key: &str) -> Self {
         self.key = key.to_owned();
         self
     }
 
-    /// The app's secret. Default: `app-secret`.
+    /// Sets the app secret. Default: `app-secret`.
     pub fn secret(mut self, secret: &str) -> Self {
         self.secret = secret.to_owned();
         self
     }
 
-    /// The port on 127.0.0.1. Default: 0, any free one. With the port of a server that has ended, a
-    /// new one takes its place.
+    /// Sets the port on 127.0.0.1. Use the port of a server that was dropped to replace it. Default: 0, any free
+    /// port.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// The activity timeout that clients are told, in seconds; `None` leaves it out. Default: 120.
+    /// Sets the activity timeout that is sent to clients, in seconds; `None` omits it. Default: 120.
     ///
-    /// The server itself never ends a quiet connection.
+    /// The server itself never closes an idle connection.
     pub fn activity_timeout(mut self, seconds: Option<u64>) -> Self {
         self.activity_timeout = seconds;
         self
     }
 
-    /// Whether the subscribers of a channel are told how many they are, at every change, as Pusher
-    /// does for an app that has it enabled. Default: `false`.
+    /// Sends the subscription count of a channel to its subscribers on every change, as Pusher does for apps
+    /// with this option. Default: `false`.
     pub fn subscription_counts(mut self, on: bool) -> Self {
         self.subscription_counts = on;
         self
     }
 
-    /// The shape of `data` in the protocol's own events, errors excepted. Default: [`DataStyle::Text`].
+    /// Sets the shape of `data` in the protocol's own events, except errors. Default: [`DataStyle::Text`].
     pub fn data_style(mut self, style: DataStyle) -> Self {
         self.data = style;
         self
     }
 
-    /// The shape of `data` in errors. Default: [`DataStyle::Object`]; Reverb sends [`DataStyle::Text`].
+    /// Sets the shape of `data` in errors. Default: [`DataStyle::Object`]; Reverb sends [`DataStyle::Text`].
     pub fn error_data(mut self, style: DataStyle) -> Self {
         self.error_data = style;
         self
     }
 
-    /// How connections are ended: those with a wrong key, and those that
+    /// Sets how the server closes connections: those with a wrong key, and those closed by
     /// [`Server::close_all`](super::Server::close_all),
-    /// [`Server::terminate_user`](super::Server::terminate_user) or [`SigninRefusal::Close`] ends.
+    /// [`Server::terminate_user`](super::Server::terminate_user) or [`SigninRefusal::Close`].
     /// Default: [`CloseStyle::Code`].
     pub fn close_style(mut self, style: CloseStyle) -> Self {
         self.close = style;
         self
     }
 
-    /// How members of presence channels are told. Default: [`PresenceStyle::Documented`].
+    /// Sets the shape of members of presence channels. Default: [`PresenceStyle::Documented`].
     pub fn presence_style(mut self, style: PresenceStyle) -> Self {
         self.presence = style;
         self
     }
 
-    /// Whether a member is announced again with each further connection, as soketi-rs and pusher-fake
-    /// do. Default: `false`.
+    /// Sends `member_added` again for each further connection of a member, as soketi-rs and pusher-fake do.
+    /// Default: `false`.
     pub fn repeat_member_added(mut self, on: bool) -> Self {
         self.repeat_member_added = on;
         self
     }
 
-    /// How many client events a connection may send in a second; `None`: as many as it likes.
-    /// Default: 10. Those above it are dropped and answered with an error of code 4301.
+    /// Sets how many client events a connection may send per second; `None` sets no limit. Further ones are
+    /// dropped with an error of code 4301. Default: 10.
     pub fn client_event_limit(mut self, limit: Option<u32>) -> Self {
         self.client_event_limit = limit;
         self
     }
 
-    /// How a subscription whose authorization is wrong is refused. Default:
-    /// [`ChannelRefusal::ErrorFrame`] without a code.
+    /// Sets how a subscription with invalid authorization is refused. Default: [`ChannelRefusal::ErrorFrame`]
+    /// without a code.
     pub fn auth_refusal(mut self, refusal: ChannelRefusal) -> Self {
         self.auth_refusal = refusal;
         self
     }
 
-    /// How a sign-in that is wrong is refused: its signature, or what it says of the user. Default:
+    /// Sets how a sign-in with an invalid signature or invalid `user_data` is refused. Default:
     /// [`SigninRefusal::ErrorFrame`] with 4009.
     ///
-    /// [`Server::refuse_signin`](super::Server::refuse_signin) refuses right ones too.
+    /// [`Server::refuse_signin`](super::Server::refuse_signin) refuses valid ones too.
     pub fn signin_refusal(mut self, refusal: SigninRefusal) -> Self {
         self.signin_refusal = refusal;
         self
     }
 
-    /// Whether an event for a user goes to all connections that are signed in as that user, as on
-    /// soketi and sockudo, instead of those that have also subscribed to the user's own channel.
-    /// Default: `false`.
+    /// Sends an event for a user to all connections that are signed in as that user, as soketi and sockudo do,
+    /// instead of those that are also subscribed to the user's own channel. Default: `false`.
     pub fn user_events_without_subscription(mut self, on: bool) -> Self {
         self.user_events_without_subscription = on;
         self
     }
 
-    /// How users are told who of their watchlist comes and goes. Default:
-    /// [`WatchlistStyle::Documented`].
+    /// Sets the shape of watchlist events. Default: [`WatchlistStyle::Documented`].
     pub fn watchlist_style(mut self, style: WatchlistStyle) -> Self {
         self.watchlist = style;
         self
     }
 
-    /// Whether [`Server::user_auth_url`](super::Server::user_auth_url) answers `user_data` as a JSON
-    /// object, as some endpoints do, instead of a string. What is signed is the object's text as it
-    /// stands in the answer. Default: `false`.
+    /// Makes [`Server::user_auth_url`](super::Server::user_auth_url) return `user_data` as a JSON object, as some
+    /// endpoints do, instead of a string. The signature is that of the object's text in the response. Default:
+    /// `false`.
     pub fn user_data_as_object(mut self, on: bool) -> Self {
         self.user_data_as_object = on;
         self
     }
 
-    /// Whether [`Server::auth_url`](super::Server::auth_url) leaves `channel_data` out for presence
-    /// channels, so that only users who are signed in may join, as themselves. Default: `false`.
+    /// Makes [`Server::auth_url`](super::Server::auth_url) omit `channel_data` for presence channels, so that only
+    /// users who are signed in can join. Default: `false`.
     pub fn presence_by_signin(mut self, on: bool) -> Self {
         self.presence_by_signin = on;
         self
@@ -190,7 +188,7 @@ impl Settings {
 }
 
 impl fmt::Debug for Settings {
-    /// Without the secret.
+    /// Omits the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("key", &self.key)
@@ -213,7 +211,7 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// The shape of `data` in the protocol's own events. Events that are published always carry text.
+/// The shape of `data` in the protocol's own events. Published events always carry a string.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataStyle {
@@ -221,11 +219,11 @@ pub enum DataStyle {
     Text,
     /// The JSON itself.
     Object,
-    /// No `data` where it would be empty; elsewhere as [`Text`](Self::Text).
+    /// No `data` if it is empty, otherwise [`Text`](Self::Text).
     Absent,
 }
 
-/// How the server ends a connection.
+/// How the server closes a connection.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseStyle {
@@ -235,24 +233,22 @@ pub enum CloseStyle {
     Empty,
     /// An error frame with the code, then the TCP connection is dropped, as Reverb does.
     Drop,
-    /// An error frame with the code, and nothing more: the connection stays open, as on Reverb with
-    /// some codes.
+    /// An error frame with the code; the connection stays open, as on Reverb with some codes.
     Open,
 }
 
-/// How the members of presence channels are told. A further shape is [`DataStyle::Object`].
+/// The shape of members of presence channels. [`DataStyle::Object`] is another variation.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PresenceStyle {
-    /// `ids`, `hash` and `count`; ids are strings, also those that were signed as numbers.
+    /// `ids`, `hash` and `count`; ids are strings, including those that were signed as numbers.
     Documented,
     /// No `ids`, as on pusher-fake.
     NoIds,
-    /// An id that was signed as a number stays one, in `ids` and wherever else the member is named, as
-    /// on soketi and Reverb. In `hash` it is a string, as JSON wants it. With this style a user may
-    /// sign in with such an id too.
+    /// An id that was signed as a number stays a number, except as a key of `hash`, as on soketi and Reverb.
+    /// Users may sign in with such an id.
     NumericIds,
-    /// `hash` is an empty array, as Reverb sends it when it knows no member.
+    /// `hash` is an empty array, as Reverb sends it for no members.
     EmptyHash,
 }
 
@@ -261,14 +257,13 @@ pub enum PresenceStyle {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChannelRefusal {
-    /// `pusher:error` with this code or none, which does not name the channel: Reverb and sockudo
-    /// send 4009.
+    /// `pusher:error` with this code or none, without the channel's name. Reverb and sockudo send 4009.
     ErrorFrame(Option<u16>),
     /// `pusher:subscription_error` on the channel with this status, as soketi does: 401.
     SubscriptionError(u16),
     /// `pusher_internal:subscription_error` on the channel, as pusher-fake does.
     InternalSubscriptionError,
-    /// No answer at all.
+    /// No response.
     Silence,
 }
 
@@ -288,20 +283,19 @@ pub enum ChannelRefusal {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SigninRefusal {
-    /// `pusher:error` with this code or none, which says what is wrong; the connection stays. sockudo
-    /// sends 4009.
+    /// `pusher:error` with this code or none; the connection stays open. sockudo sends 4009.
     ErrorFrame(Option<u16>),
-    /// `pusher:error` with this code, then the connection is ended with it, as soketi does with 4009;
-    /// see [`Settings::close_style`].
+    /// `pusher:error` with this code, then a close with the same code; see [`Settings::close_style`]. soketi
+    /// sends 4009.
     Close(u16),
-    /// The server does not know sign-in: `pusher:error` 4200 with `Invalid message format`, and the
-    /// connection stays, as on Reverb.
+    /// `pusher:error` 4200 with `Invalid message format`; the connection stays open, as on Reverb, which does
+    /// not support sign-in.
     Unknown,
-    /// No answer at all, as on soketi for an app without user authentication.
+    /// No response, as on soketi for an app without user authentication.
     Silence,
 }
 
-/// How users are told who of their watchlist is online.
+/// The shape of watchlist events.
 ///
 /// # Example
 ///
@@ -319,7 +313,7 @@ pub enum WatchlistStyle {
     /// `pusher_internal:watchlist_events`, with `online` and `offline` together, after
     /// `pusher:signin_success`.
     Documented,
-    /// Events that are called `online` and `offline`, each on its own, with an object as `data`. The
-    /// first of them come before `pusher:signin_success`, as on sockudo.
+    /// Separate events `online` and `offline` with an object as `data`. The first ones precede
+    /// `pusher:signin_success`, as on sockudo.
     Bare,
 }

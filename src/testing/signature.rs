@@ -1,8 +1,8 @@
-//! How the server, and who trusts it, signs.
+//! Signatures of authorizations and sign-ins.
 
 pub(super) use crate::auth::sign;
 
-/// What is signed for a channel.
+/// The text that is signed for a channel.
 pub(super) fn channel_text(socket_id: &str, channel: &str, channel_data: Option<&str>) -> String {
     match channel_data {
         Some(data) => format!("{socket_id}:{channel}:{data}"),
@@ -10,7 +10,7 @@ pub(super) fn channel_text(socket_id: &str, channel: &str, channel_data: Option<
     }
 }
 
-/// What is signed for a user.
+/// The text that is signed for a user.
 pub(super) fn user_text(socket_id: &str, user_data: &str) -> String {
     format!("{socket_id}::user::{user_data}")
 }
@@ -19,9 +19,8 @@ pub(super) fn user_text(socket_id: &str, user_data: &str) -> String {
 mod tests {
     use super::*;
 
-    /// The examples of Pusher's documentation.
     #[test]
-    fn documented_signatures() {
+    fn signatures_are_those_of_pushers_documentation() {
         const SECRET: &str = "7ad3773142a6692b25b8";
         let text = channel_text("1234.1234", "private-foobar", None);
         assert_eq!(

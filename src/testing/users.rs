@@ -1,49 +1,52 @@
-//! What a test does with users.
+//! The methods about users.
 
 use serde::Serialize;
 
 use super::settings::SigninRefusal;
-use super::signin::channel_of;
-use super::{Server, auth, text_of};
+use super::user::channel_of;
+use super::{Server, endpoint, text_of};
 
 /// Users.
 ///
-/// A client signs in with what [`user_auth_url`](Self::user_auth_url) gives it. It may then subscribe
-/// to its user's own channel, `#server-to-user-ID`, and to presence channels without `channel_data`,
-/// as that user. If the user has a watchlist, it is told who of it is online, and who comes and goes
-/// from then on: see [`WatchlistStyle`](super::WatchlistStyle). News that are not true, or have other
-/// names, can be sent with [`send_raw`](Self::send_raw). A second sign-in on a connection takes the
-/// place of the first.
+/// A client signs in with the response of [`user_auth_url`](Self::user_auth_url). It may then subscribe to its
+/// user's own channel, `#server-to-user-ID`, and to presence channels without `channel_data`, as that user. A
+/// user with a watchlist receives watchlist events; see [`WatchlistStyle`](super::WatchlistStyle). A second
+/// sign-in on a connection replaces the first. Use [`send_raw`](Self::send_raw) to send watchlist events that
+/// are wrong.
 impl Server {
-    /// Where users are signed in, such as `http://127.0.0.1:54322/pusher/user-auth`.
+    /// Returns the URL of the endpoint that authorizes sign-ins, such as
+    /// `http://127.0.0.1:54322/pusher/user-auth`.
     ///
-    /// It takes `socket_id` as Pusher documents it: in a form that is posted, in a JSON object, or in
-    /// the query; the answer is `{"auth":…,"user_data":…}`. Whoever asks is who the parameters say:
+    /// The parameters come as a posted form, a JSON object, or the query. The response is
+    /// `{"auth":…,"user_data":…}`.
     ///
-    /// - `user_id`, or else `user-SOCKET_ID`;
-    /// - `user_info` (JSON), which presence channels show;
-    /// - `watchlist`: an array of ids in JSON, or ids with commas between them.
+    /// - `socket_id`
+    /// - `user_id`; default: `user-SOCKET_ID`
+    /// - `user_info` (JSON), which presence channels show
+    /// - `watchlist`: a JSON array of ids, or ids separated by commas
     ///
-    /// Nothing of it is checked before the sign-in, so `user_data` can be made wrong.
+    /// The endpoint does not validate the user, so it can return `user_data` that the sign-in refuses.
     pub fn user_auth_url(&self) -> String {
-        format!("http://127.0.0.1:{}{}", self.auth_port, auth::USER_PATH)
+        format!("http://127.0.0.1:{}{}", self.auth_port, endpoint::USER_PATH)
     }
 
-    /// How many of the requests in [`auth_count`](Self::auth_count) were to
+    /// Returns how many of the requests in [`auth_count`](Self::auth_count) were to
     /// [`user_auth_url`](Self::user_auth_url).
     pub fn user_auth_count(&self) -> usize {
         self.shared.read(|state| state.auth.user_count())
     }
 
-    /// How many connections are signed in as this user.
+    /// Returns the number of connections that are signed in as this user.
     pub fn signed_in(&self, user: &str) -> usize {
         self.shared.read(|state| state.signed_in(user))
     }
 
-    /// Sends an event to a user, and tells how many connections it goes to: those that are signed in
-    /// as the user and have subscribed to the user's own channel, or as
-    /// [`Settings::user_events_without_subscription`](super::Settings::user_events_without_subscription)
-    /// says. `data` is sent as [`publish`](Self::publish) does it.
+    /// Sends an event to a user. Returns the number of receiving connections.
+    ///
+    /// These are the connections that are signed in as the user and subscribed to the user's own channel, or
+    /// all that are signed in, with
+    /// [`Settings::user_events_without_subscription`](super::Settings::user_events_without_subscription). `data`
+    /// is sent as by [`publish`](Self::publish).
     ///
     /// # Example
     ///
@@ -62,13 +65,13 @@ impl Server {
         self.shared.act(|state| state.send_to_user(user, event, &text))
     }
 
-    /// Ends all connections of a user with 4009, as [`Settings::close_style`](super::Settings::close_style)
-    /// says, and tells how many they were.
+    /// Closes all connections of a user with 4009, as [`Settings::close_style`](super::Settings::close_style)
+    /// says. Returns their number.
     pub fn terminate_user(&self, user: &str) -> usize {
         self.shared.act(|state| state.terminate(user))
     }
 
-    /// Refuses all sign-ins from now on, right ones too; `None` ends it. Who is signed in stays so.
+    /// Refuses all new sign-ins, valid ones too. `None` ends the fault. Users who are signed in stay so.
     ///
     /// # Example
     ///

@@ -8,8 +8,6 @@ mod dns;
 mod frames;
 mod handshake;
 mod head;
-#[cfg(feature = "testing")]
-mod http;
 mod memory;
 mod pipe;
 mod proxy;
@@ -23,7 +21,6 @@ mod websocket;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tungstenite::http::Uri;
@@ -31,16 +28,13 @@ use tungstenite::http::Uri;
 use crate::config::headers::Headers;
 use crate::config::options::websocket_url;
 use crate::config::tls::{Asked, is_not_tls};
+use crate::util::sync::lock;
 use crate::util::url::{Url, default_port};
 use crate::{Error, ErrorKind, Proxy, Tls};
 
 pub use connector::{Connection, Connector, Interrupt, Message};
 pub(crate) use dns::Resolver;
 use handshake::USE_PLAIN;
-#[cfg(feature = "testing")]
-pub(crate) use handshake::accept;
-#[cfg(feature = "testing")]
-pub(crate) use http::Exchange;
 pub(crate) use pipe::Pipe;
 pub(crate) use route::Route;
 pub(crate) use tls::check as check_tls;
@@ -178,9 +172,4 @@ impl Target {
     fn default_port(&self) -> u16 {
         default_port(self.tls)
     }
-}
-
-/// What the locks here guard stays right when a thread panics, so a poisoned one is as good as any.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,5 +6,8 @@ pub(crate) mod guard;
 pub(crate) mod redact;
 pub(crate) mod retry_after;
 pub(crate) mod secret;
+pub(crate) mod sync;
+#[cfg(test)]
+pub(crate) mod testing;
 pub(crate) mod units;
 pub(crate) mod url;

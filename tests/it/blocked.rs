@@ -1,11 +1,11 @@
-//! The user's code does not return: a reconnect policy, `Options::custom`, `headers_with`, a connector. Most tests
+//! User code that does not return: a reconnect policy, `Options::custom`, `headers_with`, a connector. Most tests
 //! run alone in a child process, since they count threads or keep the log.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use log::LevelFilter;
 use pusher_channels::crossbeam_channel::unbounded;
 use pusher_channels::testing::Server;
 use pusher_channels::{
@@ -13,18 +13,18 @@ use pusher_channels::{
     StateChange,
 };
 
-use crate::connector::{GREETING, MemoryConnector, text};
 use crate::process::threads;
-use crate::support::{SOON, alone, listen, now, quick};
+use crate::support::memory::{ESTABLISHED, MemoryConnector, text};
+use crate::support::{SOON, alone, log_to, now, quick, refusing};
 
-/// A place where the first who comes is held until it is lifted.
+/// Blocks its first caller until it is lifted.
 struct Barrier {
     came: mpsc::Sender<()>,
     held: Mutex<Option<mpsc::Receiver<()>>>,
     calls: AtomicUsize,
 }
 
-/// Lets go of who is held when it is dropped.
+/// Dropping it releases the blocked caller.
 struct Lift(#[expect(dead_code, reason = "dropping it is what counts")] mpsc::Sender<()>);
 
 impl Barrier {
@@ -50,29 +50,16 @@ impl Barrier {
 
 static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-struct Keeper;
-
-impl Log for Keeper {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= Level::Warn
-    }
-
-    fn log(&self, record: &Record<'_>) {
+fn keep_warnings() {
+    log_to(LevelFilter::Warn, |record| {
         let text = record.args().to_string();
         if text.contains("the next dial waits") {
             WARNINGS.lock().unwrap().push(text);
         }
-    }
-
-    fn flush(&self) {}
+    });
 }
 
-fn keep_warnings() {
-    log::set_logger(&Keeper).unwrap();
-    log::set_max_level(LevelFilter::Warn);
-}
-
-/// Waits until it is said, once, that the next dial waits for this.
+/// Waits for the one warning that the next dial waits for this.
 fn is_warned_of(code: &str) {
     let deadline = now() + SOON;
     while WARNINGS.lock().unwrap().is_empty() {
@@ -115,21 +102,13 @@ fn close_names(client: &Client, code: &str) {
     assert!(error.to_string().contains("pusher-"), "{error}");
 }
 
-fn dead() -> String {
-    let (listener, options) = listen();
-    drop(listener);
-    options.to_url().unwrap()
-}
-
 #[test]
-fn a_policy_that_blocks_has_one_thread_and_the_client_connects_once_it_returns() {
-    let name =
-        "blocked::a_policy_that_blocks_has_one_thread_and_the_client_connects_once_it_returns";
-    alone(name, || {
+fn blocked_policy_has_one_thread_and_the_client_connects_once_it_returns() {
+    alone(|| {
         let (barrier, came, lift) = Barrier::new();
         let server = Server::start().unwrap();
         let is_up = Arc::new(AtomicBool::new(false));
-        let (up, live, dead) = (Arc::clone(&is_up), server.url(), dead());
+        let (up, live, dead) = (Arc::clone(&is_up), server.url(), refusing().to_url().unwrap());
         let options = Options::custom(move |_| match up.load(Ordering::SeqCst) {
             true => live.clone(),
             false => dead.clone(),
@@ -143,7 +122,7 @@ fn a_policy_that_blocks_has_one_thread_and_the_client_connects_once_it_returns()
         client.connect();
         came.recv_timeout(SOON).unwrap();
         dial_again(&client, &options);
-        // Each of these fails, and nobody can be asked about it.
+        // Each of these fails while the policy is blocked.
         let states = client.bind_states();
         for _ in 0..100 {
             client.reconnect();
@@ -160,10 +139,8 @@ fn a_policy_that_blocks_has_one_thread_and_the_client_connects_once_it_returns()
 }
 
 #[test]
-fn a_resolver_that_blocks_has_one_thread_and_the_client_connects_once_it_returns() {
-    let name =
-        "blocked::a_resolver_that_blocks_has_one_thread_and_the_client_connects_once_it_returns";
-    alone(name, || {
+fn blocked_resolver_has_one_thread_and_the_client_connects_once_it_returns() {
+    alone(|| {
         keep_warnings();
         let (barrier, came, lift) = Barrier::new();
         let server = Server::start().unwrap();
@@ -187,7 +164,7 @@ fn a_resolver_that_blocks_has_one_thread_and_the_client_connects_once_it_returns
     });
 }
 
-/// Its first dial hangs, deadline or not.
+/// Its first dial hangs beyond the deadline.
 struct Hanging(Arc<Barrier>, MemoryConnector);
 
 impl Connector for Hanging {
@@ -198,10 +175,8 @@ impl Connector for Hanging {
 }
 
 #[test]
-fn a_connector_that_blocks_has_one_thread_and_the_client_connects_once_it_returns() {
-    let name =
-        "blocked::a_connector_that_blocks_has_one_thread_and_the_client_connects_once_it_returns";
-    alone(name, || {
+fn blocked_connector_has_one_thread_and_the_client_connects_once_it_returns() {
+    alone(|| {
         let (barrier, came, lift) = Barrier::new();
         let (dials, dialled) = unbounded();
         let connector = Hanging(Arc::clone(&barrier), MemoryConnector(dials));
@@ -214,7 +189,7 @@ fn a_connector_that_blocks_has_one_thread_and_the_client_connects_once_it_return
         drop(lift);
         let dropped = dialled.recv_timeout(SOON).unwrap();
         let far = dialled.recv_timeout(SOON).unwrap();
-        far.to_client.send(text(GREETING)).unwrap();
+        far.to_client.send(text(ESTABLISHED)).unwrap();
         client.wait_connected(SOON).unwrap();
         assert_eq!((barrier.calls(), client.stats().dials), (2, 2));
         client.close(SOON).unwrap();
@@ -223,7 +198,7 @@ fn a_connector_that_blocks_has_one_thread_and_the_client_connects_once_it_return
 }
 
 #[test]
-fn a_dial_that_was_given_up_in_the_resolver_calls_no_connector() {
+fn dial_abandoned_in_the_resolver_calls_no_connector() {
     let (barrier, came, lift) = Barrier::new();
     let options = Options::custom(move |_| {
         barrier.pass();
@@ -236,7 +211,7 @@ fn a_dial_that_was_given_up_in_the_resolver_calls_no_connector() {
     client.reconnect();
     drop(lift);
     let far = dialled.recv_timeout(SOON).unwrap();
-    far.to_client.send(text(GREETING)).unwrap();
+    far.to_client.send(text(ESTABLISHED)).unwrap();
     client.wait_connected(SOON).unwrap();
     assert!(dialled.is_empty());
     client.close(SOON).unwrap();
@@ -270,8 +245,8 @@ fn is_named(code: &str, build: impl FnOnce(Arc<Barrier>) -> ClientBuilder) {
 }
 
 #[test]
-fn a_resolver_that_blocks_is_named() {
-    alone("blocked::a_resolver_that_blocks_is_named", || {
+fn blocked_resolver_is_named() {
+    alone(|| {
         is_named("the function given to `Options::custom`", |barrier| {
             quick(Options::custom(move |_| {
                 barrier.pass();
@@ -282,10 +257,10 @@ fn a_resolver_that_blocks_is_named() {
 }
 
 #[test]
-fn a_function_for_headers_that_blocks_is_named() {
-    alone("blocked::a_function_for_headers_that_blocks_is_named", || {
+fn blocked_headers_with_is_named() {
+    alone(|| {
         is_named("the function given to `headers_with`", |barrier| {
-            quick(Options::url(&dead())).headers_with(move || {
+            quick(refusing()).headers_with(move || {
                 barrier.pass();
                 Vec::new()
             })
@@ -294,8 +269,8 @@ fn a_function_for_headers_that_blocks_is_named() {
 }
 
 #[test]
-fn a_connector_that_blocks_is_named() {
-    alone("blocked::a_connector_that_blocks_is_named", || {
+fn blocked_connector_is_named() {
+    alone(|| {
         is_named("the connector", |barrier| {
             let connector = Hanging(barrier, MemoryConnector(unbounded().0));
             quick(Options::url("ws://memory/app")).connector(connector)
@@ -304,14 +279,14 @@ fn a_connector_that_blocks_is_named() {
 }
 
 #[test]
-fn close_names_a_policy_that_blocks() {
-    alone("blocked::close_names_a_policy_that_blocks", || {
+fn close_names_a_blocked_policy() {
+    alone(|| {
         let (barrier, came, lift) = Barrier::new();
         let policy = Reconnect::with(move |_| {
             barrier.pass();
             None
         });
-        let client = Client::builder(Options::url(&dead())).reconnect(policy).build().unwrap();
+        let client = Client::builder(refusing()).reconnect(policy).build().unwrap();
         client.connect();
         came.recv_timeout(SOON).unwrap();
         close_names(&client, "`Reconnect::with` has not returned");

@@ -1,4 +1,4 @@
-//! A connection of the user's own.
+//! Custom connectors and connections.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -9,64 +9,13 @@ use pusher_channels::{
     Client, Connection, Connector, Error, ErrorKind, Interrupt, Message, Options, State, Tls,
 };
 
-use crate::support::{SOON, now};
-
-/// The far side of a connection in memory.
-pub(crate) struct Far {
-    pub(crate) to_client: Sender<Message>,
-    from_client: Receiver<String>,
-}
-
-struct InMemory {
-    incoming: Mutex<Option<Sender<Message>>>,
-    received: Receiver<Message>,
-    sent: Sender<String>,
-}
-
-pub(crate) struct MemoryConnector(pub(crate) Sender<Far>);
-
-impl Connector for MemoryConnector {
-    fn connect(&self, url: &str, deadline: Instant) -> Result<Box<dyn Connection>, Error> {
-        assert!(url.starts_with("ws://memory/"), "{url}");
-        assert!(deadline > now());
-        let (to_client, received) = unbounded();
-        let (sent, from_client) = unbounded();
-        let incoming = Mutex::new(Some(to_client.clone()));
-        self.0
-            .send(Far { to_client, from_client })
-            .map_err(|_| Error::new(ErrorKind::Io, "the far side is gone"))?;
-        Ok(Box::new(InMemory { incoming, received, sent }))
-    }
-}
-
-impl Connection for InMemory {
-    fn recv(&self) -> Result<Message, Error> {
-        self.received.recv().map_err(|_| Error::new(ErrorKind::Closed, "closed"))
-    }
-
-    fn send(&self, text: &str) -> Result<(), Error> {
-        self.sent.send(text.to_owned()).map_err(|_| Error::new(ErrorKind::Io, "nobody reads"))
-    }
-
-    fn close(&self, code: u16) {
-        let sender = self.incoming.lock().unwrap().take();
-        if let Some(sender) = sender {
-            let _ = sender.send(Message::Close(Some(code), String::new()));
-        }
-    }
-}
-
-pub(crate) const GREETING: &str =
-    r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"9.9\"}"}"#;
-
-pub(crate) fn text(frame: &str) -> Message {
-    Message::Text(frame.to_owned())
-}
+use crate::support::memory::{ESTABLISHED, Loopback, MemoryConnector, MemoryPeer, text};
+use crate::support::{SOON, quick};
 
 #[test]
-fn the_client_runs_over_a_connection_in_memory() {
+fn client_runs_over_a_connection_in_memory() {
     let (dials, dialled) = unbounded();
-    let client = crate::support::quick(Options::url("ws://memory/app"))
+    let client = quick(Options::url("ws://memory/app"))
         .connector(Arc::new(MemoryConnector(dials)))
         .build()
         .unwrap();
@@ -75,25 +24,25 @@ fn the_client_runs_over_a_connection_in_memory() {
     room.subscribe();
     client.connect();
     for round in 0..3 {
-        let far: Far = dialled.recv_timeout(SOON).unwrap();
-        far.to_client.send(text(GREETING)).unwrap();
-        let subscribe = far.from_client.recv_timeout(SOON).unwrap();
+        let peer = dialled.recv_timeout(SOON).unwrap();
+        peer.to_client.send(text(ESTABLISHED)).unwrap();
+        let subscribe = peer.from_client.recv_timeout(SOON).unwrap();
         assert_eq!(subscribe, r#"{"event":"pusher:subscribe","data":{"channel":"room"}}"#);
-        far.to_client
+        peer.to_client
             .send(text(
                 r#"{"event":"pusher_internal:subscription_succeeded","channel":"room","data":"{}"}"#,
             ))
             .unwrap();
         let frame = format!(r#"{{"event":"event","channel":"room","data":"{round}"}}"#);
-        far.to_client.send(text(&frame)).unwrap();
+        peer.to_client.send(text(&frame)).unwrap();
         assert_eq!(events.recv_timeout(SOON).unwrap().data(), round.to_string());
         assert_eq!(client.socket_id().as_deref(), Some("9.9"));
-        far.to_client.send(Message::Close(Some(4200), "again".into())).unwrap();
+        peer.to_client.send(Message::Close(Some(4200), "again".into())).unwrap();
     }
     client.close(SOON).unwrap();
 }
 
-/// A connector that breaks in every way that it can.
+/// A connector that fails in every way.
 struct Broken(Mutex<u32>);
 
 impl Connector for Broken {
@@ -126,11 +75,9 @@ impl Connection for BrokenConnection {
 }
 
 #[test]
-fn a_connector_that_fails_or_panics_is_a_failed_attempt() {
-    let client = crate::support::quick(Options::url("ws://broken"))
-        .connector(Broken(Mutex::new(0)))
-        .build()
-        .unwrap();
+fn connector_that_fails_or_panics_is_a_failed_attempt() {
+    let client =
+        quick(Options::url("ws://broken")).connector(Broken(Mutex::new(0))).build().unwrap();
     let states = client.bind_states();
     client.connect();
     let mut kinds = Vec::new();
@@ -142,7 +89,7 @@ fn a_connector_that_fails_or_panics_is_a_failed_attempt() {
     client.close(SOON).unwrap();
 }
 
-/// Breaks the first time it is called where it is said to; greets, and confirms closes.
+/// Panics in its first `send`, or in its first `close`.
 #[derive(Clone)]
 struct BreaksOnce {
     in_send: bool,
@@ -150,19 +97,17 @@ struct BreaksOnce {
     sent: Sender<String>,
 }
 
-struct BreaksOnceConnection(BreaksOnce, Sender<Message>, Receiver<Message>);
+struct BreaksOnceConnection(BreaksOnce, Loopback);
 
 impl Connector for BreaksOnce {
     fn connect(&self, _: &str, _: Instant) -> Result<Box<dyn Connection>, Error> {
-        let (to_self, received) = unbounded();
-        to_self.send(text(GREETING)).unwrap();
-        Ok(Box::new(BreaksOnceConnection(self.clone(), to_self, received)))
+        Ok(Box::new(BreaksOnceConnection(self.clone(), Loopback::established())))
     }
 }
 
 impl Connection for BreaksOnceConnection {
     fn recv(&self) -> Result<Message, Error> {
-        self.2.recv().map_err(|_| Error::new(ErrorKind::Closed, "closed"))
+        self.1.recv()
     }
 
     fn send(&self, text: &str) -> Result<(), Error> {
@@ -172,20 +117,20 @@ impl Connection for BreaksOnceConnection {
     }
 
     fn close(&self, code: u16) {
-        let _ = self.1.send(Message::Close(Some(code), String::new()));
+        self.1.close(code);
         assert!(self.0.in_send || self.0.broken.swap(true, Ordering::Relaxed), "on purpose");
     }
 }
 
 #[test]
-fn a_connection_that_panics_costs_no_thread_but_its_own() {
+fn panicking_connection_ends_no_other_thread() {
     for in_send in [true, false] {
         let (sent, pings) = unbounded();
         let connector = BreaksOnce { in_send, broken: Arc::default(), sent };
         let broken = Arc::clone(&connector.broken);
-        // The timer thread pings at once, and hangs up since nothing answers, at once in the second case.
+        // The timer thread pings at once, and in the second case closes at once, since there is no pong.
         let soon = Duration::from_millis(5);
-        let client = crate::support::quick(Options::url("ws://broken"))
+        let client = quick(Options::url("ws://broken"))
             .connector(connector)
             .activity_timeout(soon)
             .pong_timeout(if in_send { SOON } else { soon })
@@ -239,12 +184,11 @@ impl Drop for ClingingConnection {
 }
 
 #[test]
-fn a_connection_whose_reader_panicked_is_dropped_where_it_may_call_the_client() {
+fn connection_with_a_panicked_reader_may_call_the_client_when_dropped() {
     let (dropped, drops) = unbounded();
     let handle = Arc::new(OnceLock::new());
     let connector = Clinging(Arc::clone(&handle), dropped);
-    let client =
-        crate::support::quick(Options::url("ws://x")).connector(connector).build().unwrap();
+    let client = quick(Options::url("ws://x")).connector(connector).build().unwrap();
     handle.set(client.clone()).unwrap();
     client.connect();
     for _ in 0..3 {
@@ -265,7 +209,7 @@ impl Connector for Slow {
 }
 
 #[test]
-fn a_connector_that_does_not_come_back_holds_up_nothing_but_close() {
+fn hanging_connector_delays_only_close() {
     let ((call, called), (release, released)) = (unbounded(), unbounded());
     let connector = Slow(call, released);
     let client = Client::builder(Options::url("ws://slow")).connector(connector).build().unwrap();
@@ -299,7 +243,7 @@ impl Connector for Endless {
         self.0.send(()).unwrap();
         woken.recv_timeout(SOON * 2).unwrap();
         assert!(interrupt.is_interrupted());
-        // Late, it is told at once.
+        // Registered late, it is called immediately.
         let (wake, woken) = unbounded();
         interrupt.clone().on_interrupt(move || wake.send(()).unwrap());
         woken.try_recv().unwrap();
@@ -308,7 +252,7 @@ impl Connector for Endless {
 }
 
 #[test]
-fn a_dial_of_ones_own_can_be_interrupted() {
+fn custom_dial_can_be_interrupted() {
     let (dialling, started) = unbounded();
     let client = Client::builder(Options::url("ws://nowhere/app/key"))
         .connector(Arc::new(Endless(dialling)))
@@ -346,17 +290,17 @@ impl Connector for Outdated {
 }
 
 #[test]
-fn a_panic_where_a_connection_is_hung_up_loses_no_dial() {
+fn panic_on_interrupt_after_the_dial_loses_no_dial() {
     let (dials, dialled) = unbounded();
-    let client = crate::support::quick(Options::url("ws://memory/app"))
+    let client = quick(Options::url("ws://memory/app"))
         .connector(Outdated(MemoryConnector(dials)))
         .build()
         .unwrap();
     client.connect();
-    let mut far: Vec<Far> = Vec::new();
+    let mut peers: Vec<MemoryPeer> = Vec::new();
     for again in [Client::reconnect, Client::reconnect, Client::disconnect] {
-        far.push(dialled.recv_timeout(SOON).unwrap());
-        far.last().unwrap().to_client.send(text(GREETING)).unwrap();
+        peers.push(dialled.recv_timeout(SOON).unwrap());
+        peers.last().unwrap().to_client.send(text(ESTABLISHED)).unwrap();
         client.wait_connected(SOON).unwrap();
         again(&client);
     }
@@ -364,7 +308,7 @@ fn a_panic_where_a_connection_is_hung_up_loses_no_dial() {
 }
 
 #[test]
-fn a_connector_of_ones_own_takes_urls_of_any_scheme() {
+fn custom_connector_accepts_any_url_scheme() {
     struct Seen(Sender<String>);
 
     impl Connector for Seen {
@@ -376,7 +320,7 @@ fn a_connector_of_ones_own_takes_urls_of_any_scheme() {
 
     let (first, second, third) = ("unix:///run/pusher.sock", "own:1?a#b", "http://host/app");
     let (seen, urls) = unbounded();
-    let client = crate::support::quick(Options::url(first)).connector(Seen(seen)).build().unwrap();
+    let client = quick(Options::url(first)).connector(Seen(seen)).build().unwrap();
     client.connect();
     assert_eq!(urls.recv_timeout(SOON).unwrap(), first);
     client.switch(Options::url(second)).unwrap();
@@ -389,7 +333,7 @@ fn a_connector_of_ones_own_takes_urls_of_any_scheme() {
     }
     client.close(SOON).unwrap();
 
-    // The built-in one takes its own, also later.
+    // The built-in connector accepts its own schemes only, in `switch` too.
     let error = Client::new(Options::url(first)).unwrap_err();
     assert!(error.to_string().starts_with("unsupported URL scheme `unix`"), "{error}");
     let client = Client::new(Options::url("ws://h/")).unwrap();
@@ -398,7 +342,7 @@ fn a_connector_of_ones_own_takes_urls_of_any_scheme() {
 }
 
 #[test]
-fn settings_are_checked_beside_a_connector_of_ones_own() {
+fn settings_are_checked_with_a_custom_connector() {
     let builder =
         || Client::builder(Options::url("own:1")).connector(Slow(unbounded().0, unbounded().1));
     builder().build().unwrap();

@@ -1,4 +1,4 @@
-//! What the client asks for in its WebSocket handshake, and what it takes for an answer.
+//! The client's WebSocket handshake: its request, the headers in it, and the responses that it accepts.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,42 +11,37 @@ use tungstenite::WebSocket;
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::Role;
 
-use crate::support::{SOON, greet, linger, listen, quick, spawn};
+use crate::support::{SOON, listen, quick, read_head, send_established, spawn, wait_for_close};
 
-fn take(listener: &TcpListener) -> (TcpStream, String) {
+fn accept_request(listener: &TcpListener) -> (TcpStream, String) {
     let (mut stream, _) = listener.accept().unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
-        head.push(byte[0]);
-    }
-    (stream, String::from_utf8(head).unwrap())
+    let head = read_head(&mut stream);
+    (stream, head)
 }
 
 /// Switches to WebSocket with these lines beside the key.
 fn switch(stream: &mut TcpStream, head: &str, lines: &str) {
     let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
     let accept = derive_accept_key(key.as_bytes());
-    let answer = format!(
+    let response = format!(
         "HTTP/1.1 101 Switching Protocols\r\n{lines}Sec-WebSocket-Accept: {accept}\r\n\r\n"
     );
-    stream.write_all(answer.as_bytes()).unwrap();
+    stream.write_all(response.as_bytes()).unwrap();
 }
 
 #[test]
-fn a_list_of_connection_options_and_an_early_hint_connect() {
+fn early_hints_and_a_list_of_connection_options_are_accepted() {
     let (listener, options) = listen();
     let client = quick(options).build().unwrap();
     let ended = spawn(move || {
-        let (mut stream, head) = take(&listener);
+        let (mut stream, head) = accept_request(&listener);
         stream.write_all(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n").unwrap();
         let lines = "connection: keep-alive, upgrade\r\nUpgrade: WebSocket\r\n";
         switch(&mut stream, &head, lines);
         let mut socket = WebSocket::from_raw_socket(stream, Role::Server, None);
-        greet(&mut socket);
-        linger(socket)
+        send_established(&mut socket);
+        wait_for_close(socket)
     });
     client.connect();
     client.wait_connected(SOON).unwrap();
@@ -55,12 +50,12 @@ fn a_list_of_connection_options_and_an_early_hint_connect() {
 }
 
 #[test]
-fn an_extension_that_was_not_offered_fails_the_dial() {
+fn extension_that_was_not_offered_fails_the_dial() {
     let (listener, options) = listen();
     let client = quick(options).build().unwrap();
     let states = client.bind_states();
     let _peer = spawn(move || {
-        let (mut stream, head) = take(&listener);
+        let (mut stream, head) = accept_request(&listener);
         let lines = "Connection: Upgrade\r\nUpgrade: websocket\r\n\
                      Sec-WebSocket-Extensions: permessage-deflate\r\n";
         switch(&mut stream, &head, lines);
@@ -74,7 +69,7 @@ fn an_extension_that_was_not_offered_fails_the_dial() {
 }
 
 #[test]
-fn fresh_headers_are_asked_for_before_each_dial_and_their_failure_is_one_of_the_dial() {
+fn headers_with_is_called_before_each_dial_and_its_failure_fails_the_dial() {
     let (listener, options) = listen();
     let dials = AtomicUsize::new(0);
     let client = quick(options)
@@ -91,7 +86,7 @@ fn fresh_headers_are_asked_for_before_each_dial_and_their_failure_is_one_of_the_
     let heads = spawn(move || {
         let refusal = b"HTTP/1.1 503 Busy\r\nRetry-After: 0\r\n\r\n";
         [(), ()].map(|()| {
-            let (mut stream, head) = take(&listener);
+            let (mut stream, head) = accept_request(&listener);
             stream.write_all(refusal).unwrap();
             head
         })
@@ -118,7 +113,7 @@ fn fresh_headers_are_asked_for_before_each_dial_and_their_failure_is_one_of_the_
 }
 
 #[test]
-fn wrong_headers_are_refused_by_build() {
+fn invalid_headers_are_refused_by_build() {
     let builder = || Client::builder(Options::host("h", "k"));
     for (name, value) in
         [("Sec-WebSocket-Key", "x"), ("", "x"), ("a b", "x"), ("a", "b\r\nc: d"), ("a", "\0")]
@@ -126,12 +121,12 @@ fn wrong_headers_are_refused_by_build() {
         let error = builder().header(name, value).build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{name:?}");
     }
-    let client = builder().headers_with(|| panic!("it is not asked by build")).build().unwrap();
+    let client = builder().headers_with(|| panic!("build must not call it")).build().unwrap();
     assert_eq!(client.state(), State::Initialized);
 }
 
 #[test]
-fn the_function_for_headers_may_call_the_client() {
+fn headers_with_may_call_the_client() {
     let (_listener, options) = listen();
     let cell: Arc<OnceLock<Client>> = Arc::default();
     let within = Arc::clone(&cell);

@@ -4,29 +4,26 @@
 
 #[cfg(target_os = "linux")]
 mod blocked;
-mod bulk;
+mod channels;
 #[cfg(target_os = "linux")]
 mod chaos;
 mod connector;
 mod guard;
 mod handshake;
-mod hostile;
-mod kinds;
 mod models;
 #[cfg(target_os = "linux")]
 mod network;
 mod peers;
 mod phases;
-mod policy;
 mod process;
 mod proxy;
-mod queues;
 mod reasons;
+mod reconnect_policy;
 mod reentrancy;
 mod server;
-mod server_kinds;
+mod server_channels;
 mod server_users;
-mod slow;
+mod slow_consumers;
 #[cfg(unix)]
 mod soketi;
 mod stack;

@@ -10,7 +10,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::thread;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use pusher_channels::testing::Server;
 use pusher_channels::{Options, State};
 
 use crate::chaos::relay::Relay;
-use crate::support::{SOON, now, quick, spawn};
+use crate::support::{SOON, now, only, quick, skipped, spawn};
 
 const ROLE: &str = "PUSHER_CHANNELS_NETWORK_ROLE";
 const ALLOW: &str = "PUSHER_CHANNELS_NO_NAMESPACES";
@@ -46,6 +46,8 @@ fn bare(address: &str) -> &str {
 struct Net {
     client: String,
     server: String,
+    /// Has a command run only this test.
+    only: fn(Command) -> Command,
 }
 
 fn ip(arguments: &str) -> Result<(), String> {
@@ -63,9 +65,9 @@ fn must(arguments: &str) {
 }
 
 impl Net {
-    /// `None`, said on standard error, where there can be none.
-    /// `None` where there can be none, and in a process that plays a role in another's, and has now.
-    fn of_parent() -> Option<Self> {
+    /// Sets up the network of the test in which `T` is written. `None` where there can be none, and in a child
+    /// process after it has played its role.
+    fn of_parent<T>(_: T) -> Option<Self> {
         if plays_a_role() {
             return None;
         }
@@ -73,24 +75,21 @@ impl Net {
         // Namespaces are of the whole machine; several tests may run, and several checkouts.
         let thread = fastrand::u16(..);
         let name = |side| format!("pctest-{}-{thread}-{side}", std::process::id());
-        let net = Self { client: name("c"), server: name("s") };
+        let net = Self { client: name("c"), server: name("s"), only: only::<T> };
         if let Err(why) = net.set_up() {
             assert!(
                 std::env::var_os("CI").is_none() || std::env::var_os(ALLOW).is_some(),
                 "no network namespaces ({why}); set {ALLOW} to do without these tests"
             );
-            let test = thread::current().name().unwrap_or("a test").to_owned();
-            let message =
-                format!("\n*** no network namespaces: {test} did NOT run ***\n    {why}\n");
-            // Not `eprintln!`, which the test runner keeps to itself when a test passes.
-            let _ = io::stderr().write_all(message.as_bytes());
+            static ONCE: Once = Once::new();
+            skipped(&ONCE, &format!("no network namespaces: their tests did NOT run; {why}"));
             return None;
         }
         Some(net)
     }
 
     fn set_up(&self) -> Result<(), String> {
-        let Self { client, server } = self;
+        let Self { client, server, .. } = self;
         ip(&format!("netns add {client}"))?;
         ip(&format!("netns add {server}"))?;
         ip(&format!("link add cable netns {client} type veth peer name cable netns {server}"))?;
@@ -124,11 +123,10 @@ impl Net {
     }
 
     /// Runs this test once more in a namespace, as `role`.
-    fn run(&self, side: &str, test: &str, role: &str) -> Process {
-        let mut child = Command::new("ip")
-            .args(["netns", "exec", side])
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", test, "--nocapture", "--test-threads=1"])
+    fn run(&self, side: &str, role: &str) -> Process {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", side]).arg(std::env::current_exe().unwrap());
+        let mut child = (self.only)(command)
             .env(ROLE, role)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -149,15 +147,15 @@ impl Net {
         Process { role: role.to_owned(), child, stdin, lines }
     }
 
-    fn start_server(&self, test: &str) -> (Process, u16) {
-        let server = self.run(&self.server, test, "server");
+    fn start_server(&self) -> (Process, u16) {
+        let server = self.run(&self.server, "server");
         let port = server.hears("listens on ").parse().unwrap();
         (server, port)
     }
 
     /// A client that has received something; it dials `host`.
-    fn start_client(&self, test: &str, host: &str, port: u16) -> Process {
-        let client = self.run(&self.client, test, &format!("client {host} {port}"));
+    fn start_client(&self, host: &str, port: u16) -> Process {
+        let client = self.run(&self.client, &format!("client {host} {port}"));
         client.hears("receives");
         client
     }
@@ -330,14 +328,12 @@ fn consume(host: &str, port: u16) {
 // ---- the tests
 
 #[test]
-fn a_cable_that_is_pulled_is_noticed_and_the_client_is_back_when_it_is() {
-    const TEST: &str =
-        "network::a_cable_that_is_pulled_is_noticed_and_the_client_is_back_when_it_is";
-    let Some(net) = Net::of_parent() else {
+fn unplugged_cable_is_detected_and_the_client_reconnects() {
+    let Some(net) = Net::of_parent(|| {}) else {
         return;
     };
-    let (server, port) = net.start_server(TEST);
-    let client = net.start_client(TEST, bare(SERVER[0]), port);
+    let (server, port) = net.start_server();
+    let client = net.start_client(bare(SERVER[0]), port);
     for _ in 0..2 {
         let pulled = now();
         net.cable("down");
@@ -354,13 +350,12 @@ fn a_cable_that_is_pulled_is_noticed_and_the_client_is_back_when_it_is() {
 }
 
 #[test]
-fn a_server_with_a_new_address_is_found_there() {
-    const TEST: &str = "network::a_server_with_a_new_address_is_found_there";
-    let Some(net) = Net::of_parent() else {
+fn server_with_a_new_address_is_found() {
+    let Some(net) = Net::of_parent(|| {}) else {
         return;
     };
-    let (server, port) = net.start_server(TEST);
-    let client = net.start_client(TEST, bare(SERVER[0]), port);
+    let (server, port) = net.start_server();
+    let client = net.start_client(bare(SERVER[0]), port);
     // As a name server would tell from now on. The connection stays where it is.
     client.tell(bare(SERVER_MOVED));
     net.remove(&net.server, SERVER[0]);
@@ -372,13 +367,12 @@ fn a_server_with_a_new_address_is_found_there() {
 }
 
 #[test]
-fn a_client_with_a_new_address_comes_back_from_there() {
-    const TEST: &str = "network::a_client_with_a_new_address_comes_back_from_there";
-    let Some(net) = Net::of_parent() else {
+fn client_with_a_new_address_reconnects() {
+    let Some(net) = Net::of_parent(|| {}) else {
         return;
     };
-    let (server, port) = net.start_server(TEST);
-    let client = net.start_client(TEST, bare(SERVER[0]), port);
+    let (server, port) = net.start_server();
+    let client = net.start_client(bare(SERVER[0]), port);
     net.remove(&net.client, CLIENT[0]);
     net.add(&net.client, CLIENT_MOVED).unwrap();
     client.hears("lost, timeout true");
@@ -388,20 +382,19 @@ fn a_client_with_a_new_address_comes_back_from_there() {
 }
 
 #[test]
-fn of_the_two_families_either_alone_will_do() {
-    const TEST: &str = "network::of_the_two_families_either_alone_will_do";
-    let Some(net) = Net::of_parent() else {
+fn either_address_family_alone_connects() {
+    let Some(net) = Net::of_parent(|| {}) else {
         return;
     };
-    let (server, port) = net.start_server(TEST);
+    let (server, port) = net.start_server();
     let (host, peer) = (&net.client, &net.server);
-    net.start_client(TEST, NAME, port).finish();
+    net.start_client(NAME, port).finish();
     // Taken from the server, the address leads nowhere; taken from the client, the family is gone.
     for (side, addresses) in [(peer, SERVER), (host, CLIENT)] {
         for address in addresses {
             net.remove(side, address);
             println!("without {address}");
-            net.start_client(TEST, NAME, port).finish();
+            net.start_client(NAME, port).finish();
             net.add(side, address).unwrap();
         }
     }

@@ -1,4 +1,4 @@
-//! `disconnect`, `close` and drop take effect within a second, whatever the connection is at.
+//! `disconnect`, `close` and drop take effect within a second, in every phase of a connection.
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use pusher_channels::{Client, Options, Proxy, Reconnect, State};
 
-use crate::support::{SOON, accept, greet, linger, listen, now, options, spawn};
+use crate::support::{
+    AT_ONCE, SOON, accept, establish, listen, now, options, spawn, wait_for_close,
+};
 
-const AT_ONCE: Duration = Duration::from_secs(1);
-
-/// A client that has come this far and will not get any further by itself.
+/// A client in a phase that does not end by itself.
 struct Stuck {
     client: Client,
-    /// Tells when the far side has seen the end of the connection; there is none in some phases.
+    /// Receives when the peer has seen the end of the connection; some phases have no peer.
     ended: Option<mpsc::Receiver<()>>,
     _keep: Box<dyn std::any::Any>,
 }
@@ -26,7 +26,7 @@ fn client(options: Options) -> Client {
     builder.reconnect(Reconnect::with(move |_| Some(minute))).build().unwrap()
 }
 
-/// The far side accepts, announces that it has come as far as `reach` goes, and waits for the end.
+/// The peer goes as far as `reach`, and then waits for the end.
 fn stuck(
     tls: bool,
     reach: impl FnOnce(TcpListener) -> Box<dyn FnOnce() + Send> + Send + 'static,
@@ -44,7 +44,7 @@ fn stuck(
     Stuck { client, ended: Some(ended), _keep: Box::new(()) }
 }
 
-/// Reads whatever comes until the client is gone.
+/// Reads until the end of the connection.
 fn until_gone(mut stream: TcpStream) -> Box<dyn FnOnce() + Send> {
     Box::new(move || {
         let mut bytes = [0; 1024];
@@ -55,13 +55,13 @@ fn until_gone(mut stream: TcpStream) -> Box<dyn FnOnce() + Send> {
 fn in_tls() -> Stuck {
     stuck(true, |listener| {
         let (mut stream, _) = listener.accept().unwrap();
-        // The first byte of the client's hello; no answer.
+        // The first byte of the client's hello; no response.
         stream.read_exact(&mut [0]).unwrap();
         until_gone(stream)
     })
 }
 
-/// A proxy that is asked and does not answer.
+/// A proxy that does not respond.
 fn in_proxy(scheme: &str) -> Stuck {
     let (listener, _) = listen();
     let proxy = Proxy::new(&format!("{scheme}://{}", listener.local_addr().unwrap())).unwrap();
@@ -87,27 +87,25 @@ fn in_websocket() -> Stuck {
 fn in_greeting() -> Stuck {
     stuck(false, |listener| {
         let socket = accept(&listener);
-        Box::new(move || _ = linger(socket))
+        Box::new(move || _ = wait_for_close(socket))
     })
 }
 
 fn in_connection() -> Stuck {
     let stuck = stuck(false, |listener| {
-        let mut socket = accept(&listener);
-        greet(&mut socket);
-        Box::new(move || assert_eq!(linger(socket), Some(1000)))
+        let socket = establish(&listener);
+        Box::new(move || assert_eq!(wait_for_close(socket), Some(1000)))
     });
     stuck.client.wait_connected(SOON).unwrap();
     stuck
 }
 
-/// A connection whose far side no longer takes part in anything.
+/// A connection with an unresponsive peer.
 fn in_dead_connection() -> Stuck {
     let (listener, options) = listen();
     let client = client(options);
     client.connect();
-    let mut socket = accept(&listener);
-    greet(&mut socket);
+    let socket = establish(&listener);
     client.wait_connected(SOON).unwrap();
     Stuck { client, ended: None, _keep: Box::new(socket) }
 }
@@ -122,7 +120,7 @@ fn in_back_off() -> Stuck {
     Stuck { client, ended: None, _keep: Box::new(listener) }
 }
 
-/// A policy that does not answer for now.
+/// A policy that has not returned yet.
 fn in_policy() -> Stuck {
     let (listener, options) = listen();
     let (asked, wait) = mpsc::channel();
@@ -140,7 +138,7 @@ fn in_policy() -> Stuck {
     Stuck { client, ended: None, _keep: Box::new(release) }
 }
 
-/// A port whose queue of connections is full, so that the system answers no further one.
+/// A port with a full backlog, so that the system accepts no further connection.
 #[cfg(target_os = "linux")]
 fn in_tcp() -> Stuck {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
@@ -182,7 +180,7 @@ fn check_ended(phase: &str, ended: Option<&mpsc::Receiver<()>>) {
 }
 
 #[test]
-fn disconnect_takes_effect_at_once_in_every_phase() {
+fn disconnect_is_immediate_in_every_phase() {
     every_phase(|phase, stuck| {
         let states = stuck.client.bind_states();
         let start = now();
@@ -192,14 +190,14 @@ fn disconnect_takes_effect_at_once_in_every_phase() {
         let change = states.recv_timeout(AT_ONCE).unwrap();
         assert_eq!(change.current, State::Disconnected, "{phase}");
         assert!(start.elapsed() < AT_ONCE, "{phase} took {:?}", start.elapsed());
-        // Whatever was under way says nothing more.
+        // Nothing that was under way reports anything more.
         stuck.client.close(AT_ONCE).unwrap();
         assert!(states.recv().is_err(), "{phase}");
     });
 }
 
 #[test]
-fn close_ends_every_thread_at_once_in_every_phase() {
+fn close_ends_every_thread_immediately_in_every_phase() {
     every_phase(|phase, stuck| {
         let events = stuck.client.bind_all();
         stuck.client.close(AT_ONCE).unwrap_or_else(|error| panic!("{phase}: {error}"));
@@ -209,7 +207,7 @@ fn close_ends_every_thread_at_once_in_every_phase() {
 }
 
 #[test]
-fn drop_ends_it_at_once_in_every_phase() {
+fn drop_ends_the_client_immediately_in_every_phase() {
     every_phase(|phase, stuck| {
         let events = stuck.client.bind_all();
         let start = now();
@@ -222,7 +220,7 @@ fn drop_ends_it_at_once_in_every_phase() {
 }
 
 #[test]
-fn a_wait_ends_with_disconnect_and_with_close() {
+fn waits_end_with_disconnect_and_with_close() {
     let (_listener, options) = listen();
     let waiting = client(options);
     let channel = waiting.public_channel("room").unwrap();
@@ -242,7 +240,7 @@ fn a_wait_ends_with_disconnect_and_with_close() {
 }
 
 #[test]
-fn a_closed_client_stays_closed_and_says_so() {
+fn closed_client_stays_closed() {
     let (_listener, options) = listen();
     let client = client(options);
     client.close(AT_ONCE).unwrap();

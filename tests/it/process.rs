@@ -6,11 +6,14 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::support::{SOON, accept, alone, greet, hear, linger, listen, now, quick, spawn};
+use crate::support::{
+    SOON, alone, confirm_room, establish, listen, now, quick, spawn, wait_for, wait_for_close,
+};
 
 pub(crate) fn threads() -> Vec<String> {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     tasks
+        // A thread that has just ended has no name any more.
         .filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok())
         .map(|name| name.trim().to_owned())
         .collect()
@@ -31,8 +34,8 @@ pub(crate) fn settles(threads_before: usize, descriptors_before: usize) {
 }
 
 #[test]
-fn a_hundred_clients_leave_no_thread_and_no_descriptor() {
-    alone("process::a_hundred_clients_leave_no_thread_and_no_descriptor", || {
+fn clients_leave_no_thread_and_no_descriptor() {
+    alone(|| {
         let (threads_before, descriptors_before) = (threads().len(), descriptors());
         for round in 0..100 {
             let (listener, options) = listen();
@@ -41,9 +44,8 @@ fn a_hundred_clients_leave_no_thread_and_no_descriptor() {
             let events = room.bind_all();
             room.subscribe();
             client.connect();
-            let mut socket = accept(&listener);
-            greet(&mut socket);
-            hear(&mut socket, "pusher:subscribe");
+            let mut socket = establish(&listener);
+            wait_for(&mut socket, "pusher:subscribe");
             match round % 4 {
                 0 => client.close(SOON).unwrap(),
                 1 => drop(client),
@@ -77,13 +79,13 @@ fn sleeps() -> Vec<(String, u64)> {
     sleeps
 }
 
-/// Waits until the threads have come to rest, then watches them for a while.
+/// Waits until the threads are idle, then observes them for a while.
 fn idles(wait: Duration) {
     let (_keep, nothing) = std::sync::mpsc::channel::<()>();
     let deadline = now() + SOON;
     let mut before = sleeps();
     loop {
-        // The time is what is measured here, not a hope for something to happen.
+        // The time is what is measured here.
         assert!(nothing.recv_timeout(wait).is_err());
         let after = sleeps();
         if before == after {
@@ -97,35 +99,29 @@ fn idles(wait: Duration) {
 }
 
 #[test]
-fn an_idle_client_does_not_wake_up() {
-    alone("process::an_idle_client_does_not_wake_up", || {
+fn idle_client_does_not_wake_up() {
+    alone(|| {
         let (listener, options) = listen();
         let client = quick(options).subscribe_timeout(Duration::from_millis(100)).build().unwrap();
         let room = client.public_channel("room").unwrap();
         room.subscribe();
         client.connect();
-        let mut socket = accept(&listener);
-        greet(&mut socket);
-        hear(&mut socket, "pusher:subscribe");
-        crate::support::say(
-            &mut socket,
-            r#"{"event":"pusher_internal:subscription_succeeded","channel":"room"}"#,
-        );
+        let mut socket = establish(&listener);
+        confirm_room(&mut socket);
         room.wait_subscribed(SOON).unwrap();
         idles(Duration::from_secs(1));
     });
 }
 
 #[test]
-fn a_thousand_channels_with_bindings_are_forgotten_with_their_handles() {
-    alone("process::a_thousand_channels_with_bindings_are_forgotten_with_their_handles", || {
+fn unused_channels_are_freed_with_their_handles() {
+    alone(|| {
         let (listener, options) = listen();
         let client = quick(options).build().unwrap();
         client.connect();
-        let mut socket = accept(&listener);
-        greet(&mut socket);
+        let socket = establish(&listener);
         client.wait_connected(SOON).unwrap();
-        let far = spawn(move || linger(socket));
+        let far = spawn(move || wait_for_close(socket));
         let round = |number: usize| {
             for index in 0..1000 {
                 let name = format!("room-{number}-{index}");

@@ -1,19 +1,18 @@
-//! Why it failed, where people look: in the error of a wait, and in the log.
+//! The cause of a failure in the error of a wait, and in the log.
 
 use std::io::Write;
-use std::net::TcpListener;
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use log::{Level, LevelFilter};
 use pusher_channels::testing::Server;
 use pusher_channels::{
     AuthRequest, Client, Error, ErrorKind, Options, State, Timeout, UserAuthRequest,
 };
 
-use crate::support::{SOON, accept, alone, greet, hear, listen, now, options, quick, spawn};
+use crate::support::{SOON, alone, confirm_room, establish, listen, log_to, now, quick, spawn};
 
-/// For what is meant to time out.
+/// For waits that must time out.
 const SHORT: Duration = Duration::from_millis(250);
 
 fn source(error: &Error) -> &Error {
@@ -22,11 +21,11 @@ fn source(error: &Error) -> &Error {
 }
 
 #[test]
-fn a_wait_for_the_connection_says_why_the_dials_failed() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+fn wait_connected_says_why_the_dials_failed() {
+    let (listener, options) = listen();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let client = quick(options(address)).build().unwrap();
+    let client = quick(options).build().unwrap();
     let error = client.wait_connected(Duration::from_millis(1)).unwrap_err();
     let text = "timed out after 1 ms waiting for the connection; call connect() first";
     assert_eq!(error.to_string(), text);
@@ -48,11 +47,11 @@ fn a_wait_for_the_connection_says_why_the_dials_failed() {
 }
 
 #[test]
-fn a_wait_that_is_shorter_than_the_dial_says_that_it_has_no_result_yet() {
+fn wait_shorter_than_the_dial_says_that_there_is_no_result_yet() {
     // Never accepted.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (listener, options) = listen();
     let address = listener.local_addr().unwrap();
-    let client = Client::new(options(address)).unwrap();
+    let client = Client::new(options).unwrap();
     let chat = client.public_channel("chat").unwrap();
     chat.subscribe();
     let error = chat.wait_subscribed(Duration::from_millis(1)).unwrap_err();
@@ -69,11 +68,11 @@ fn a_wait_that_is_shorter_than_the_dial_says_that_it_has_no_result_yet() {
 }
 
 #[test]
-fn a_wait_for_the_sign_in_says_why_it_failed_or_the_connection() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+fn wait_signed_in_says_why_the_sign_in_or_the_connection_failed() {
+    let (listener, options) = listen();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let client = quick(options(address)).build().unwrap();
+    let client = quick(options).build().unwrap();
     client.signin();
     client.connect();
     let error = client.wait_signed_in(SHORT).unwrap_err();
@@ -102,8 +101,7 @@ fn end(end: impl FnOnce(tungstenite::WebSocket<std::net::TcpStream>) + Send + 's
     let client = quick(options).build().unwrap();
     let states = client.bind_states();
     let _ended = spawn(move || {
-        let mut socket = accept(&listener);
-        greet(&mut socket);
+        let socket = establish(&listener);
         end(socket);
     });
     client.connect();
@@ -117,10 +115,10 @@ fn end(end: impl FnOnce(tungstenite::WebSocket<std::net::TcpStream>) + Send + 's
 }
 
 #[test]
-fn a_close_frame_without_a_code_is_not_a_cut() {
+fn close_without_a_code_differs_from_an_end_without_a_close_frame() {
     let error = end(|mut socket| {
         socket.get_mut().write_all(&[0x88, 0]).unwrap();
-        // Until the client has answered.
+        // Until the client has responded.
         while socket.read().is_ok() {}
     });
     assert_eq!(error.to_string(), "the server closed the connection without a code");
@@ -143,7 +141,7 @@ fn first_program(options: Options) -> Result<(), Error> {
 }
 
 #[test]
-fn the_first_program_ends_with_a_message_on_a_wrong_key() {
+fn first_program_of_the_documentation_explains_a_wrong_key() {
     let server = Server::start().unwrap();
     first_program(server.options()).unwrap();
     let wrong = server.url().replace(server.key(), "wrong-key");
@@ -155,24 +153,6 @@ fn the_first_program_ends_with_a_message_on_a_wrong_key() {
 }
 
 static LINES: Mutex<Vec<(Level, String)>> = Mutex::new(Vec::new());
-
-struct Lines;
-
-impl Log for Lines {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "pusher_channels::protocol"
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        if self.enabled(record.metadata()) {
-            // Formatted without the lock: it may call the client, or panic.
-            let text = record.args().to_string();
-            LINES.lock().unwrap().push((record.level(), text));
-        }
-    }
-
-    fn flush(&self) {}
-}
 
 fn lines_of(level: Level) -> Vec<String> {
     let lines = LINES.lock().unwrap();
@@ -196,56 +176,55 @@ impl std::fmt::Display for Nasty {
 impl std::error::Error for Nasty {}
 
 #[test]
-fn the_log_names_the_target_and_never_the_key_and_survives_causes_that_panic() {
-    alone(
-        "reasons::the_log_names_the_target_and_never_the_key_and_survives_causes_that_panic",
-        || {
-            log::set_logger(&Lines).unwrap();
-            log::set_max_level(LevelFilter::Info);
-            let (listener, options) = listen();
-            let address = listener.local_addr().unwrap();
-            let nasty = |request: &AuthRequest| {
-                assert_eq!(request.attempt(), 1);
-                Err::<pusher_channels::Auth, _>(Error::new(ErrorKind::Auth, Nasty))
-            };
-            let client = quick(options.path_prefix("/canary")).authorizer(nasty).build().unwrap();
-            let client = CLIENT.get_or_init(|| client);
-            let room = client.public_channel("room").unwrap();
-            let private = client.private_channel("private-room").unwrap();
-            let failures = private.bind_subscription_error();
-            private.subscribe();
-            client.connect();
-            let mut socket = accept(&listener);
-            greet(&mut socket);
-            failures.recv_timeout(SOON).unwrap();
-            // The client goes on.
-            room.subscribe();
-            hear(&mut socket, "pusher:subscribe");
-            let confirmed = r#"{"event":"pusher_internal:subscription_succeeded","channel":"room","data":"{}"}"#;
-            crate::support::say(&mut socket, confirmed);
-            room.wait_subscribed(SOON).unwrap();
-            drop((socket, listener));
-            let limit = now() + SOON;
-            while lines_of(Level::Warn).is_empty() {
-                assert!(now() < limit, "{LINES:?}");
-                std::thread::yield_now();
+fn log_lines_name_the_target_without_the_key_and_survive_panicking_causes() {
+    alone(|| {
+        log_to(LevelFilter::Info, |record| {
+            if record.target() == "pusher_channels::protocol" {
+                // Formatted without the lock: it may call the client, or panic.
+                let text = record.args().to_string();
+                LINES.lock().unwrap().push((record.level(), text));
             }
-            client.close(SOON).unwrap();
-            let infos = lines_of(Level::Info);
-            let begins = [
-                format!("connected to `{address}` (attempt 1)"),
-                format!("subscribed to `room` at `{address}`"),
-                format!("lost the connection to `{address}` after "),
-            ];
-            assert_eq!(infos.len(), begins.len(), "{infos:?}");
-            for (line, begin) in infos.iter().zip(begins) {
-                assert!(line.starts_with(&begin), "{line}");
-            }
-            let warnings = lines_of(Level::Warn);
-            let begin =
-                format!("the connection to `{address}` failed: connecting to {address} failed: ");
-            assert!(warnings[0].starts_with(&begin), "{warnings:?}");
-            assert!(!format!("{infos:?}{warnings:?}").contains("canary"));
-        },
-    );
+        });
+        let (listener, options) = listen();
+        let address = listener.local_addr().unwrap();
+        let nasty = |request: &AuthRequest| {
+            assert_eq!(request.attempt(), 1);
+            Err::<pusher_channels::Auth, _>(Error::new(ErrorKind::Auth, Nasty))
+        };
+        let client = quick(options.path_prefix("/canary")).authorizer(nasty).build().unwrap();
+        let client = CLIENT.get_or_init(|| client);
+        let room = client.public_channel("room").unwrap();
+        let private = client.private_channel("private-room").unwrap();
+        let failures = private.bind_subscription_error();
+        private.subscribe();
+        client.connect();
+        let mut socket = establish(&listener);
+        failures.recv_timeout(SOON).unwrap();
+        // The client goes on.
+        room.subscribe();
+        confirm_room(&mut socket);
+        room.wait_subscribed(SOON).unwrap();
+        drop((socket, listener));
+        let limit = now() + SOON;
+        while lines_of(Level::Warn).is_empty() {
+            assert!(now() < limit, "{LINES:?}");
+            std::thread::yield_now();
+        }
+        client.close(SOON).unwrap();
+        let infos = lines_of(Level::Info);
+        let begins = [
+            format!("connected to `{address}` (attempt 1)"),
+            format!("subscribed to `room` at `{address}`"),
+            format!("lost the connection to `{address}` after "),
+        ];
+        assert_eq!(infos.len(), begins.len(), "{infos:?}");
+        for (line, begin) in infos.iter().zip(begins) {
+            assert!(line.starts_with(&begin), "{line}");
+        }
+        let warnings = lines_of(Level::Warn);
+        let begin =
+            format!("the connection to `{address}` failed: connecting to {address} failed: ");
+        assert!(warnings[0].starts_with(&begin), "{warnings:?}");
+        assert!(!format!("{infos:?}{warnings:?}").contains("canary"));
+    });
 }

@@ -1,36 +1,23 @@
 //! Clients whose threads have the smallest stack that is allowed. Each test runs in a process of its own, since
 //! a stack that overflows ends it.
 
-use log::{LevelFilter, Log, Metadata, Record};
+use log::LevelFilter;
 use pusher_channels::{Auth, AuthRequest, Client, ErrorKind, Options, UserAuth, UserAuthRequest};
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 use pusher_channels::{HttpAuthorizer, HttpUserAuthenticator};
 use serde_json::Value;
 
-use crate::support::{SOON, accept, alone, hear, listen, quick, say};
+use crate::support::{SOON, accept, alone, listen, log_to, quick, send, wait_for};
 
 /// As `ClientBuilder::stack_size` documents it.
 const SMALLEST: usize = 256 * 1024;
 
-/// Formats whatever is logged, as loggers do on the thread that logs.
-struct Formatter;
-
-impl Log for Formatter {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &Record<'_>) {
+/// Formats every record, as loggers do on the thread that logs.
+fn log_everything() {
+    log_to(LevelFilter::Trace, |record| {
         let line = format!("{:5} {} {}", record.level(), record.target(), record.args());
         assert!(!line.is_empty());
-    }
-
-    fn flush(&self) {}
-}
-
-fn log_everything() {
-    log::set_logger(&Formatter).unwrap();
-    log::set_max_level(LevelFilter::Trace);
+    });
 }
 
 /// JSON that is nested: less than serde_json's own limit, and much deeper.
@@ -46,7 +33,7 @@ fn nested() -> Vec<String> {
         .collect()
 }
 
-/// Protocol events with their data, in which nested JSON takes the place of each `$`.
+/// Protocol events with their data; nested JSON replaces each `$`.
 const POSITIONS: [(&str, &str); 20] = [
     ("pusher:error", "$"),
     ("pusher:error", r#"{"code":$,"message":$,"error":$,"x":$}"#),
@@ -70,7 +57,7 @@ const POSITIONS: [(&str, &str); 20] = [
     ("client-e", r#"{"auth":$}"#),
 ];
 
-/// Whole frames, in which it takes the place of each `$`.
+/// Whole frames; nested JSON replaces each `$`.
 const FRAMES: [&str; 5] = [
     "$",
     r#"{"event":$}"#,
@@ -105,7 +92,7 @@ fn authorize(request: &AuthRequest) -> Result<Auth, pusher_channels::Error> {
 
 #[test]
 fn nested_frames_fit_the_smallest_stack() {
-    alone("stack::nested_frames_fit_the_smallest_stack", || {
+    alone(|| {
         log_everything();
         let (listener, options) = listen();
         let client = quick(options)
@@ -123,24 +110,24 @@ fn nested_frames_fit_the_smallest_stack() {
         client.connect();
         let mut socket = accept(&listener);
         let nested = nested();
-        say(
+        send(
             &mut socket,
             &format!(
                 r#"{{"event":"pusher:connection_established","data":{{"socket_id":"1.2","activity_timeout":{0},"x":{0}}}}}"#,
                 nested[0]
             ),
         );
-        hear(&mut socket, "pusher:signin");
+        wait_for(&mut socket, "pusher:signin");
         for nested in &nested {
             for attack in attacks(nested) {
-                say(&mut socket, &attack);
+                send(&mut socket, &attack);
             }
         }
-        say(
+        send(
             &mut socket,
             r#"{"event":"pusher_internal:subscription_succeeded","channel":"presence-room","data":{}}"#,
         );
-        say(&mut socket, r#"{"event":"mark","channel":"presence-room","data":"1"}"#);
+        send(&mut socket, r#"{"event":"mark","channel":"presence-room","data":"1"}"#);
         assert_eq!(marks.recv_timeout(SOON * 3).unwrap().data(), "1");
         let changes: Vec<_> = states.try_iter().map(|change| change.current).collect();
         assert_eq!(changes.len(), 2, "connecting and connected: {changes:?}");
@@ -148,11 +135,11 @@ fn nested_frames_fit_the_smallest_stack() {
     });
 }
 
-/// The dial to a name, TLS, and the endpoints, which answer with nested JSON.
+/// The dial to a name, TLS, and endpoints that return nested JSON.
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 #[test]
 fn tls_and_endpoints_fit_the_smallest_stack() {
-    alone("stack::tls_and_endpoints_fit_the_smallest_stack", || {
+    alone(|| {
         log_everything();
         let shop = crate::tls::Shop::open();
         let (auth, user) = (shop.server.auth_url(), shop.server.user_auth_url());
@@ -185,7 +172,7 @@ fn tls_and_endpoints_fit_the_smallest_stack() {
 }
 
 #[test]
-fn a_smaller_stack_is_refused() {
+fn smaller_stack_is_refused() {
     let build = |size| Client::builder(Options::cluster("eu", "key")).stack_size(size).build();
     assert!(build(SMALLEST).is_ok());
     for size in [0, 16 * 1024, SMALLEST - 1] {

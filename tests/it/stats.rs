@@ -1,4 +1,4 @@
-//! What a client tells of itself.
+//! The client's statistics.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use pusher_channels::{AuthRequest, Error, ErrorKind, Queue, State};
 use crate::support::{SOON, quick};
 
 #[test]
-fn all_that_passes_is_counted() {
+fn stats_count_frames_events_dials_and_requests() {
     let server = Server::start().unwrap();
     let refuses = |_: &AuthRequest| Err(Error::new(ErrorKind::Auth, "not you"));
     let client = quick(server.options()).authorizer(refuses).build().unwrap();
@@ -29,7 +29,7 @@ fn all_that_passes_is_counted() {
         (idle.state, idle.dials, idle.connections, idle.attempt),
         (State::Connected, 1, 1, 0)
     );
-    // The greeting and the confirmation; the subscription.
+    // In: `connection_established` and the confirmation. Out: the subscription.
     let subscribe = server.recorded().concat();
     assert_eq!((idle.frames_in, idle.frames_out), (2, 1));
     assert_eq!(idle.bytes_out, subscribe.len() as u64);

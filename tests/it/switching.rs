@@ -1,6 +1,6 @@
-//! Moving between servers, by `switch` and by options that are asked on every dial.
+//! Moving between servers, by `switch` and by `Options::custom`.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use pusher_channels::testing::{Server, Settings};
@@ -8,7 +8,7 @@ use pusher_channels::{
     AuthRequest, Authorizer, Client, ErrorKind, Options, SecretAuthorizer, State,
 };
 
-use crate::support::{SOON, listen, quick};
+use crate::support::{SOON, establish, listen, quick, refusing, spawn, wait_for_close};
 
 fn two() -> (Server, Server) {
     let other = Settings::default().key("other-key").secret("other-secret");
@@ -21,7 +21,7 @@ fn signs_for(server: &Server) -> SecretAuthorizer {
 }
 
 #[test]
-fn channels_and_bindings_move_and_nothing_reaches_the_wrong_server() {
+fn switch_moves_channels_and_bindings_and_sends_nothing_to_the_old_server() {
     let (first, second) = two();
     let client = quick(first.options()).authorizer(signs_for(&first)).build().unwrap();
     let public = client.public_channel("public").unwrap();
@@ -58,7 +58,7 @@ fn channels_and_bindings_move_and_nothing_reaches_the_wrong_server() {
 }
 
 #[test]
-fn wrong_options_change_nothing() {
+fn switch_with_invalid_options_changes_nothing() {
     let (first, second) = two();
     let client = quick(first.options()).build().unwrap();
     client.connect();
@@ -75,7 +75,7 @@ fn wrong_options_change_nothing() {
 }
 
 #[test]
-fn without_a_connection_it_holds_for_the_next_one() {
+fn switch_while_disconnected_applies_to_the_next_connection() {
     let (first, second) = two();
     let client = quick(first.options()).build().unwrap();
     client.switch(second.options()).unwrap();
@@ -91,8 +91,8 @@ fn without_a_connection_it_holds_for_the_next_one() {
 }
 
 #[test]
-fn a_dial_that_hangs_is_given_up_for_the_other_server() {
-    // It accepts, and says nothing.
+fn switch_abandons_a_hanging_dial() {
+    // It accepts connections and stays silent.
     let (_silent, options) = listen();
     let (first, _) = two();
     let client = quick(options).build().unwrap();
@@ -103,7 +103,7 @@ fn a_dial_that_hangs_is_given_up_for_the_other_server() {
 }
 
 #[test]
-fn an_answer_for_the_old_server_is_not_sent_to_the_new_one() {
+fn authorization_for_the_old_server_is_not_sent_to_the_new_one() {
     let (first, second) = two();
     let (old, new) = (signs_for(&first), signs_for(&second));
     // It switches from within the question about the old connection.
@@ -133,11 +133,9 @@ fn an_answer_for_the_old_server_is_not_sent_to_the_new_one() {
 }
 
 #[test]
-fn a_list_of_servers_is_walked_on_failure() {
+fn options_custom_can_fail_over_between_servers() {
     let (first, second) = two();
-    let (gone, dead) = listen();
-    drop(gone);
-    let urls = [dead.to_url().unwrap(), first.url(), second.url()];
+    let urls = [refusing().to_url().unwrap(), first.url(), second.url()];
     let next = AtomicUsize::new(0);
     let options = Options::custom(move |_| {
         let index = next.fetch_add(1, Ordering::Relaxed);
@@ -158,7 +156,7 @@ fn a_list_of_servers_is_walked_on_failure() {
 }
 
 #[test]
-fn out_of_a_failure_connect_goes_to_the_new_server() {
+fn connect_after_a_failure_dials_the_new_server() {
     let (first, second) = two();
     let client = quick(first.options()).build().unwrap();
     client.connect();
@@ -171,4 +169,34 @@ fn out_of_a_failure_connect_goes_to_the_new_server() {
     client.connect();
     client.wait_connected(SOON).unwrap();
     assert_eq!(second.connections(), 1);
+}
+
+#[test]
+fn options_custom_is_called_for_every_dial_and_may_fail() {
+    let (listener, _) = listen();
+    let port = listener.local_addr().unwrap().port();
+    let calls = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&calls);
+    let options = Options::custom(move |metadata| {
+        assert_eq!(metadata.protocol, 7);
+        match count.fetch_add(1, Ordering::Relaxed) + 1 {
+            1 => "no URL".to_owned(),
+            2 => panic!("on purpose"),
+            _ => format!("ws://127.0.0.1:{port}/app/key"),
+        }
+    });
+    let client = quick(options).build().unwrap();
+    let states = client.bind_states();
+    let ended = spawn(move || {
+        let socket = establish(&listener);
+        wait_for_close(socket)
+    });
+    client.connect();
+    client.wait_connected(SOON).unwrap();
+    client.close(SOON).unwrap();
+    assert_eq!(ended.recv_timeout(SOON).unwrap(), Some(1000));
+    let causes: Vec<_> =
+        states.try_iter().filter_map(|change| change.cause).map(|cause| cause.kind()).collect();
+    assert_eq!(causes, [ErrorKind::Config, ErrorKind::Config]);
+    assert_eq!(calls.load(Ordering::Relaxed), 3);
 }

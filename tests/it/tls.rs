@@ -1,13 +1,13 @@
-//! The whole client over TLS, by a front that speaks it before the in-process server.
+//! The client over TLS, by a TLS front before the in-process server.
 
 #[path = "../../src/config/tls/fixtures.rs"]
 mod fixtures;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use log::LevelFilter;
 use pusher_channels::testing::Server;
 use pusher_channels::{
     Client, ErrorKind, HttpAuthorizer, HttpUserAuthenticator, Options, Reconnect, State, Tls,
@@ -15,12 +15,12 @@ use pusher_channels::{
 };
 use rustls::{ServerConfig, ServerConnection};
 
-use crate::support::{SOON, alone, quick, spawn};
+use crate::support::{SOON, alone, listen, log_to, quick, spawn};
 use fixtures::{Authority, BOTH, NEW, OLD};
 
-/// Takes TLS connections and passes on what is in them to this port.
+/// Accepts TLS connections and forwards their content to this port.
 fn front(config: Arc<ServerConfig>, port: u16) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (listener, _) = listen();
     let address = listener.local_addr().unwrap();
     // It ends with the process of the tests.
     let _done = spawn(move || {
@@ -37,7 +37,7 @@ fn pass_on(mut outer: TcpStream, config: Arc<ServerConfig>, port: u16) {
     let mut session = ServerConnection::new(config).unwrap();
     while session.is_handshaking() {
         if session.complete_io(&mut outer).is_err() {
-            // What is left unread would turn the end into a reset, which may overtake the alert.
+            // Unread bytes would turn the end into a reset, which may overtake the alert.
             let _ = outer.shutdown(Shutdown::Write);
             let _ = outer.read_to_end(&mut Vec::new());
             return;
@@ -118,7 +118,7 @@ impl Shop {
         self.options_for("127.0.0.1")
     }
 
-    /// For a client that comes with a certificate, under the name of this machine.
+    /// For a client with a certificate, by the name of this machine.
     pub(crate) fn options_for(&self, host: &str) -> Options {
         Options::host(host, self.server.key()).port(self.push.port())
     }
@@ -142,7 +142,7 @@ fn port_of(url: &str) -> u16 {
 }
 
 #[test]
-fn a_client_with_a_certificate_connects_authorizes_signs_in_and_comes_back() {
+fn client_certificate_is_used_for_every_connection() {
     let shop = Shop::open();
     let tls = shop.trusting_device();
     let user = shop.behind_tls(&shop.server.user_auth_url());
@@ -183,7 +183,7 @@ fn cause(options: Options, tls: Tls) -> String {
 }
 
 #[test]
-fn a_client_that_is_refused_says_why() {
+fn refused_client_certificate_is_explained() {
     let shop = Shop::open();
     let named = shop.trusting().server_name("push.test");
     let required = cause(shop.options(), named.clone());
@@ -219,7 +219,7 @@ fn tls_1_3_alone_is_enough() {
 }
 
 #[test]
-fn wrong_settings_are_errors_of_build() {
+fn invalid_settings_are_refused_by_build() {
     for tls in [
         Tls::default().root_certificate_pem(b"none"),
         Tls::default().client_certificate_pem(b"none", b"none"),
@@ -232,31 +232,18 @@ fn wrong_settings_are_errors_of_build() {
 
 static WARNED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-struct Keeper;
-
-impl Log for Keeper {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        if record.level() == Level::Warn && record.target().starts_with("pusher_channels") {
-            WARNED.lock().unwrap().push(record.args().to_string());
-        }
-    }
-
-    fn flush(&self) {}
-}
-
 fn warned() -> Vec<String> {
     std::mem::take(&mut *WARNED.lock().unwrap())
 }
 
 #[test]
-fn every_client_and_authorizer_warns_once_of_what_it_does_not_check() {
-    alone("tls::every_client_and_authorizer_warns_once_of_what_it_does_not_check", || {
-        log::set_logger(&Keeper).unwrap();
-        log::set_max_level(LevelFilter::Warn);
+fn each_client_and_authorizer_warns_once_of_disabled_checks() {
+    alone(|| {
+        log_to(LevelFilter::Warn, |record| {
+            if record.target().starts_with("pusher_channels") {
+                WARNED.lock().unwrap().push(record.args().to_string());
+            }
+        });
         let certs = || Tls::default().danger_accept_invalid_certs(true);
         let names = || Tls::default().danger_accept_invalid_hostnames(true);
         let build = |tls| Client::builder(Options::cluster("eu", "key")).tls(tls).build().unwrap();

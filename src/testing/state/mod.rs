@@ -1,31 +1,31 @@
-//! What the server knows: its connections, channels, and what it was told to do wrong.
+//! What the server knows: its connections, channels, users, and the faults it was told to show.
 
 mod channels;
+mod inbound;
+mod signin;
 mod users;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::auth::AuthState;
 use super::bucket::Bucket;
 use super::encryption::Keys;
-use super::lock;
 use super::peer::{Peer, Step};
+use super::presence::Members;
+use super::recording::Recording;
+use super::requests::Requests;
 use super::settings::{ChannelRefusal, CloseStyle, Settings, SigninRefusal};
-use super::signin::User;
+use super::user::User;
 use crate::Interrupt;
 use crate::util::clock;
-use channels::Channel;
+use crate::util::sync::lock;
 
-/// So many frames of clients are kept,
+/// How many frames of clients are kept.
 const MAX_RECORDED: usize = 100_000;
 
-/// and no more than these bytes of them.
-const MAX_RECORDED_BYTES: usize = 64 * 1024 * 1024;
-
-/// What all the server's threads share.
+/// What the server's threads share.
 pub(super) struct Shared {
     pub(super) settings: Arc<Settings>,
     state: Mutex<State>,
@@ -43,7 +43,7 @@ impl Shared {
         look(&lock(&self.state))
     }
 
-    /// Changes the state, then sends what follows from it: the one lock is not held for that.
+    /// Changes the state, then sends the frames that follow from it, without the lock.
     pub(super) fn act<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let (result, busy) = {
             let mut state = lock(&self.state);
@@ -58,8 +58,8 @@ impl Shared {
         result
     }
 
-    /// Waits until `delay` has passed since `start`, whatever it is by then, or the server stops.
-    pub(super) fn delay_answer(&self, start: Instant) {
+    /// Waits until the endpoints' delay, which may change meanwhile, has passed since `start`, or the server stops.
+    pub(super) fn delay_response(&self, start: Instant) {
         let mut state = lock(&self.state);
         loop {
             let left = state.auth.delay.saturating_sub(clock::now().duration_since(start));
@@ -73,12 +73,12 @@ impl Shared {
         }
     }
 
-    /// Waits until `check`, which is called without the lock, says yes.
+    /// Waits until `check`, which is called without the lock, returns `true`.
     pub(super) fn wait(&self, timeout: Duration, mut check: impl FnMut() -> bool) -> bool {
         let deadline = clock::now().checked_add(timeout);
         let left = || match deadline {
             Some(deadline) => deadline.saturating_duration_since(clock::now()),
-            // Longer than the clock can count is for ever.
+            // Later than the clock can represent.
             None => Duration::MAX,
         };
         loop {
@@ -86,7 +86,7 @@ impl Shared {
             if check() {
                 return true;
             }
-            // Also if the check itself changes something, for ever anew.
+            // Before the wait, which does not time out if the check itself changes something each time.
             if left().is_zero() {
                 return false;
             }
@@ -99,18 +99,27 @@ impl Shared {
 }
 
 /// A connection whose WebSocket handshake is done.
-struct Link {
+struct Connection {
     peer: Arc<Peer>,
-    /// Empty until the server has greeted it.
+    /// Empty until the connection is established.
     socket_id: String,
     channels: BTreeSet<String>,
-    /// Who has signed in.
+    /// The user who has signed in.
     user: Option<User>,
-    /// Of client events.
+    /// The limit of client events.
     bucket: Option<Bucket>,
 }
 
-impl Link {
+#[derive(Default)]
+struct Channel {
+    subscribers: BTreeSet<u64>,
+    /// The last event of a cache channel.
+    cached: Option<Arc<str>>,
+    /// The members of a presence channel.
+    members: Members,
+}
+
+impl Connection {
     fn is_established(&self) -> bool {
         !self.socket_id.is_empty()
     }
@@ -120,24 +129,25 @@ pub(super) struct State {
     pub(super) settings: Arc<Settings>,
     /// Counts the calls of [`Shared::act`].
     changes: u64,
-    /// Has steps to take.
+    /// Peers with queued steps.
     busy: HashMap<u64, Arc<Peer>>,
     /// Handshakes and HTTP requests under way.
     opening: HashMap<u64, Interrupt>,
     next_id: u64,
-    links: BTreeMap<u64, Link>,
+    connections: BTreeMap<u64, Connection>,
     channels: HashMap<String, Channel>,
-    refused_channels: HashMap<String, ChannelRefusal>,
-    /// Of all sign-ins.
+    pub(super) refused_channels: HashMap<String, ChannelRefusal>,
+    /// How all sign-ins are refused.
     pub(super) refused_signin: Option<SigninRefusal>,
     pub(super) keys: Keys,
-    pub(super) auth: AuthState,
-    recorded: VecDeque<String>,
-    recorded_bytes: usize,
-    dials: u64,
-    refuse: usize,
-    silent: bool,
-    stopping: bool,
+    pub(super) auth: Requests,
+    /// The frames of clients.
+    pub(super) recorded: Recording<String>,
+    pub(super) dials: u64,
+    /// How many of the next dials are refused.
+    pub(super) refuse: usize,
+    pub(super) silent: bool,
+    pub(super) stopping: bool,
 }
 
 /// Connections.
@@ -149,14 +159,13 @@ impl State {
             busy: HashMap::new(),
             opening: HashMap::new(),
             next_id: 0,
-            links: BTreeMap::new(),
+            connections: BTreeMap::new(),
             channels: HashMap::new(),
             refused_channels: HashMap::new(),
             refused_signin: None,
             keys: Keys::new(),
-            auth: AuthState::default(),
-            recorded: VecDeque::new(),
-            recorded_bytes: 0,
+            auth: Requests::new(),
+            recorded: Recording::new(MAX_RECORDED),
             dials: 0,
             refuse: 0,
             silent: false,
@@ -164,8 +173,8 @@ impl State {
         }
     }
 
-    /// A client has connected; its handshake or request can be interrupted from now on. It gets a
-    /// number if it is wanted.
+    /// Returns a number for an accepted connection, whose handshake or request `interrupt` ends; `None` if the
+    /// server stops.
     pub(super) fn begin(&mut self, interrupt: Interrupt) -> Option<u64> {
         if self.stopping {
             return None;
@@ -176,7 +185,7 @@ impl State {
         Some(id)
     }
 
-    /// A client asks for the WebSocket protocol. Tells whether it may have it.
+    /// Counts a WebSocket handshake. Returns `true` if it is to be accepted.
     pub(super) fn dialled(&mut self) -> bool {
         self.dials += 1;
         let refused = self.refuse > 0;
@@ -184,7 +193,7 @@ impl State {
         !refused
     }
 
-    /// The handshake is done: greets the client. Tells whether the connection is wanted.
+    /// Establishes a connection after its handshake. Returns `false` if the server stops.
     pub(super) fn open(&mut self, id: u64, peer: Arc<Peer>, right_key: bool) -> bool {
         self.opening.remove(&id);
         if self.stopping {
@@ -192,15 +201,15 @@ impl State {
         }
         let bucket = self.settings.client_event_limit.map(|limit| Bucket::new(limit, clock::now()));
         let (socket_id, channels) = (String::new(), BTreeSet::new());
-        self.links.insert(id, Link { peer, socket_id, channels, user: None, bucket });
+        self.connections.insert(id, Connection { peer, socket_id, channels, user: None, bucket });
         if self.silent {
             return true;
         }
         if right_key {
             let socket_id = format!("{}.{}", fastrand::u32(1..), fastrand::u32(1..));
             self.send(id, self.settings.established(&socket_id));
-            if let Some(link) = self.links.get_mut(&id) {
-                link.socket_id = socket_id;
+            if let Some(connection) = self.connections.get_mut(&id) {
+                connection.socket_id = socket_id;
             }
         } else {
             self.close_with_error(id, 4001, "Could not find app by the key of the URL");
@@ -208,29 +217,29 @@ impl State {
         true
     }
 
-    /// The connection has ended, its handshake has failed, or its request is answered.
+    /// Removes a connection that has ended, whose handshake has failed, or whose request is done.
     pub(super) fn forget(&mut self, id: u64) {
         self.opening.remove(&id);
-        let Some(link) = self.links.remove(&id) else {
+        let Some(connection) = self.connections.remove(&id) else {
             return;
         };
-        for name in link.channels {
+        for name in connection.channels {
             self.leave(id, &name);
         }
-        if let Some(user) = link.user {
-            self.tell_if_gone(&user);
+        if let Some(user) = connection.user {
+            self.notify_if_offline(&user);
         }
     }
 
-    /// As [`close`](Self::close), but after an error frame in any case.
-    pub(super) fn close_with_error(&mut self, id: u64, code: u16, message: &str) {
+    /// As [`close`](Self::close), but with an error frame first in every style.
+    fn close_with_error(&mut self, id: u64, code: u16, message: &str) {
         if self.settings.close == CloseStyle::Code {
             self.send(id, self.settings.error(Some(code), message));
         }
         self.close(id, code, message);
     }
 
-    /// Ends a connection as the settings say, and counts it out now.
+    /// Ends a connection as the settings say, and removes it immediately.
     fn close(&mut self, id: u64, code: u16, reason: &str) {
         let style = self.settings.close;
         if style != CloseStyle::Code {
@@ -259,17 +268,13 @@ impl State {
         }
     }
 
-    /// Lets all connections and handshakes end, and takes no new ones.
+    /// Ends all connections, handshakes and requests, and accepts no new ones.
     pub(super) fn stop(&mut self) {
         self.stopping = true;
         for interrupt in self.opening.values() {
             interrupt.interrupt();
         }
         self.drop_all();
-    }
-
-    pub(super) fn is_stopping(&self) -> bool {
-        self.stopping
     }
 
     pub(super) fn send_raw(&mut self, text: &str) {
@@ -282,25 +287,26 @@ impl State {
     pub(super) fn ping_all(&mut self) {
         if !self.silent {
             let ping: Arc<str> = self.settings.ping().into();
-            for (id, link) in self.links.iter().filter(|(_, link)| link.is_established()) {
-                link.peer.queue(Step::Send(Arc::clone(&ping)));
-                self.busy.insert(*id, Arc::clone(&link.peer));
+            for id in self.ids() {
+                if self.answers(id) {
+                    self.step(id, Step::Send(Arc::clone(&ping)));
+                }
             }
         }
     }
 
     fn ids(&self) -> Vec<u64> {
-        self.links.keys().copied().collect()
+        self.connections.keys().copied().collect()
     }
 
-    pub(super) fn send(&mut self, id: u64, frame: impl Into<Arc<str>>) {
+    fn send(&mut self, id: u64, frame: impl Into<Arc<str>>) {
         self.step(id, Step::Send(frame.into()));
     }
 
     fn step(&mut self, id: u64, step: Step) {
-        if let Some(link) = self.links.get(&id) {
-            link.peer.queue(step);
-            self.busy.insert(id, Arc::clone(&link.peer));
+        if let Some(connection) = self.connections.get(&id) {
+            connection.peer.queue(step);
+            self.busy.insert(id, Arc::clone(&connection.peer));
         }
     }
 }
@@ -308,46 +314,19 @@ impl State {
 /// By RFC 6455 this stands for a close frame without a code.
 const NO_CODE: u16 = 1005;
 
-/// What it was told, and what it tells.
+/// Queries.
 impl State {
-    pub(super) fn refuse(&mut self, dials: usize) {
-        self.refuse = dials;
-    }
-
-    pub(super) fn set_silent(&mut self, silent: bool) {
-        self.silent = silent;
-    }
-
-    /// Whether a frame of this connection is to be answered.
-    pub(super) fn answers(&self, id: u64) -> bool {
-        !self.silent && self.links.get(&id).is_some_and(|link| link.is_established())
+    /// Returns `true` if frames of this connection are to be answered.
+    fn answers(&self, id: u64) -> bool {
+        !self.silent && self.connections.get(&id).is_some_and(Connection::is_established)
     }
 
     /// Empty if it has none.
-    pub(super) fn socket_id(&self, id: u64) -> &str {
-        self.links.get(&id).map_or("", |link| &link.socket_id)
+    fn socket_id(&self, id: u64) -> &str {
+        self.connections.get(&id).map_or("", |connection| &connection.socket_id)
     }
 
     pub(super) fn established(&self) -> usize {
-        self.links.values().filter(|link| link.is_established()).count()
-    }
-
-    pub(super) fn dials(&self) -> u64 {
-        self.dials
-    }
-
-    pub(super) fn recorded(&self) -> Vec<String> {
-        self.recorded.iter().cloned().collect()
-    }
-
-    pub(super) fn record(&mut self, frame: &str) {
-        self.recorded_bytes += frame.len();
-        self.recorded.push_back(frame.to_owned());
-        while self.recorded.len() > MAX_RECORDED || self.recorded_bytes > MAX_RECORDED_BYTES {
-            let Some(oldest) = self.recorded.pop_front() else {
-                return;
-            };
-            self.recorded_bytes -= oldest.len();
-        }
+        self.connections.values().filter(|connection| connection.is_established()).count()
     }
 }

@@ -1,74 +1,78 @@
-//! Users: who is signed in, what they are sent, and who watches them.
+//! Signed-in users: their events and watchlists.
 
 use std::sync::Arc;
 
-use super::{Link, State};
+use super::{Connection, State};
 use crate::testing::frames;
 use crate::testing::peer::Step;
 use crate::testing::settings::WatchlistStyle;
-use crate::testing::signin::{User, channel_of};
+use crate::testing::user::{User, channel_of};
 
 impl State {
-    /// Who has signed in on this connection.
+    /// The user who has signed in on this connection.
     pub(in crate::testing) fn user(&self, id: u64) -> Option<&User> {
-        self.links.get(&id)?.user.as_ref()
+        self.connections.get(&id)?.user.as_ref()
     }
 
     /// The connections that are signed in as this user.
     fn connections_of<'a>(&'a self, user: &'a str) -> impl Iterator<Item = u64> + 'a {
-        let is_user = move |link: &Link| link.user.as_ref().is_some_and(|it| it.id == user);
-        self.links.iter().filter(move |(_, link)| is_user(link)).map(|(id, _)| *id)
+        let is_user =
+            move |connection: &Connection| connection.user.as_ref().is_some_and(|it| it.id == user);
+        self.connections
+            .iter()
+            .filter(move |(_, connection)| is_user(connection))
+            .map(|(id, _)| *id)
     }
 
     pub(in crate::testing) fn signed_in(&self, user: &str) -> usize {
         self.connections_of(user).count()
     }
 
-    /// Takes the user for whoever was signed in before, and tells everybody who has to know.
+    /// Signs a user in instead of the previous one, and notifies those who watch either.
     pub(in crate::testing) fn sign_in(&mut self, id: u64, user: User, user_data: &str) {
         self.sign_out(id, &user.id);
         let is_new = self.signed_in(&user.id) == 0;
         let name = user.id.clone();
-        if let Some(link) = self.links.get_mut(&id) {
-            link.user = Some(user);
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.user = Some(user);
         }
-        let mut answers = self.whom_it_watches(id);
+        let mut frames = self.watchlist_frames(id);
         let success = self.settings.signin_success(user_data);
         let place = match self.settings.watchlist {
             WatchlistStyle::Documented => 0,
-            WatchlistStyle::Bare => answers.len(),
+            WatchlistStyle::Bare => frames.len(),
         };
-        answers.insert(place, success);
-        for answer in answers {
-            self.send(id, answer);
+        frames.insert(place, success);
+        for frame in frames {
+            self.send(id, frame);
         }
         if is_new {
             let frames = self.settings.watchlist(&[&name], &[]);
-            self.tell_watchers(&name, frames, Some(id));
+            self.notify_watchers(&name, frames, Some(id));
         }
     }
 
-    /// Forgets who was signed in, unless it is the same who comes now.
-    fn sign_out(&mut self, id: u64, comes: &str) {
-        let Some(link) = self.links.get_mut(&id) else {
+    /// Signs out the user of this connection unless it is `next`.
+    fn sign_out(&mut self, id: u64, next: &str) {
+        let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        if let Some(user) = link.user.take_if(|user| user.id != comes) {
+        if let Some(user) = connection.user.take_if(|user| user.id != next) {
             self.unsubscribe(id, &channel_of(&user.id));
-            self.tell_if_gone(&user);
+            self.notify_if_offline(&user);
         }
     }
 
-    /// A connection of this user has ended; tells those who watch if it was the last.
-    pub(super) fn tell_if_gone(&mut self, user: &User) {
+    /// Notifies those who watch this user if the last connection of the user has ended.
+    pub(super) fn notify_if_offline(&mut self, user: &User) {
         if self.signed_in(&user.id) == 0 {
             let frames = self.settings.watchlist(&[], &[&user.id]);
-            self.tell_watchers(&user.id, frames, None);
+            self.notify_watchers(&user.id, frames, None);
         }
     }
 
-    /// The frames that tell who is there and who is not.
-    fn whom_it_watches(&self, id: u64) -> Vec<String> {
+    /// The frames that say who of the user's watchlist is online and offline.
+    fn watchlist_frames(&self, id: u64) -> Vec<String> {
         let Some(user) = self.user(id) else {
             return Vec::new();
         };
@@ -78,15 +82,16 @@ impl State {
         self.settings.watchlist(&online, &offline)
     }
 
-    fn tell_watchers(&mut self, user: &str, frames: Vec<String>, except: Option<u64>) {
+    fn notify_watchers(&mut self, user: &str, frames: Vec<String>, except: Option<u64>) {
         if self.silent {
             return;
         }
-        let watches =
-            |link: &Link| link.user.as_ref().is_some_and(|it| it.watchlist.contains(user));
-        let others = self.links.iter().filter(|(id, _)| Some(**id) != except);
+        let watches = |connection: &Connection| {
+            connection.user.as_ref().is_some_and(|it| it.watchlist.contains(user))
+        };
+        let others = self.connections.iter().filter(|(id, _)| Some(**id) != except);
         let watching: Vec<u64> =
-            others.filter(|(_, link)| watches(link)).map(|(id, _)| *id).collect();
+            others.filter(|(_, connection)| watches(connection)).map(|(id, _)| *id).collect();
         for frame in frames {
             let frame: Arc<str> = frame.into();
             for id in &watching {
@@ -95,7 +100,7 @@ impl State {
         }
     }
 
-    /// Tells how many connections it goes to.
+    /// Returns the number of receiving connections.
     pub(in crate::testing) fn send_to_user(
         &mut self,
         user: &str,
@@ -117,7 +122,7 @@ impl State {
         connections.len()
     }
 
-    /// Ends all the user's connections, and tells how many they were.
+    /// Ends all connections of the user. Returns their number.
     pub(in crate::testing) fn terminate(&mut self, user: &str) -> usize {
         let connections: Vec<u64> = self.connections_of(user).collect();
         for id in &connections {
@@ -127,5 +132,5 @@ impl State {
     }
 }
 
-/// Pusher's code for a connection that may not go on.
+/// Pusher's code for a connection that is no longer authorized.
 const TERMINATED: u16 = 4009;

@@ -1,4 +1,4 @@
-//! The WebSocket handshake, of a client and, for tests, of a server.
+//! The WebSocket handshake of a client, and what the test server makes of a connection after its own.
 
 mod client;
 mod refusal;
@@ -24,10 +24,6 @@ use crate::{Error, ErrorKind};
 
 use client::{Handshake, Input, Progress};
 pub(super) use refusal::{USE_PLAIN, USE_TLS};
-#[cfg(feature = "testing")]
-pub(crate) use server::accept;
-#[cfg(feature = "testing")]
-pub(super) use server::adopt;
 
 /// What tungstenite reads at once. It sees no whole texts, see [`Frames`].
 const READ: usize = 1024;

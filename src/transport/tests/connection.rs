@@ -1,13 +1,11 @@
 //! An open connection: what comes in, how it ends.
 
 use std::io;
-use std::net::Shutdown;
 
 use socket2::SockRef;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Message as Frame, protocol::frame::coding::CloseCode};
 
-use super::super::accept;
 use super::*;
 use crate::ErrorKind;
 use crate::wire::batch::Inbox;
@@ -305,87 +303,4 @@ fn dropping_it_drops_the_tcp_connection() {
     let (address, peer) = peer(|mut server| server.read().is_err());
     drop(open(address));
     assert!(peer.recv_timeout(LONG).unwrap());
-}
-
-/// A pair of our own, and the path that the server saw.
-fn pair() -> (Arc<WebSocket>, Arc<WebSocket>, String) {
-    let (address, server) = raw_peer(|stream| {
-        let mut seen = String::new();
-        let inspect = |path: &str| {
-            seen = path.to_owned();
-            Ok(())
-        };
-        let server = accept(stream, soon(), &Interrupt::default(), inspect).unwrap();
-        (Arc::new(server), seen)
-    });
-    let client = open(address);
-    let (server, seen) = server.recv_timeout(LONG).unwrap();
-    (client, server, seen)
-}
-
-#[test]
-fn a_server_of_our_own_talks_to_a_client_of_our_own() {
-    let (client, server, seen) = pair();
-    assert_eq!(seen, "/app/key?protocol=7");
-    client.send("ping").unwrap();
-    assert_eq!(recv(&server).unwrap(), text("ping"));
-    server.send("pong").unwrap();
-    assert_eq!(recv(&client).unwrap(), text("pong"));
-    let ending = drain(&server);
-    server.close_with(4200, &"\u{e9}".repeat(100));
-    assert_eq!(recv(&client).unwrap(), Message::Close(Some(4200), "\u{e9}".repeat(61)));
-    assert_eq!(ending.recv_timeout(LONG).unwrap().unwrap_err().kind(), ErrorKind::Closed);
-}
-
-#[test]
-fn a_server_of_our_own_sees_a_client_close() {
-    let (client, server, _) = pair();
-    client.close(1000);
-    assert_eq!(recv(&server).unwrap(), Message::Close(Some(1000), String::new()));
-    assert_eq!(recv(&client).unwrap_err().kind(), ErrorKind::Closed);
-}
-
-#[test]
-fn abort_ends_both_sides_without_a_close_frame() {
-    let (client, server, _) = pair();
-    let ending = drain(&server);
-    server.abort();
-    is_cut(&recv(&client).unwrap_err());
-    let error = ending.recv_timeout(Duration::from_secs(1)).unwrap().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Closed);
-}
-
-#[test]
-fn a_server_of_our_own_refuses_by_http() {
-    let (address, server) = raw_peer(|stream| {
-        accept(stream, soon(), &Interrupt::default(), |_| Err(503)).map(|_| ()).unwrap_err()
-    });
-    let error = dial(&connector(), &format!("ws://{address}")).map(|_| ()).unwrap_err();
-    assert_eq!(error.http_status(), Some(503));
-    assert_eq!(server.recv_timeout(LONG).unwrap().http_status(), Some(503));
-}
-
-#[test]
-fn a_server_of_our_own_refuses_what_is_no_websocket() {
-    for request in ["GET / HTTP/1.1\r\nHost: h\r\n\r\n", "POST / HTTP/1.1\r\n\r\n", "\u{1}\r\n\r\n"]
-    {
-        let (address, server) = raw_peer(|stream| {
-            accept(stream, soon(), &Interrupt::default(), |_| Ok(())).map(|_| ()).unwrap_err()
-        });
-        let mut client = TcpStream::connect_timeout(&address, LONG).unwrap();
-        client.write_all(request.as_bytes()).unwrap();
-        client.shutdown(Shutdown::Write).unwrap();
-        assert!(read_head(&mut client).starts_with("HTTP/1.1 400 Bad Request\r\n"));
-        assert_eq!(server.recv_timeout(LONG).unwrap().http_status(), Some(400));
-    }
-}
-
-#[test]
-fn a_server_of_our_own_does_not_wait_for_ever() {
-    let (listener, address) = listen();
-    let _client = TcpStream::connect_timeout(&address, LONG).unwrap();
-    let (stream, _) = listener.accept().unwrap();
-    let deadline = clock::now() + Duration::from_millis(100);
-    let result = accept(stream, deadline, &Interrupt::default(), |_| Ok(()));
-    assert!(result.map(|_| ()).unwrap_err().is_timeout());
 }

@@ -13,34 +13,20 @@ mod tls;
 mod trust;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, mpsc};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{WebSocket, WebSocketConnector};
 use crate::Interrupt;
 use crate::util::clock;
+use crate::util::testing::listen;
+pub(super) use crate::util::testing::{LONG, spawn};
 use crate::{Connection, Error, Message, Tls};
 
-/// No test waits longer for anything.
-pub(super) const LONG: Duration = Duration::from_secs(10);
 const LIMIT: usize = 1024 * 1024;
 
 pub(super) type Server = tungstenite::WebSocket<TcpStream>;
-
-/// Runs it on a thread of its own; the receiver gets the result, or an error if it panicked.
-pub(super) fn spawn<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> mpsc::Receiver<T> {
-    let (done, result) = mpsc::channel();
-    thread::Builder::new()
-        .spawn(move || {
-            let _ = done.send(work());
-        })
-        .unwrap();
-    result
-}
 
 fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> T {
     spawn(work).recv_timeout(limit).expect("it should have been done by now")
@@ -54,12 +40,6 @@ fn is_cut(error: &Error) {
 
 fn soon() -> Instant {
     clock::now() + LONG
-}
-
-fn listen() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    (listener, address)
 }
 
 /// A peer that takes one TCP connection.

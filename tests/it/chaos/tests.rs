@@ -20,7 +20,7 @@ fn walk(name: &str, steps: &str) -> Trail {
 }
 
 #[test]
-fn a_kept_promise_is_no_fault() {
+fn kept_promises_are_no_faults() {
     for (name, steps) in [
         ("room", "c 1 2 3 g c 7 8 9 g c g c 10"),
         ("room", "c 4 5 | 7 9 c 12 13 c 15"),
@@ -34,7 +34,7 @@ fn a_kept_promise_is_no_fault() {
 }
 
 #[test]
-fn each_way_to_break_it_is_noticed() {
+fn each_broken_promise_is_detected() {
     for (name, steps, broken) in [
         ("room", "c 1 2 5", Broken { lost: 2, ..KEPT }),
         ("room", "c 1 2 2 3", Broken { duplicated: 1, ..KEPT }),

@@ -1,28 +1,23 @@
-//! A logger that panics, as `println!` does once nobody reads the standard output.
+//! A logger that panics, as `println!` does when the standard output is closed.
 
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
-use log::{LevelFilter, Log, Metadata, Record};
+use log::LevelFilter;
 use pusher_channels::testing::Server;
 use pusher_channels::{Auth, AuthRequest, Authorizer, Queue};
 
 use super::*;
-use crate::connector::MemoryConnector;
-use crate::support::alone;
+use crate::support::memory::{ESTABLISHED, MemoryConnector, text};
+use crate::support::{SOON, alone, log_to, quick};
 
 /// Whether the logger panics.
 static BROKEN: AtomicBool = AtomicBool::new(true);
 static LOST: AtomicU32 = AtomicU32::new(0);
 
-struct Broken;
-
-impl Log for Broken {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, _: &Record<'_>) {
-        // Not on those of the test and of the server.
+fn install(level: LevelFilter) {
+    log_to(level, |_| {
+        // Not on the threads of the test and of the server.
         let thread = std::thread::current();
         let threads = ["pusher-reader", "pusher-timer", "pusher-auth", "pusher-actions"];
         let is_own = thread.name().is_some_and(|name| threads.contains(&name));
@@ -30,19 +25,12 @@ impl Log for Broken {
             LOST.fetch_add(1, Ordering::SeqCst);
             panic!("failed printing to stdout: Broken pipe (os error 32)");
         }
-    }
-
-    fn flush(&self) {}
-}
-
-fn install(level: LevelFilter) {
-    log::set_logger(&Broken).unwrap();
-    log::set_max_level(level);
+    });
 }
 
 #[test]
-fn a_logger_that_panics_costs_its_lines_only() {
-    alone("guard::logger::a_logger_that_panics_costs_its_lines_only", || {
+fn panicking_logger_loses_only_its_lines() {
+    alone(|| {
         install(LevelFilter::Debug);
         let server = Server::start().unwrap();
         let asked = Arc::new(AtomicU32::new(0));
@@ -57,7 +45,7 @@ fn a_logger_that_panics_costs_its_lines_only() {
         let gaps = room.bind_resumed();
         room.subscribe();
         client.connect();
-        // The authorizer is asked on every connection, after failed dials too.
+        // The authorizer is called for every connection, after failed dials too.
         for round in 1..4 {
             room.wait_subscribed(SOON).unwrap();
             assert_eq!(asked.load(Ordering::SeqCst), round);
@@ -65,7 +53,7 @@ fn a_logger_that_panics_costs_its_lines_only() {
             server.drop_connections();
             gaps.recv_timeout(SOON).unwrap();
         }
-        // It says that a binding overflows, on the reader thread.
+        // The reader thread logs that a binding overflows.
         let (last, events) = (room.bind_with("event", Queue::drop_oldest(1)), room.bind("event"));
         for number in 0..3 {
             server.publish("private-room", "event", &number);
@@ -83,8 +71,8 @@ fn secret(server: &Server) -> pusher_channels::SecretAuthorizer {
 }
 
 #[test]
-fn a_logger_that_panics_at_trace_costs_its_lines_only() {
-    alone("guard::logger::a_logger_that_panics_at_trace_costs_its_lines_only", || {
+fn panicking_logger_at_trace_loses_only_its_lines() {
+    alone(|| {
         install(LevelFilter::Trace);
         let (dials, dialled) = unbounded();
         let connector = Arc::new(MemoryConnector(dials));
@@ -96,12 +84,12 @@ fn a_logger_that_panics_at_trace_costs_its_lines_only() {
         let client = quick(Options::url("ws://memory/app")).connector(connector);
         let client = client.authorizer(authorizer).build().unwrap();
         let events = client.bind("event");
-        // What is to be done for them comes in one batch: a frame, which is logged, and a worker.
+        // Both need an action in the same batch: a frame, which is logged, and an auth worker.
         client.public_channel("room").unwrap().subscribe();
         client.private_channel("private-room").unwrap().subscribe();
         client.connect();
         let far = dialled.recv_timeout(SOON).unwrap();
-        far.to_client.send(text(GREETING)).unwrap();
+        far.to_client.send(text(ESTABLISHED)).unwrap();
         client.wait_connected(SOON).unwrap();
         far.to_client.send(text(r#"{"event":"event","channel":"room","data":""}"#)).unwrap();
         events.recv_timeout(SOON).unwrap();
@@ -113,9 +101,8 @@ fn a_logger_that_panics_at_trace_costs_its_lines_only() {
 }
 
 #[test]
-fn the_built_in_connection_recovers_from_a_logger_that_panics_in_it() {
-    let name = "guard::logger::the_built_in_connection_recovers_from_a_logger_that_panics_in_it";
-    alone(name, || {
+fn built_in_connection_recovers_from_a_panicking_logger() {
+    alone(|| {
         // tungstenite logs each frame, in the middle of reading it.
         install(LevelFilter::Trace);
         let server = Server::start().unwrap();
@@ -128,6 +115,38 @@ fn the_built_in_connection_recovers_from_a_logger_that_panics_in_it() {
         }
         BROKEN.store(false, Ordering::SeqCst);
         client.wait_connected(SOON).unwrap();
+        client.close(SOON).unwrap();
+    });
+}
+
+#[test]
+fn panicking_logger_at_a_frame_loses_no_dial() {
+    alone(|| {
+        static CLIENT: OnceLock<Client> = OnceLock::new();
+        static FRAMES: AtomicU32 = AtomicU32::new(0);
+        // Subscribes and reconnects at the first frame that is sent, and panics at the second.
+        log_to(LevelFilter::Trace, |record| {
+            let is_sent = record.args().to_string().starts_with("out ");
+            let Some(client) = CLIENT.get().filter(|_| is_sent) else {
+                return;
+            };
+            match FRAMES.fetch_add(1, Ordering::SeqCst) {
+                0 => {
+                    client.public_channel("room").unwrap().subscribe();
+                    client.reconnect();
+                }
+                1 => panic!("on purpose"),
+                _ => {}
+            }
+        });
+        let server = Server::start().unwrap();
+        let client = quick(server.options()).build().unwrap();
+        CLIENT.set(client.clone()).unwrap();
+        client.connect();
+        let first = client.wait_connected(SOON).unwrap();
+        assert!(client.ping(SOON).is_err());
+        let second = client.wait_connected(SOON).unwrap();
+        assert_ne!(first, second);
         client.close(SOON).unwrap();
     });
 }

@@ -35,7 +35,7 @@ fn loss(states: &Receiver<StateChange>) -> Error {
 }
 
 #[test]
-fn a_send_that_blocks_is_given_up_after_the_pong_timeout() {
+fn blocked_send_is_abandoned_after_the_pong_timeout() {
     let (client, dials) = blocked(SOON * 10);
     let states = client.bind_states();
     // On this thread. Nothing else is to be sent.
@@ -48,19 +48,19 @@ fn a_send_that_blocks_is_given_up_after_the_pong_timeout() {
 }
 
 #[test]
-fn a_heartbeat_that_blocks_holds_up_no_deadline() {
+fn blocked_ping_delays_no_deadline() {
     let (client, dials) = blocked(Duration::from_millis(50));
     connects_again(&client, &dials, 2);
     client.close(SOON).unwrap();
 }
 
 #[test]
-fn frames_behind_a_send_that_blocks_are_bounded() {
+fn frames_behind_a_blocked_send_are_bounded() {
     let (client, dials) = blocked(SOON * 10);
     let states = client.bind_states();
     let held = client.public_channel("held").unwrap();
     let thread = Builder::new().spawn(move || held.subscribe()).unwrap();
-    // Each pair leaves two frames: together far more than may wait.
+    // Each pair leaves two frames: together far more than the limit.
     let room = client.public_channel("room").unwrap();
     let pairs = (0..100_000).take_while(|_| states.is_empty());
     pairs.for_each(|_| {
@@ -76,7 +76,7 @@ fn frames_behind_a_send_that_blocks_are_bounded() {
 }
 
 #[test]
-fn a_close_that_blocks_holds_up_no_dial() {
+fn blocked_close_delays_no_dial() {
     static HELD: Mutex<Option<Receiver<()>>> = Mutex::new(None);
     let (release, held) = unbounded::<()>();
     *HELD.lock().unwrap() = Some(held);
@@ -102,7 +102,7 @@ fn a_close_that_blocks_holds_up_no_dial() {
 }
 
 #[test]
-fn close_ends_the_client_while_a_send_blocks() {
+fn close_ends_the_client_during_a_blocked_send() {
     let (client, _dials) = blocked(SOON * 10);
     let room = client.public_channel("room").unwrap();
     let thread = Builder::new().spawn(move || room.subscribe()).unwrap();

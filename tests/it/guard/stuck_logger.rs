@@ -1,48 +1,32 @@
-//! A logger that does not return: what waits behind its line is done by another thread.
+//! A logger that does not return: another thread does what waits behind its line.
 
-use log::{LevelFilter, Log, Metadata, Record};
+use log::LevelFilter;
 use pusher_channels::testing::Server;
 
 use super::*;
-use crate::support::alone;
+use crate::support::{alone, log_to};
 
 /// The start of the line in which it waits, once.
 static LINE: Mutex<Option<&str>> = Mutex::new(None);
 static RELEASE: Mutex<Option<Receiver<()>>> = Mutex::new(None);
 
-struct Blocking;
-
-impl Log for Blocking {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        let line = record.args().to_string();
-        let is_that = LINE.lock().unwrap().take_if(|start| line.starts_with(*start)).is_some();
-        if is_that {
-            let release = RELEASE.lock().unwrap().take().unwrap();
-            let _ = release.recv_timeout(SOON);
-        }
-    }
-
-    fn flush(&self) {}
-}
-
 #[test]
-fn a_line_that_blocks_holds_up_no_frame_on_the_built_in_connection() {
-    let name =
-        "guard::stuck_logger::a_line_that_blocks_holds_up_no_frame_on_the_built_in_connection";
-    alone(name, || {
-        log::set_logger(&Blocking).unwrap();
-        log::set_max_level(LevelFilter::Info);
-        // Where the timer thread happens to look at the right moment, it need not be told.
+fn blocked_line_delays_no_frame_on_the_built_in_connection() {
+    alone(|| {
+        log_to(LevelFilter::Info, |record| {
+            let line = record.args().to_string();
+            let is_that = LINE.lock().unwrap().take_if(|start| line.starts_with(*start)).is_some();
+            if is_that {
+                let release = RELEASE.lock().unwrap().take().unwrap();
+                let _ = release.recv_timeout(SOON);
+            }
+        });
+        // Where the timer thread happens to look at the right moment, it need not be woken.
         (0..10).for_each(|_| connects());
     });
 }
 
-/// Connects while the logger blocks in the line that says so. The frame behind it is sent, though no deadline
-/// comes.
+/// Connects while the logger blocks in the line about it. The frame behind it is sent without any deadline.
 fn connects() {
     let (release, held) = unbounded();
     *LINE.lock().unwrap() = Some("connected");

@@ -1,10 +1,10 @@
 //! Through tinyproxy and microsocks, as Debian packs them. Each test starts its own.
 
 use std::fs;
-use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use pusher_channels::testing::Server;
 use pusher_channels::{ErrorKind, Proxy};
 
 use super::{failure, passes, to};
-use crate::support::{SOON, now};
+use crate::support::{SOON, now, skipped};
 
-/// If set, the programs have to be there; else the tests say that they did not run.
+/// If set, the programs must be installed; otherwise the tests are skipped.
 const REQUIRE: &str = "PUSHER_CHANNELS_PROXIES";
 const USER: &str = "user";
 const PASSWORD: &str = "canary1";
@@ -30,16 +30,12 @@ struct Running {
 }
 
 impl Running {
-    /// `None`, said on standard error, if it is not to run.
+    /// `None` if [`REQUIRE`] is not set.
     fn start(program: &str, arguments: impl Fn(u16, &PathBuf) -> Vec<String>) -> Option<Self> {
         if std::env::var_os(REQUIRE).is_none() {
-            let test = thread::current().name().unwrap_or("a test").to_owned();
-            let message = format!(
-                "\n*** {program} was not to be used: {test} did NOT run ***\n    \
-                 install tinyproxy and microsocks, and set {REQUIRE}\n"
-            );
-            // Not `eprintln!`, which the test runner keeps to itself when a test passes.
-            let _ = io::stderr().write_all(message.as_bytes());
+            static ONCE: Once = Once::new();
+            let tests = "the tests with tinyproxy and microsocks did NOT run";
+            skipped(&ONCE, &format!("{tests}; install both and set {REQUIRE}"));
             return None;
         }
         let folder = folder();
@@ -71,7 +67,7 @@ impl Running {
             if TcpStream::connect_timeout(&self.address, SOON).is_ok() {
                 return self.child.try_wait().unwrap().is_none();
             }
-            // A process says nothing when it is ready.
+            // A process does not report that it is ready.
             thread::park_timeout(Duration::from_millis(25));
         }
         false
@@ -124,7 +120,7 @@ fn microsocks(credentials: bool) -> Option<Running> {
 }
 
 #[test]
-fn tinyproxy_lets_a_client_through() {
+fn tinyproxy_connects() {
     let server = Server::start().unwrap();
     let Some(open) = tinyproxy("") else { return };
     passes(&server, "localhost", open.proxy("http", ""));
@@ -133,7 +129,7 @@ fn tinyproxy_lets_a_client_through() {
 }
 
 #[test]
-fn tinyproxy_with_credentials_wants_the_right_ones() {
+fn tinyproxy_checks_credentials() {
     let server = Server::start().unwrap();
     let Some(closed) = tinyproxy(&format!("BasicAuth {USER} {PASSWORD}")) else { return };
     passes(&server, "127.0.0.1", closed.proxy("http", CREDENTIALS));
@@ -147,7 +143,7 @@ fn tinyproxy_with_credentials_wants_the_right_ones() {
 }
 
 #[test]
-fn tinyproxy_tells_what_it_does_not_allow_and_what_it_cannot_reach() {
+fn tinyproxy_refusals_and_unreachable_targets_are_reported() {
     let server = Server::start().unwrap();
     let Some(narrow) = tinyproxy("ConnectPort 1") else { return };
     let error = failure(server.options(), narrow.proxy("http", ""));
@@ -159,7 +155,7 @@ fn tinyproxy_tells_what_it_does_not_allow_and_what_it_cannot_reach() {
 }
 
 #[test]
-fn microsocks_lets_a_client_through() {
+fn microsocks_connects() {
     let server = Server::start().unwrap();
     let Some(open) = microsocks(false) else { return };
     for scheme in ["socks5", "socks5h"] {
@@ -171,7 +167,7 @@ fn microsocks_lets_a_client_through() {
 }
 
 #[test]
-fn microsocks_with_credentials_wants_the_right_ones() {
+fn microsocks_checks_credentials() {
     let server = Server::start().unwrap();
     let Some(closed) = microsocks(true) else { return };
     passes(&server, "127.0.0.1", closed.proxy("socks5", CREDENTIALS));
@@ -184,7 +180,7 @@ fn microsocks_with_credentials_wants_the_right_ones() {
 }
 
 #[test]
-fn microsocks_tells_what_it_cannot_reach() {
+fn microsocks_unreachable_target_is_reported() {
     let server = Server::start().unwrap();
     let Some(open) = microsocks(false) else { return };
     let error = failure(to(&server, "127.0.0.1").port(1), open.proxy("socks5", ""));

@@ -1,4 +1,4 @@
-//! A proxy in this process, which takes every name for this machine.
+//! An in-process proxy that resolves every name to this machine.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -33,7 +33,7 @@ impl Relay {
                 }
                 let sharing = Arc::clone(&sharing);
                 spawn(move || {
-                    // Whoever hangs up has its reasons.
+                    // Errors of a connection end it only.
                     let _ = serve(stream, &sharing);
                 });
             }
@@ -45,12 +45,12 @@ impl Relay {
         format!("{scheme}://{}", self.address)
     }
 
-    /// What it was asked for, in order.
+    /// The requested targets, in order.
     pub(super) fn targets(&self) -> Vec<String> {
         self.shared.targets.lock().unwrap().clone()
     }
 
-    /// Answers the next CONNECT with this.
+    /// Sends this response to the next CONNECT.
     pub(super) fn refuse(&self, answer: &'static str) {
         *self.shared.refusal.lock().unwrap() = Some(answer);
     }

@@ -1,13 +1,14 @@
-//! User's code that gives the client more to do whenever it is called.
+//! User code that gives the client more to do whenever it is called.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use pusher_channels::crossbeam_channel::{Receiver, Sender, unbounded};
-use pusher_channels::{Client, Connection, Connector, Error, ErrorKind, Message, Options, State};
+use pusher_channels::crossbeam_channel::{Sender, unbounded};
+use pusher_channels::{Client, Connection, Connector, Error, Message, Options, State};
 
 use super::room;
+use crate::support::memory::Loopback;
 use crate::support::{SOON, quick};
 
 /// Every frame leads to another one, until it closes the client in the `close_at`th.
@@ -16,28 +17,24 @@ struct Endless {
     client: Arc<OnceLock<Client>>,
     sent: Arc<AtomicU32>,
     close_at: u32,
-    hung_up: Sender<u16>,
+    closed: Sender<u16>,
 }
 
 struct EndlessConnection {
     endless: Endless,
-    to_self: Sender<Message>,
-    received: Receiver<Message>,
+    loopback: Loopback,
 }
 
 impl Connector for Endless {
     fn connect(&self, _: &str, _: Instant) -> Result<Box<dyn Connection>, Error> {
-        let (to_self, received) = unbounded();
-        let greeting =
-            r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"9.9\"}"}"#;
-        to_self.send(Message::Text(greeting.to_owned())).unwrap();
-        Ok(Box::new(EndlessConnection { endless: self.clone(), to_self, received }))
+        let (endless, loopback) = (self.clone(), Loopback::established());
+        Ok(Box::new(EndlessConnection { endless, loopback }))
     }
 }
 
 impl Connection for EndlessConnection {
     fn recv(&self) -> Result<Message, Error> {
-        self.received.recv().map_err(|_| Error::new(ErrorKind::Closed, "closed"))
+        self.loopback.recv()
     }
 
     fn send(&self, _: &str) -> Result<(), Error> {
@@ -55,18 +52,18 @@ impl Connection for EndlessConnection {
     }
 
     fn close(&self, code: u16) {
-        let _ = self.endless.hung_up.send(code);
-        let _ = self.to_self.send(Message::Close(Some(code), String::new()));
+        let _ = self.endless.closed.send(code);
+        self.loopback.close(code);
     }
 }
 
 #[test]
-fn whoever_carries_actions_out_does_not_leave_them_when_the_client_closes() {
+fn actions_are_carried_out_when_the_client_closes_in_one_of_them() {
     // A user's thread leaves the rest to the timer thread after some rounds, whichever they are.
     for close_at in 1..=8 {
-        let (hung_up, codes) = unbounded();
+        let (closed, codes) = unbounded();
         let (client, sent) = (Arc::default(), Arc::default());
-        let endless = Endless { client, sent, close_at, hung_up };
+        let endless = Endless { client, sent, close_at, closed };
         let handle = Arc::clone(&endless.client);
         let client = quick(Options::url("ws://own")).connector(endless).build().unwrap();
         handle.set(client.clone()).unwrap();

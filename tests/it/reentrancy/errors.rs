@@ -44,7 +44,7 @@ impl Drop for Cause {
 }
 
 #[test]
-fn what_a_full_queue_drops_may_use_the_client() {
+fn error_dropped_by_a_full_queue_may_use_the_client() {
     let (sender, dropped) = unbounded();
     let fast = Duration::from_millis(1);
     let client = Client::builder(Options::host("name.example", "key"))

@@ -4,12 +4,12 @@ use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use log::{LevelFilter, Log, Metadata, Record};
+use log::LevelFilter;
 use pusher_channels::testing::Server;
 use pusher_channels::{Authorizer as _, Client, HttpAuthorizer, Tls};
 
 use super::{CALLS, secret};
-use crate::support::{SOON, alone, quick, spawn};
+use crate::support::{SOON, alone, log_to, quick, spawn};
 
 static CLIENT: OnceLock<(Client, Server)> = OnceLock::new();
 static RECORDS: AtomicUsize = AtomicUsize::new(0);
@@ -18,61 +18,46 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-struct Calling;
-
-impl Log for Calling {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
+fn call_the_client() {
+    let Some((client, server)) = CLIENT.get() else {
+        return;
+    };
+    if INSIDE.replace(true) {
+        return;
     }
-
-    fn log(&self, _: &Record<'_>) {
-        let Some((client, server)) = CLIENT.get() else {
-            return;
-        };
-        if INSIDE.replace(true) {
-            return;
+    RECORDS.fetch_add(1, Ordering::Relaxed);
+    // Without those that end or block something, or the test would not come further.
+    let without = [
+        "disconnect",
+        "reconnect",
+        "switch",
+        "close",
+        "signin_with",
+        "signout",
+        "ping",
+        "unsubscribe",
+    ];
+    for (name, call) in CALLS {
+        if !without.contains(&name) && !name.starts_with("wait") {
+            call(client, server);
         }
-        RECORDS.fetch_add(1, Ordering::Relaxed);
-        // Those that end nothing, or it would never come further.
-        let ending = ["disconnect", "reconnect", "switch", "close", "signin_with", "signout"];
-        let waiting = ["ping", "unsubscribe"];
-        for (name, call) in CALLS {
-            if !ending.contains(&name) && !waiting.contains(&name) && !name.starts_with("wait") {
-                call(client, server);
-            }
-        }
-        INSIDE.set(false);
     }
-
-    fn flush(&self) {}
+    INSIDE.set(false);
 }
 
 static AUTHORIZER: OnceLock<HttpAuthorizer> = OnceLock::new();
 
-struct Interrupting;
-
-impl Log for Interrupting {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, _: &Record<'_>) {
-        // What `disconnect` does with every authorizer that is asked.
-        AUTHORIZER.get().unwrap().interrupt();
-        RECORDS.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn flush(&self) {}
-}
-
 #[test]
-fn a_logger_may_interrupt_an_authorizer() {
-    alone("reentrancy::logging::a_logger_may_interrupt_an_authorizer", || {
+fn logger_may_interrupt_an_authorizer() {
+    alone(|| {
         let tls = Tls::default().danger_accept_invalid_certs(true);
         let authorizer =
             AUTHORIZER.get_or_init(|| HttpAuthorizer::new("http://127.0.0.1:1").tls(tls));
-        log::set_logger(&Interrupting).unwrap();
-        log::set_max_level(LevelFilter::Warn);
+        log_to(LevelFilter::Warn, |_| {
+            // What `disconnect` does with every authorizer that is running.
+            AUTHORIZER.get().unwrap().interrupt();
+            RECORDS.fetch_add(1, Ordering::Relaxed);
+        });
         let done = spawn(move || [authorizer.check(), authorizer.check()]);
         assert!(done.recv_timeout(SOON).unwrap().iter().all(Result::is_ok));
         assert_eq!(RECORDS.load(Ordering::Relaxed), 1, "it is warned of once");
@@ -80,10 +65,9 @@ fn a_logger_may_interrupt_an_authorizer() {
 }
 
 #[test]
-fn a_logger_may_use_the_client() {
-    alone("reentrancy::logging::a_logger_may_use_the_client", || {
-        log::set_logger(&Calling).unwrap();
-        log::set_max_level(LevelFilter::Trace);
+fn logger_may_use_the_client() {
+    alone(|| {
+        log_to(LevelFilter::Trace, |_| call_the_client());
         let server = Server::start().unwrap();
         let signs = || secret(&server);
         let client = quick(server.options()).authorizer(signs()).user_authenticator(signs());

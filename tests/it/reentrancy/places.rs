@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use pusher_channels::crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use pusher_channels::crossbeam_channel::{Receiver, Sender, bounded};
 use pusher_channels::testing::Server;
 use pusher_channels::{
-    Auth, AuthRequest, Authorizer, Client, ClientBuilder, Connection, Connector, Error, ErrorKind,
+    Auth, AuthRequest, Authorizer, Client, ClientBuilder, Connection, Connector, Error,
     HttpAuthorizer, Message, Options, Reconnect, UserAuth, UserAuthRequest, UserAuthenticator,
 };
 
 use super::{room, secret};
+use crate::support::memory::Loopback;
 use crate::support::{SOON, quick};
 
 pub(super) type Hook = Arc<dyn Fn() + Send + Sync>;
@@ -65,7 +66,7 @@ fn begin_signed_in(client: &Client) {
     client.connect();
 }
 
-// ---- those that are asked
+// ---- callbacks
 
 pub(super) fn authorizer() -> Place {
     clients_own("an authorizer", |server, hook| {
@@ -165,7 +166,7 @@ pub(super) fn resolver() -> Place {
     })
 }
 
-// ---- a connection of one's own
+// ---- a custom connection
 
 #[derive(Clone, Copy, PartialEq)]
 enum Spot {
@@ -192,30 +193,23 @@ impl Own {
     }
 }
 
-/// Greets, and says nothing more.
 struct OwnConnection {
     own: Own,
-    to_self: Sender<Message>,
-    received: Receiver<Message>,
+    loopback: Loopback,
 }
-
-const GREETING: &str =
-    r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"9.9\"}"}"#;
 
 impl Connector for Own {
     fn connect(&self, _: &str, _: Instant) -> Result<Box<dyn Connection>, Error> {
         let _ = self.begun.recv_timeout(SOON);
         self.at(Spot::Connect);
-        let (to_self, received) = unbounded();
-        to_self.send(Message::Text(GREETING.to_owned())).unwrap();
-        Ok(Box::new(OwnConnection { own: self.clone(), to_self, received }))
+        Ok(Box::new(OwnConnection { own: self.clone(), loopback: Loopback::established() }))
     }
 }
 
 impl Connection for OwnConnection {
     fn recv(&self) -> Result<Message, Error> {
         self.own.at(Spot::Recv);
-        self.received.recv().map_err(|_| Error::new(ErrorKind::Closed, "closed"))
+        self.loopback.recv()
     }
 
     fn send(&self, _: &str) -> Result<(), Error> {
@@ -225,7 +219,7 @@ impl Connection for OwnConnection {
 
     fn close(&self, code: u16) {
         self.own.at(Spot::Close);
-        let _ = self.to_self.send(Message::Close(Some(code), String::new()));
+        self.loopback.close(code);
     }
 }
 
@@ -254,7 +248,7 @@ fn over_own(
 
 fn nothing(_: &Client) {}
 
-/// So that the timer thread pings at once.
+/// Makes the timer thread ping immediately.
 const AT_ONCE: Duration = Duration::from_millis(5);
 
 pub(super) fn connector() -> Place {
@@ -315,7 +309,7 @@ pub(super) fn drop_of_own_connection() -> Place {
     })
 }
 
-// ---- what is dropped or interrupted
+// ---- destructors and interrupts
 
 struct Dropped<A>(A, Hook);
 
@@ -337,7 +331,7 @@ impl<A: UserAuthenticator> UserAuthenticator for Dropped<A> {
     }
 }
 
-/// Of a channel that nobody has in hand any more.
+/// The authorizer of a channel without handles.
 pub(super) fn drop_of_an_authorizer() -> Place {
     users("the drop of an authorizer", |server, hook| {
         let authorizer = Dropped(secret(server), hook);

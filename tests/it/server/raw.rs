@@ -1,36 +1,35 @@
-//! A client without any sense of its own.
+//! A client that does nothing by itself.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
+use crate::support::SOON;
 use pusher_channels::testing::Server;
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
-use super::LIMIT;
-
-/// A client that says what it is told to, and reads only when asked.
+/// Sends and reads only what the test says.
 pub(crate) struct Raw(pub(crate) WebSocket<TcpStream>);
 
 impl Raw {
     pub(crate) fn connect(server: &Server) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()));
-        let stream = TcpStream::connect_timeout(&address, LIMIT).unwrap();
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        let stream = TcpStream::connect_timeout(&address, SOON).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
         Self(tungstenite::client(server.url(), stream).unwrap().0)
     }
 
-    pub(crate) fn greeted(server: &Server) -> Self {
+    pub(crate) fn established(server: &Server) -> Self {
         let mut raw = Self::connect(server);
         assert_eq!(raw.read()["event"], "pusher:connection_established");
         raw
     }
 
-    pub(crate) fn say(&mut self, frame: &str) {
+    pub(crate) fn send(&mut self, frame: &str) {
         self.0.send(Message::text(frame)).unwrap();
     }
 
     pub(crate) fn subscribe(&mut self, channel: &str) {
-        self.say(&json!({"event": "pusher:subscribe", "data": {"channel": channel}}).to_string());
+        self.send(&json!({"event": "pusher:subscribe", "data": {"channel": channel}}).to_string());
     }
 
     pub(crate) fn read_text(&mut self) -> String {
@@ -42,7 +41,7 @@ impl Raw {
     }
 
     pub(crate) fn ask(&mut self, frame: &str) -> Value {
-        self.say(frame);
+        self.send(frame);
         self.read()
     }
 }

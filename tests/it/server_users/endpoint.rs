@@ -4,8 +4,8 @@ use pusher_channels::testing::{Server, Settings};
 use serde_json::{Value, json};
 
 use super::{say_signin, sign_in};
-use crate::server_kinds::endpoint::{Answer, FORM, encoded, request};
-use crate::server_kinds::{Signed, data, signature};
+use crate::server_channels::endpoint::{Answer, FORM, encoded, request};
+use crate::server_channels::{Signed, data, signature};
 
 const PATH: &str = "/pusher/user-auth";
 
@@ -15,7 +15,7 @@ fn form(server: &Server, params: &[(&str, &str)]) -> Answer {
     request(server, "POST", PATH, FORM, &encoded(params))
 }
 
-/// What is said of the user, if it is rightly signed.
+/// Returns `user_data` after a check of its signature.
 fn user_data(answer: &Answer, socket_id: &str) -> String {
     let json = answer.json();
     let user_data = json["user_data"].as_str().unwrap();
@@ -26,7 +26,7 @@ fn user_data(answer: &Answer, socket_id: &str) -> String {
 }
 
 #[test]
-fn every_form_of_the_question_is_answered() {
+fn every_request_form_is_accepted() {
     let server = Server::start().unwrap();
     assert_eq!(server.user_auth_url(), server.auth_url().replace("/auth", "/user-auth"));
     for answer in [
@@ -45,7 +45,7 @@ fn every_form_of_the_question_is_answered() {
 }
 
 #[test]
-fn a_user_is_who_the_parameters_say() {
+fn user_follows_the_parameters() {
     let server = Server::start().unwrap();
     let ask = |more: &[(&str, &str)]| {
         let answer = form(&server, &[&[("socket_id", "1.2")], more].concat());
@@ -71,14 +71,14 @@ fn a_user_is_who_the_parameters_say() {
     });
     let answer = request(&server, "POST", PATH, JSON, &asked.to_string());
     assert_eq!(user_data(&answer, "1.2"), r#"{"id":7,"user_info":[1],"watchlist":["a","b"]}"#);
-    // Even what no server takes.
+    // Even a user that no server accepts.
     let asked = json!({"socket_id": "1.2", "watchlist": {"a": 1}});
     let answer = request(&server, "POST", PATH, JSON, &asked.to_string());
     assert_eq!(user_data(&answer, "1.2"), r#"{"id":"user-1.2","watchlist":{"a":1}}"#);
 }
 
 #[test]
-fn what_it_answers_signs_in() {
+fn response_signs_the_user_in() {
     for as_object in [false, true] {
         let server =
             Server::start_with(Settings::default().user_data_as_object(as_object)).unwrap();
@@ -108,7 +108,7 @@ fn what_it_answers_signs_in() {
 }
 
 #[test]
-fn failures_are_those_of_the_other_endpoint_too() {
+fn faults_apply_to_both_endpoints() {
     let server = Server::start().unwrap();
     let plain = || form(&server, &[("socket_id", "1.2")]);
     let channel = || {
@@ -141,14 +141,14 @@ fn failures_are_those_of_the_other_endpoint_too() {
 }
 
 #[test]
-fn answers_can_be_delayed_and_let_go() {
+fn responses_can_be_delayed_and_released() {
     use std::time::Duration;
 
     let server = Server::start().unwrap();
     server.delay_auth(Duration::MAX);
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| form(&server, &[("socket_id", "1.2")]).status);
-        assert!(server.wait_for(super::LIMIT, |server| server.user_auth_count() == 1));
+        assert!(server.wait_for(super::SOON, |server| server.user_auth_count() == 1));
         assert!(!asking.is_finished());
         server.delay_auth(Duration::ZERO);
         assert_eq!(asking.join().unwrap(), 200);

@@ -4,12 +4,12 @@ use pusher_channels::testing::{CloseStyle, PresenceStyle, Server, Settings, Sign
 use serde_json::json;
 
 use super::{close_code, say_signin, sign_in, user, user_auth};
-use crate::server_kinds::{Signed, data, error};
+use crate::server_channels::{Signed, data, error};
 
 const ANN: &str = r#"{"id":"ann"}"#;
 
 #[test]
-fn a_sign_in_needs_the_right_signature() {
+fn sign_in_needs_a_valid_signature() {
     let server = Server::start().unwrap();
     let mut client = Signed::new(&server);
     let right = user_auth(&client, &server, ANN);
@@ -47,7 +47,7 @@ fn a_sign_in_needs_the_right_signature() {
 }
 
 #[test]
-fn a_user_needs_an_id() {
+fn sign_in_needs_an_id() {
     let server = Server::start().unwrap();
     let mut client = Signed::new(&server);
     let user = |id: &str| json!({"id": id}).to_string();
@@ -81,7 +81,7 @@ fn a_user_needs_an_id() {
 }
 
 #[test]
-fn ids_may_be_numbers() {
+fn numeric_ids_are_accepted_in_their_style() {
     let settings = Settings::default().presence_style(PresenceStyle::NumericIds);
     let server = Server::start_with(settings).unwrap();
     let mut client = Signed::new(&server);
@@ -97,7 +97,7 @@ fn ids_may_be_numbers() {
 }
 
 #[test]
-fn wrong_sign_ins_are_refused_in_other_shapes_too() {
+fn invalid_sign_ins_are_refused_in_every_style() {
     for refusal in [
         SigninRefusal::ErrorFrame(None),
         SigninRefusal::ErrorFrame(Some(4009)),
@@ -130,7 +130,7 @@ fn wrong_sign_ins_are_refused_in_other_shapes_too() {
 }
 
 #[test]
-fn a_refusal_that_closes_does_so_in_every_close_style() {
+fn closing_refusal_follows_every_close_style() {
     for style in [CloseStyle::Code, CloseStyle::Empty, CloseStyle::Drop, CloseStyle::Open] {
         let refusal = SigninRefusal::Close(4009);
         let settings = Settings::default().signin_refusal(refusal).close_style(style);
@@ -147,7 +147,7 @@ fn a_refusal_that_closes_does_so_in_every_close_style() {
 }
 
 #[test]
-fn right_sign_ins_can_be_refused_for_a_while() {
+fn valid_sign_ins_can_be_refused() {
     let server = Server::start().unwrap();
     let _before = user(&server, "ann");
     for (refusal, code) in [

@@ -1,16 +1,17 @@
-//! Who watches whom.
+//! The server's watchlist events.
 
 use pusher_channels::testing::{DataStyle, Server, Settings, WatchlistStyle};
 use serde_json::{Value, json};
 
-use super::{LIMIT, sign_in, user, user_auth};
-use crate::server_kinds::{Signed, data, error};
+use super::{sign_in, user, user_auth};
+use crate::server_channels::{Signed, data, error};
+use crate::support::SOON;
 
 fn user_data(id: &str, watchlist: &[&str]) -> String {
     json!({"id": id, "watchlist": watchlist}).to_string()
 }
 
-/// One who watches, and the first news.
+/// A watcher, and its first watchlist events.
 fn watcher(server: &Server, id: &str, watchlist: &[&str]) -> (Signed, Value) {
     let mut client = Signed::new(server);
     let answer = sign_in(&mut client, server, &user_data(id, watchlist));
@@ -35,7 +36,7 @@ fn offline(ids: &[&str]) -> Value {
 }
 
 #[test]
-fn who_watches_is_told_who_comes_and_goes() {
+fn watchers_are_notified_who_comes_and_goes() {
     let server = Server::start().unwrap();
     let first_bob = user(&server, "bob");
     let (mut ann, news) = watcher(&server, "ann", &["zoe", "bob", "carl"]);
@@ -44,11 +45,11 @@ fn who_watches_is_told_who_comes_and_goes() {
     let carl = user(&server, "carl");
     let expected = r#"{"event":"pusher_internal:watchlist_events","data":"{\"events\":[{\"name\":\"online\",\"user_ids\":[\"carl\"]}]}"}"#;
     assert_eq!(ann.raw.read_text(), expected);
-    // Neither a further connection nor the end of one but the last is news; nor is a stranger.
+    // No event for a further connection, for the end of one that is not the last, or for a stranger.
     let second_bob = user(&server, "bob");
     let _stranger = user(&server, "dave");
     drop(first_bob);
-    assert!(server.wait_for(LIMIT, |server| server.signed_in("bob") == 1));
+    assert!(server.wait_for(SOON, |server| server.signed_in("bob") == 1));
     ann.assert_quiet();
     drop(second_bob);
     assert_eq!(next(&mut ann), json!([offline(&["bob"])]));
@@ -57,7 +58,7 @@ fn who_watches_is_told_who_comes_and_goes() {
     drop(carl);
     ann.assert_quiet();
 
-    // All of one kind; and nobody else is told of those who watch.
+    // All of one kind; nobody else is notified of watchers.
     let (mut eve, news) = watcher(&server, "eve", &["bob"]);
     assert_eq!(news, json!([offline(&["bob"])]));
     let (_, news) = watcher(&server, "fay", &["ann"]);
@@ -70,7 +71,7 @@ fn who_watches_is_told_who_comes_and_goes() {
 }
 
 #[test]
-fn nobody_to_watch_is_no_news() {
+fn empty_watchlist_gets_no_events() {
     let server = Server::start().unwrap();
     for user_data in
         [&*user_data("ann", &[]), r#"{"id":"ann","watchlist":null}"#, r#"{"id":"ann"}"#]
@@ -82,7 +83,7 @@ fn nobody_to_watch_is_no_news() {
 }
 
 #[test]
-fn a_sign_in_that_takes_anothers_place_is_news() {
+fn replacing_sign_in_notifies_watchers() {
     let server = Server::start().unwrap();
     let (mut watching, _) = watcher(&server, "eve", &["ann", "bob"]);
     let mut client = user(&server, "ann");
@@ -90,10 +91,10 @@ fn a_sign_in_that_takes_anothers_place_is_news() {
     sign_in(&mut client, &server, &user_data("bob", &["ann", "bob"]));
     assert_eq!(next(&mut watching), json!([offline(&["ann"])]));
     assert_eq!(next(&mut watching), json!([online(&["bob"])]));
-    // It is told how things are, and not twice.
+    // It is notified of the current state once.
     assert_eq!(next(&mut client), json!([online(&["bob"]), offline(&["ann"])]));
     client.assert_quiet();
-    // The same again: nothing has changed but the list.
+    // The same user again: only the list has changed.
     sign_in(&mut client, &server, &user_data("bob", &["eve"]));
     assert_eq!(next(&mut client), json!([online(&["eve"])]));
     watching.assert_quiet();
@@ -102,7 +103,7 @@ fn a_sign_in_that_takes_anothers_place_is_news() {
 }
 
 #[test]
-fn a_watchlist_has_at_most_a_hundred_ids() {
+fn watchlist_has_at_most_a_hundred_ids() {
     let server = Server::start().unwrap();
     let ids: Vec<String> = (0..101).map(|number| format!("{number:03}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
@@ -121,7 +122,7 @@ fn a_watchlist_has_at_most_a_hundred_ids() {
 }
 
 #[test]
-fn watchlists_as_sockudo_tells_them() {
+fn bare_watchlist_style_sends_separate_events() {
     for style in [DataStyle::Text, DataStyle::Object] {
         let settings = Settings::default().watchlist_style(WatchlistStyle::Bare).data_style(style);
         let server = Server::start_with(settings).unwrap();
@@ -144,7 +145,7 @@ fn watchlists_as_sockudo_tells_them() {
 }
 
 #[test]
-fn a_style_changes_the_news() {
+fn data_style_applies_to_watchlist_events() {
     let server = Server::start_with(Settings::default().data_style(DataStyle::Object)).unwrap();
     let mut ann = Signed::new(&server);
     sign_in(&mut ann, &server, &user_data("ann", &["ann"]));
@@ -154,14 +155,14 @@ fn a_style_changes_the_news() {
 }
 
 #[test]
-fn silence_is_kept_about_who_comes_and_goes() {
+fn silent_server_sends_no_watchlist_events() {
     let server = Server::start().unwrap();
     let (mut ann, _) = watcher(&server, "ann", &["bob"]);
     let bob = user(&server, "bob");
     assert_eq!(next(&mut ann), json!([online(&["bob"])]));
     server.silence(true);
     drop(bob);
-    assert!(server.wait_for(LIMIT, |server| server.signed_in("bob") == 0));
+    assert!(server.wait_for(SOON, |server| server.signed_in("bob") == 0));
     server.silence(false);
     ann.assert_quiet();
     let _bob = user(&server, "bob");

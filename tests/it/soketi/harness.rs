@@ -1,8 +1,8 @@
-//! Whether the server that the other tests here need can be started and spoken to.
+//! The harness that starts the server for the other tests.
 
 use super::support::{self, Soketi};
 
-/// Whether the server's harness works at all: with it broken, no other test here means anything.
+/// If the harness is broken, no other test here means anything.
 fn starts_publishes_and_restarts(tls: bool) {
     let Some(mut soketi) = Soketi::start(tls) else {
         return;
@@ -31,7 +31,7 @@ fn harness_works_over_tls() {
 }
 
 #[test]
-fn a_wrongly_signed_publish_is_noticed() {
+fn wrongly_signed_publish_is_refused() {
     let Some(soketi) = Soketi::start(false) else {
         return;
     };

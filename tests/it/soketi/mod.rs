@@ -1,7 +1,7 @@
 //! Against a real server: soketi, a separate program (see `support`).
 
+mod channels;
 mod harness;
-mod kinds;
 mod public;
 mod support;
 mod users;

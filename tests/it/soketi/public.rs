@@ -37,7 +37,7 @@ pub(super) fn connect(builder: ClientBuilder) -> Client {
 }
 
 #[test]
-fn events_arrive_in_order_and_as_they_were_sent() {
+fn events_arrive_in_order_and_unchanged() {
     over_both(|soketi, builder| {
         let client = connect(builder);
         let (room, other) =
@@ -72,7 +72,7 @@ fn events_arrive_in_order_and_as_they_were_sent() {
 }
 
 #[test]
-fn a_cache_channel_tells_a_miss_and_repeats_the_last_event() {
+fn cache_channel_sends_cache_miss_and_repeats_the_last_event() {
     over_both(|soketi, builder| {
         let client = connect(builder);
         let cache = client.public_channel("cache-room").unwrap();
@@ -94,7 +94,7 @@ fn a_cache_channel_tells_a_miss_and_repeats_the_last_event() {
 }
 
 #[test]
-fn a_ping_is_answered() {
+fn ping_gets_a_pong() {
     over_both(|_, builder| {
         let client = connect(builder);
         assert!(client.ping(SOON).unwrap() < SOON);
@@ -103,7 +103,7 @@ fn a_ping_is_answered() {
 }
 
 #[test]
-fn a_server_that_restarts_is_found_again_with_everything_subscribed() {
+fn client_reconnects_and_resubscribes_after_a_server_restart() {
     for tls in [false, cfg!(any(feature = "native-tls", feature = "rustls"))] {
         let Some(mut soketi) = Soketi::start(tls) else {
             return;
@@ -144,7 +144,7 @@ fn first_end(builder: ClientBuilder) -> (Client, StateChange) {
 }
 
 #[test]
-fn a_wrong_key_and_a_disabled_app_are_refused_for_good() {
+fn wrong_key_and_disabled_app_fail_permanently() {
     let Some(soketi) = Soketi::start(false) else {
         return;
     };
@@ -158,7 +158,7 @@ fn a_wrong_key_and_a_disabled_app_are_refused_for_good() {
 }
 
 #[test]
-fn an_app_over_its_quota_is_tried_again_until_there_is_room() {
+fn app_over_its_quota_is_retried_until_there_is_room() {
     let Some(soketi) = Soketi::start(false) else {
         return;
     };
@@ -172,7 +172,7 @@ fn an_app_over_its_quota_is_tried_again_until_there_is_room() {
 }
 
 #[test]
-fn a_hundred_clients_each_get_every_event() {
+fn hundred_clients_each_receive_every_event() {
     let Some(soketi) = Soketi::start(false) else {
         return;
     };

@@ -6,8 +6,8 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Once};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -23,13 +23,15 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+use crate::support::skipped;
+
 /// Names the folder that holds soketi's `node_modules`.
 const WHERE: &str = "PUSHER_CHANNELS_SOKETI";
 /// If set, a missing soketi fails the test instead of skipping it.
 const REQUIRE: &str = "PUSHER_CHANNELS_REQUIRE_SOKETI";
 const HOW: &str = "`bash .ci/run --only soketi` installs it (node 16, 18 or 20 and npm needed)";
 
-/// The key of an app that lets one connection in at a time: the second is closed with 4100.
+/// The key of an app with a quota of one connection: the second is closed with 4100.
 pub(crate) const ONE_CONNECTION_KEY: &str = "key-one";
 /// The key of an app that is switched off: connections are closed with 4003.
 pub(crate) const DISABLED_KEY: &str = "key-off";
@@ -57,7 +59,7 @@ struct Tls {
 }
 
 impl Soketi {
-    /// Starts one and waits until it takes connections. `None`, said on standard error, if soketi is not installed.
+    /// Starts a server and waits until it accepts connections. `None` if soketi is not installed.
     pub(crate) fn start(tls: bool) -> Option<Self> {
         let program = installed()?;
         let files = TempDir::new();
@@ -102,7 +104,7 @@ impl Soketi {
         self.post(&format!("/users/{id}/terminate_connections"), &json!({}));
     }
 
-    /// Asks the server to stop (SIGTERM) and waits until it has: it closes its connections with 4200.
+    /// Stops the server by SIGTERM and waits for its end: it closes its connections with 4200.
     pub(crate) fn terminate(&mut self) {
         let Some(mut process) = self.process.take() else {
             return;
@@ -201,7 +203,7 @@ impl Soketi {
     }
 }
 
-/// soketi answers 200 to what it refuses, too.
+/// soketi responds to refused requests with 200 too.
 pub(crate) fn accepted(status: u16, reply: &str) -> bool {
     let reply: Value = serde_json::from_str(reply).unwrap_or_default();
     status == 200 && reply["ok"] == true
@@ -246,12 +248,9 @@ fn installed() -> Option<PathBuf> {
     }
     assert!(named.is_none(), "{WHERE} names {}, which holds no soketi; {HOW}", folder.display());
     assert!(std::env::var_os(REQUIRE).is_none(), "{REQUIRE} is set, but soketi is missing; {HOW}");
-    let test = thread::current().name().unwrap_or("a test").to_owned();
-    let message = format!(
-        "\n*** soketi is not installed: {test} did NOT run ***\n    {HOW};\n    or name its folder in {WHERE}\n"
-    );
-    // Not `eprintln!`, which the test runner keeps to itself when a test passes.
-    let _ = io::stderr().write_all(message.as_bytes());
+    static ONCE: Once = Once::new();
+    let tests = "soketi is not installed: its tests did NOT run";
+    skipped(&ONCE, &format!("{tests}; {HOW}, or name its folder in {WHERE}"));
     None
 }
 

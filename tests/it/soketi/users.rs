@@ -28,7 +28,7 @@ fn signed_in(soketi: &Soketi, user: &str) -> Client {
 }
 
 #[test]
-fn a_user_signs_in_and_is_sent_events_on_every_connection() {
+fn user_events_arrive_on_every_connection() {
     over_both(|soketi, _| {
         let (ann, bob) = (signed_in(soketi, "ann"), signed_in(soketi, "bob"));
         let data = ann.user().current().unwrap();
@@ -50,7 +50,7 @@ fn a_user_signs_in_and_is_sent_events_on_every_connection() {
 }
 
 #[test]
-fn signing_out_and_in_as_another_leaves_nothing_of_the_first() {
+fn signing_in_as_another_user_leaves_nothing_of_the_first() {
     over_both(|soketi, _| {
         let client = signed_in(soketi, "ann");
         let notes = client.user().bind("note");
@@ -68,7 +68,7 @@ fn signing_out_and_in_as_another_leaves_nothing_of_the_first() {
 }
 
 #[test]
-fn a_wrong_signature_ends_in_4009() {
+fn wrong_signature_ends_with_4009() {
     over_both(|soketi, _| {
         let wrong = |_: &UserAuthRequest| Ok(UserAuth::new("app-key:deadbeef", r#"{"id":"ann"}"#));
         let client = with(soketi, wrong);
@@ -79,7 +79,7 @@ fn a_wrong_signature_ends_in_4009() {
 }
 
 #[test]
-fn a_user_is_terminated() {
+fn terminated_user_is_disconnected() {
     over_both(|soketi, _| {
         let client = signed_in(soketi, "ann");
         let states = client.bind_states();
@@ -93,7 +93,7 @@ fn a_user_is_terminated() {
 }
 
 #[test]
-fn an_app_without_users_leaves_it_to_the_deadline() {
+fn app_without_user_authentication_times_out() {
     over_both(|soketi, _| {
         let tls = !soketi.ca_pem().is_empty();
         let other = SecretAuthorizer::new(ONE_CONNECTION_KEY, "secret-one").member("ann", &());

@@ -5,8 +5,8 @@ use std::time::Duration;
 use pusher_channels::testing::{DataStyle, Server, Settings, SigninRefusal};
 use pusher_channels::{Client, ErrorKind, State, UserAuth, UserAuthRequest};
 
-use super::{next, secret};
-use crate::support::{SOON, now, quick, spawn};
+use super::secret;
+use crate::support::{SOON, next, now, quick, spawn};
 
 fn client(server: &Server, signin_timeout: Duration) -> Client {
     let client = quick(server.options())
@@ -20,7 +20,7 @@ fn client(server: &Server, signin_timeout: Duration) -> Client {
 }
 
 #[test]
-fn every_shape_ends_in_a_typed_error_and_the_next_try_succeeds() {
+fn every_refusal_is_a_typed_error_and_the_next_sign_in_succeeds() {
     let shapes = [
         (SigninRefusal::ErrorFrame(Some(4009)), Some(4009)),
         (SigninRefusal::ErrorFrame(None), None),
@@ -49,7 +49,7 @@ fn every_shape_ends_in_a_typed_error_and_the_next_try_succeeds() {
 }
 
 #[test]
-fn a_wrong_signature_is_refused_by_the_server() {
+fn wrong_signature_is_refused_by_the_server() {
     let server = Server::start().unwrap();
     let client = quick(server.options())
         .user_authenticator(|_: &UserAuthRequest| {
@@ -65,7 +65,7 @@ fn a_wrong_signature_is_refused_by_the_server() {
 }
 
 #[test]
-fn a_close_with_4009_fails_the_client() {
+fn close_with_4009_fails_the_client() {
     let server = Server::start().unwrap();
     server.refuse_signin(Some(SigninRefusal::Close(4009)));
     let client = client(&server, SOON);
@@ -79,7 +79,7 @@ fn a_close_with_4009_fails_the_client() {
 }
 
 #[test]
-fn silence_ends_at_the_deadline() {
+fn sign_in_without_response_times_out() {
     let server = Server::start().unwrap();
     server.refuse_signin(Some(SigninRefusal::Silence));
     let client = client(&server, Duration::from_millis(200));
@@ -94,7 +94,7 @@ fn silence_ends_at_the_deadline() {
 }
 
 #[test]
-fn disconnect_and_close_end_the_wait() {
+fn disconnect_and_close_end_wait_signed_in() {
     let server = Server::start().unwrap();
     server.refuse_signin(Some(SigninRefusal::Silence));
     type End = fn(&Client);

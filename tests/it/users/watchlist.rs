@@ -1,10 +1,10 @@
-//! Who of the watchlist is online.
+//! Watchlist events.
 
 use pusher_channels::testing::{Server, Settings, WatchlistStyle};
 use pusher_channels::{Binding, Client, WatchlistEvent};
 
-use super::{connected, next, secret, signed_in};
-use crate::support::SOON;
+use super::{connected, secret, signed_in};
+use crate::support::{SOON, next};
 
 fn watching(server: &Server, users: &[&str]) -> (Client, Binding<WatchlistEvent>) {
     let client = connected(server, secret(server, "1").watchlist(users));
@@ -24,7 +24,7 @@ fn news(name: &str, users: &[&str]) -> (String, Vec<String>) {
 }
 
 #[test]
-fn the_watched_come_and_go_in_both_styles() {
+fn watchlist_events_arrive_in_both_styles() {
     for style in [WatchlistStyle::Documented, WatchlistStyle::Bare] {
         let server = Server::start_with(Settings::default().watchlist_style(style)).unwrap();
         let second = signed_in(&server, "2");
@@ -41,7 +41,7 @@ fn the_watched_come_and_go_in_both_styles() {
 }
 
 #[test]
-fn names_that_nobody_knows_yet_are_told() {
+fn unknown_watchlist_event_names_are_delivered() {
     let server = Server::start().unwrap();
     let (_client, watchlist) = watching(&server, &[]);
     server.send_raw(
@@ -51,7 +51,7 @@ fn names_that_nobody_knows_yet_are_told() {
 }
 
 #[test]
-fn a_watchlist_that_is_too_long_is_reported_beside_the_success() {
+fn too_long_watchlist_is_an_error_beside_the_sign_in() {
     let server = Server::start().unwrap();
     let users: Vec<String> = (100..300).map(|user| user.to_string()).collect();
     let client = connected(&server, secret(&server, "1").watchlist(&users));

@@ -13,31 +13,16 @@ mod types;
 mod user;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
-use std::thread;
 
 use super::*;
 use crate::ErrorKind;
 use crate::util::clock;
+use crate::util::testing::{LONG, listen, spawn};
 
-/// No test waits longer for anything.
-const LONG: Duration = Duration::from_secs(10);
 const GOOD: &str = r#"{"auth":"key:signature"}"#;
-
-/// Runs it on a thread of its own; the receiver gets the result, or an error if it panicked.
-fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> mpsc::Receiver<T> {
-    let (done, result) = mpsc::channel();
-    thread::Builder::new().spawn(move || drop(done.send(work()))).unwrap();
-    result
-}
-
-fn listen() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    (listener, address)
-}
 
 /// A server that takes one connection after the other.
 fn peer(script: impl Fn(TcpStream) + Send + 'static) -> String {

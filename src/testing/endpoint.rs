@@ -1,0 +1,237 @@
+//! The endpoints that authorize subscriptions and sign-ins, as an app's own server would.
+
+use std::io;
+use std::net::TcpStream;
+
+use serde_json::{Map, Value, json};
+
+use super::exchange::Exchange;
+use super::http::{self, Request};
+use super::listener::Service;
+use super::requests::AuthRecord;
+use super::settings::Settings;
+use super::signature::{channel_text, sign, user_text};
+use super::state::{Shared, State};
+use crate::Interrupt;
+use crate::util::clock;
+use crate::util::guard::write_log;
+use crate::wire::{ChannelKind, check_channel};
+
+pub(super) const SERVICE: Service =
+    Service { accepting: "testing-auth", serving: "testing-request", serve };
+
+pub(super) const PATH: &str = "/pusher/auth";
+
+pub(super) const USER_PATH: &str = "/pusher/user-auth";
+
+fn serve(shared: &Shared, _id: u64, stream: TcpStream, interrupt: &Interrupt) {
+    if let Err(error) = exchange(shared, stream, interrupt) {
+        write_log!(Debug, "the test server's auth endpoint: {error}");
+    }
+}
+
+fn exchange(shared: &Shared, stream: TcpStream, interrupt: &Interrupt) -> io::Result<()> {
+    let mut exchange = Exchange::new(stream, interrupt)?;
+    let response = match exchange.receive(http::parse)? {
+        Ok(request) => respond(shared, request),
+        Err(status) => http::response(status, None, ""),
+    };
+    exchange.reply(&response)
+}
+
+fn respond(shared: &Shared, request: Request) -> Vec<u8> {
+    let start = clock::now();
+    let asked = AuthRequest::read(&request);
+    let (socket_id, channels) = match &asked {
+        Ok(asked) => (Some(asked.socket_id.clone()), asked.channels().to_vec()),
+        Err(_) => (None, Vec::new()),
+    };
+    let is_signin = http::path(&request.target) == USER_PATH;
+    let Request { method, target, headers, body } = request;
+    let record = AuthRecord { method, target, headers, body, socket_id, channels };
+    let fault = shared.act(|state| state.auth.receive(record, is_signin));
+    shared.delay_response(start);
+
+    let result = match fault.status {
+        Some(status) => Err((status, "the test server was told to fail")),
+        None => asked.and_then(|asked| shared.read(|state| state.authorize(&asked))),
+    };
+    let (status, body) = match result {
+        Ok(body) => (200, body),
+        Err((status, why)) => (status, json!({"error": why})),
+    };
+    let retry_after = fault.retry_after.filter(|_| status != 200);
+    http::response(status, retry_after, &fault.body.unwrap_or_else(|| body.to_string()))
+}
+
+/// A status with its reason.
+type Refusal = (u16, &'static str);
+
+/// A request to one of the endpoints.
+struct AuthRequest {
+    socket_id: String,
+    subject: Subject,
+    /// The user, if the parameters name one.
+    user_id: Option<Value>,
+    user_info: Option<Value>,
+}
+
+enum Subject {
+    Channels {
+        names: Vec<String>,
+        /// The response has one entry per channel.
+        batched: bool,
+        /// The member is the user who has signed in.
+        by_signin: bool,
+    },
+    User {
+        watchlist: Option<Value>,
+    },
+}
+
+impl AuthRequest {
+    fn read(request: &Request) -> Result<Self, Refusal> {
+        let path = http::path(&request.target);
+        if ![PATH, USER_PATH].contains(&path) {
+            return Err((404, "there is no endpoint at this path"));
+        }
+        if !["POST", "GET"].contains(&&*request.method) {
+            return Err((405, "the method must be POST or GET"));
+        }
+        let params = request.params().ok_or((400, "the body must be a JSON object"))?;
+        let find = |name: &str| params.iter().find(|(given, _)| given == name);
+        let value = |name: &str| find(name).map(|(_, value)| value.clone());
+        let socket_id = value("socket_id").as_ref().and_then(Value::as_str).map(str::to_owned);
+        let socket_id = socket_id
+            .filter(|id| is_socket_id(id))
+            .ok_or((400, "`socket_id` must be two numbers with a dot between them"))?;
+        let subject = if path == USER_PATH {
+            Subject::User { watchlist: value("watchlist").map(watchlist) }
+        } else {
+            Subject::channels(&params)?
+        };
+        let user_info = value("user_info").map(|info| match info {
+            // JSON in a form; anything else is a string.
+            Value::String(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+            info => info,
+        });
+        Ok(Self { socket_id, subject, user_id: value("user_id"), user_info })
+    }
+
+    /// The user's fields, with the id named `id`.
+    fn user(&self, id: &str) -> Map<String, Value> {
+        let mut user = Map::new();
+        let default_id = || format!("user-{}", self.socket_id).into();
+        user.insert(id.to_owned(), self.user_id.clone().unwrap_or_else(default_id));
+        if let Some(info) = &self.user_info {
+            user.insert("user_info".to_owned(), info.clone());
+        }
+        user
+    }
+
+    fn channels(&self) -> &[String] {
+        match &self.subject {
+            Subject::Channels { names, .. } => names,
+            Subject::User { .. } => &[],
+        }
+    }
+}
+
+impl Subject {
+    fn channels(params: &[(String, Value)]) -> Result<Self, Refusal> {
+        let (mut names, mut batched, mut by_signin) = (Vec::new(), false, false);
+        for (name, value) in params {
+            batched |=
+                name.starts_with("channel_name[") || (name == "channel_name" && value.is_array());
+            if name == "channel_name" || name.starts_with("channel_name[") {
+                let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+                names.extend(values.iter().filter_map(Value::as_str).map(str::to_owned));
+            }
+            by_signin |= name == "signed_in_user" && (value == "true" || value == true);
+        }
+        if names.is_empty() || (names.len() > 1 && !batched) {
+            return Err((400, "there must be one `channel_name`"));
+        }
+        Ok(Self::Channels { names, batched, by_signin })
+    }
+}
+
+/// The ids in a form: a JSON array, or separated by commas.
+fn watchlist(value: Value) -> Value {
+    let Value::String(text) = value else {
+        return value;
+    };
+    let array = serde_json::from_str(&text).ok().filter(Value::is_array);
+    array.unwrap_or_else(|| {
+        text.split(',').map(str::trim).filter(|id| !id.is_empty()).map(Value::from).collect()
+    })
+}
+
+fn is_socket_id(text: &str) -> bool {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    text.split_once('.').is_some_and(|(left, right)| digits(left) && digits(right))
+}
+
+impl State {
+    fn authorize(&self, request: &AuthRequest) -> Result<Value, Refusal> {
+        let (names, batched, by_signin) = match &request.subject {
+            Subject::User { watchlist } => return Ok(self.authorize_user(request, watchlist)),
+            Subject::Channels { names, batched, by_signin } => (names, *batched, *by_signin),
+        };
+        if !batched {
+            let channel = names.first().map_or("", String::as_str);
+            return self.authorize_channel(request, channel, by_signin);
+        }
+        let responses = names.iter().map(|channel| {
+            let response = match self.authorize_channel(request, channel, by_signin) {
+                Ok(data) => json!({"status": 200, "data": data}),
+                Err((status, why)) => json!({"status": status, "data": {"error": why}}),
+            };
+            (channel.clone(), response)
+        });
+        Ok(Value::Object(responses.collect()))
+    }
+
+    fn authorize_user(&self, request: &AuthRequest, watchlist: &Option<Value>) -> Value {
+        let mut user = request.user("id");
+        if let Some(ids) = watchlist {
+            user.insert("watchlist".to_owned(), ids.clone());
+        }
+        let user_data = Value::Object(user);
+        let text = user_data.to_string();
+        let auth = self.auth_of(&user_text(&request.socket_id, &text));
+        let as_object = self.settings.user_data_as_object;
+        json!({"auth": auth, "user_data": if as_object { user_data } else { text.into() }})
+    }
+
+    /// The app key and the signature of this text.
+    fn auth_of(&self, text: &str) -> String {
+        let Settings { key, secret, .. } = &*self.settings;
+        format!("{key}:{}", sign(secret, text))
+    }
+
+    fn authorize_channel(
+        &self,
+        request: &AuthRequest,
+        channel: &str,
+        by_signin: bool,
+    ) -> Result<Value, Refusal> {
+        let kind = ChannelKind::of(channel);
+        if kind == ChannelKind::Public || check_channel(channel, kind, true).is_err() {
+            return Err((403, "this is not the name of a channel that needs authorization"));
+        }
+        let named =
+            kind == ChannelKind::Presence && !by_signin && !self.settings.presence_by_signin;
+        let channel_data = named.then(|| Value::Object(request.user("user_id")).to_string());
+        let text = channel_text(&request.socket_id, channel, channel_data.as_deref());
+        let mut response = Map::new();
+        response.insert("auth".to_owned(), self.auth_of(&text).into());
+        let shared_secret = self.keys.shared_secret(channel);
+        for (name, value) in [("channel_data", channel_data), ("shared_secret", shared_secret)] {
+            if let Some(value) = value {
+                response.insert(name.to_owned(), value.into());
+            }
+        }
+        Ok(response.into())
+    }
+}
