@@ -11,6 +11,7 @@ use std::io::{self, Cursor, Read, Write};
 use std::str;
 
 use tungstenite::Message;
+use tungstenite::protocol::Role;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
@@ -44,6 +45,7 @@ pub(super) struct Frames {
     stream: Stream,
     /// What TLS has decrypted. Without TLS, what came in is looked at in the memory.
     decrypted: Chunk,
+    role: Role,
     max_message_size: u64,
     /// How many bytes of the frame at the front tungstenite may still read.
     passing: u64,
@@ -64,10 +66,11 @@ enum Front {
 
 impl Frames {
     /// `early` is what came in behind the handshake.
-    pub(super) fn new(stream: Stream, early: &[u8], max_message_size: usize) -> Self {
+    pub(super) fn new(stream: Stream, early: &[u8], role: Role, max_message_size: usize) -> Self {
         let mut this = Self {
             stream,
             decrypted: Chunk::default(),
+            role,
             max_message_size: u64::try_from(max_message_size).unwrap_or(u64::MAX),
             passing: 0,
             is_fragmented: false,
@@ -131,7 +134,9 @@ impl Frames {
     }
 
     fn front(&mut self) -> Front {
-        let (limit, is_fragmented) = (self.max_message_size, self.is_fragmented);
+        let limit = self.max_message_size;
+        // What a client sends must be masked, so that a server takes nothing here.
+        let is_taken = self.role == Role::Client && !self.is_fragmented;
         let bytes = self.chunk().rest();
         let mut cursor = Cursor::new(bytes);
         let (header, length) = match FrameHeader::parse(&mut cursor) {
@@ -140,7 +145,7 @@ impl Frames {
             // Tungstenite finds the same.
             Err(_) => return Front::Other(bytes.len() as u64, None),
         };
-        let is_plain = header.is_final && header.mask.is_none() && !is_fragmented;
+        let is_plain = is_taken && header.is_final && header.mask.is_none();
         let is_reserved = header.rsv1 || header.rsv2 || header.rsv3;
         let is_text = header.opcode == OpCode::Data(Data::Text);
         if is_text && is_plain && !is_reserved && length <= limit {
