@@ -8,7 +8,7 @@
 mod tests;
 
 use std::io::{self, Cursor, Read, Write};
-use std::str;
+use std::{mem, str};
 
 use tungstenite::Message;
 use tungstenite::protocol::Role;
@@ -40,6 +40,24 @@ pub(super) fn read(
     Ok(None)
 }
 
+/// To be called before a wait. Tungstenite keeps the memory of the longest frame that it has read; so after one that
+/// is longer than what it reads at once, another takes its place.
+pub(super) fn settle(codec: &mut Codec) {
+    codec.get_mut().decrypted.settle();
+    let (frames, config) = (codec.get_ref(), *codec.get_config());
+    let is_between = frames.passing == 0 && !frames.is_fragmented && !frames.ended;
+    let is_long = frames.longest > config.read_buffer_size as u64;
+    // After a flush it has nothing left to send. A close is for the one that knows of it.
+    if is_long && is_between && codec.can_write() && codec.flush().is_ok() {
+        let role = codec.get_ref().role;
+        let none = Frames::new(Stream::Plain(Memory::default()), &[], role, 0);
+        let none = Codec::from_raw_socket(none, role, Some(config));
+        let mut frames = mem::replace(codec, none).into_inner();
+        frames.longest = 0;
+        *codec = Codec::from_raw_socket(frames, role, Some(config));
+    }
+}
+
 /// The bytes of a connection, cut into frames.
 pub(super) struct Frames {
     stream: Stream,
@@ -49,6 +67,8 @@ pub(super) struct Frames {
     max_message_size: u64,
     /// How many bytes of the frame at the front tungstenite may still read.
     passing: u64,
+    /// How many bytes the longest frame takes that tungstenite has read since it was new.
+    longest: u64,
     /// The frames that were given to tungstenite have begun a message and not ended it.
     is_fragmented: bool,
     ended: bool,
@@ -73,6 +93,7 @@ impl Frames {
             role,
             max_message_size: u64::try_from(max_message_size).unwrap_or(u64::MAX),
             passing: 0,
+            longest: 0,
             is_fragmented: false,
             ended: false,
         };
@@ -83,11 +104,6 @@ impl Frames {
     /// The memory at the bottom.
     pub(super) fn memory(&mut self) -> &mut Memory {
         self.stream.memory()
-    }
-
-    /// To be called before a wait, see [`Chunk::settle`].
-    pub(super) fn settle(&mut self) {
-        self.decrypted.settle();
     }
 
     /// The memory that is kept to read with.
@@ -117,6 +133,7 @@ impl Frames {
                 }
                 Front::Other(length, is_unfinished) => {
                     self.passing = length;
+                    self.longest = self.longest.max(length);
                     self.is_fragmented = is_unfinished.unwrap_or(self.is_fragmented);
                 }
                 Front::Part => match self.fill() {
