@@ -15,6 +15,8 @@
 mod counting;
 #[path = "allocations/idle.rs"]
 mod idle;
+#[path = "allocations/long.rs"]
+mod long;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

@@ -8,9 +8,10 @@
 mod tests;
 
 use std::io::{self, Cursor, Read, Write};
-use std::str;
+use std::{mem, str};
 
 use tungstenite::Message;
+use tungstenite::protocol::Role;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
@@ -39,14 +40,35 @@ pub(super) fn read(
     Ok(None)
 }
 
+/// To be called before a wait. Tungstenite keeps the memory of the longest frame that it has read; so after one that
+/// is longer than what it reads at once, another takes its place.
+pub(super) fn settle(codec: &mut Codec) {
+    codec.get_mut().decrypted.settle();
+    let (frames, config) = (codec.get_ref(), *codec.get_config());
+    let is_between = frames.passing == 0 && !frames.is_fragmented && !frames.ended;
+    let is_long = frames.longest > config.read_buffer_size as u64;
+    // After a flush it has nothing left to send. A close is for the one that knows of it.
+    if is_long && is_between && codec.can_write() && codec.flush().is_ok() {
+        let role = codec.get_ref().role;
+        let none = Frames::new(Stream::Plain(Memory::default()), &[], role, 0);
+        let none = Codec::from_raw_socket(none, role, Some(config));
+        let mut frames = mem::replace(codec, none).into_inner();
+        frames.longest = 0;
+        *codec = Codec::from_raw_socket(frames, role, Some(config));
+    }
+}
+
 /// The bytes of a connection, cut into frames.
 pub(super) struct Frames {
     stream: Stream,
     /// What TLS has decrypted. Without TLS, what came in is looked at in the memory.
     decrypted: Chunk,
+    role: Role,
     max_message_size: u64,
     /// How many bytes of the frame at the front tungstenite may still read.
     passing: u64,
+    /// How many bytes the longest frame takes that tungstenite has read since it was new.
+    longest: u64,
     /// The frames that were given to tungstenite have begun a message and not ended it.
     is_fragmented: bool,
     ended: bool,
@@ -64,12 +86,14 @@ enum Front {
 
 impl Frames {
     /// `early` is what came in behind the handshake.
-    pub(super) fn new(stream: Stream, early: &[u8], max_message_size: usize) -> Self {
+    pub(super) fn new(stream: Stream, early: &[u8], role: Role, max_message_size: usize) -> Self {
         let mut this = Self {
             stream,
             decrypted: Chunk::default(),
+            role,
             max_message_size: u64::try_from(max_message_size).unwrap_or(u64::MAX),
             passing: 0,
+            longest: 0,
             is_fragmented: false,
             ended: false,
         };
@@ -80,11 +104,6 @@ impl Frames {
     /// The memory at the bottom.
     pub(super) fn memory(&mut self) -> &mut Memory {
         self.stream.memory()
-    }
-
-    /// To be called before a wait, see [`Chunk::settle`].
-    pub(super) fn settle(&mut self) {
-        self.decrypted.settle();
     }
 
     /// The memory that is kept to read with.
@@ -114,6 +133,7 @@ impl Frames {
                 }
                 Front::Other(length, is_unfinished) => {
                     self.passing = length;
+                    self.longest = self.longest.max(length);
                     self.is_fragmented = is_unfinished.unwrap_or(self.is_fragmented);
                 }
                 Front::Part => match self.fill() {
@@ -131,7 +151,9 @@ impl Frames {
     }
 
     fn front(&mut self) -> Front {
-        let (limit, is_fragmented) = (self.max_message_size, self.is_fragmented);
+        let limit = self.max_message_size;
+        // What a client sends must be masked, so that a server takes nothing here.
+        let is_taken = self.role == Role::Client && !self.is_fragmented;
         let bytes = self.chunk().rest();
         let mut cursor = Cursor::new(bytes);
         let (header, length) = match FrameHeader::parse(&mut cursor) {
@@ -140,7 +162,7 @@ impl Frames {
             // Tungstenite finds the same.
             Err(_) => return Front::Other(bytes.len() as u64, None),
         };
-        let is_plain = header.is_final && header.mask.is_none() && !is_fragmented;
+        let is_plain = is_taken && header.is_final && header.mask.is_none();
         let is_reserved = header.rsv1 || header.rsv2 || header.rsv3;
         let is_text = header.opcode == OpCode::Data(Data::Text);
         if is_text && is_plain && !is_reserved && length <= limit {

@@ -52,9 +52,9 @@ impl Session {
         mem::take(self.memory().inbox())
     }
 
-    /// To be called before a wait, see [`Chunk::settle`].
+    /// To be called before a wait: gives back what a flood or long messages have taken.
     pub(super) fn settle(&mut self) {
-        self.codec.get_mut().settle();
+        frames::settle(&mut self.codec);
     }
 
     /// The memory that is kept to read with.

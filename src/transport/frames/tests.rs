@@ -83,7 +83,7 @@ fn receive(bytes: &[u8], parts: &[usize], role: Role, is_ended: bool) -> Outcome
     let mut parts = parts.iter().copied().chain(std::iter::repeat(usize::MAX));
     let early = parts.next().unwrap().min(bytes.len());
     let (early, mut rest) = bytes.split_at(early);
-    let frames = Frames::new(Stream::Plain(Memory::default()), early, LIMIT);
+    let frames = Frames::new(Stream::Plain(Memory::default()), early, role, LIMIT);
     let mut codec = Codec::from_raw_socket(frames, role, Some(config()));
     let mut messages = Vec::new();
     let error = loop {
@@ -176,7 +176,7 @@ fn encode(frames: &[Sent]) -> Vec<u8> {
 }
 
 fn frames(bytes: &[u8]) -> Frames {
-    Frames::new(Stream::Plain(Memory::default()), bytes, LIMIT)
+    Frames::new(Stream::Plain(Memory::default()), bytes, Role::Client, LIMIT)
 }
 
 #[test]
@@ -211,4 +211,12 @@ fn tungstenite_reads_one_frame_and_not_beyond() {
         assert!(would_block(&frames.read_to_end(&mut read).unwrap_err()));
         assert!(read == bytes, "{} bytes for {}", read.len(), bytes.len());
     }
+}
+
+#[test]
+fn a_server_takes_no_text_that_is_not_masked() {
+    let bytes = encode(&[Sent::new(0x81, b"not masked")]);
+    let expected = judge(&bytes, Role::Server, false);
+    assert!(expected.2.is_some());
+    assert_eq!(receive(&bytes, &[1], Role::Server, false), expected);
 }

@@ -42,7 +42,7 @@ fn codec(stream: Stream, early: &[u8], role: Role, max_message_size: usize) -> C
         .write_buffer_size(0)
         .max_message_size(Some(max_message_size))
         .max_frame_size(Some(max_message_size));
-    let frames = Frames::new(stream, early, max_message_size);
+    let frames = Frames::new(stream, early, role, max_message_size);
     Codec::from_raw_socket(frames, role, Some(config))
 }
 
