@@ -4,7 +4,6 @@
 //! the channel is not wanted, is answered in vain.
 
 use super::channels::{Question, Status};
-use super::connection::Phase;
 use super::refusals::with_cause;
 use super::signin::Whose;
 use super::subscribe::check_auth;
@@ -37,10 +36,7 @@ impl Machine {
     }
 
     fn question(&mut self, name: &str, attempt: u32, now: Now) -> Option<Question> {
-        let Phase::Live(live) = &self.phase else {
-            return None;
-        };
-        let socket_id = live.socket_id.clone();
+        let socket_id = self.phase.live()?.socket_id.clone();
         let channel = self.channels.name(name)?;
         self.tickets += 1;
         let ticket = self.tickets;
@@ -54,7 +50,7 @@ impl Machine {
         self.observe(now);
         let failed =
             |status: &Status| matches!(status, Status::Failed(_) | Status::Postponed { .. });
-        if matches!(self.phase, Phase::Live(_))
+        if self.phase.is_live()
             && self.channels.get(name).is_some_and(|channel| failed(&channel.status))
         {
             self.join(name, now);

@@ -69,10 +69,10 @@ impl Machine {
     /// Finds out now whether the connection still stands, or dials now if it waits to.
     pub(crate) fn network_changed(&mut self, now: Now) {
         self.observe(now);
-        if self.untimed {
-            return self.connect(now);
+        match self.phase {
+            Phase::Failed { untimed: true, .. } => self.connect(now),
+            _ => self.check_connection(now),
         }
-        self.check_connection(now);
     }
 
     /// Sends a ping, or joins the one that is on its way. [`Self::ping_result`] is what becomes of it.
@@ -106,21 +106,12 @@ impl Machine {
         }
     }
 
-    // ---- getters
-
-    /// Returns `true` if it has failed for want of somebody who keeps the time.
-    pub(in crate::protocol) fn is_untimed(&self) -> bool {
-        self.untimed
-    }
-
     // ---- what came in
 
     pub(in crate::protocol) fn ponged(&mut self, now: Now) {
-        if let Phase::Live(live) = &mut self.phase {
-            if let Some(answer) = live.ponged(now) {
-                self.answered = Some(answer);
-                self.changed = true;
-            }
+        if let Some(answered) = self.phase.live_mut().and_then(|live| live.ponged(now)) {
+            self.answered = Some(answered);
+            self.changed = true;
         }
     }
 
@@ -136,14 +127,15 @@ impl Machine {
     pub(crate) fn alarm(&mut self) -> Option<Alarm> {
         let step = |at| Alarm { at, cause: Cause::Step };
         let connection = match &self.phase {
-            Phase::Idle | Phase::Asking { .. } => None,
-            Phase::Opening { deadline, .. } => Some(step(*deadline)),
+            Phase::Opening { deadline: at, .. } | Phase::Waiting { until: at, .. } => {
+                Some(step(*at))
+            }
             Phase::Live(live) => {
                 let pinged = live.pending_ping().is_some();
                 let cause = if pinged { Cause::Pong } else { Cause::Heartbeat };
                 Some(Alarm { at: live.deadline(), cause })
             }
-            Phase::Waiting { until, .. } => Some(step(*until)),
+            _ => None,
         };
         let answer = self.asked.first().map(|&(deadline, _)| deadline);
         let others = [answer, self.held_deadline(), self.user.deadline(), self.channels.deadline()];
@@ -171,15 +163,15 @@ impl Machine {
         match &mut self.phase {
             Phase::Live(_) => {
                 drop(self.ping(now));
-                if let Phase::Live(live) = &mut self.phase {
+                if let Some(live) = self.phase.live_mut() {
                     live.doubt(now);
                 }
             }
-            Phase::Waiting { until, asked_until } => {
+            Phase::Waiting { until, asked_until, .. } => {
                 let asked = asked_until.saturating_sub(now.elapsed());
                 *until = now.mono.saturating_add(asked);
             }
-            Phase::Idle | Phase::Opening { .. } | Phase::Asking { .. } => {}
+            _ => {}
         }
     }
 }

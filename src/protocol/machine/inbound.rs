@@ -29,7 +29,7 @@ impl Machine {
                     self.handle_user_event(event, now);
                 }
             }
-            Phase::Idle | Phase::Waiting { .. } | Phase::Asking { .. } => {}
+            _ => {}
         }
     }
 
@@ -39,7 +39,7 @@ impl Machine {
         if !self.is_current(generation) {
             return;
         }
-        if let Phase::Live(live) = &mut self.phase {
+        if let Some(live) = self.phase.live_mut() {
             live.received(now);
         }
         self.log_line(Level::Debug, || LogLine::from("ignored a frame".to_owned()).because(&error));

@@ -8,7 +8,6 @@ use std::time::Duration;
 use log::Level;
 
 use super::Machine;
-use super::connection::Phase;
 use super::inbound::is_users;
 use super::mentions::{Mention, mentions, own_words};
 use crate::model::event::ChannelName;
@@ -67,7 +66,7 @@ impl Machine {
         }
         // From 4300 on the frame is about one request and never announces a close.
         let may_end_it = matches!(refusal.code, Some(4000..=4299)) && refusal.channel.is_none();
-        if let (Phase::Live(live), true) = (&mut self.phase, may_end_it) {
+        if let Some(live) = self.phase.live_mut().filter(|_| may_end_it) {
             live.remember_error(error.clone(), now);
         }
         self.log_report(&error);
@@ -108,21 +107,20 @@ impl Machine {
     }
 
     fn keep_unexplained(&mut self, error: Error, now: Now) {
-        if let Phase::Live(live) = &mut self.phase {
+        if let Some(live) = self.phase.live_mut() {
             live.unexplained = Some((now.mono, error));
         }
     }
 
     /// The last error that nobody could be found for, if it came after `sent`.
     pub(super) fn unexplained_since(&self, sent: Duration) -> Option<Error> {
-        let Phase::Live(live) = &self.phase else {
-            return None;
-        };
-        live.unexplained.as_ref().filter(|(at, _)| *at >= sent).map(|(_, error)| error.clone())
+        let unexplained = self.phase.live()?.unexplained.as_ref();
+        unexplained.filter(|(at, _)| *at >= sent).map(|(_, error)| error.clone())
     }
 
     pub(super) fn is_trigger_unanswered(&self, now: Now) -> bool {
-        self.triggered.is_some_and(|at| now.mono.saturating_sub(at) < SUSPICION)
+        let triggered = self.phase.live().and_then(|live| live.triggered);
+        triggered.is_some_and(|at| now.mono.saturating_sub(at) < SUSPICION)
     }
 
     /// The channel that an error is about which names none, if no other request can be meant.

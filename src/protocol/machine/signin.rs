@@ -9,7 +9,6 @@ use std::time::Duration;
 use log::Level;
 
 use super::channels::Question;
-use super::connection::Phase;
 use super::refusals::{SUSPICION, with_cause};
 use super::subscribe::{check_auth, check_request, is_keyless};
 use crate::protocol::backoff::CloseClass;
@@ -161,7 +160,7 @@ impl Machine {
     fn forget_user(&mut self, now: Now) {
         let presented = self.user.is_presented();
         self.user.connection_lost();
-        if presented && matches!(self.phase, Phase::Live(_)) {
+        if presented && self.phase.is_live() {
             self.reconnect(now);
         }
     }
@@ -176,10 +175,9 @@ impl Machine {
     }
 
     fn authenticate(&mut self, attempt: u32, now: Now) {
-        let Phase::Live(live) = &self.phase else {
+        let Some(socket_id) = self.socket_id().map(str::to_owned) else {
             return;
         };
-        let socket_id = live.socket_id.clone();
         self.tickets += 1;
         let ticket = self.tickets;
         self.push(Output::Authenticate { ticket, socket_id, attempt });
@@ -270,8 +268,8 @@ impl Machine {
     /// Tells whether an error frame is about the sign-in, and deals with it if so.
     pub(super) fn refuses_signin(&mut self, refusal: &Refusal, error: &Error, now: Now) -> bool {
         let trigger = self.is_trigger_unanswered(now);
-        let (Phase::Live(live), Status::Sent { deadline, suspect, .. }, None) =
-            (&self.phase, &mut self.user.status, &refusal.channel)
+        let (Some(live), Status::Sent { deadline, suspect, .. }, None) =
+            (self.phase.live(), &mut self.user.status, &refusal.channel)
         else {
             return false;
         };

@@ -1,7 +1,6 @@
 //! Subscribe frames and what becomes of them: sent as the server takes them, confirmed or failed.
 
 use super::channels::{Sent, Status};
-use super::connection::Phase;
 use super::window::Request;
 use crate::protocol::{ChannelNotice, Machine, Notice, Now, frame};
 use crate::util::units;
@@ -69,7 +68,7 @@ impl Machine {
 
     /// Sends the subscribe frame that has waited longest, if there is room for it by now.
     pub(super) fn send_waiting(&mut self) {
-        let (Phase::Live(_), Some(now)) = (&self.phase, self.last_seen) else {
+        let (true, Some(now)) = (self.phase.is_live(), self.last_seen) else {
             return;
         };
         if let Some((name, request)) = self.channels.next_waiting() {
@@ -133,7 +132,7 @@ impl Machine {
     /// Why a subscription that is pending is not there yet: its last failure on this connection, or that of the
     /// sign-in which it waits for, or what may have been one, or what it waits for; else why there is no connection.
     pub(crate) fn pending_cause(&self, name: &str) -> Option<Error> {
-        if !matches!(self.phase, Phase::Live(_)) {
+        if !self.phase.is_live() {
             return self.why_not_connected();
         }
         match self.channels.get(name).map(|channel| &channel.status) {

@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use super::connection::Phase;
 use crate::protocol::{Machine, Now, frame};
 use crate::{ChannelStatus, Error, ErrorKind};
 
@@ -52,7 +51,9 @@ impl Machine {
     ) -> Result<(), Error> {
         self.observe(now);
         self.check_trigger(channel, event, data, now).map_err(|error| error.on_channel(channel))?;
-        self.triggered = Some(now.mono);
+        if let Some(live) = self.phase.live_mut() {
+            live.triggered = Some(now.mono);
+        }
         self.send(frame::client_event(channel, event, data), now);
         Ok(())
     }
@@ -78,7 +79,7 @@ impl Machine {
                 format!("the data is {} bytes long, and at most {MAX_DATA} are taken", data.len());
             return Err(Error::message(ErrorKind::TooLarge, message));
         }
-        if !matches!(self.phase, Phase::Live(_)) {
+        if !self.phase.is_live() {
             let message = "not connected: a client event cannot wait for a connection";
             return Err(Error::message(ErrorKind::NotConnected, message));
         }
