@@ -15,6 +15,8 @@ mod backoff;
 #[cfg(feature = "encrypted")]
 pub(crate) mod crypto;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod harness;
 pub(crate) mod machine;
 mod output;
 pub(crate) mod presence;

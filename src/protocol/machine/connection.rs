@@ -81,10 +81,7 @@ impl Phase {
 
     /// Returns `true` if only the user can start a dial.
     pub(super) fn is_idle(&self) -> bool {
-        matches!(
-            self,
-            Self::Initialized | Self::Disconnected | Self::Closed | Self::Failed { .. }
-        )
+        matches!(self, Self::Initialized | Self::Disconnected | Self::Closed | Self::Failed { .. })
     }
 
     pub(super) fn is_live(&self) -> bool {

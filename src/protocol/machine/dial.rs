@@ -127,7 +127,9 @@ impl Machine {
     fn held_by(&mut self) -> Option<&mut Turn> {
         match self.phase {
             Phase::Opening { step: Step::Held, .. } => Some(&mut self.dialing),
-            Phase::Deciding { question, .. } if !self.deciding.is(question) => Some(&mut self.deciding),
+            Phase::Deciding { question, .. } if !self.deciding.is(question) => {
+                Some(&mut self.deciding)
+            }
             _ => None,
         }
     }

@@ -146,12 +146,7 @@ impl Machine {
         self.enter(Phase::Failed { cause: cause.clone(), untimed }, Some(cause), None);
     }
 
-    pub(super) fn enter(
-        &mut self,
-        phase: Phase,
-        cause: Option<Error>,
-        retry_in: Option<Duration>,
-    ) {
+    pub(super) fn enter(&mut self, phase: Phase, cause: Option<Error>, retry_in: Option<Duration>) {
         let previous = std::mem::replace(&mut self.phase, phase).state();
         self.notify_state(previous, cause, retry_in);
     }
