@@ -11,7 +11,7 @@
 
 mod model;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -122,6 +122,8 @@ pub(crate) struct Harness {
     /// For each channel, `true` if the last frame about it on this connection was a subscribe frame that the
     /// server has not refused.
     at_server: BTreeMap<String, bool>,
+    /// The channels that the server has heard of on this connection, or has confirmed by itself.
+    heard_of: BTreeSet<String>,
     /// Everything that came out, by its sort.
     pub(crate) frames: Vec<String>,
     pub(crate) errors: Vec<Error>,
@@ -157,6 +159,7 @@ impl Harness {
             wants_signin: false,
             silent: Vec::new(),
             at_server: BTreeMap::new(),
+            heard_of: BTreeSet::new(),
             frames: Vec::new(),
             errors: Vec::new(),
             abandoned: Vec::new(),

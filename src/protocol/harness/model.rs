@@ -34,7 +34,14 @@ impl Harness {
         let confirms = event.name() == "pusher_internal:subscription_succeeded"
             && (generation, self.state) == (self.generation, State::Connected);
         let name = event.channel().filter(|name| confirms && !name.is_empty());
-        if let Some(name) = name.filter(|name| self.is_followed(name)) {
+        if let Some(name) = name {
+            self.note_subscribed(name);
+        }
+    }
+
+    fn note_subscribed(&mut self, name: &str) {
+        self.heard_of.insert(name.to_owned());
+        if self.is_followed(name) {
             self.at_server.insert(name.to_owned(), true);
         }
     }
@@ -73,6 +80,7 @@ impl Harness {
                 assert!(*deadline > self.now.mono, "a dial has time");
                 (self.generation, self.open) = (*generation, true);
                 self.at_server.clear();
+                self.heard_of.clear();
             }
             Output::HangUp { generation, .. } => {
                 assert!(self.open, "closed what is not there");
@@ -143,14 +151,13 @@ impl Harness {
                     None => assert!(is_public(name), "{name} without an authorization"),
                     Some(auth) => self.check_response(name, auth),
                 }
-                if self.is_followed(name) {
-                    self.at_server.insert(name.to_owned(), true);
-                }
+                self.note_subscribed(name);
             }
             "pusher:unsubscribe" => {
                 // A presence channel is subscribed anew where the server has it already.
                 let again = ChannelKind::of(name) == ChannelKind::Presence;
                 assert!(again || !self.wants(name), "{name} is wanted");
+                assert!(self.heard_of.contains(name), "the server has not heard of {name}");
                 if self.is_followed(name) {
                     let was = self.at_server.insert(name.to_owned(), false);
                     assert_eq!(was, Some(true), "unsubscribed {name}, which the server has not");

@@ -1,7 +1,6 @@
 //! The gap between a lost subscription and the next one.
 
-use super::harness::{ACTIVITY, Harness, MS, secs};
-use crate::State;
+use super::harness::{Harness, secs};
 
 #[test]
 fn a_gap_is_measured_from_the_last_sign_of_life_to_the_new_confirmation() {

@@ -1,9 +1,10 @@
 //! Presence channels whose authorizer leaves it to the signed-in user who joins.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::harness::{Harness, SUBSCRIBE, granted, io, secs, status};
-use crate::{Auth, ChannelStatus, ErrorKind, State};
+use super::harness::{Harness, MS, SUBSCRIBE, granted};
+use super::user::pending;
+use crate::{Auth, ChannelStatus, ErrorKind};
 
 const LOBBY: &str = "presence-lobby";
 

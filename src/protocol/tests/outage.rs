@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::Policy;
-use super::harness::{CONNECT, GRACE, Harness, MS, PONG, backoff, secs};
+use super::harness::{CONNECT, Harness, MS, backoff, secs};
 use crate::{Error, ErrorKind, State};
 
 const STABLE: Duration = secs(10);

@@ -1,6 +1,6 @@
 //! Dials and connections that end without a report, or are never established.
 
-use super::harness::{CONNECT, GRACE, Harness, MS, PONG, secs};
+use super::harness::{CONNECT, GRACE, Harness, MS, PONG, backoff, secs};
 use crate::{Error, ErrorKind, State};
 
 #[test]

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::harness::{Harness, MS, SIGNIN, SUBSCRIBE, granted, io, secs, status};
-use crate::{Auth, ChannelStatus, Error, ErrorKind, State, UserAuth};
+use crate::{ChannelStatus, Error, State, UserAuth};
 
 const LONG: std::time::Duration = secs(3600);
 
-fn pending() -> Harness {
+pub(super) fn pending() -> Harness {
     let mut harness = Harness::connected();
     harness.signin();
     harness.present("9");
@@ -39,7 +39,7 @@ fn a_sign_in_is_asked_for_sent_and_confirmed() {
         "subscribe #server-to-user-9",
         "event - pusher:signin_success",
     ]);
-    assert_eq!(harness.machine.signed_in().unwrap().data(), data, "byte for byte");
+    assert_eq!(harness.machine.signed_in().unwrap().as_str(), data, "byte for byte");
     harness.signin();
     harness.confirm_user("9");
     harness.expect(&["event - pusher:signin_success"]);
