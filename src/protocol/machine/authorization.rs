@@ -1,7 +1,6 @@
-//! Joining the channels that need an authorization, and what servers say about it.
+//! Joins the channels that need an authorization.
 //!
-//! Every question has a ticket. One that is not current any more, because the connection is gone or
-//! the channel is not wanted, is answered in vain.
+//! Every request has an id. The response is dropped if the connection is gone or the channel is not wanted any more.
 
 use super::channels::{Question, Status};
 use super::refusals::with_cause;
@@ -57,8 +56,7 @@ impl Machine {
         }
     }
 
-    /// The authorizer is about to be asked; from now on its time counts. Tells whether the answer is
-    /// still of use.
+    /// The authorizer is about to be called: its time begins. Returns `true` if the response is still of use.
     pub(crate) fn begin_authorization(&mut self, name: &str, ticket: u64, now: Now) -> bool {
         let deadline = now.mono.saturating_add(self.config.subscribe_timeout);
         let Some(channel) = self.channels.get_mut(name) else {
@@ -83,7 +81,7 @@ impl Machine {
         true
     }
 
-    /// The authorizer has answered.
+    /// The authorizer has responded.
     pub(crate) fn handle_authorization(
         &mut self,
         name: &str,
@@ -158,8 +156,8 @@ impl Machine {
         }
     }
 
-    /// Whoever has been asked and does not answer is given up, whether or not the answer is still of
-    /// use: while they are waited for, nobody else is asked.
+    /// Abandons the calls that take too long, even if their responses are of no use any more: they keep others from
+    /// being called.
     pub(super) fn give_up_asking(&mut self, now: Now) {
         while let Some(&(deadline, ticket)) = self.asked.first() {
             if deadline > now.mono {
@@ -170,7 +168,7 @@ impl Machine {
         }
     }
 
-    /// What may pass is tried again; what will not waits for the user.
+    /// Retries after a transient error, and waits for the user after a permanent one.
     fn authorization_failed(&mut self, name: &str, attempt: u32, error: Error, now: Now) {
         if !error.is_retryable() {
             return self.fail_channel(name, error);
@@ -255,7 +253,7 @@ mod encrypted {
     }
 
     impl Machine {
-        /// The answer to a question for a new key. The channel is subscribed already.
+        /// The response to a request for a new key. The channel is subscribed already.
         pub(super) fn handle_refresh(
             &mut self,
             name: &str,
@@ -289,7 +287,7 @@ mod encrypted {
             self.unseal(name, now);
         }
 
-        /// An event of an encrypted channel: nothing of it is shown before it is decrypted.
+        /// An event of an encrypted channel. The user sees nothing of it before it is decrypted.
         pub(in crate::protocol) fn deliver_sealed(&mut self, name: &str, event: Event, now: Now) {
             let limits = self.config.max_held;
             if let Some(channel) = self.channels.get_mut(name) {
@@ -298,7 +296,7 @@ mod encrypted {
             }
         }
 
-        /// Takes out what the channel has decided.
+        /// Delivers what is decrypted, and does what else the queue asks for.
         pub(in crate::protocol) fn unseal(&mut self, name: &str, now: Now) {
             while let Some(verdict) =
                 self.channels.get_mut(name).and_then(|channel| channel.sealed.poll())

@@ -1,8 +1,7 @@
-//! Dialing, and asking the user's policy about it: one at a time, whatever the user does meanwhile.
+//! Dials and calls of the user's policy: one at a time, whatever the user does meanwhile.
 //!
-//! A dial runs code of the user's (`Options::custom`, a connector), and so does the policy. Neither can
-//! be made to return. So the next one waits until the driver reports that the last one has returned, and
-//! only the newest waits: it stands in [`Phase`], which holds one.
+//! Both run user code (`Options::custom`, a connector, the policy), which cannot be made to return. So the next call
+//! waits until the driver reports that the last one has returned. Only the newest waits: [`Phase`] holds one.
 
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::protocol::{Machine, Now, Output};
 use crate::util::units;
 use crate::{Error, Timeout};
 
-/// A dial reports its own time-out, which says more; this much later it is given up all the same.
+/// A dial reports its own time-out, which says more. So much later it is given up all the same.
 const DIAL_GRACE: Duration = Duration::from_millis(250);
 
 const CONNECTOR: &str = "the connector";
@@ -24,14 +23,14 @@ const POLICY: &str = "the function given to `Reconnect::with`";
 impl Machine {
     // ---- what came in
 
-    /// The dial of this generation calls this code now. It is the connector unless given.
+    /// The dial of this generation now calls this code, or the connector.
     pub(crate) fn handle_calling(&mut self, generation: u64, code: Option<&'static str>, now: Now) {
         self.observe(now);
         self.dialing.go_on(generation, code.unwrap_or(CONNECTOR), now.mono);
     }
 
-    /// The code that the dial of this generation has called, the last of it included, has returned; how
-    /// the dial has ended is reported apart from it. The one that waits for it has all its time.
+    /// All code that the dial of this generation calls has returned. The result of the dial is reported apart. A dial
+    /// that has waited for it gets its whole time.
     pub(crate) fn handle_dial_returned(&mut self, generation: u64, now: Now) {
         self.observe(now);
         let returned = self.dialing.end(generation);
@@ -43,7 +42,7 @@ impl Machine {
         }
     }
 
-    /// The connection is open; what is missing is the establishment.
+    /// The connection is open, but not established.
     pub(crate) fn handle_opened(&mut self, generation: u64, now: Now) {
         self.observe(now);
         let current = self.is_current(generation);
@@ -61,7 +60,7 @@ impl Machine {
         }
     }
 
-    /// The user's reconnect policy could not decide: the default does.
+    /// The user's reconnect policy has panicked or could not be called: the default decides.
     pub(crate) fn handle_no_decision(&mut self, question: u64, now: Now) {
         self.observe(now);
         if let Some(cause) = self.policy_returned(question, now) {
@@ -73,7 +72,7 @@ impl Machine {
 
     // ---- getters
 
-    /// What has been called and has not returned, for people to read.
+    /// Describes the calls that have not returned.
     pub(crate) fn not_returned(&self, now: Now) -> Vec<String> {
         [&self.dialing, &self.deciding]
             .into_iter()
@@ -123,7 +122,7 @@ impl Machine {
         }
     }
 
-    /// Whose return the next dial waits for, if it does.
+    /// Returns the call that the next dial waits for.
     fn held_by(&mut self) -> Option<&mut Turn> {
         match self.phase {
             Phase::Opening { step: Step::Held, .. } => Some(&mut self.dialing),
@@ -144,7 +143,7 @@ impl Machine {
         }
     }
 
-    /// Why a dial that is given up now has failed.
+    /// Returns why a dial that is given up now has failed.
     pub(super) fn dial_overdue(&self, step: Step, now: Now) -> Error {
         let missing = match step {
             Step::Held | Step::Connecting => "the connection",

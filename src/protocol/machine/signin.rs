@@ -1,6 +1,6 @@
-//! Signing in, and what reaches the signed-in user.
+//! The sign-in, and the events of the signed-in user.
 //!
-//! The protocol cannot take a sign-in back, nor replace a user: for that a new connection is made.
+//! The protocol has no sign-out and cannot replace a user: both need a new connection.
 //!
 //! See [user authentication](https://pusher.com/docs/channels/using_channels/user-authentication/).
 
@@ -27,28 +27,28 @@ const KEYLESS: &str = "the `auth` of the authenticator has no `key:` before the 
 
 #[derive(Debug, Default)]
 pub(super) struct SignIn {
-    /// What the user wants, whatever has become of it.
+    /// What the user wants, whatever the status is.
     wanted: bool,
     status: Status,
-    /// To whom the present connection was said to belong, confirmed or not.
+    /// The user that was sent to the server on the present connection, confirmed or not.
     presented: Option<UserData>,
-    /// Why the last attempt on the present connection failed, whether or not it is retried.
+    /// Why the last attempt on the present connection failed, even if it is retried.
     last_failure: Option<Error>,
 }
 
-/// What the present connection has made of it.
+/// The status of the sign-in on the present connection.
 #[derive(Debug, Default)]
 enum Status {
-    /// Nothing was done on it.
+    /// Nothing has been done.
     #[default]
     Idle,
     Asking(Question),
-    /// The authenticator is to be asked again at that time, as this attempt.
+    /// The authenticator is called again at that time, as this attempt.
     Postponed {
         until: Duration,
         attempt: u32,
     },
-    /// The frame is out; the answer is due at the deadline, or this may have been it.
+    /// The frame is sent. The response is due at the deadline; the suspect may have been it.
     Sent {
         deadline: Duration,
         suspect: Option<Error>,
@@ -67,12 +67,12 @@ impl SignIn {
         }
     }
 
-    /// An answer of the server's is due.
+    /// Returns `true` if a response of the server is due.
     pub(super) fn is_pending(&self) -> bool {
         matches!(self.status, Status::Sent { .. })
     }
 
-    /// Whether the server may take this connection for a user's.
+    /// Returns `true` if the connection may belong to a user at the server.
     pub(super) fn is_presented(&self) -> bool {
         self.presented.is_some()
     }
@@ -83,7 +83,7 @@ impl SignIn {
     }
 }
 
-/// What presence channels that leave it to the user have to know.
+/// The user of the connection, for presence channels that are left to the user.
 pub(super) enum Whose {
     User(String),
     NotYet,
@@ -104,7 +104,7 @@ impl Machine {
         self.user.wanted
     }
 
-    /// Why the sign-in failed, if it did.
+    /// Returns why the sign-in has failed.
     pub(crate) fn signin_failure(&self) -> Option<&Error> {
         match &self.user.status {
             Status::Failed(error) => Some(error),
@@ -112,7 +112,7 @@ impl Machine {
         }
     }
 
-    /// Why the last attempt on this connection failed, or the error that may have been the answer to it.
+    /// Returns why the last attempt on this connection failed, or the error that may have been the response to it.
     pub(crate) fn last_signin_failure(&self) -> Option<&Error> {
         match &self.user.status {
             Status::Sent { suspect: Some(error), .. } => Some(error),
@@ -149,14 +149,14 @@ impl Machine {
         self.forget_user(now);
     }
 
-    /// There is another authenticator: signs in with it, as whomever it says.
+    /// Signs in again with another authenticator.
     pub(crate) fn authenticator_changed(&mut self, now: Now) {
         self.observe(now);
         self.forget_user(now);
         self.signin(now);
     }
 
-    /// Makes sure that the connection is nobody's.
+    /// Makes sure that the connection belongs to no user.
     fn forget_user(&mut self, now: Now) {
         let presented = self.user.is_presented();
         self.user.connection_lost();
@@ -186,8 +186,7 @@ impl Machine {
         self.user.status = Status::Asking(Question { ticket, attempt, deadline });
     }
 
-    /// The authenticator is about to be asked; from now on its time counts. Tells whether the answer
-    /// is still of use.
+    /// The authenticator is about to be called: its time begins. Returns `true` if the response is still of use.
     pub(crate) fn begin_authentication(&mut self, ticket: u64, now: Now) -> bool {
         match &mut self.user.status {
             Status::Asking(question) if question.ticket == ticket => {
@@ -199,7 +198,7 @@ impl Machine {
         }
     }
 
-    /// The authenticator has answered.
+    /// The authenticator has responded.
     pub(crate) fn handle_authentication(
         &mut self,
         ticket: u64,
@@ -250,7 +249,7 @@ impl Machine {
         if matches!(self.user.status, Status::SignedIn) {
             return;
         }
-        // Some servers tell it in a way of their own; then it is whom they were told.
+        // Some servers send no user, or in another form.
         let user = UserData::of_success(event.data()).unwrap_or_else(|| presented.clone());
         let channel = format!("{CHANNEL_PREFIX}{}", user.id());
         self.user.status = Status::SignedIn;
@@ -265,7 +264,7 @@ impl Machine {
         self.join_as_user(now);
     }
 
-    /// Tells whether an error frame is about the sign-in, and deals with it if so.
+    /// Fails the sign-in if the error frame is about it. Returns `true` if it is.
     pub(super) fn refuses_signin(&mut self, refusal: &Refusal, error: &Error, now: Now) -> bool {
         let trigger = self.is_trigger_unanswered(now);
         let (Some(live), Status::Sent { deadline, suspect, .. }, None) =
@@ -281,7 +280,7 @@ impl Machine {
             self.fail_signin(error.clone());
             return true;
         }
-        // Reverb answers what it does not know with 4200. What ends the connection comes at once.
+        // Reverb responds with 4200 to what it does not know. A close follows at once, if at all.
         if refusal.code.is_none_or(|code| code < 4300) {
             *deadline = (*deadline).min(now.mono.saturating_add(SUSPICION));
             *suspect = Some(error.clone());
@@ -299,7 +298,7 @@ impl Machine {
         });
     }
 
-    /// sockudo sends them as if they were anybody's events.
+    /// sockudo sends them without the frame around them.
     pub(super) fn handle_bare_watchlist(&mut self, event: &Event) {
         let may_be = matches!(event.name(), "online" | "offline") && event.channel().is_none();
         if !may_be || !self.user.is_presented() {
@@ -315,7 +314,7 @@ impl Machine {
         self.notify(Notice::User(UserNotice::Watchlist(event)));
     }
 
-    /// The connection is about to be forgotten. A refusal may have taken this form.
+    /// Fails the sign-in if the close may be its refusal.
     pub(super) fn lose_user(&mut self, error: &Error) {
         if self.user.is_pending() && CloseClass::of(error.close_code()) == CloseClass::Stop {
             self.fail_signin(error.clone());
@@ -357,7 +356,7 @@ impl Machine {
 
     // ---- inside
 
-    /// Nothing tries it again on this connection, so the error is not retryable.
+    /// It is not retried on this connection, so the error is permanent.
     fn fail_signin(&mut self, error: Error) {
         let keyless = matches!(self.user.status, Status::Sent { keyless: true, .. });
         let error = if keyless { error.with_hint(KEYLESS) } else { error };

@@ -1,4 +1,4 @@
-//! Events that this client sends itself.
+//! Client events.
 //!
 //! See [client events](https://pusher.com/docs/channels/using_channels/events/#triggering-client-events).
 
@@ -13,7 +13,7 @@ const MAX_DATA: usize = 10 * 1024;
 /// The longest name of an event that Pusher takes, in characters.
 const MAX_NAME: usize = 200;
 
-/// A bucket of tokens: one for each event, filled again as time goes by.
+/// A token bucket: each event takes a token.
 #[derive(Debug)]
 pub(super) struct Bucket {
     limit: u32,
@@ -22,7 +22,7 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// Holds as many as are refilled in a second.
+    /// Holds as many tokens as are refilled in a second.
     pub(super) fn new(per_second: u32) -> Self {
         Self { limit: per_second, tokens: per_second.into(), filled: Duration::ZERO }
     }
@@ -41,7 +41,7 @@ impl Bucket {
 }
 
 impl Machine {
-    /// Sends an event with `data`, which is JSON, to the others on the channel.
+    /// Sends an event with JSON `data` to the other clients on the channel.
     pub(crate) fn trigger(
         &mut self,
         channel: &str,
