@@ -15,14 +15,14 @@ const NONCE_SIZE: usize = XSalsa20Poly1305::NONCE_SIZE;
 
 /// The key of an encrypted channel; wiped when dropped, never shown.
 ///
-/// Boxed, because a value that is moved leaves a copy behind that nobody wipes.
+/// Boxed, because a value that is moved leaves a copy behind that is not wiped.
 pub(crate) struct Key(Box<XSalsa20Poly1305>);
 
 impl Key {
-    /// Reads the `shared_secret` of an authorization. The error never contains it.
+    /// Parses the `shared_secret` of an authorization. The error never contains it.
     pub(crate) fn parse(base64: &str) -> Result<Self, Error> {
         let mut bytes = Zeroizing::new(Vec::new());
-        // The cause names an offending byte, so it is left out.
+        // The cause shows a byte of the secret.
         STANDARD
             .decode_vec(base64, &mut bytes)
             .map_err(|_| Error::message(ErrorKind::Auth, "the shared_secret is not base64"))?;
@@ -45,7 +45,7 @@ impl Key {
         }
     }
 
-    /// Encrypts as a server does. A nonce must not be used twice with one key.
+    /// Encrypts text as a server does. A nonce must not be used twice with one key.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn seal(&self, nonce: [u8; NONCE_SIZE], text: impl AsRef<[u8]>) -> String {
         use crypto_secretbox::aead::Aead as _;
@@ -62,7 +62,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// The parts of an encrypted payload, if it has its shape.
+/// Returns the nonce and the ciphertext of an encrypted payload.
 fn unpack(data: &str) -> Option<(Nonce, Vec<u8>)> {
     let [nonce, ciphertext] = pick(data, ["nonce", "ciphertext"]);
     let field = |json| STANDARD.decode(text(json)?).ok();
@@ -71,12 +71,12 @@ fn unpack(data: &str) -> Option<(Nonce, Vec<u8>)> {
     (ciphertext.len() >= XSalsa20Poly1305::TAG_SIZE).then_some((nonce.into(), ciphertext))
 }
 
-/// Why data was not decrypted. The words hold nothing of it.
+/// Why data was not decrypted. The text contains nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unopened {
-    /// It is no encrypted payload: plaintext, another shape, or sizes that cannot be.
+    /// It is no encrypted payload: plaintext, another format, or impossible sizes.
     Malformed,
-    /// It is not authentic under this key: perhaps it is under another.
+    /// It is not authentic under this key, but may be under another.
     Refused,
 }
 

@@ -4,10 +4,10 @@
 
 use crate::{Error, ErrorKind};
 
-/// The longest channel name that Pusher takes.
+/// The longest channel name that Pusher accepts, in characters.
 const MAX_LEN: usize = 164;
 
-/// What a channel's prefix makes of it.
+/// The kind of a channel by its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ChannelKind {
     Public,
@@ -43,7 +43,7 @@ fn wrong(message: String) -> Result<(), Error> {
     Err(Error::message(ErrorKind::InvalidName, message))
 }
 
-/// Checks that `name` is of the `wanted` kind, and unless told otherwise, that it is as Pusher wants it.
+/// Checks that `name` is of the `wanted` kind and, if `strictly`, that it follows Pusher's rules.
 pub(crate) fn check_channel(name: &str, wanted: ChannelKind, strictly: bool) -> Result<(), Error> {
     if name.is_empty() {
         return wrong("a channel's name must not be empty".into());

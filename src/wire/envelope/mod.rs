@@ -1,6 +1,6 @@
-//! The envelope of a frame: where its event, channel, data and user id are.
+//! The envelope of a frame: the positions of its event, channel, data and user id.
 //!
-//! `data` is found but not decoded, so a frame costs one pass here, and its consumer decodes what it wants.
+//! `data` is found but not decoded: parsing takes one pass, and the consumer decodes on first use.
 
 mod scan;
 #[cfg(test)]
@@ -20,7 +20,7 @@ pub(crate) use unescape::unescape;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Envelope {
     pub(crate) event: Text,
-    /// A string, or the text of a number, which servers make of a name such as `7`; `None` for anything else.
+    /// A string, or the text of a number, which some servers send for a name such as `7`; `None` for anything else.
     pub(crate) channel: Option<Text>,
     pub(crate) data: Data,
     /// A string, or the text of a number, which some servers send; `None` for anything else.
@@ -53,7 +53,7 @@ pub(crate) enum Data {
     Json(Span),
 }
 
-/// Why a frame has no envelope. The text holds nothing of the frame.
+/// Why a frame has no envelope. The text contains nothing of the frame.
 #[derive(Debug)]
 pub(crate) enum Malformed {
     /// Not JSON; serde_json names the fault and its place.
@@ -66,7 +66,7 @@ pub(crate) enum Malformed {
 }
 
 impl Envelope {
-    /// That of a frame which was not parsed.
+    /// The envelope of a frame that was not parsed.
     pub(crate) const EMPTY: Self = Self {
         event: Text::Span(Span { start: 0, end: 0 }),
         channel: None,
@@ -83,7 +83,7 @@ impl Envelope {
     }
 }
 
-/// Any frame, as serde_json sees it.
+/// Parses any frame, with serde_json.
 pub(crate) fn slow(raw: &str) -> Result<Envelope, Malformed> {
     let fields: Fields<'_> = serde_json::from_str(raw).map_err(|error| match error.classify() {
         // The message would quote the value.
@@ -125,7 +125,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Fields::default();
-        // Raw keys too, since a lone surrogate in an unknown key is nobody's business.
+        // Raw keys too: serde_json refuses lone surrogates, which do no harm in an unknown key.
         while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
             let (key, value) = (key.get(), Some(value));
             let decoded = quoted(key).filter(|key| has_escapes(key)).map(unescape);
