@@ -136,7 +136,6 @@ impl Event {
     /// Returns the name of the event.
     ///
     /// The prefix `pusher_internal:` of the protocol is `pusher:` here: `pusher:subscription_succeeded`.
-    #[doc(alias = "event_name")]
     #[doc(alias = "eventName")]
     pub fn name(&self) -> &str {
         match self.instead.as_ref().and_then(|instead| instead.name) {

@@ -42,8 +42,7 @@ impl Member {
     ///
     /// It is `null` if there is none, or if the members of the channel take more memory than
     /// [`max_members_bytes`](crate::ClientBuilder::max_members_bytes) allows.
-    #[doc(alias = "user_info")]
-    #[doc(alias = "userInfo")]
+    #[doc(alias("user_info", "userInfo"))]
     pub fn info(&self) -> &str {
         self.info.as_deref().unwrap_or("null")
     }
@@ -137,9 +136,7 @@ impl Members {
     }
 
     /// Returns the number of members.
-    #[doc(alias = "members_count")]
-    #[doc(alias = "membersCount")]
-    #[doc(alias = "count")]
+    #[doc(alias("count", "members_count", "membersCount"))]
     pub fn len(&self) -> usize {
         self.0.by_id.len()
     }

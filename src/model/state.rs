@@ -16,7 +16,6 @@ pub enum State {
     Connected,
     /// The connection is lost, or the first dial has failed. The client dials again, or waits to.
     #[doc(alias = "unavailable")]
-    #[doc(alias = "connecting_in")]
     Reconnecting,
     /// `disconnect()` was called.
     Disconnected,
@@ -28,7 +27,6 @@ pub enum State {
 
 /// A change of [`State`], or one more failed attempt (from `Reconnecting` to `Reconnecting`).
 #[doc(alias = "state_change")]
-#[doc(alias = "onConnectionEstablished")]
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct StateChange {

@@ -37,11 +37,11 @@ impl Key {
     }
 
     /// Decrypts the data of an event: JSON of the form `{"nonce":base64,"ciphertext":base64}`.
-    pub(crate) fn open(&self, data: &str) -> Result<Vec<u8>, Unopened> {
-        let (nonce, mut bytes) = unpack(data).ok_or(Unopened::Malformed)?;
+    pub(crate) fn open(&self, data: &str) -> Result<Vec<u8>, DecryptError> {
+        let (nonce, mut bytes) = unpack(data).ok_or(DecryptError::Malformed)?;
         match self.0.decrypt_in_place(&nonce, b"", &mut bytes) {
             Ok(()) => Ok(bytes),
-            Err(_) => Err(Unopened::Refused),
+            Err(_) => Err(DecryptError::Refused),
         }
     }
 
@@ -73,14 +73,14 @@ fn unpack(data: &str) -> Option<(Nonce, Vec<u8>)> {
 
 /// Why data was not decrypted. The text contains nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unopened {
+pub(crate) enum DecryptError {
     /// It is no encrypted payload: plaintext, another format, or impossible sizes.
     Malformed,
     /// It is not authentic under this key, but may be under another.
     Refused,
 }
 
-impl fmt::Display for Unopened {
+impl fmt::Display for DecryptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed => "is not encrypted, or not as it should be",
@@ -151,7 +151,7 @@ mod tests {
         let key = Key::parse(PUSHER_KEY).unwrap();
         assert_eq!(key.open(PUSHER_DATA).unwrap(), br#"{"message":"hello world"}"#);
         let other = Key::parse("iBvNoPVYwByqSfg6anjPpEQ2j051b3rt1Vmnb+z5do0=").unwrap();
-        assert_eq!(other.open(PUSHER_DATA), Err(Unopened::Refused));
+        assert_eq!(other.open(PUSHER_DATA), Err(DecryptError::Refused));
     }
 
     #[test]
@@ -166,14 +166,14 @@ mod tests {
         for at in 0..sealed.len() {
             let mut altered = sealed.clone();
             altered[at] ^= 1;
-            assert_eq!(key.open(&payload(&nonce, &altered)), Err(Unopened::Refused));
-            let cut = if at < 16 { Unopened::Malformed } else { Unopened::Refused };
+            assert_eq!(key.open(&payload(&nonce, &altered)), Err(DecryptError::Refused));
+            let cut = if at < 16 { DecryptError::Malformed } else { DecryptError::Refused };
             assert_eq!(key.open(&payload(&nonce, &sealed[..at])), Err(cut));
         }
         for at in 0..nonce.len() {
             let mut altered = nonce;
             altered[at] ^= 1;
-            assert_eq!(key.open(&payload(&altered, &sealed)), Err(Unopened::Refused));
+            assert_eq!(key.open(&payload(&altered, &sealed)), Err(DecryptError::Refused));
         }
     }
 
@@ -181,11 +181,11 @@ mod tests {
     fn what_is_no_encrypted_payload() {
         let key = key_of(&[7; 32]).unwrap();
         for data in ["", "canary", r#""canary""#, "null", "17", "[]", "{}", r#"{"a":"canary"}"#] {
-            assert_eq!(key.open(data), Err(Unopened::Malformed), "{data}");
+            assert_eq!(key.open(data), Err(DecryptError::Malformed), "{data}");
         }
         for nonce in [0, 1, 23, 25, 48] {
             let data = payload(&vec![9; nonce], &[0; 20]);
-            assert_eq!(key.open(&data), Err(Unopened::Malformed), "{nonce} bytes");
+            assert_eq!(key.open(&data), Err(DecryptError::Malformed), "{nonce} bytes");
         }
         let good: Value = serde_json::from_str(&key.seal([9; 24], "text")).unwrap();
         for field in ["nonce", "ciphertext"] {
@@ -201,7 +201,7 @@ mod tests {
             for wrong in wrong {
                 let mut data = good.clone();
                 data[field] = wrong;
-                assert_eq!(key.open(&data.to_string()), Err(Unopened::Malformed), "{data}");
+                assert_eq!(key.open(&data.to_string()), Err(DecryptError::Malformed), "{data}");
             }
         }
     }

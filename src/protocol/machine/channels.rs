@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 #[cfg(feature = "encrypted")]
-use super::decrypt_queue::Sealed;
+use super::decrypt_queue::DecryptQueue;
 use super::mentions::mentions_odd;
 use super::window::{Request, Window};
 use crate::model::event::ChannelName;
@@ -21,7 +21,7 @@ pub(super) struct Channel {
     pub(super) kind: ChannelKind,
     pub(super) status: Status,
     /// `true` if a subscribe frame was sent for it on the present connection.
-    asked: bool,
+    was_sent: bool,
     /// The place in the order in which subscriptions are repeated: that of the calls of `subscribe`.
     order: u64,
     count: Option<u64>,
@@ -33,15 +33,15 @@ pub(super) struct Channel {
     pub(super) members: Members,
     pub(super) me: Option<String>,
     #[cfg(feature = "encrypted")]
-    pub(super) sealed: Sealed,
+    pub(super) decrypt_queue: DecryptQueue,
     /// The request for a new key of the encrypted channel.
     #[cfg(feature = "encrypted")]
-    pub(super) refresh: Option<Question>,
+    pub(super) refresh: Option<PendingRequest>,
 }
 
 /// A request to an authorizer or the authenticator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Question {
+pub(super) struct PendingRequest {
     pub(super) ticket: u64,
     pub(super) attempt: u32,
     /// When the response is due: much later before the call begins.
@@ -53,7 +53,7 @@ pub(super) struct Question {
 pub(super) enum Status {
     /// Nothing has been done.
     Idle,
-    Authorizing(Question),
+    Authorizing(PendingRequest),
     /// The authorizer is called again at that time, as this attempt.
     Postponed {
         until: Duration,
@@ -122,7 +122,7 @@ impl Channel {
             wanted: false,
             kind: ChannelKind::of(name),
             status: Status::Idle,
-            asked: false,
+            was_sent: false,
             order: 0,
             count: None,
             last_failure: None,
@@ -130,7 +130,7 @@ impl Channel {
             members: Members::default(),
             me: None,
             #[cfg(feature = "encrypted")]
-            sealed: Sealed::default(),
+            decrypt_queue: DecryptQueue::default(),
             #[cfg(feature = "encrypted")]
             refresh: None,
         }
@@ -138,13 +138,13 @@ impl Channel {
 
     /// Nothing of the present connection counts any more.
     fn reset(&mut self) -> Status {
-        self.asked = false;
+        self.was_sent = false;
         self.count = None;
         self.last_failure = None;
         self.members = Members::default();
         #[cfg(feature = "encrypted")]
         {
-            self.sealed.reset();
+            self.decrypt_queue.reset();
             self.refresh = None;
         }
         std::mem::replace(&mut self.status, Status::Idle)
@@ -152,7 +152,7 @@ impl Channel {
 
     fn deadline(&self) -> Option<Duration> {
         let status = match &self.status {
-            Status::Authorizing(question) => Some(question.deadline),
+            Status::Authorizing(request) => Some(request.deadline),
             Status::Postponed { until: at, .. } | Status::AwaitingUser { until: at, .. } => {
                 Some(*at)
             }
@@ -161,8 +161,8 @@ impl Channel {
         };
         #[cfg(feature = "encrypted")]
         let status = {
-            let refresh = self.refresh.map(|question| question.deadline);
-            [status, refresh, self.sealed.deadline()].into_iter().flatten().min()
+            let refresh = self.refresh.map(|request| request.deadline);
+            [status, refresh, self.decrypt_queue.deadline()].into_iter().flatten().min()
         };
         status
     }
@@ -194,9 +194,9 @@ impl Channels {
         // What waits to be decrypted is not wanted either.
         #[cfg(feature = "encrypted")]
         {
-            channel.sealed = Sealed::default();
+            channel.decrypt_queue = DecryptQueue::default();
         }
-        let asked = channel.asked;
+        let was_sent = channel.was_sent;
         channel.reset();
         match status {
             Status::Idle
@@ -206,7 +206,7 @@ impl Channels {
             | Status::Waiting(_) => false,
             Status::Sent(_) | Status::Subscribed => true,
             // Without a response the server may have it all the same.
-            Status::Failed(error) => asked && error.is_timeout(),
+            Status::Failed(error) => was_sent && error.is_timeout(),
         }
     }
 
@@ -261,7 +261,7 @@ impl Channels {
         let channel = self.table.get_mut(&name).filter(|channel| channel.wanted)?;
         let kind = channel.kind;
         if let Status::Sent(sent) = &status {
-            channel.asked = true;
+            channel.was_sent = true;
             self.window.sent(sent.bytes);
         }
         let is_sent = matches!(status, Status::Sent(_));
@@ -393,8 +393,8 @@ impl Channels {
     }
 
     /// Returns `true` if no subscribe frame has been sent yet, so that what the server says is about an earlier one.
-    pub(super) fn is_unasked(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|channel| !channel.asked)
+    pub(super) fn is_unsent(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|channel| !channel.was_sent)
     }
 
     /// Returns the subscribe frame of a pending channel.

@@ -137,7 +137,7 @@ impl Machine {
         self.held_by()?.notice_at()
     }
 
-    pub(super) fn notice_held(&mut self, now: Now) {
+    pub(super) fn log_held(&mut self, now: Now) {
         if let Some(text) = self.held_by().and_then(|turn| turn.notice(now.mono)) {
             self.log(Level::Warn, || format!("the next dial waits: {text}"));
         }

@@ -73,7 +73,7 @@ impl Machine {
     }
 
     /// Closes the present dial or connection, if there is one, because the user wants it.
-    pub(super) fn hang_up(&mut self, now: Now) {
+    pub(super) fn close_connection(&mut self, now: Now) {
         self.end_connection();
         self.forget_connection(now);
     }
@@ -91,7 +91,7 @@ impl Machine {
         self.user.connection_lost();
         #[cfg(feature = "encrypted")]
         for name in self.channels.wanted() {
-            self.unseal(&name, now);
+            self.deliver_decrypted(&name, now);
         }
     }
 

@@ -136,7 +136,7 @@ impl Machine {
             }
             _ => None,
         };
-        let answer = self.asked.first().map(|&(deadline, _)| deadline);
+        let answer = self.calls.first().map(|&(deadline, _)| deadline);
         let others = [answer, self.held_deadline(), self.user.deadline(), self.channels.deadline()];
         let others = others.into_iter().flatten().map(step);
         connection.into_iter().chain(others).min_by_key(|alarm| alarm.at)

@@ -95,7 +95,7 @@ impl Machine {
 
     pub(super) fn handle_confirmation(&mut self, event: Event, now: Now) {
         if let Some(name) = event.channel() {
-            if self.channels.is_unasked(name) || is_users(name) {
+            if self.channels.is_unsent(name) || is_users(name) {
                 return;
             }
             if self.channels.get(name).is_none() {
@@ -134,7 +134,7 @@ impl Machine {
         }
         channel.members = members;
         if is_cut && !was_cut {
-            self.tell_too_many_members(name);
+            self.notify_too_many_members(name);
         }
     }
 
@@ -150,7 +150,7 @@ impl Machine {
         let was_cut = channel.members.is_cut();
         let is_new = channel.members.insert(member.clone(), limit);
         if channel.members.is_cut() && !was_cut {
-            self.tell_too_many_members(name);
+            self.notify_too_many_members(name);
         }
         if is_new {
             self.notify(Notice::Channel(name.into(), ChannelNotice::MemberAdded(member)));
@@ -158,7 +158,7 @@ impl Machine {
         }
     }
 
-    fn tell_too_many_members(&mut self, name: &str) {
+    fn notify_too_many_members(&mut self, name: &str) {
         let limit = self.config.max_members_bytes;
         let message = format!(
             "keeping all members of the channel failed: they take more than {limit} bytes, so some have no \
@@ -194,7 +194,7 @@ impl Machine {
         if let Some(name) = event.channel() {
             if self.channels.get(name).is_some_and(|it| it.kind == ChannelKind::PrivateEncrypted) {
                 let name = name.to_owned();
-                return self.deliver_sealed(&name, event, now);
+                return self.decrypt_event(&name, event, now);
             }
         }
         // What should be encrypted is never delivered unencrypted, not even where nothing can decrypt it.

@@ -89,7 +89,7 @@ pub(crate) struct Machine {
     tickets: u64,
     /// The deadlines of the calls of authorizers and authenticators that have not returned, with the ids of their
     /// requests. A call is waited for even where its response is of no use any more.
-    asked: BTreeSet<(Duration, u64)>,
+    calls: BTreeSet<(Duration, u64)>,
     bucket: Option<Bucket>,
     pings: u64,
     /// The number of the last ping with a pong, and its round-trip time.
@@ -118,7 +118,7 @@ impl Machine {
             questions: 0,
             deciding: Turn::default(),
             tickets: 0,
-            asked: BTreeSet::new(),
+            calls: BTreeSet::new(),
             bucket: config.client_event_limit.map(Bucket::new),
             pings: 0,
             answered: None,
@@ -225,7 +225,7 @@ impl Machine {
         self.observe(now);
         self.disconnects += 1;
         self.changed = true;
-        self.hang_up(now);
+        self.close_connection(now);
         self.journal.end_outage();
         if self.state() != State::Disconnected {
             self.enter(Phase::Disconnected, None, None);
@@ -251,7 +251,7 @@ impl Machine {
     }
 
     fn dial_anew(&mut self, cause: Option<Error>, now: Now) {
-        self.hang_up(now);
+        self.close_connection(now);
         self.attempts = 0;
         let previous = self.state();
         self.dial(false, cause, now);
@@ -263,7 +263,7 @@ impl Machine {
         if !self.is_closed() {
             self.disconnect(now);
             self.phase = Phase::Closed;
-            self.asked.clear();
+            self.calls.clear();
         }
     }
 
@@ -296,7 +296,7 @@ impl Machine {
     /// Does what is due. Calls before the deadline do nothing.
     pub(crate) fn handle_timeout(&mut self, now: Now) {
         self.observe(now);
-        self.notice_held(now);
+        self.log_held(now);
         match &self.phase {
             Phase::Opening { step, deadline, .. } if *deadline <= now.mono => {
                 let error = self.dial_overdue(*step, now);
@@ -317,7 +317,7 @@ impl Machine {
             }
             _ => {}
         }
-        self.give_up_asking(now);
+        self.abandon_calls(now);
         self.handle_user_deadline(now);
         while let Some(name) = self.channels.overdue(now.mono) {
             self.handle_channel_deadline(&name, now);

@@ -78,7 +78,7 @@ impl Machine {
         let refusal = Refusal::parse(&event);
         let error = refusal.error("the server refused the subscription");
         match (&refusal.channel, self.subject(&refusal)) {
-            (Some(name), _) if self.channels.is_unasked(name) => return,
+            (Some(name), _) if self.channels.is_unsent(name) => return,
             (Some(name), _) if !is_users(name) => self.fail_channel(name, error),
             (None, Subject::Pending(name)) => self.fail_channel(&name, error),
             (None, Subject::Unknown) if self.guess(&refusal, &error, now) => {}

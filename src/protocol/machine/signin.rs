@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::channels::Question;
+use super::channels::PendingRequest;
 use super::refusals::{SUSPICION, with_cause};
 use super::subscribe::{check_auth, check_request, is_keyless};
 use crate::protocol::backoff::CloseClass;
@@ -42,7 +42,7 @@ enum Status {
     /// Nothing has been done.
     #[default]
     Idle,
-    Asking(Question),
+    Asking(PendingRequest),
     /// The authenticator is called again at that time, as this attempt.
     Postponed {
         until: Duration,
@@ -61,7 +61,7 @@ enum Status {
 impl SignIn {
     pub(super) fn deadline(&self) -> Option<Duration> {
         match &self.status {
-            Status::Asking(question) => Some(question.deadline),
+            Status::Asking(request) => Some(request.deadline),
             Status::Postponed { until: at, .. } | Status::Sent { deadline: at, .. } => Some(*at),
             Status::Idle | Status::SignedIn | Status::Failed(_) => None,
         }
@@ -183,15 +183,15 @@ impl Machine {
         self.push(Output::Authenticate { ticket, socket_id, attempt });
         let patience = self.config.signin_timeout.saturating_mul(QUEUE_PATIENCE);
         let deadline = now.mono.saturating_add(patience);
-        self.user.status = Status::Asking(Question { ticket, attempt, deadline });
+        self.user.status = Status::Asking(PendingRequest { ticket, attempt, deadline });
     }
 
     /// The authenticator is about to be called: its time begins. Returns `true` if the response is still of use.
     pub(crate) fn begin_authentication(&mut self, ticket: u64, now: Now) -> bool {
         match &mut self.user.status {
-            Status::Asking(question) if question.ticket == ticket => {
-                question.deadline = now.mono.saturating_add(self.config.signin_timeout);
-                self.asked.insert((question.deadline, ticket));
+            Status::Asking(request) if request.ticket == ticket => {
+                request.deadline = now.mono.saturating_add(self.config.signin_timeout);
+                self.calls.insert((request.deadline, ticket));
                 true
             }
             _ => false,
@@ -206,9 +206,9 @@ impl Machine {
         now: Now,
     ) {
         self.observe(now);
-        self.asked.retain(|&(_, asked)| asked != ticket);
+        self.calls.retain(|&(_, asked)| asked != ticket);
         let attempt = match &self.user.status {
-            Status::Asking(question) if question.ticket == ticket => question.attempt,
+            Status::Asking(request) if request.ticket == ticket => request.attempt,
             _ => return,
         };
         match answer.and_then(|auth| self.present(&auth, now)) {
@@ -218,7 +218,7 @@ impl Machine {
                 let until = now.mono.saturating_add(wait);
                 let attempt = attempt.saturating_add(1);
                 self.user.status = Status::Postponed { until, attempt };
-                self.tell_signin_failure(error);
+                self.notify_signin_failure(error);
             }
             Err(error) => self.fail_signin(error),
         }
@@ -293,7 +293,7 @@ impl Machine {
         each_element(events.unwrap_or_default(), |event| {
             let [name] = pick(event, ["name"]);
             if let Some(name) = name.and_then(id) {
-                self.tell_watchlist(WatchlistEvent::new(&name, event));
+                self.notify_watchlist(WatchlistEvent::new(&name, event));
             }
         });
     }
@@ -306,11 +306,11 @@ impl Machine {
         }
         let [user_ids] = pick(event.data(), ["user_ids"]);
         if user_ids.is_some_and(|ids| ids.starts_with('[')) {
-            self.tell_watchlist(WatchlistEvent::new(event.name(), event.data()));
+            self.notify_watchlist(WatchlistEvent::new(event.name(), event.data()));
         }
     }
 
-    fn tell_watchlist(&mut self, event: WatchlistEvent) {
+    fn notify_watchlist(&mut self, event: WatchlistEvent) {
         self.notify(Notice::User(UserNotice::Watchlist(event)));
     }
 
@@ -364,10 +364,10 @@ impl Machine {
         self.user.status = Status::Failed(error.clone());
         self.mark_changed();
         self.fail_those_left_to_the_user(&error);
-        self.tell_signin_failure(error);
+        self.notify_signin_failure(error);
     }
 
-    fn tell_signin_failure(&mut self, error: Error) {
+    fn notify_signin_failure(&mut self, error: Error) {
         self.user.last_failure = Some(error.clone());
         let next = match &self.user.status {
             Status::Postponed { until, .. } => Some(*until),

@@ -125,7 +125,7 @@ impl Machine {
         let error = error.on_channel(name).lasting();
         if self.channels.fail(name, &error).is_some() {
             self.mark_changed();
-            self.tell_failure(name, error);
+            self.notify_failure(name, error);
         }
     }
 

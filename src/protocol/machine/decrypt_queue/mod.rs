@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::binding::QueueLimits;
-use crate::protocol::crypto::{Key, Unopened};
+use crate::protocol::crypto::{DecryptError, Key};
 use crate::{Error, ErrorKind, Event};
 
 /// The shortest time between two requests for a new key.
@@ -17,7 +17,7 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 /// does not decrypt an event, a new key is requested, and the event and those after it wait for it. The next event that
 /// the key decrypts proves the key right: then those before it have failed.
 #[derive(Debug, Default)]
-pub(crate) struct Sealed {
+pub(crate) struct DecryptQueue {
     key: Option<Key>,
     refresh: Refresh,
     /// When the last refresh ended.
@@ -35,7 +35,7 @@ pub(crate) enum Verdict {
     Deliver(Event),
     /// An event is not delivered, for this reason.
     Failed(Error),
-    /// Request a new authorization, and report with [`Sealed::set_key`] or [`Sealed::refresh_failed`]. Only its
+    /// Request a new authorization, and report with [`DecryptQueue::set_key`] or [`DecryptQueue::refresh_failed`]. Only its
     /// key is of use: the channel is subscribed already.
     Refresh,
 }
@@ -57,7 +57,7 @@ enum Held {
     Failed(Error),
 }
 
-impl Sealed {
+impl DecryptQueue {
     /// Decrypts what is held with a new key.
     pub(crate) fn set_key(&mut self, key: Key, now: Duration) {
         // The first key is no refresh: if it is out of date, the next one need not wait.
@@ -94,7 +94,7 @@ impl Sealed {
                 self.key_is_good();
                 self.out.push_back(Verdict::Deliver(event.decrypted(plaintext)));
             }
-            Err(Unopened::Refused) => {
+            Err(DecryptError::Refused) => {
                 self.want_refresh(now);
                 self.hold(Held::Refused(event), limits);
             }
