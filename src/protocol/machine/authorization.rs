@@ -117,7 +117,7 @@ impl Machine {
             ChannelKind::Presence => {
                 channel.me = Some(match (&auth.channel_data, whose) {
                     (Some(channel_data), _) => presence::own_id(channel_data).ok_or_else(|| {
-                        let message = "the authorizer's channel_data is no JSON with a user_id";
+                        let message = "the authorizer's channel_data must be JSON with a user_id";
                         Error::message(ErrorKind::Auth, message)
                     })?,
                     (None, Whose::User(id)) => id,
@@ -213,9 +213,11 @@ impl Machine {
             }
             Status::AwaitingUser { until, .. } if *until <= now.mono => {
                 let message = match self.wants_signin() {
-                    true => "the authorizer gave no channel_data, and the sign-in is not done yet",
+                    true => {
+                        "the authorizer returned no channel_data, and the sign-in is not done yet"
+                    }
                     false => {
-                        "the authorizer gave no channel_data, and no user is signed in: call signin()"
+                        "the authorizer returned no channel_data, and no user is signed in: call signin()"
                     }
                 };
                 let error = Error::message(ErrorKind::Auth, message);
@@ -233,7 +235,7 @@ impl Machine {
 
 /// For a presence channel without `channel_data`.
 fn left_to_nobody(why: &Error) -> Error {
-    let message = "the authorizer gave no channel_data, and the sign-in failed";
+    let message = "the authorizer returned no channel_data, and the sign-in failed";
     Error::message(ErrorKind::Auth, message).caused_by(why.clone())
 }
 
@@ -246,7 +248,7 @@ mod encrypted {
 
     pub(super) fn key(auth: &Auth) -> Result<Key, Error> {
         let secret = auth.shared_secret.as_ref().ok_or_else(|| {
-            let message = "the authorizer gave no shared_secret, which an encrypted channel needs";
+            let message = "the authorizer must return a shared_secret for an encrypted channel";
             Error::message(ErrorKind::Auth, message)
         })?;
         Key::parse(secret.expose())

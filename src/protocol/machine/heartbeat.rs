@@ -79,7 +79,10 @@ impl Machine {
         self.observe(now);
         let generation = self.generation;
         let Phase::Live(live) = &mut self.phase else {
-            return Err(Error::message(ErrorKind::NotConnected, "not connected: nobody to ping"));
+            return Err(Error::message(
+                ErrorKind::NotConnected,
+                "sending a ping failed: not connected",
+            ));
         };
         if let Some(number) = live.pending_ping() {
             return Ok(Ping { number, generation });

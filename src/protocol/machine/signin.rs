@@ -227,7 +227,7 @@ impl Machine {
     fn present(&mut self, auth: &UserAuth, now: Now) -> Result<(), Error> {
         check_auth(&auth.auth, "authenticator")?;
         let user = UserData::parse(&auth.user_data).ok_or_else(|| {
-            let message = "the authenticator's user_data is no JSON object with an id";
+            let message = "the authenticator's user_data must be a JSON object with an id";
             Error::message(ErrorKind::Auth, message)
         })?;
         let frame = frame::signin(auth);

@@ -67,16 +67,17 @@ impl Machine {
     ) -> Result<(), Error> {
         let name = event.strip_prefix("client-").unwrap_or_default();
         if name.is_empty() {
-            let message = format!("{event:?} is no client event: its name must begin with client-");
+            let message =
+                format!("the name of a client event must begin with `client-`: {event:?}");
             return Err(Error::message(ErrorKind::InvalidName, message));
         }
         if event.chars().count() > MAX_NAME {
-            let message = format!("an event's name has at most {MAX_NAME} characters");
+            let message = format!("the name of an event must have at most {MAX_NAME} characters");
             return Err(Error::message(ErrorKind::InvalidName, message));
         }
         if data.len() > MAX_DATA {
             let message =
-                format!("the data is {} bytes long, and at most {MAX_DATA} are taken", data.len());
+                format!("the data must have at most {MAX_DATA} bytes, but has {}", data.len());
             return Err(Error::message(ErrorKind::TooLarge, message));
         }
         if !self.phase.is_live() {
@@ -89,7 +90,8 @@ impl Machine {
         }
         if let Some(bucket) = &mut self.bucket {
             if !bucket.take(now.mono) {
-                let message = format!("more than {} client events a second", bucket.limit);
+                let message =
+                    format!("the rate must be at most {} client events a second", bucket.limit);
                 return Err(Error::message(ErrorKind::RateLimited, message));
             }
         }

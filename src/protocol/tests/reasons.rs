@@ -166,7 +166,7 @@ fn who_waits_for_the_sign_in_learns_why_it_is_not_done() {
     assert_eq!(cause.to_string(), "the endpoint is down");
     harness.advance(SUBSCRIBE);
     let error = harness.machine.channel_failure("presence-a").unwrap();
-    let text = "the authorizer gave no channel_data, and the sign-in is not done yet \
+    let text = "the authorizer returned no channel_data, and the sign-in is not done yet \
                 (channel presence-a): the endpoint is down";
     assert_eq!(format!("{error:#}"), text);
 

@@ -5,15 +5,13 @@
 mod scan;
 #[cfg(test)]
 mod tests;
-mod unescape;
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
-use serde_json::value::RawValue;
 
-pub(crate) use unescape::unescape;
+use super::fields::each_field;
+use super::unescape;
 
 /// The fields of `{"event":String,"channel"?:String,"data"?:any,"user_id"?:String}`, in any order,
 /// others ignored, the last of equal keys taken. All spans are of the text that was parsed.
@@ -85,60 +83,26 @@ impl Envelope {
 
 /// Parses any frame, with serde_json.
 pub(crate) fn slow(raw: &str) -> Result<Envelope, Malformed> {
-    let fields: Fields<'_> = serde_json::from_str(raw).map_err(|error| match error.classify() {
+    let [mut event, mut channel, mut data, mut user_id] = [None; 4];
+    let read = each_field(raw, |key, value| match &*key {
+        "event" => event = Some(value),
+        "channel" => channel = Some(value),
+        "data" => data = Some(value),
+        "user_id" => user_id = Some(value),
+        _ => {}
+    });
+    read.map_err(|error| match error.classify() {
         // The message would quote the value.
         Category::Data => Malformed::NotAnObject,
         Category::Syntax | Category::Eof | Category::Io => Malformed::Syntax(error),
     })?;
-    let text = |value: &RawValue| Text::of_string(raw, value.get());
-    let id = |value: &RawValue| Text::of_id(raw, value.get());
+    let id = |json| Text::of_id(raw, json);
     Ok(Envelope {
-        event: fields.event.and_then(text).ok_or(Malformed::NoEvent)?,
-        channel: fields.channel.and_then(id),
-        data: fields.data.map_or(Data::Absent, |value| Data::of(raw, value.get())),
-        user_id: fields.user_id.and_then(id),
+        event: event.and_then(|json| Text::of_string(raw, json)).ok_or(Malformed::NoEvent)?,
+        channel: channel.and_then(id),
+        data: data.map_or(Data::Absent, |json| Data::of(raw, json)),
+        user_id: user_id.and_then(id),
     })
-}
-
-#[derive(Default)]
-struct Fields<'a> {
-    event: Option<&'a RawValue>,
-    channel: Option<&'a RawValue>,
-    data: Option<&'a RawValue>,
-    user_id: Option<&'a RawValue>,
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
-    }
-}
-
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Fields::default();
-        // Raw keys too: serde_json refuses lone surrogates, which do no harm in an unknown key.
-        while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-            let (key, value) = (key.get(), Some(value));
-            let decoded = quoted(key).filter(|key| has_escapes(key)).map(unescape);
-            match decoded.as_deref().or(quoted(key)) {
-                Some("event") => fields.event = value,
-                Some("channel") => fields.channel = value,
-                Some("data") => fields.data = value,
-                Some("user_id") => fields.user_id = value,
-                _ => {}
-            }
-        }
-        Ok(fields)
-    }
 }
 
 impl Span {
