@@ -350,16 +350,12 @@ impl Harness {
         }
     }
 
-    pub(crate) fn lose(&mut self) {
-        self.lose_with(Error::new(ErrorKind::Io, "connection reset"));
-    }
-
     pub(crate) fn lose_with(&mut self, error: Error) {
         let generation = self.generation;
         self.ending(|machine, now| machine.handle_lost(generation, error, now));
     }
 
-    /// As `lose`, of a connection that is not the present one.
+    /// As `lose_with`, of a connection that is not the present one.
     pub(crate) fn lose_on(&mut self, generation: u64) {
         assert_ne!(generation, self.generation);
         let error = Error::new(ErrorKind::Io, "connection reset");

@@ -101,6 +101,11 @@ impl Harness {
                 assert!(self.requests.last().is_none_or(|last| last.id < *ticket), "ids are new");
                 assert_eq!(*socket_id, self.socket_id);
                 assert!(self.wants(channel), "a request for {channel}");
+                let is_before =
+                    |it: &&Request| it.channel == **channel && it.connection == self.connections;
+                let before = self.requests.iter().rfind(is_before);
+                let is_retry = before.is_some_and(|before| before.attempt + 1 == *attempt);
+                assert!(*attempt == 1 || is_retry, "attempts count: {attempt}");
                 self.requests.push(Request {
                     id: *ticket,
                     channel: channel.to_string(),

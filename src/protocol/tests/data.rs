@@ -29,11 +29,7 @@ fn a_code_may_be_a_float_or_a_text() {
             harness.connect();
             harness.opened();
             harness.take();
-            harness.server(
-                "pusher:error",
-                None,
-                &json!({ field: code, "message": 17 }).to_string(),
-            );
+            harness.server("pusher:error", None, json!({ field: code, "message": 17 }).to_string());
             let outputs = harness.take();
             assert_eq!(outputs.state().current, State::Failed, "{field} {code}");
             let error = outputs.error();
@@ -44,7 +40,7 @@ fn a_code_may_be_a_float_or_a_text() {
     let mut harness = Harness::connected();
     harness.subscribe("private-7");
     harness.grant("private-7");
-    harness.server("pusher:subscription_error", Some("private-7"), &json!({ "status": "403" }));
+    harness.server("pusher:subscription_error", Some("private-7"), json!({ "status": "403" }));
     assert_eq!(harness.errors.last().unwrap().http_status(), Some(403));
 }
 
@@ -120,7 +116,7 @@ fn members_that_come_are_bounded_by_their_bytes() {
     harness.server("pusher_internal:member_removed", Some(ROOM), &data);
     harness.expect(&[]);
     // What leaves makes room.
-    harness.server("pusher_internal:member_removed", Some(ROOM), &json!({ "user_id": "0" }));
+    harness.server("pusher_internal:member_removed", Some(ROOM), json!({ "user_id": "0" }));
     assert_eq!(harness.take().lines.len(), 2);
     added(&mut harness, &long[1..], &json!(null));
     assert_eq!(harness.take().lines.len(), 2);

@@ -15,7 +15,7 @@ fn sealed(number: u8, text: &str) -> Value {
 
 /// An event whose name and text are the same, under the key of this number.
 fn event(harness: &mut Harness, number: u8, name: &str) {
-    harness.server(name, Some(ROOM), &sealed(number, name));
+    harness.server(name, Some(ROOM), sealed(number, name));
 }
 
 fn key(number: u8) -> Result<Auth, Error> {
@@ -81,18 +81,18 @@ fn plaintext_is_told_of_but_not_shown() {
     let mut harness = Harness::connected();
     harness.subscribe(ROOM);
     harness.take();
-    harness.server("e", Some(ROOM), &json!("plain"));
+    harness.server("e", Some(ROOM), json!("plain"));
     assert_eq!(harness.take().lines, lost(1));
     harness.respond(ROOM, Err(status(403)));
     harness.take();
-    harness.server("e", Some(ROOM), &json!("plain"));
+    harness.server("e", Some(ROOM), json!("plain"));
     assert_eq!(harness.take().lines, lost(1));
 }
 
 #[test]
 fn the_protocols_own_events_are_never_encrypted() {
     let mut harness = Harness::subscribed(&[ROOM]);
-    harness.server("pusher:cache_miss", Some(ROOM), &json!("{}"));
+    harness.server("pusher:cache_miss", Some(ROOM), json!("{}"));
     harness.expect(&["event private-encrypted-room pusher:cache_miss"]);
 }
 
@@ -100,13 +100,13 @@ fn the_protocols_own_events_are_never_encrypted() {
 fn events_of_channels_that_are_not_wanted_are_not_shown() {
     let mut harness = Harness::subscribed(&[ROOM]);
     for name in ["e", "pusher:cache_miss"] {
-        harness.server(name, Some("private-encrypted-other"), &json!("plain"));
-        harness.server(name, Some("private-encrypted-other"), &sealed(1, "text"));
+        harness.server(name, Some("private-encrypted-other"), json!("plain"));
+        harness.server(name, Some("private-encrypted-other"), sealed(1, "text"));
     }
     harness.unsubscribe(ROOM);
     harness.take();
     event(&mut harness, 1, "e");
-    harness.server("e", Some(ROOM), &json!("plain"));
+    harness.server("e", Some(ROOM), json!("plain"));
     harness.expect(&[]);
 }
 
@@ -229,7 +229,7 @@ fn a_late_key_of_another_connection_is_dropped() {
 fn a_new_subscription_brings_the_key_that_is_waited_for() {
     let mut harness = Harness::subscribed(&[ROOM]);
     event(&mut harness, 2, "e1");
-    harness.server("pusher:subscription_error", Some(ROOM), &json!({ "status": 401 }));
+    harness.server("pusher:subscription_error", Some(ROOM), json!({ "status": 401 }));
     harness.take();
     harness.subscribe(ROOM);
     harness.expect(&[&format!("authorize {ROOM} 1")]);

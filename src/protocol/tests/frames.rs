@@ -81,7 +81,7 @@ fn an_error_frame_is_reported_in_every_shape() {
 fn a_servers_message_is_cut_in_an_error() {
     let mut harness = Harness::quiet_connected();
     let long = "é".repeat(5000);
-    harness.server("pusher:error", None, &format!(r#"{{"code":4301,"message":"{long}"}}"#));
+    harness.server("pusher:error", None, format!(r#"{{"code":4301,"message":"{long}"}}"#));
     let text = harness.take().error().to_string();
     assert_eq!(text.matches('é').count(), 500);
 }

@@ -199,6 +199,10 @@ impl Harness {
         self.server("pusher:error", None, &data);
     }
 
+    pub(super) fn lose(&mut self) {
+        self.lose_with(Error::new(ErrorKind::Io, "connection reset"));
+    }
+
     pub(super) fn closed(&mut self, code: Option<u16>) {
         self.closed_with(code, "");
     }

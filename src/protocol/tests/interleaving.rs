@@ -114,7 +114,7 @@ fn apply(harness: &mut Harness, input: Input) {
             harness.server(
                 "pusher:subscription_error",
                 Some(CHANNELS[i]),
-                &json!({ "status": 401 }),
+                json!({ "status": 401 }),
             );
         }
         Input::InvalidSignature(i) => {

@@ -75,7 +75,7 @@ fn a_healthy_connection_is_one_line_each() {
     harness.confirm_user("ann");
     one(&mut harness, "INFO signed in at `ws.example.org:443`", &[]);
     // The hot path, and what the user does.
-    harness.server("message", Some("room"), &json!("hi"));
+    harness.server("message", Some("room"), json!("hi"));
     harness.advance(secs(600));
     harness.unsubscribe("room");
     harness.disconnect();
@@ -243,7 +243,7 @@ fn a_thousand_refusals_do_not_flood_the_log() {
         harness.server(
             "pusher:subscription_error",
             Some(&name),
-            &json!({"error": "no", "status": 500}),
+            json!({"error": "no", "status": 500}),
         );
     }
     assert_eq!(harness.log.len(), 8, "{:#?}", harness.log);

@@ -32,7 +32,7 @@ fn a_presence_channel_may_be_left_to_the_user() {
     assert!(harness.last_frame()["data"]["channel_data"].is_null());
     let presence = json!({ "presence": { "ids": ["9"], "hash": { "9": {} }, "count": 1 } });
     let succeeded = "pusher_internal:subscription_succeeded";
-    harness.server(succeeded, Some(LOBBY), &json!(presence.to_string()));
+    harness.server(succeeded, Some(LOBBY), json!(presence.to_string()));
     assert_eq!(harness.machine.members(LOBBY).me().unwrap().id(), "9");
     harness.advance(SUBSCRIBE);
     assert_eq!(harness.status(LOBBY), ChannelStatus::Subscribed);

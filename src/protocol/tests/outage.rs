@@ -333,7 +333,7 @@ fn an_error_frame_before_the_greeting_decides_by_its_code() {
 fn an_error_frame_after_the_greeting_is_only_reported() {
     for code in [4000, 4001, 4009, 4100, 4200, 4201, 4301] {
         let mut harness = Harness::quiet_connected();
-        harness.server("pusher:error", None, &format!(r#"{{"code":{code},"message":"m"}}"#));
+        harness.server("pusher:error", None, format!(r#"{{"code":{code},"message":"m"}}"#));
         let outputs = harness.expect_outputs("ev");
         assert_eq!(outputs.error().close_code(), Some(code));
         assert_eq!(outputs.error().kind(), ErrorKind::Server);

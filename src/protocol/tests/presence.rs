@@ -16,11 +16,11 @@ fn confirm(harness: &mut Harness, hash: &Value) {
 }
 
 fn added(harness: &mut Harness, data: &Value) {
-    harness.server("pusher_internal:member_added", Some(ROOM), &json!(data.to_string()));
+    harness.server("pusher_internal:member_added", Some(ROOM), json!(data.to_string()));
 }
 
 fn removed(harness: &mut Harness, data: &Value) {
-    harness.server("pusher_internal:member_removed", Some(ROOM), &json!(data.to_string()));
+    harness.server("pusher_internal:member_removed", Some(ROOM), json!(data.to_string()));
 }
 
 #[test]
@@ -114,9 +114,7 @@ fn members_are_cleared_by_whatever_ends_the_subscription() {
         Harness::lose,
         Harness::disconnect,
         |harness| harness.unsubscribe(ROOM),
-        |harness| {
-            harness.server("pusher:subscription_error", Some(ROOM), &json!({ "status": 401 }))
-        },
+        |harness| harness.server("pusher:subscription_error", Some(ROOM), json!({ "status": 401 })),
     ];
     for step in steps {
         let mut harness = Harness::subscribed(&[ROOM]);

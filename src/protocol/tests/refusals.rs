@@ -59,7 +59,7 @@ fn an_error_frame_that_names_the_channel_fails_it_alone() {
 #[test]
 fn a_refusal_without_words_is_one() {
     let mut harness = pending(&["private-a"]);
-    harness.server("pusher_internal:subscription_error", Some("private-a"), &json!("{}"));
+    harness.server("pusher_internal:subscription_error", Some("private-a"), json!("{}"));
     assert_eq!(harness.status("private-a"), ChannelStatus::Failed);
     assert_eq!(harness.errors.len(), 1);
 }

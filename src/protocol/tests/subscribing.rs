@@ -34,7 +34,7 @@ fn a_confirmation_of_a_channel_that_is_not_wanted_is_answered_with_an_unsubscrib
         }),
         ("refused and left", |harness, name| {
             send(harness, name);
-            harness.server("pusher:subscription_error", Some(name), &json!({ "status": 403 }));
+            harness.server("pusher:subscription_error", Some(name), json!({ "status": 403 }));
             harness.unsubscribe(name);
         }),
         ("never heard of", |_, _| {}),
@@ -78,7 +78,7 @@ fn a_confirmation_without_a_name_or_of_the_users_own_channel_is_not_answered() {
     for name in ["", "#server-to-user-9"] {
         harness.confirm(name);
     }
-    harness.server("pusher_internal:subscription_succeeded", None, &json!({}));
+    harness.server("pusher_internal:subscription_succeeded", None, json!({}));
     assert!(!harness.take().lines.iter().any(|line| line.starts_with("unsubscribe")));
 }
 
@@ -186,14 +186,14 @@ fn an_error_is_retryable_if_the_client_tries_again() {
             harness.server(
                 "pusher:subscription_error",
                 Some("private-a"),
-                &json!({ "status": 4100 }),
+                json!({ "status": 4100 }),
             );
         }),
         ("refused with HTTP 503", |harness| {
             harness.server(
                 "pusher:subscription_error",
                 Some("private-a"),
-                &json!({ "status": 503 }),
+                json!({ "status": 503 }),
             );
         }),
         ("named", |harness| harness.error(Value::Null, "no private-a")),

@@ -33,7 +33,7 @@ fn a_sign_in_is_asked_for_sent_and_confirmed() {
     harness.signin();
     harness.expect(&[]);
     assert!(harness.machine.signed_in().is_none());
-    harness.server("pusher:signin_success", None, &json!({ "user_data": data, "auth": "x" }));
+    harness.server("pusher:signin_success", None, json!({ "user_data": data, "auth": "x" }));
     harness.expect(&[
         "signed in 9",
         "subscribe #server-to-user-9",
@@ -123,7 +123,7 @@ fn another_authenticator_signs_in_on_another_connection() {
     let mut harness = Harness::signed_in("9");
     harness.change_authenticator();
     assert!(harness.machine.signed_in().is_none());
-    harness.server("note", Some("#server-to-user-9"), &json!("{}"));
+    harness.server("note", Some("#server-to-user-9"), json!("{}"));
     harness.expect(&[]);
     harness.establish();
     harness.expect(&["authenticate 1"]);
@@ -300,7 +300,7 @@ fn a_close_with_4009_is_a_refusal_too() {
 fn events_to_the_user_arrive_whatever_has_become_of_the_channel() {
     let mut harness = Harness::connected();
     let note =
-        |harness: &mut Harness| harness.server("note", Some("#server-to-user-9"), &json!("{}"));
+        |harness: &mut Harness| harness.server("note", Some("#server-to-user-9"), json!("{}"));
     harness.signin();
     harness.present("9");
     harness.take();
@@ -316,13 +316,13 @@ fn events_to_the_user_arrive_whatever_has_become_of_the_channel() {
     harness.server(
         "pusher_internal:subscription_succeeded",
         Some("#server-to-user-9"),
-        &json!("{}"),
+        json!("{}"),
     );
     harness.expect(&[]);
     harness.server(
         "pusher:subscription_error",
         Some("#server-to-user-9"),
-        &json!({ "status": 401 }),
+        json!({ "status": 401 }),
     );
     harness.expect(&[
         "error #server-to-user-9 Auth",
@@ -363,10 +363,10 @@ fn a_success_without_the_user_is_about_whom_was_sent() {
 fn watchlists_of_both_kinds() {
     let official = |harness: &mut Harness, events: Value| {
         let data = json!({ "events": events }).to_string();
-        harness.server("pusher_internal:watchlist_events", None, &json!(data));
+        harness.server("pusher_internal:watchlist_events", None, json!(data));
     };
     let mut harness = Harness::connected();
-    harness.server("online", None, &json!({ "user_ids": ["2"] }));
+    harness.server("online", None, json!({ "user_ids": ["2"] }));
     harness.expect(&[r#"event - online {"user_ids":["2"]}"#]);
     let mut harness = pending();
     let bare = json!({ "user_ids": ["2", 3] });
@@ -398,7 +398,7 @@ fn watchlists_of_both_kinds() {
     harness.take();
     harness.server("online", Some("room"), &bare);
     harness.server("note", None, &bare);
-    harness.server("online", None, &json!({}));
+    harness.server("online", None, json!({}));
     assert!(harness.take().lines.iter().all(|line| line.starts_with("event ")));
 }
 
