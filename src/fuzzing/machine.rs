@@ -13,7 +13,7 @@ use crate::fuzzing::Input;
 use crate::protocol::harness::{Harness, Request, backoff};
 use crate::protocol::{Notice, Output, Policy};
 use crate::wire::ChannelKind;
-use crate::{Auth, ChannelStatus, Error, ErrorKind, Event, Queue, State, UserAuth};
+use crate::{Auth, ChannelStatus, Error, ErrorKind, Event, State, UserAuth};
 
 /// One input may fail all that is held on the encrypted channels, each with two notifications.
 const MAX_OUTPUTS: usize = 2 * 2 * 256 + 200;
@@ -89,7 +89,10 @@ pub(crate) fn machine(data: &[u8]) {
     };
     let mut harness = Harness::with(|config| {
         config.policy = policy;
-        config.max_held = Queue::drop_oldest(256).limits();
+        #[cfg(feature = "encrypted")]
+        {
+            config.max_held = crate::Queue::drop_oldest(256).limits();
+        }
     });
     for _ in 0..MAX_COMMANDS {
         if input.is_empty() {

@@ -116,12 +116,7 @@ impl Harness {
                 });
             }
             Output::Authenticate { ticket, socket_id, .. } => {
-                let last = self.user_requests.last();
-                assert!(last.is_none_or(|last| last.id < *ticket), "ids are new");
-                assert_eq!(*socket_id, self.socket_id);
-                assert!(self.wants_signin);
-                let (id, socket_id) = (*ticket, socket_id.clone());
-                self.user_requests.push(UserRequest { id, socket_id, auth: None });
+                self.note_user_request(*ticket, socket_id);
             }
             Output::Abandon { ticket } => {
                 let at = self.running_requests.iter().position(|id| id == ticket);
@@ -131,6 +126,13 @@ impl Harness {
             Output::Log(level, line) => self.log.push(format!("{level} {line}")),
             Output::Notify(notice) => self.note_notification(notice),
         }
+    }
+
+    fn note_user_request(&mut self, id: u64, socket_id: &str) {
+        assert!(self.user_requests.last().is_none_or(|last| last.id < id), "ids are new");
+        assert_eq!(socket_id, self.socket_id);
+        assert!(self.wants_signin);
+        self.user_requests.push(UserRequest { id, socket_id: socket_id.to_owned(), auth: None });
     }
 
     fn note_sent(&mut self, frame: &str) {
