@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ann.signin(); // stays signed in across reconnects
     ann.connect();
     let user = ann.wait_signed_in(LIMIT)?;
-    println!("signed in as {}: {}", user.id(), user.data());
+    println!("signed in as {}: {}", user.id(), user.as_str());
     let offline = watchlist.recv_timeout(LIMIT)?;
     println!("{} are {}", offline.user_ids().join(" and "), offline.name());
 

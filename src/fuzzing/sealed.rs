@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::binding::QueueLimits;
 use crate::fuzzing::Input;
 use crate::protocol::crypto::Key;
-use crate::protocol::machine::decrypt_queue::{Sealed, Verdict};
+use crate::protocol::machine::decrypt_queue::{DecryptQueue, Verdict};
 use crate::{Error, ErrorKind, Event};
 
 /// So much may wait for a key: few enough events to come near it.
@@ -73,7 +73,7 @@ fn alterations(input: &mut Input<'_>) {
 
 /// Each event comes out once and in order; in the clear it never does.
 fn lives(input: &mut Input<'_>) {
-    let mut sealed = Sealed::default();
+    let mut sealed = DecryptQueue::default();
     let mut now = Duration::from_secs(1000);
     let (mut sent, mut done) = (0, 0);
     let (mut asked, mut refreshed) = (false, None::<Duration>);

@@ -1,4 +1,4 @@
-//! One event, as received.
+//! Received events.
 
 #[cfg(feature = "encrypted")]
 use std::borrow::Cow;
@@ -19,13 +19,13 @@ pub(crate) type ChannelName = Arc<str>;
 
 /// An event that the server sent.
 ///
-/// It is cheap to clone: all clones, and the events that other bindings received of the same frame,
-/// share the frame's text. Its data is decoded when it is first asked for, on the thread that asks.
+/// Clones are cheap: they share the frame's text, and so do the events that other bindings receive of the same
+/// frame. The data is decoded on first use, by the thread that uses it.
 ///
-/// **Memory**: frames that came together share one buffer, which is freed or used again once all events in it
-/// are dropped. So an event that is kept keeps its frame and what shares the buffer: 32 KiB of text and 256
-/// frames at the most, or its own frame alone if that is longer. An event that came alone has a buffer of its own
-/// size. Keep what you need of an event (`event.data().to_owned()`) where many single ones are kept for long.
+/// **Memory**: frames that arrive together share one buffer, which is freed or reused when all events in it are
+/// dropped. An event therefore keeps the whole buffer alive: at most 32 KiB of text and 256 frames, or its own frame
+/// alone if that is longer. The buffer of an event that arrives alone has the size of its frame. To keep single
+/// events for long, copy what you need of them (`event.data().to_owned()`).
 ///
 /// # Example
 ///
@@ -45,17 +45,17 @@ pub(crate) type ChannelName = Arc<str>;
 pub struct Event {
     batch: Arc<Batch>,
     index: usize,
-    /// What the user sees instead of what is in the frame.
+    /// Replaces what is in the frame.
     instead: Option<Arc<Instead>>,
 }
 
 #[derive(Clone, Default)]
 struct Instead {
     name: Option<&'static str>,
-    /// What was decrypted, which takes the place of `data`.
+    /// The decrypted `data`.
     #[cfg(feature = "encrypted")]
     plaintext: Option<Plaintext>,
-    /// The text of the plaintext, once somebody has asked for it and it is not the plaintext as it is.
+    /// The text of the plaintext, decoded on first use, where it is not the plaintext itself.
     #[cfg(feature = "encrypted")]
     decoded: OnceLock<Box<str>>,
 }
@@ -68,11 +68,12 @@ enum Plaintext {
     Bytes(Box<[u8]>),
 }
 
-/// What an event takes in memory beside its texts: itself, its place in the batch, and what the allocator keeps.
+/// The memory that an event takes beside its texts, in bytes: itself, its place in the batch, and the overhead of
+/// the allocator.
 const OVERHEAD: usize = size_of::<Event>() + size_of::<Frame>() + 48;
 
 impl Event {
-    /// Finds the fields of a frame.
+    /// Parses a frame.
     pub(crate) fn parse(raw: String) -> Result<Self, Error> {
         let mut batch = Batch::of_one(raw);
         match batch.parse().pop() {
@@ -81,18 +82,18 @@ impl Event {
         }
     }
 
-    /// The event of this frame, which must be one.
+    /// Returns the event of this frame, which must be one.
     pub(crate) fn in_batch(batch: &Arc<Batch>, index: usize) -> Self {
         Self { batch: Arc::clone(batch), index, instead: None }
     }
 
-    /// The same event under the name that the user sees.
+    /// Returns the event under the name that the user sees.
     pub(crate) fn renamed(mut self, name: &'static str) -> Self {
         self.instead().name = Some(name);
         self
     }
 
-    /// The same event with this as its data, instead of the ciphertext that it came with.
+    /// Returns the event with this as its data instead of the ciphertext.
     #[cfg(feature = "encrypted")]
     pub(crate) fn decrypted(mut self, plaintext: Vec<u8>) -> Self {
         let plaintext = match String::from_utf8(plaintext) {
@@ -109,7 +110,7 @@ impl Event {
         Arc::make_mut(self.instead.get_or_insert_default())
     }
 
-    /// How much memory it takes, the frame that it may share with other events included.
+    /// Returns the memory that it takes in bytes, including the frame that it may share with other events.
     pub(crate) fn size(&self) -> usize {
         let frame = self.frame();
         let decoded = frame.decoded.get().map_or(0, |text| text.len());
@@ -132,8 +133,10 @@ impl Event {
         text.get(self.raw())
     }
 
-    /// Its name. What the protocol calls `pusher_internal:subscription_succeeded` is
-    /// `pusher:subscription_succeeded` here, and so on.
+    /// Returns the name of the event.
+    ///
+    /// The prefix `pusher_internal:` of the protocol is `pusher:` here: `pusher:subscription_succeeded`.
+    #[doc(alias = "eventName")]
     pub fn name(&self) -> &str {
         match self.instead.as_ref().and_then(|instead| instead.name) {
             Some(name) => name,
@@ -141,23 +144,27 @@ impl Event {
         }
     }
 
-    /// The channel it came on; `None` for the few that belong to the connection.
+    /// Returns the channel of the event; `None` for the few events that belong to the connection.
+    #[doc(alias = "channelName")]
     pub fn channel(&self) -> Option<&str> {
         self.frame().envelope.channel.as_ref().map(|channel| self.text(channel))
     }
 
-    /// Returns the text of its data: a JSON string is unwrapped once, anything else is its JSON text, and
-    /// absent data is `""`. On an encrypted channel it is what was decrypted, by the same rule.
+    /// Returns the data as text.
     ///
-    /// Servers usually send a string that holds JSON, which [`json`](Self::json) reads. Half of a
-    /// surrogate pair, which JSON allows but UTF-8 does not, becomes U+FFFD, and so does what is not UTF-8 in
-    /// what was decrypted: [`bytes`](Self::bytes) returns that as it is.
+    /// A JSON string is unwrapped once, any other JSON is returned as its text, and missing data is `""`. On
+    /// encrypted channels the same applies to the plaintext.
+    ///
+    /// Servers usually send a string that holds JSON, which [`json`](Self::json) deserializes. A lone surrogate, which
+    /// JSON allows but UTF-8 does not, becomes U+FFFD, and so do bytes of a plaintext that are not UTF-8:
+    /// [`bytes`](Self::bytes) returns those unchanged.
+    #[doc(alias = "tryGetDataAsMap")]
     pub fn data(&self) -> &str {
         #[cfg(feature = "encrypted")]
         if let Some(instead) = &self.instead {
             match &instead.plaintext {
                 None => {}
-                // Most texts are objects, which need not be read here.
+                // Most texts are objects, which need no decoding.
                 Some(Plaintext::Text(text)) if !text.trim_start().starts_with('"') => return text,
                 Some(plaintext) => return instead.decoded.get_or_init(|| plaintext.data()),
             }
@@ -172,7 +179,7 @@ impl Event {
         }
     }
 
-    /// The text of the data of its frame, which is not kept: once decrypted it is of no use any more.
+    /// Returns the data of the frame as text. It is not kept, since nothing uses it after decryption.
     #[cfg(feature = "encrypted")]
     pub(crate) fn ciphertext(&self) -> Cow<'_, str> {
         let raw = self.raw();
@@ -183,8 +190,10 @@ impl Event {
         }
     }
 
-    /// Returns its data as bytes. On an encrypted channel that is what was decrypted, as it is: it need not be
-    /// text, and a JSON string is not unwrapped. Elsewhere it is the bytes of [`data`](Self::data).
+    /// Returns the data as bytes.
+    ///
+    /// On encrypted channels this is the plaintext unchanged: it need not be text, and a JSON string is not unwrapped.
+    /// On other channels these are the bytes of [`data`](Self::data).
     ///
     /// ```no_run
     /// # #[cfg(feature = "encrypted")]
@@ -210,11 +219,11 @@ impl Event {
         self.data().as_bytes()
     }
 
-    /// Its data, read as JSON.
+    /// Deserializes the data as JSON.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Json`](crate::ErrorKind::Json) if the data is no JSON or not of that shape.
+    /// [`ErrorKind::Json`](crate::ErrorKind::Json) if the data is not valid JSON or does not match `T`.
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
         read_json(self.data()).map_err(|error| {
             let name = self.name();
@@ -227,12 +236,13 @@ impl Event {
         })
     }
 
-    /// Who sent it: servers tell it of client events on presence channels.
+    /// Returns the id of the user who sent the event. Servers set it for client events on presence channels.
+    #[doc(alias = "userId")]
     pub fn user_id(&self) -> Option<&str> {
         self.frame().envelope.user_id.as_ref().map(|id| self.text(id))
     }
 
-    /// The whole frame as it came.
+    /// Returns the whole frame, unchanged.
     pub fn raw(&self) -> &str {
         self.batch.text(self.index)
     }
@@ -247,7 +257,7 @@ impl Plaintext {
         }
     }
 
-    /// A JSON string unwrapped once, any other text as it is, and what is no text with U+FFFD in it.
+    /// Unwraps a JSON string once, returns any other text unchanged, and replaces what is not UTF-8 by U+FFFD.
     fn data(&self) -> Box<str> {
         match self {
             Self::Text(text) => json_string(text).unwrap_or_else(|| text.to_string()).into(),
@@ -256,16 +266,16 @@ impl Plaintext {
     }
 }
 
-/// What a JSON string holds; `None` for any other text.
+/// Returns the content of a JSON string; `None` for any other text.
 #[cfg(feature = "encrypted")]
 fn json_string(text: &str) -> Option<String> {
-    // Not read as a `String`, which refuses halves of surrogate pairs.
+    // serde_json refuses lone surrogates in a `String`.
     let json: &serde_json::value::RawValue = serde_json::from_str(text).ok()?;
     crate::wire::text(json.get())
 }
 
 impl fmt::Debug for Event {
-    /// Without the data, which may be private.
+    /// Omits the data, which may be private.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Event")
             .field("name", &self.name())

@@ -1,4 +1,4 @@
-//! Who is on a presence channel.
+//! The members of presence channels.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,16 +9,16 @@ use serde::Deserialize;
 use crate::Error;
 use crate::error::read_json;
 
-/// A user on a presence channel.
+/// A member of a presence channel.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Member {
     id: Arc<str>,
-    /// `None` for `null`, which takes no memory then.
+    /// `None` for `null`, which then takes no memory.
     info: Option<Arc<str>>,
 }
 
-/// What a member takes in the table beside its texts, in bytes: its place, and what the allocator keeps for
-/// itself.
+/// The memory that a member takes in the table beside its texts, in bytes: its place, and the overhead of the
+/// allocator.
 const PLACE: usize = 120;
 /// The same for an info.
 const INFO: usize = 32;
@@ -28,49 +28,51 @@ impl Member {
         Self { id: id.into(), info: (info != "null").then(|| info.into()) }
     }
 
-    /// How much memory it takes in a table.
+    /// Returns the memory that it takes in a table, in bytes.
     pub(crate) fn size(&self) -> usize {
         PLACE + self.id.len() + self.info.as_ref().map_or(0, |info| INFO + info.len())
     }
 
-    /// The user's id. A number that the server sends is its text here.
+    /// Returns the user's id. If the server sends a number, this is its text.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// What your endpoint returns about the user, as JSON text; `null` if nothing, or if the members of the
-    /// channel take more memory than
+    /// Returns the `user_info` of the authorization as JSON text.
+    ///
+    /// It is `null` if there is none, or if the members of the channel take more memory than
     /// [`max_members_bytes`](crate::ClientBuilder::max_members_bytes) allows.
+    #[doc(alias("user_info", "userInfo"))]
     pub fn info(&self) -> &str {
         self.info.as_deref().unwrap_or("null")
     }
 
-    /// The info, read as JSON.
+    /// Deserializes the info as JSON.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Json`](crate::ErrorKind::Json) if it is not of that shape.
+    /// [`ErrorKind::Json`](crate::ErrorKind::Json) if the info does not match `T`.
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
         read_json(self.info())
     }
 }
 
 impl fmt::Debug for Member {
-    /// Without the info, which may be private.
+    /// Omits the info, which may be private.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Member").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
-/// The members of a presence channel at one moment; it does not change.
+/// A snapshot of the members of a presence channel. It does not change.
 ///
-/// Cheap to clone and to ask for: it shares the client's own table. While you hold one, the next member that
-/// comes or goes makes the client copy that table once (not the members' texts), so do not keep one longer than
-/// you need it on channels with many members.
+/// Taking and cloning a snapshot is cheap: it shares the client's own table. While a snapshot exists, the next member
+/// that joins or leaves makes the client copy that table once (without the members' texts), so do not keep snapshots
+/// of large channels for long.
 ///
-/// Empty while the channel is not subscribed. It takes at most
-/// [`max_members_bytes`](crate::ClientBuilder::max_members_bytes); beyond that further members have no info,
-/// and then are not kept.
+/// It is empty while the channel is not subscribed. The members take at most
+/// [`max_members_bytes`](crate::ClientBuilder::max_members_bytes): beyond that the client drops the info of further
+/// members, and then further members.
 #[derive(Clone, Default)]
 pub struct Members(Arc<Inner>);
 
@@ -80,12 +82,12 @@ struct Inner {
     me: Option<Arc<str>>,
     /// The sizes of all of them.
     bytes: usize,
-    /// Something did not fit.
+    /// `true` if something did not fit.
     is_cut: bool,
 }
 
 impl Members {
-    /// Nobody yet, as seen by this user.
+    /// Returns an empty table, in which this id is the client's own user.
     pub(crate) fn seen_by(me: Option<&str>) -> Self {
         Self(Arc::new(Inner { me: me.map(Arc::from), ..Inner::default() }))
     }
@@ -102,7 +104,7 @@ impl Members {
             member.info = None;
         }
         let is_new = known.is_none();
-        // Who this client is must not depend on the others.
+        // The own user is kept, whatever the others take.
         let is_me = inner.me.as_deref() == Some(&*member.id);
         if is_new && !is_me && !fits(&member) {
             return false;
@@ -124,7 +126,7 @@ impl Members {
         Some(member)
     }
 
-    /// Whether something was left out since the channel was subscribed.
+    /// Returns `true` if something was left out since the channel was subscribed.
     pub(crate) fn is_cut(&self) -> bool {
         self.0.is_cut
     }
@@ -133,28 +135,30 @@ impl Members {
         Arc::make_mut(&mut self.0).is_cut = true;
     }
 
-    /// How many there are.
-    #[doc(alias("count", "members_count"))]
+    /// Returns the number of members.
+    #[doc(alias("count", "members_count", "membersCount"))]
     pub fn len(&self) -> usize {
         self.0.by_id.len()
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are no members.
     pub fn is_empty(&self) -> bool {
         self.0.by_id.is_empty()
     }
 
-    /// The member of this id.
+    /// Returns the member with this id.
     pub fn get(&self, id: &str) -> Option<&Member> {
         self.0.by_id.get(id)
     }
 
-    /// This client's own user; `None` while the channel is not subscribed, or if the server does not list it.
+    /// Returns this client's own user; `None` while the channel is not subscribed, or if the server does not list it.
+    #[doc(alias = "myId")]
     pub fn me(&self) -> Option<&Member> {
         self.get(self.0.me.as_deref()?)
     }
 
-    /// All of them, in the order of their ids.
+    /// Iterates over the members in the order of their ids.
+    #[doc(alias = "each")]
     pub fn iter(&self) -> impl Iterator<Item = &Member> {
         self.0.by_id.values()
     }

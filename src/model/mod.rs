@@ -1,4 +1,4 @@
-//! What the user gets: events, members, users, states.
+//! The values that the user receives: events, members, users, states.
 
 pub(crate) mod event;
 pub(crate) mod members;

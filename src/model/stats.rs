@@ -1,45 +1,45 @@
-//! What a client has done so far.
+//! The statistics of a client.
 
 use std::time::Duration;
 
 use crate::State;
 
-/// What a client has done so far, at one moment; see [`Client::stats`](crate::Client::stats).
+/// A snapshot of a client's statistics; see [`Client::stats`](crate::Client::stats).
 ///
-/// The totals count from when the client was built, over all its connections.
+/// The totals count all connections since the client was built.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stats {
-    /// Where the connection stands.
+    /// The state of the connection.
     pub state: State,
-    /// For how long it has stood there, suspended time included; zero before the first change.
+    /// The time since the state last changed, including suspended time; zero before the first change.
     pub state_for: Duration,
-    /// How many dials were made.
+    /// The number of dials.
     pub dials: u64,
-    /// How many of them the server has greeted.
+    /// The number of connections that the server has established.
     pub connections: u64,
-    /// How many dials have failed or connections were lost since the last one that lasted 10 s, or since
-    /// `connect()`, `reconnect()` and `switch()`.
+    /// The number of failed dials and lost connections since the last connection that lasted 10 s, or since
+    /// `connect()`, `reconnect()` or `switch()`.
     pub attempt: u32,
-    /// Frames received: events and those of the protocol. WebSocket pings and the like are not counted.
+    /// The number of text frames received, of events and of the protocol. WebSocket control frames do not count.
     pub frames_in: u64,
-    /// Their bytes of text, after TLS and WebSocket framing.
+    /// The bytes of text in these frames, without TLS and WebSocket framing.
     pub bytes_in: u64,
-    /// Frames handed to the connection to be sent.
+    /// The number of frames passed to the connection for sending.
     pub frames_out: u64,
-    /// Their bytes of text.
+    /// The bytes of text in these frames.
     pub bytes_out: u64,
-    /// Events put into the queues of bindings. One that two bindings get counts twice.
+    /// The number of events put into the queues of bindings. An event that two bindings receive counts twice.
     pub events_delivered: u64,
-    /// Events dropped by bindings whose queue was full, as their [`dropped`](crate::Binding::dropped)
-    /// tells it one by one.
+    /// The number of events dropped by bindings whose queue was full: the sum of
+    /// [`Binding::dropped`](crate::Binding::dropped).
     pub events_dropped: u64,
-    /// How long the server took to answer the last ping that it has answered: one of
-    /// [`Client::ping`](crate::Client::ping), or a heartbeat.
+    /// The round-trip time of the last ping that the server has answered, of
+    /// [`Client::ping`](crate::Client::ping) or of the keep-alive.
     pub last_ping: Option<Duration>,
-    /// Questions that authorizers and the user authenticator were asked and have answered; in a batch each
-    /// channel counts.
+    /// The number of requests that authorizers and the user authenticator have responded to. In a batch each channel
+    /// counts.
     pub auth_requests: u64,
-    /// How many of these answers were errors.
+    /// The number of these responses that were errors.
     pub auth_failures: u64,
 }

@@ -1,4 +1,4 @@
-//! Values that describe users.
+//! The signed-in user, and the users of the watchlist.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,9 +9,10 @@ use crate::Error;
 use crate::error::read_json;
 use crate::wire::{data_of, each_element, id, pick};
 
-/// Who is signed in, as the server has confirmed it.
+/// The signed-in user, as the server has confirmed it.
 ///
-/// Cheap to clone.
+/// Clones are cheap.
+#[doc(alias = "user_data")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct UserData {
     id: Arc<str>,
@@ -19,46 +20,53 @@ pub struct UserData {
 }
 
 impl UserData {
-    /// `None` unless it is a JSON object with an id: text, or a number on some servers.
+    /// Returns `None` unless it is a JSON object with an `id`: text, or a number on some servers.
     pub(crate) fn parse(json: &str) -> Option<Self> {
         let [id_json] = pick(json, ["id"]);
         Some(Self { id: id(id_json?)?.into(), json: json.into() })
     }
 
-    /// What a `pusher:signin_success` tells: the user's data in a string, or as it is.
+    /// Reads the data of a `pusher:signin_success`: the user's data is in a string on most servers, and an object on
+    /// some.
     pub(crate) fn of_success(data: &str) -> Option<Self> {
         let [user_data] = pick(data, ["user_data"]);
         Self::parse(&data_of(user_data?))
     }
 
-    /// The user's id. A number that the server sends is its text here.
+    /// Returns the user's id. If the server sends a number, this is its text.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// All that the authenticator told of the user, as JSON text: an object with an `id`.
-    pub fn data(&self) -> &str {
+    /// Returns the user's data as JSON text: the object of the authenticator, which has an `id`.
+    pub fn as_str(&self) -> &str {
         &self.json
     }
 
-    /// The same, read as JSON.
+    /// Returns the user's data as JSON text.
+    #[deprecated(since = "0.2.0", note = "use `as_str`")]
+    pub fn data(&self) -> &str {
+        self.as_str()
+    }
+
+    /// Deserializes the user's data as JSON.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Json`](crate::ErrorKind::Json) if it is not of that shape.
+    /// [`ErrorKind::Json`](crate::ErrorKind::Json) if the data does not match `T`.
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
         read_json(&self.json)
     }
 }
 
 impl fmt::Debug for UserData {
-    /// Without the rest, which may be private.
+    /// Omits the rest, which may be private.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UserData").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
-/// News of the users on this user's watchlist.
+/// Users of the signed-in user's watchlist have come online or gone offline.
 ///
 /// The watchlist is part of the user's data, see
 /// [watchlist events](https://pusher.com/docs/channels/using_channels/watchlist-events/).
@@ -69,7 +77,7 @@ pub struct WatchlistEvent {
 }
 
 impl WatchlistEvent {
-    /// What an entry of the server's list, or the data of a bare event, tells.
+    /// Reads an entry of the server's list, or the data of a bare event.
     pub(crate) fn new(name: &str, json: &str) -> Self {
         let [ids] = pick(json, ["user_ids"]);
         let mut user_ids = Vec::new();
@@ -77,18 +85,18 @@ impl WatchlistEvent {
         Self { name: name.to_owned(), user_ids }
     }
 
-    /// How much memory it takes.
+    /// Returns the memory that it takes, in bytes.
     pub(crate) fn size(&self) -> usize {
         let ids = self.user_ids.iter().map(|id| size_of::<String>() + id.len());
         size_of::<Self>() + self.name.len() + ids.sum::<usize>()
     }
 
-    /// `online` or `offline`, or whatever else the server may tell.
+    /// Returns the name of the event: `online`, `offline`, or another name that the server sends.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The users that it is about.
+    /// Returns the ids of the users that have come online or gone offline.
     pub fn user_ids(&self) -> &[String] {
         &self.user_ids
     }
@@ -102,7 +110,7 @@ mod tests {
     #[test]
     fn an_object_with_an_id_is_a_user() {
         let user = UserData::parse(r#" {"id":"9","n":[1]}"#).unwrap();
-        assert_eq!((user.id(), user.data()), ("9", r#" {"id":"9","n":[1]}"#));
+        assert_eq!((user.id(), user.as_str()), ("9", r#" {"id":"9","n":[1]}"#));
         assert_eq!(user.json::<Value>().unwrap()["n"][0], 1);
         assert_eq!(UserData::parse(r#"{"id":17}"#).unwrap().id(), "17");
         for odd in
@@ -117,7 +125,7 @@ mod tests {
         for data in [r#"{"user_data":"{\"id\":\"9\"}"}"#, r#"{"auth":"a","user_data":{"id":"9"}}"#]
         {
             let user = UserData::of_success(data).unwrap();
-            assert_eq!((user.id(), user.data()), ("9", r#"{"id":"9"}"#));
+            assert_eq!((user.id(), user.as_str()), ("9", r#"{"id":"9"}"#));
         }
         for odd in
             ["", "{}", "null", r#"{"user_data":null}"#, r#"{"user_data":"x"}"#, r#"{"id":"9"}"#]

@@ -1,4 +1,4 @@
-//! How long to wait before the next dial, or before an endpoint is asked again.
+//! The wait before the next dial, and before the next request to an endpoint.
 
 use std::time::Duration;
 
@@ -7,11 +7,10 @@ use crate::Error;
 /// Pusher's documentation asks for at least this before a retry after close codes 4100–4199.
 const SERVER_BUSY_FLOOR: Duration = Duration::from_secs(1);
 
-/// The longest wait that a server or an endpoint may ask for.
+/// The longest wait that a server or an endpoint can ask for.
 const MAX_ASKED: Duration = Duration::from_secs(60 * 60);
 
-/// So many times `subscribe_timeout` or `signin_timeout` a request may wait for others to be answered
-/// before it.
+/// A request may wait for others so many times `subscribe_timeout` or `signin_timeout`.
 pub(super) const QUEUE_PATIENCE: u32 = 10;
 
 /// What follows a lost connection or a failed dial.
@@ -50,14 +49,14 @@ impl Default for Backoff {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wait {
     pub(super) time: Duration,
-    /// So much of it the server has asked for: only the user's `reconnect()` cuts it short.
+    /// The part that the server has asked for. Only the user's `reconnect()` shortens it.
     pub(super) asked: Duration,
 }
 
 impl Policy {
-    /// The wait before retry number `attempt` (from 1), or `None` to give up.
+    /// Returns the wait before retry number `attempt` (from 1), or `None` to give up.
     ///
-    /// `random` is from 0 to 1. `was_stable` is whether the lost connection had lasted.
+    /// `random` is from 0 to 1. `was_stable` is `true` if the lost connection was stable.
     pub(super) fn wait(
         &self,
         error: &Error,
@@ -105,7 +104,7 @@ impl Backoff {
     }
 }
 
-/// The wait that the server or the endpoint has asked for with this error.
+/// Returns the wait that the server or the endpoint asks for with this error.
 fn asked_by(error: &Error) -> Duration {
     let told = error.retry_after().unwrap_or_default().min(MAX_ASKED);
     match CloseClass::of(error.close_code()) {
@@ -114,21 +113,21 @@ fn asked_by(error: &Error) -> Duration {
     }
 }
 
-/// How long after the failure of request number `attempt` to an endpoint the next one is made.
+/// Returns the wait after the failure of request number `attempt` to an endpoint.
 pub(super) fn retry_wait(attempt: u32, error: &Error, random: f64) -> Duration {
     Backoff::default().jittered(attempt, random).max(asked_by(error))
 }
 
-/// What a close code, from a close frame or from an error frame, asks of the client.
+/// What the client does after a close code, of a close frame or of an error frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CloseClass {
-    /// 4000–4099 and everything from 4300: the same will be refused again.
+    /// 4000–4099 and everything from 4300: permanent.
     Stop,
     /// 4100–4199, and RFC 6455's 1012 (service restart) and 1013 (try again later): the server is busy.
     Later,
-    /// 4200–4299: the server only wants this connection to be made anew.
+    /// 4200–4299: the client must reconnect.
     AtOnce,
-    /// Nothing that the protocol defines.
+    /// All codes that the protocol does not define.
     Plain,
 }
 

@@ -15,14 +15,14 @@ const NONCE_SIZE: usize = XSalsa20Poly1305::NONCE_SIZE;
 
 /// The key of an encrypted channel; wiped when dropped, never shown.
 ///
-/// Boxed, because a value that is moved leaves a copy behind that nobody wipes.
+/// Boxed, because a value that is moved leaves a copy behind that is not wiped.
 pub(crate) struct Key(Box<XSalsa20Poly1305>);
 
 impl Key {
-    /// Reads the `shared_secret` of an authorization. The error never contains it.
+    /// Parses the `shared_secret` of an authorization. The error never contains it.
     pub(crate) fn parse(base64: &str) -> Result<Self, Error> {
         let mut bytes = Zeroizing::new(Vec::new());
-        // The cause names an offending byte, so it is left out.
+        // The cause shows a byte of the secret.
         STANDARD
             .decode_vec(base64, &mut bytes)
             .map_err(|_| Error::message(ErrorKind::Auth, "the shared_secret is not base64"))?;
@@ -37,15 +37,15 @@ impl Key {
     }
 
     /// Decrypts the data of an event: JSON of the form `{"nonce":base64,"ciphertext":base64}`.
-    pub(crate) fn open(&self, data: &str) -> Result<Vec<u8>, Unopened> {
-        let (nonce, mut bytes) = unpack(data).ok_or(Unopened::Malformed)?;
+    pub(crate) fn open(&self, data: &str) -> Result<Vec<u8>, DecryptError> {
+        let (nonce, mut bytes) = unpack(data).ok_or(DecryptError::Malformed)?;
         match self.0.decrypt_in_place(&nonce, b"", &mut bytes) {
             Ok(()) => Ok(bytes),
-            Err(_) => Err(Unopened::Refused),
+            Err(_) => Err(DecryptError::Refused),
         }
     }
 
-    /// Encrypts as a server does. A nonce must not be used twice with one key.
+    /// Encrypts text as a server does. A nonce must not be used twice with one key.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn seal(&self, nonce: [u8; NONCE_SIZE], text: impl AsRef<[u8]>) -> String {
         use crypto_secretbox::aead::Aead as _;
@@ -62,7 +62,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// The parts of an encrypted payload, if it has its shape.
+/// Returns the nonce and the ciphertext of an encrypted payload.
 fn unpack(data: &str) -> Option<(Nonce, Vec<u8>)> {
     let [nonce, ciphertext] = pick(data, ["nonce", "ciphertext"]);
     let field = |json| STANDARD.decode(text(json)?).ok();
@@ -71,16 +71,16 @@ fn unpack(data: &str) -> Option<(Nonce, Vec<u8>)> {
     (ciphertext.len() >= XSalsa20Poly1305::TAG_SIZE).then_some((nonce.into(), ciphertext))
 }
 
-/// Why data was not decrypted. The words hold nothing of it.
+/// Why data was not decrypted. The text contains nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unopened {
-    /// It is no encrypted payload: plaintext, another shape, or sizes that cannot be.
+pub(crate) enum DecryptError {
+    /// It is no encrypted payload: plaintext, another format, or impossible sizes.
     Malformed,
-    /// It is not authentic under this key: perhaps it is under another.
+    /// It is not authentic under this key, but may be under another.
     Refused,
 }
 
-impl fmt::Display for Unopened {
+impl fmt::Display for DecryptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed => "is not encrypted, or not as it should be",
@@ -151,7 +151,7 @@ mod tests {
         let key = Key::parse(PUSHER_KEY).unwrap();
         assert_eq!(key.open(PUSHER_DATA).unwrap(), br#"{"message":"hello world"}"#);
         let other = Key::parse("iBvNoPVYwByqSfg6anjPpEQ2j051b3rt1Vmnb+z5do0=").unwrap();
-        assert_eq!(other.open(PUSHER_DATA), Err(Unopened::Refused));
+        assert_eq!(other.open(PUSHER_DATA), Err(DecryptError::Refused));
     }
 
     #[test]
@@ -166,14 +166,14 @@ mod tests {
         for at in 0..sealed.len() {
             let mut altered = sealed.clone();
             altered[at] ^= 1;
-            assert_eq!(key.open(&payload(&nonce, &altered)), Err(Unopened::Refused));
-            let cut = if at < 16 { Unopened::Malformed } else { Unopened::Refused };
+            assert_eq!(key.open(&payload(&nonce, &altered)), Err(DecryptError::Refused));
+            let cut = if at < 16 { DecryptError::Malformed } else { DecryptError::Refused };
             assert_eq!(key.open(&payload(&nonce, &sealed[..at])), Err(cut));
         }
         for at in 0..nonce.len() {
             let mut altered = nonce;
             altered[at] ^= 1;
-            assert_eq!(key.open(&payload(&altered, &sealed)), Err(Unopened::Refused));
+            assert_eq!(key.open(&payload(&altered, &sealed)), Err(DecryptError::Refused));
         }
     }
 
@@ -181,11 +181,11 @@ mod tests {
     fn what_is_no_encrypted_payload() {
         let key = key_of(&[7; 32]).unwrap();
         for data in ["", "canary", r#""canary""#, "null", "17", "[]", "{}", r#"{"a":"canary"}"#] {
-            assert_eq!(key.open(data), Err(Unopened::Malformed), "{data}");
+            assert_eq!(key.open(data), Err(DecryptError::Malformed), "{data}");
         }
         for nonce in [0, 1, 23, 25, 48] {
             let data = payload(&vec![9; nonce], &[0; 20]);
-            assert_eq!(key.open(&data), Err(Unopened::Malformed), "{nonce} bytes");
+            assert_eq!(key.open(&data), Err(DecryptError::Malformed), "{nonce} bytes");
         }
         let good: Value = serde_json::from_str(&key.seal([9; 24], "text")).unwrap();
         for field in ["nonce", "ciphertext"] {
@@ -201,7 +201,7 @@ mod tests {
             for wrong in wrong {
                 let mut data = good.clone();
                 data[field] = wrong;
-                assert_eq!(key.open(&data.to_string()), Err(Unopened::Malformed), "{data}");
+                assert_eq!(key.open(&data.to_string()), Err(DecryptError::Malformed), "{data}");
             }
         }
     }

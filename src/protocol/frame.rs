@@ -1,4 +1,4 @@
-//! The frames of the protocol: what goes out, and what is inside the data of what comes in.
+//! The frames of the protocol: those that are sent, and the data of those that are received.
 //!
 //! See [the protocol's events](https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/#events).
 
@@ -14,12 +14,12 @@ use crate::{Auth, Error, ErrorKind, Event, UserAuth};
 pub(super) const PING: &str = r#"{"event":"pusher:ping","data":{}}"#;
 pub(super) const PONG: &str = r#"{"event":"pusher:pong","data":{}}"#;
 
-/// Servers differ in whether `data` may be a string here: an object is understood by all.
+/// `data` is an object, which all servers accept here; some do not accept a string.
 pub(super) fn subscribe(channel: &str, auth: Option<&Auth>) -> String {
     let mut data = format!(r#""channel":{}"#, Value::from(channel));
     if let Some(auth) = auth {
         data.push_str(&format!(r#","auth":{}"#, Value::from(auth.auth.as_str())));
-        // On a private channel too it is part of what was signed. The shared secret stays here.
+        // It is part of what was signed, on private channels too. The shared secret is not sent.
         if let Some(channel_data) = &auth.channel_data {
             data.push_str(&format!(r#","channel_data":{}"#, Value::from(channel_data.as_str())));
         }
@@ -31,7 +31,7 @@ pub(super) fn unsubscribe(channel: &str) -> String {
     format!(r#"{{"event":"pusher:unsubscribe","data":{{"channel":{}}}}}"#, Value::from(channel))
 }
 
-/// A confirmation, for a server that has not sent one.
+/// A confirmation, where the server sends none.
 pub(super) fn confirmation(channel: &str) -> String {
     let (event, channel) = ("pusher_internal:subscription_succeeded", Value::from(channel));
     format!(r#"{{"event":"{event}","channel":{channel},"data":"{{}}"}}"#)
@@ -42,7 +42,7 @@ pub(super) fn signin(auth: &UserAuth) -> String {
     format!(r#"{{"event":"pusher:signin","data":{{"auth":{auth},"user_data":{user_data}}}}}"#)
 }
 
-/// Servers forward the data as it is sent, and one of them takes nothing but JSON that is no string.
+/// Servers forward the data unchanged, and one of them accepts only JSON that is not a string.
 pub(super) fn client_event(channel: &str, event: &str, data: &str) -> String {
     let (channel, event) = (Value::from(channel), Value::from(event));
     format!(r#"{{"event":{event},"channel":{channel},"data":{data}}}"#)
@@ -50,7 +50,7 @@ pub(super) fn client_event(channel: &str, event: &str, data: &str) -> String {
 
 pub(super) struct Established {
     pub(super) socket_id: String,
-    /// In whole seconds. Missing on some servers, and taken as missing if it is less than one.
+    /// In whole seconds. Some servers do not send it, and less than one second counts as missing.
     pub(super) activity_timeout: Option<Duration>,
 }
 
@@ -68,7 +68,7 @@ impl Established {
     }
 }
 
-/// A refusal that the server reports: `pusher:error`, or an error about one subscription.
+/// The data of a `pusher:error` or of an error about a subscription.
 pub(super) struct Refusal {
     pub(super) code: Option<u16>,
     pub(super) channel: Option<String>,
@@ -116,16 +116,16 @@ impl Refusal {
     }
 }
 
-/// What stands before the `auth` that a server quotes, and how much of that is still shown.
+/// The text before the `auth` that a server quotes, and the length of it that is still shown.
 const QUOTING: [(&str, usize); 2] = [(", but got ", 0), (" auth data: ", " auth data".len())];
 
-/// What a server says, without what is not for messages.
+/// Returns a server's text without signatures and signed data.
 fn told(message: &str) -> String {
     without_signatures(&without_signed_data(message)).into_owned()
 }
 
-/// Servers quote what should have been signed, a user's data included, and then the signature that they
-/// got. Neither is for messages.
+/// Servers quote what should have been signed, including the user's data, and then the signature that they
+/// received.
 fn without_signed_data(message: &str) -> Cow<'_, str> {
     let message = QUOTING.iter().fold(message, |text, (quoting, told)| {
         text.find(quoting).and_then(|at| text.get(..at + told)).unwrap_or(text)
@@ -141,10 +141,10 @@ fn without_signed_data(message: &str) -> Cow<'_, str> {
     }
 }
 
-/// The error of a connection that the server closed.
+/// Returns the error of a connection that the server has closed.
 pub(super) fn close_error(code: Option<u16>, reason: &str) -> Error {
     let mut message = match code {
-        // What connections report where no code came, and where no close frame came (RFC 6455, 7.4.1).
+        // Connections report these codes for a close frame without a code, and for no close frame (RFC 6455, 7.4.1).
         None | Some(1005) => "the server closed the connection without a code".to_owned(),
         Some(1006) => "the connection ended without a close frame".to_owned(),
         Some(code) => format!("the server closed the connection ({code})"),
@@ -157,7 +157,7 @@ pub(super) fn close_error(code: Option<u16>, reason: &str) -> Error {
     Error::message(ErrorKind::Server, message).with_close_code(code).with_hint(hint(code))
 }
 
-/// What to do when the server ends a connection, or refuses one, with this code.
+/// Returns what to do if the server closes or refuses a connection with this code.
 ///
 /// See [the error codes](https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/#error-codes).
 fn hint(code: Option<u16>) -> &'static str {
@@ -173,11 +173,11 @@ fn hint(code: Option<u16>) -> &'static str {
     }
 }
 
-/// The error of a connection that ended before `pusher:connection_established`, which without a code is some
-/// servers' answer to a wrong key.
+/// Returns the error of a connection that ended before `pusher:connection_established`. Some servers refuse a wrong
+/// key so, without a code.
 pub(super) fn unestablished(error: Error) -> Error {
     let kind = match (error.close_code(), error.kind()) {
-        // A connection of the user's may say no more than that it is closed. It is dialed again.
+        // A custom connection may report no more than that it is closed. It is retried.
         (None | Some(1005 | 1006), ErrorKind::Closed | ErrorKind::Server) => ErrorKind::Server,
         (None | Some(1005 | 1006), ErrorKind::Io) => ErrorKind::Io,
         _ => return error,

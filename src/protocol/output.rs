@@ -1,4 +1,4 @@
-//! What the machine asks of its driver.
+//! The outputs of the machine.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,24 +8,24 @@ use log::Level;
 use crate::model::event::ChannelName;
 use crate::{Error, Event, Gap, Member, StateChange, UserData, WatchlistEvent};
 
-/// One thing to do, in the order in which it is given.
+/// One thing for the driver to do. The order of the outputs counts.
 #[derive(Debug)]
 pub(crate) enum Output {
-    /// Open a connection, and report with this generation. Give up at the deadline.
+    /// Dial, and report with this generation. Give up at the deadline.
     Dial { generation: u64, deadline: Duration },
-    /// End the dial or the connection of this generation. Nothing more is expected of it.
+    /// Close the dial or the connection of this generation. Reports about it are dropped.
     HangUp { generation: u64, code: u16 },
     /// Send a frame on the connection of this generation.
     Send { generation: u64, frame: String },
-    /// Ask the user's reconnect policy, and answer with [`super::Machine::handle_decision`].
+    /// Call the user's reconnect policy, and report with [`super::Machine::handle_decision`].
     Ask { question: u64, attempt: u32, error: Option<Error> },
-    /// Ask the channel's authorizer, and answer with [`super::Machine::handle_authorization`].
+    /// Call the channel's authorizer, and report with [`super::Machine::handle_authorization`].
     Authorize { ticket: u64, channel: ChannelName, socket_id: String, attempt: u32 },
-    /// Ask the user's authenticator, and answer with [`super::Machine::handle_authentication`].
+    /// Call the user's authenticator, and report with [`super::Machine::handle_authentication`].
     Authenticate { ticket: u64, socket_id: String, attempt: u32 },
-    /// The authorizer or authenticator has had its time for this question: do not wait for it.
+    /// Stop waiting for the call of this request: its time is over.
     Abandon { ticket: u64 },
-    /// Tell the user.
+    /// Notify the bindings.
     Notify(Notice),
     /// Write to the log, once no lock is held.
     Log(Level, LogLine),
@@ -57,7 +57,7 @@ impl From<String> for LogLine {
 
 impl fmt::Display for LogLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A server's words may be in it, and what they break into would look like lines of the client's own.
+        // A server's text with line breaks would look like lines of the client.
         for part in self.text.split(char::is_control) {
             f.write_str(part)?;
         }
@@ -68,7 +68,7 @@ impl fmt::Display for LogLine {
     }
 }
 
-/// News for the user's bindings.
+/// A notification for bindings.
 #[derive(Debug)]
 pub(crate) enum Notice {
     State(StateChange),
@@ -80,7 +80,7 @@ pub(crate) enum Notice {
     User(UserNotice),
 }
 
-/// News of the signed-in user that are not events.
+/// A notification about the signed-in user, other than an event.
 #[derive(Debug)]
 pub(crate) enum UserNotice {
     SignedIn(UserData),
@@ -88,7 +88,7 @@ pub(crate) enum UserNotice {
     Watchlist(WatchlistEvent),
 }
 
-/// News of one channel that are not events.
+/// A notification about one channel, other than an event.
 #[derive(Debug)]
 pub(crate) enum ChannelNotice {
     Failed(Error),

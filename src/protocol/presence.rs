@@ -1,21 +1,21 @@
-//! What servers tell about the members of a presence channel, in all their ways of telling it.
+//! Reads the members of presence channels, in all forms that servers send.
 
 use crate::model::members::{Member, Members};
 use crate::wire::{each_element, each_field, id, pick};
 
-/// The user that this client is on the channel, by what the authorizer answered.
+/// Returns the id of the client's own user from the `channel_data` of the authorizer.
 pub(crate) fn own_id(channel_data: &str) -> Option<String> {
     let [user_id] = pick(channel_data, ["user_id"]);
     id(user_id?)
 }
 
-/// The members by `{"presence":{"ids":[…],"hash":{…},"count":…}}`, as far as `limit` bytes hold them: the
-/// ids may be missing, or the infos of some.
+/// Reads the members from `{"presence":{"ids":[…],"hash":{…},"count":…}}`, up to `limit` bytes. The ids may be missing,
+/// or the info of some.
 pub(crate) fn members(data: &str, me: Option<&str>, limit: usize) -> Members {
     let mut members = Members::seen_by(me);
     let [presence] = pick(data, ["presence"]);
     let [ids, hash] = pick(presence.unwrap_or_default(), ["ids", "hash"]);
-    // The ids first: who is there matters more than what is known of some.
+    // The ids first: they matter more than the infos.
     each_element(ids.unwrap_or_default(), |json| {
         if let Some(id) = id(json) {
             members.insert(Member::new(&id, "null"), limit);
@@ -28,7 +28,7 @@ pub(crate) fn members(data: &str, me: Option<&str>, limit: usize) -> Members {
     members
 }
 
-/// The member by `{"user_id":…,"user_info":…}`.
+/// Reads a member from `{"user_id":…,"user_info":…}`.
 pub(crate) fn member(data: &str) -> Option<Member> {
     let [user_id, info] = pick(data, ["user_id", "user_info"]);
     Some(Member::new(&id(user_id?)?, info.unwrap_or("null")))

@@ -1,4 +1,4 @@
-//! The one place that reads a clock.
+//! The clocks. No other module reads one.
 
 use std::fs;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::protocol::Now;
 
-/// A smaller jump of the wall clock is not looked into.
+/// Smaller jumps of the wall clock are ignored.
 const JUMP_MS: u64 = 1000;
 
-/// So much of a jump of the wall clock is taken for a suspend where nothing shows whether it was one.
-/// `Instant` counts suspends on Windows, so there it was none.
+/// The longest jump of the wall clock that counts as a suspend where no clock shows the difference. On Windows
+/// `Instant` counts suspends, so none does.
 const BELIEVED_MS: u64 = if cfg!(windows) { 0 } else { 7 * 24 * 60 * 60 * 1000 };
 
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -27,8 +27,8 @@ pub(crate) fn wall() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// How long the system has been running, suspends included, where it shows that: on Linux, and on Android
-/// where the app may read it. 10 ms is what it counts in.
+/// Returns how long the system has been running, including suspends, with a resolution of 10 ms; `None` where the
+/// system does not show it. Linux does, and Android where the app may read it.
 fn uptime() -> Option<Duration> {
     if !cfg!(any(target_os = "linux", target_os = "android")) {
         return None;
@@ -41,7 +41,7 @@ fn parse_uptime(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// A client's clock. Its times begin with it.
+/// A client's clock. Its times begin when it is started.
 #[derive(Debug)]
 pub(crate) struct Clock {
     origin: Instant,
@@ -60,8 +60,8 @@ impl Clock {
         now().saturating_duration_since(self.origin)
     }
 
-    /// Finds out whether the machine was suspended, for [`Self::now`]. After a jump of the wall clock this
-    /// reads a file, so it is called with no lock held; else it costs two readings of a clock.
+    /// Detects suspends, for [`Self::now`]. After a jump of the wall clock this reads a file, so no lock may be held.
+    /// Otherwise it reads two clocks.
     pub(crate) fn notice_suspends(&self) {
         self.suspends.compare(self.mono(), wall(), || uptime()?.checked_sub(self.started?));
     }
@@ -70,19 +70,18 @@ impl Clock {
         Now { mono: self.mono(), suspended: self.suspends.total(), wall: wall() }
     }
 
-    /// The same time on the monotonic clock. What no clock can count is a year from now.
+    /// Converts a time to an `Instant`. What an `Instant` cannot hold becomes a year from now.
     pub(crate) fn instant(&self, mono: Duration) -> Instant {
         self.origin.checked_add(mono).unwrap_or_else(|| now() + A_YEAR)
     }
 }
 
-/// How long the machine was suspended while the monotonic clock stood still.
+/// The time during which the device was suspended and the monotonic clock stood still.
 ///
-/// A jump of the wall clock is only the reason to ask: somebody may have set it. Nothing asks without
-/// one, so that no file is read while all is well.
+/// A jump of the wall clock may be a suspend, or the clock was set. Only after a jump the uptime is read.
 #[derive(Debug)]
 struct Suspends {
-    /// By how much the wall clock was ahead of the monotonic one when they were last compared.
+    /// How far the wall clock was ahead of the monotonic one at the last comparison.
     ahead_ms: AtomicI64,
     total_ms: AtomicU64,
 }

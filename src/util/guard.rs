@@ -1,5 +1,4 @@
-//! The one place that runs code of the user's, loggers and destructors included, so that a panic of it costs
-//! that call only. It knows nothing of what is called.
+//! Runs user code, including loggers and destructors, and contains its panics. No other module runs any.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -8,22 +7,22 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
 use log::{Level, Record};
 
-/// Runs code of the user's. Returns `None` if it panicked, which the panic hook has reported.
+/// Runs user code. Returns `None` if it panics, which the panic hook reports.
 ///
-/// No lock may be held. What the closure owns is dropped inside.
+/// No lock may be held. The closure's captures are dropped inside.
 pub(crate) fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
     let payload = match catch_unwind(AssertUnwindSafe(run)) {
         Ok(value) => return Some(value),
         Err(payload) => payload,
     };
-    // What was thrown is the user's too. Of what its destructor throws nothing more is run.
+    // The payload is the user's too. If its destructor panics, that payload is leaked.
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         Box::leak(again);
     }
     None
 }
 
-/// As [`guarded`], and logs whose code has panicked.
+/// Runs user code as [`guarded`] does, and logs whose code has panicked.
 #[track_caller]
 pub(crate) fn call<T>(whose: &str, run: impl FnOnce() -> T) -> Option<T> {
     let returned = guarded(run);
@@ -33,14 +32,14 @@ pub(crate) fn call<T>(whose: &str, run: impl FnOnce() -> T) -> Option<T> {
     returned
 }
 
-/// Drops what is the user's, or holds what is.
+/// Drops a value that is the user's or contains one.
 #[track_caller]
 pub(crate) fn dispose<T>(value: T) {
     call("a destructor", move || drop(value));
 }
 
-/// Writes to the log, whose logger is the user's, and so may be what the line shows of an error's causes. If
-/// that panics, the line is lost: there is no other place to report it.
+/// Writes to the log. The logger is user code, and so may be the error causes in the line. If one of them panics, the
+/// line is lost.
 #[track_caller]
 pub(crate) fn write(level: Level, target: &str, line: fmt::Arguments<'_>) {
     if level > log::STATIC_MAX_LEVEL || level > log::max_level() {

@@ -1,4 +1,4 @@
-//! What several folders need, and none of them owns.
+//! Helpers that several folders use.
 
 pub(crate) mod clock;
 pub(crate) mod give_back;

@@ -6,31 +6,29 @@ use serde_json::Value;
 
 /// The number of hex digits of an HMAC-SHA256.
 const SIGNATURE: usize = 64;
-/// A signature with which a text ends may have been cut; fewer digits than these are none.
+/// The fewest digits of a signature that was cut at the end of a text.
 const CUT_SIGNATURE: usize = 32;
-/// What stands between a key and a signature: a colon as it is, as URLs and as JSON may write it, each split
-/// where the hex digits begin.
+/// The colon between a key and a signature, as text, in URLs and in JSON, each split where the hex digits begin.
 const COLONS: [(&str, &str); 3] = [(":", ""), ("%", "3a"), ("\\u", "003a")];
 
-/// What is shown of what a server or an endpoint says for people, in characters.
+/// The longest excerpt of a text of a server or an endpoint, in characters.
 const EXCERPT: usize = 200;
-/// Shorter texts are no secrets, and would tear holes into words.
+/// Shorter texts are not treated as secrets: replacing them would damage words.
 const SHORTEST_SECRET: usize = 6;
-/// Words from this length on that have a digit are taken for tokens.
+/// Words of at least this length with a digit are treated as tokens.
 const TOKEN: usize = 24;
 
 const SECRETS: [&str; 4] = ["auth", "shared_secret", "channel_data", "user_data"];
 
-/// A server that does not like a signature quotes it, or what should have been signed, a user's data included.
+/// Servers that refuse a signature quote it, or what should have been signed, including the user's data.
 const SIGNED: [&str; 3] = ["::user::", "Invalid signature", " auth data: "];
 
-/// What is nested deeper is not shown: reading it takes the stack of the thread that logs.
+/// Deeper nesting is not shown, since parsing it uses the stack of the thread that logs.
 const MAX_DEPTH: usize = 16;
 /// The same for strings that hold JSON with strings that hold JSON, and so on.
 const MAX_STRINGS: usize = 3;
 
-/// Returns the frame for the log: secrets replaced, also inside strings that hold JSON. What is not JSON is
-/// not shown, since nobody knows what it is.
+/// Returns the frame with secrets replaced, also inside strings that hold JSON. What is not JSON is not shown.
 pub(crate) fn redact(frame: &str) -> String {
     redact_text(frame, MAX_STRINGS)
 }
@@ -86,7 +84,7 @@ fn redact_value(value: &mut Value, strings: usize) {
             if SIGNED.iter().any(|signed| text.contains(signed)) {
                 *text = "[redacted]".to_owned();
             }
-            // Only what can hold a secret is opened; the rest is shown as it came.
+            // Only what can hold a secret is parsed; the rest is shown unchanged.
             if SECRETS.iter().any(|secret| text.contains(secret)) {
                 *text = match strings.checked_sub(1) {
                     Some(strings) => redact_text(text, strings),
@@ -98,8 +96,8 @@ fn redact_value(value: &mut Value, strings: usize) {
     }
 }
 
-/// Replaces the signature of each `key:signature`, also of one that was cut at the end of the text. To be
-/// applied before a text is shortened.
+/// Replaces the signature of each `key:signature`, even if it is cut at the end of the text. Must be called before a
+/// text is shortened.
 pub(crate) fn without_signatures(text: &str) -> Cow<'_, str> {
     let is_hex = |c: char| c.is_ascii_hexdigit();
     let (mut shown, mut done, mut from) = (String::new(), 0, 0);
@@ -137,7 +135,7 @@ fn signature(before: &str, digits: &str, at_end: bool) -> Option<usize> {
     (is_key && digits.len() >= escape + least).then_some(escape)
 }
 
-/// Where a redirect leads, without what may be a token.
+/// Returns the target of a redirect without what may be a token.
 pub(crate) fn shown_location(location: &str, secrets: &[&str]) -> String {
     let target = location.split(['?', '#']).next().unwrap_or_default();
     let (place, path) = match target.split_once("//") {
@@ -151,7 +149,7 @@ pub(crate) fn shown_location(location: &str, secrets: &[&str]) -> String {
     format!("{place}{}", clean(path, '/', secrets))
 }
 
-/// Replaces what is secret, and what looks so between two `joint`s, and cuts what is too long.
+/// Replaces the secrets, and the words between `joint`s that look like tokens, and shortens the text.
 pub(crate) fn clean(text: &str, joint: char, secrets: &[&str]) -> String {
     let mut text = text.to_owned();
     for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {

@@ -1,14 +1,14 @@
-//! `Retry-After`, of servers, proxies and endpoints (RFC 9110, section 10.2.3).
+//! The `Retry-After` header of servers, proxies and endpoints (RFC 9110, section 10.2.3).
 
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Longer waits count as this, so that adding them to a time cannot fail.
+/// The longest wait. Longer ones are shortened to it.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long a refusal asks to wait, in seconds or until a date, of which `wall` is the present as time since 1970.
-/// A date that has passed is no wait.
+/// Returns the wait that a refusal asks for, in seconds or until a date. `wall` is the present time since 1970. A date
+/// in the past is a wait of zero.
 ///
-/// With 429 and 503 only: with 3xx it is about the redirect, and redirects are not followed.
+/// `None` for statuses other than 429 and 503: with 3xx the header is about the redirect, which is not followed.
 pub(crate) fn retry_after(status: u16, header: Option<&str>, wall: Duration) -> Option<Duration> {
     if !matches!(status, 429 | 503) {
         return None;
@@ -18,7 +18,7 @@ pub(crate) fn retry_after(status: u16, header: Option<&str>, wall: Duration) -> 
         return None;
     }
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // What is too long for a number is too long anyway.
+        // A number that does not parse is too large.
         return Some(text.parse().map_or(LONGEST, Duration::from_secs).min(LONGEST));
     }
     let date = httpdate::parse_http_date(text).ok()?;

@@ -1,4 +1,4 @@
-//! Durations as people write them.
+//! Formats durations with units.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(crate) fn words(duration: Duration) -> String {
         left %= size;
         (count, unit)
     });
-    // Two units say it well enough, also where the second one is zero.
+    // Two units are precise enough.
     let parts = parts.skip_while(|&(count, _)| count == 0).take(2).filter(|&(count, _)| count > 0);
     parts.map(|(count, unit)| format!("{count} {unit}")).collect::<Vec<_>>().join(" ")
 }

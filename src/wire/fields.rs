@@ -1,7 +1,7 @@
-//! Reads the fields of JSON that a server or an endpoint sent, without recursion: what is nested in a field
-//! stays text. A field that cannot be read takes no other with it.
+//! Reads the fields of JSON that a server or an endpoint sent, without recursion: the values stay JSON text. An invalid
+//! value does not affect the others.
 //!
-//! Servers differ in the types that they send, so the readers here do not ask for one:
+//! Servers differ in the types that they send, so the readers accept several:
 //!
 //! - [`number()`] takes a JSON number, or a string that holds one;
 //! - [`id()`] takes a string, or a number, which is its text as it stands;
@@ -86,7 +86,7 @@ pub(crate) fn number(json: &str) -> Option<u64> {
     (float >= 0.0).then_some(float as u64)
 }
 
-/// Returns the JSON object that is meant: the text itself, or what a string holds.
+/// Returns a JSON object that may be in a string.
 pub(crate) fn data_of(json: &str) -> Cow<'_, str> {
     string(json).unwrap_or(Cow::Borrowed(json))
 }
@@ -114,7 +114,7 @@ impl<'de, F: FnMut(Cow<'de, str>, &'de str)> Visitor<'de> for EachField<F> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        // Keys are not read as strings either, which refuse halves of surrogate pairs.
+        // serde_json refuses lone surrogates in strings, so keys are read as raw values too.
         while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
             (self.0)(string(key.get()).unwrap_or_default(), value.get());
         }

@@ -5,7 +5,9 @@ pub(crate) mod batch;
 pub(crate) mod envelope;
 mod fields;
 mod name;
+mod unescape;
 
-pub(crate) use envelope::{Data, Envelope, Malformed, Text, unescape};
+pub(crate) use envelope::{Data, Envelope, Malformed, Text};
 pub(crate) use fields::{data_of, each_element, each_field, id, number, pick, text};
 pub(crate) use name::{ChannelKind, check_channel};
+pub(crate) use unescape::unescape;

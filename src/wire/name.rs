@@ -4,10 +4,10 @@
 
 use crate::{Error, ErrorKind};
 
-/// The longest channel name that Pusher takes.
+/// The longest channel name that Pusher accepts, in characters.
 const MAX_LEN: usize = 164;
 
-/// What a channel's prefix makes of it.
+/// The kind of a channel by its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ChannelKind {
     Public,
@@ -43,10 +43,10 @@ fn wrong(message: String) -> Result<(), Error> {
     Err(Error::message(ErrorKind::InvalidName, message))
 }
 
-/// Checks that `name` is of the `wanted` kind, and unless told otherwise, that it is as Pusher wants it.
+/// Checks that `name` is of the `wanted` kind and, if `strictly`, that it follows Pusher's rules.
 pub(crate) fn check_channel(name: &str, wanted: ChannelKind, strictly: bool) -> Result<(), Error> {
     if name.is_empty() {
-        return wrong("a channel's name must not be empty".into());
+        return wrong("the name of a channel must not be empty".into());
     }
     if strictly {
         check_characters(name)?;
@@ -62,14 +62,14 @@ pub(crate) fn check_channel(name: &str, wanted: ChannelKind, strictly: bool) -> 
 fn check_characters(name: &str) -> Result<(), Error> {
     if name.len() > MAX_LEN {
         return wrong(format!(
-            "a channel's name has at most {MAX_LEN} characters, this has {}",
+            "the name of a channel must have at most {MAX_LEN} characters, but has {}",
             name.len()
         ));
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_-=@,.;".contains(c);
     if let Some(bad) = name.chars().find(|&c| !allowed(c)) {
         return wrong(format!(
-            "{bad:?} is not allowed in a channel's name: use letters, digits and _ - = @ , . ;"
+            "the name of a channel must not contain {bad:?}; use letters, digits and _ - = @ , . ;"
         ));
     }
     Ok(())

@@ -105,7 +105,7 @@ measured! {
     Event, "events": |event| event.size(),
     String, "connections": |text| size_of::<String>() + text.len(),
     Member, "members": |member| member.size(),
-    UserData, "sign-ins": |user| size_of::<UserData>() + user.id().len() + user.data().len(),
+    UserData, "sign-ins": |user| size_of::<UserData>() + user.id().len() + user.as_str().len(),
     WatchlistEvent, "watchlist events": |event| event.size(),
     u64, "subscription counts": |_| size_of::<u64>(),
     Gap, "gaps": |_| size_of::<Gap>(),

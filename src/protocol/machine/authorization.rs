@@ -1,10 +1,8 @@
-//! Joining the channels that need an authorization, and what servers say about it.
+//! Joins the channels that need an authorization.
 //!
-//! Every question has a ticket. One that is not current any more, because the connection is gone or
-//! the channel is not wanted, is answered in vain.
+//! Every request has an id. The response is dropped if the connection is gone or the channel is not wanted any more.
 
-use super::channels::{Question, Status};
-use super::connection::Phase;
+use super::channels::{PendingRequest, Status};
 use super::refusals::with_cause;
 use super::signin::Whose;
 use super::subscribe::check_auth;
@@ -25,28 +23,25 @@ impl Machine {
                 }
             }
             Some(ChannelKind::Private | ChannelKind::PrivateEncrypted | ChannelKind::Presence) => {
-                self.ask(name, 1, now);
+                self.authorize(name, 1, now);
             }
         }
     }
 
-    fn ask(&mut self, name: &str, attempt: u32, now: Now) {
-        if let Some(question) = self.question(name, attempt, now) {
-            self.channels.set(name, Status::Authorizing(question));
+    fn authorize(&mut self, name: &str, attempt: u32, now: Now) {
+        if let Some(request) = self.new_request(name, attempt, now) {
+            self.channels.set(name, Status::Authorizing(request));
         }
     }
 
-    fn question(&mut self, name: &str, attempt: u32, now: Now) -> Option<Question> {
-        let Phase::Live(live) = &self.phase else {
-            return None;
-        };
-        let socket_id = live.socket_id.clone();
+    fn new_request(&mut self, name: &str, attempt: u32, now: Now) -> Option<PendingRequest> {
+        let socket_id = self.phase.live()?.socket_id.clone();
         let channel = self.channels.name(name)?;
         self.tickets += 1;
         let ticket = self.tickets;
         self.push(Output::Authorize { ticket, channel, socket_id, attempt });
         let patience = self.config.subscribe_timeout.saturating_mul(QUEUE_PATIENCE);
-        Some(Question { ticket, attempt, deadline: now.mono.saturating_add(patience) })
+        Some(PendingRequest { ticket, attempt, deadline: now.mono.saturating_add(patience) })
     }
 
     /// The authorizer of a channel was replaced: a subscription that failed is tried again.
@@ -54,40 +49,39 @@ impl Machine {
         self.observe(now);
         let failed =
             |status: &Status| matches!(status, Status::Failed(_) | Status::Postponed { .. });
-        if matches!(self.phase, Phase::Live(_))
+        if self.phase.is_live()
             && self.channels.get(name).is_some_and(|channel| failed(&channel.status))
         {
             self.join(name, now);
         }
     }
 
-    /// The authorizer is about to be asked; from now on its time counts. Tells whether the answer is
-    /// still of use.
+    /// The authorizer is about to be called: its time begins. Returns `true` if the response is still of use.
     pub(crate) fn begin_authorization(&mut self, name: &str, ticket: u64, now: Now) -> bool {
         let deadline = now.mono.saturating_add(self.config.subscribe_timeout);
         let Some(channel) = self.channels.get_mut(name) else {
             return false;
         };
         let current = match &mut channel.status {
-            Status::Authorizing(question) if question.ticket == ticket => Some(question),
+            Status::Authorizing(request) if request.ticket == ticket => Some(request),
             _ => {
                 #[cfg(feature = "encrypted")]
-                let refresh = channel.refresh.as_mut().filter(|question| question.ticket == ticket);
+                let refresh = channel.refresh.as_mut().filter(|request| request.ticket == ticket);
                 #[cfg(not(feature = "encrypted"))]
                 let refresh = None;
                 refresh
             }
         };
-        let Some(question) = current else {
+        let Some(request) = current else {
             return false;
         };
-        question.deadline = deadline;
+        request.deadline = deadline;
         self.channels.note_deadline(name);
-        self.asked.insert((deadline, ticket));
+        self.calls.insert((deadline, ticket));
         true
     }
 
-    /// The authorizer has answered.
+    /// The authorizer has responded.
     pub(crate) fn handle_authorization(
         &mut self,
         name: &str,
@@ -96,13 +90,13 @@ impl Machine {
         now: Now,
     ) {
         self.observe(now);
-        self.asked.retain(|&(_, asked)| asked != ticket);
+        self.calls.retain(|&(_, asked)| asked != ticket);
         let Some(channel) = self.channels.get(name) else {
             return;
         };
         match &channel.status {
-            Status::Authorizing(question) if question.ticket == ticket => {
-                let attempt = question.attempt;
+            Status::Authorizing(request) if request.ticket == ticket => {
+                let attempt = request.attempt;
                 match answer.and_then(|auth| self.use_authorization(name, auth, now)) {
                     Ok(()) => {}
                     Err(error) => self.authorization_failed(name, attempt, error, now),
@@ -123,7 +117,7 @@ impl Machine {
             ChannelKind::Presence => {
                 channel.me = Some(match (&auth.channel_data, whose) {
                     (Some(channel_data), _) => presence::own_id(channel_data).ok_or_else(|| {
-                        let message = "the authorizer's channel_data is no JSON with a user_id";
+                        let message = "the authorizer's channel_data must be JSON with a user_id";
                         Error::message(ErrorKind::Auth, message)
                     })?,
                     (None, Whose::User(id)) => id,
@@ -140,8 +134,8 @@ impl Machine {
             ChannelKind::PrivateEncrypted => {}
             #[cfg(feature = "encrypted")]
             ChannelKind::PrivateEncrypted => {
-                channel.sealed.set_key(key(&auth)?, now.mono);
-                self.unseal(name, now);
+                channel.decrypt_queue.set_key(key(&auth)?, now.mono);
+                self.deliver_decrypted(name, now);
             }
         }
         self.send_subscribe(name, Some(&auth), now)
@@ -162,19 +156,19 @@ impl Machine {
         }
     }
 
-    /// Whoever has been asked and does not answer is given up, whether or not the answer is still of
-    /// use: while they are waited for, nobody else is asked.
-    pub(super) fn give_up_asking(&mut self, now: Now) {
-        while let Some(&(deadline, ticket)) = self.asked.first() {
+    /// Abandons the calls that take too long, even if their responses are of no use any more: they keep others from
+    /// being called.
+    pub(super) fn abandon_calls(&mut self, now: Now) {
+        while let Some(&(deadline, ticket)) = self.calls.first() {
             if deadline > now.mono {
                 return;
             }
-            self.asked.pop_first();
+            self.calls.pop_first();
             self.push(Output::Abandon { ticket });
         }
     }
 
-    /// What may pass is tried again; what will not waits for the user.
+    /// Retries after a transient error, and waits for the user after a permanent one.
     fn authorization_failed(&mut self, name: &str, attempt: u32, error: Error, now: Now) {
         if !error.is_retryable() {
             return self.fail_channel(name, error);
@@ -183,10 +177,10 @@ impl Machine {
         let until = now.mono.saturating_add(wait);
         let attempt = attempt.saturating_add(1);
         self.channels.set(name, Status::Postponed { until, attempt });
-        self.tell_failure(name, error.on_channel(name));
+        self.notify_failure(name, error.on_channel(name));
     }
 
-    pub(super) fn tell_failure(&mut self, name: &str, error: Error) {
+    pub(super) fn notify_failure(&mut self, name: &str, error: Error) {
         if let Some(name) = self.channels.name(name) {
             self.log_subscription_failure(&name, &error);
             self.channels.note_failure(&name, &error);
@@ -214,14 +208,16 @@ impl Machine {
                 let error = sent.suspect.clone().unwrap_or_else(unanswered);
                 self.fail_channel(name, error);
             }
-            Status::Authorizing(Question { deadline, .. }) if *deadline <= now.mono => {
+            Status::Authorizing(PendingRequest { deadline, .. }) if *deadline <= now.mono => {
                 self.fail_channel(name, late(Timeout::Auth, "the authorizer did not answer"));
             }
             Status::AwaitingUser { until, .. } if *until <= now.mono => {
                 let message = match self.wants_signin() {
-                    true => "the authorizer gave no channel_data, and the sign-in is not done yet",
+                    true => {
+                        "the authorizer returned no channel_data, and the sign-in is not done yet"
+                    }
                     false => {
-                        "the authorizer gave no channel_data, and no user is signed in: call signin()"
+                        "the authorizer returned no channel_data, and no user is signed in: call signin()"
                     }
                 };
                 let error = Error::message(ErrorKind::Auth, message);
@@ -229,9 +225,9 @@ impl Machine {
             }
             Status::Postponed { until, attempt } if *until <= now.mono => {
                 let attempt = *attempt;
-                self.ask(name, attempt, now);
+                self.authorize(name, attempt, now);
             }
-            _ => self.handle_sealed_deadline(name, now),
+            _ => self.handle_decrypt_deadline(name, now),
         }
         self.channels.note_deadline(name);
     }
@@ -239,7 +235,7 @@ impl Machine {
 
 /// For a presence channel without `channel_data`.
 fn left_to_nobody(why: &Error) -> Error {
-    let message = "the authorizer gave no channel_data, and the sign-in failed";
+    let message = "the authorizer returned no channel_data, and the sign-in failed";
     Error::message(ErrorKind::Auth, message).caused_by(why.clone())
 }
 
@@ -252,14 +248,14 @@ mod encrypted {
 
     pub(super) fn key(auth: &Auth) -> Result<Key, Error> {
         let secret = auth.shared_secret.as_ref().ok_or_else(|| {
-            let message = "the authorizer gave no shared_secret, which an encrypted channel needs";
+            let message = "the authorizer must return a shared_secret for an encrypted channel";
             Error::message(ErrorKind::Auth, message)
         })?;
         Key::parse(secret.expose())
     }
 
     impl Machine {
-        /// The answer to a question for a new key. The channel is subscribed already.
+        /// The response to a request for a new key. The channel is subscribed already.
         pub(super) fn handle_refresh(
             &mut self,
             name: &str,
@@ -270,42 +266,42 @@ mod encrypted {
             let Some(channel) = self.channels.get_mut(name) else {
                 return;
             };
-            if channel.refresh.take_if(|question| question.ticket == ticket).is_none() {
+            if channel.refresh.take_if(|request| request.ticket == ticket).is_none() {
                 return;
             }
             match answer.and_then(|auth| key(&auth)) {
-                Ok(key) => channel.sealed.set_key(key, now.mono),
-                Err(error) => channel.sealed.refresh_failed(&error, now.mono),
+                Ok(key) => channel.decrypt_queue.set_key(key, now.mono),
+                Err(error) => channel.decrypt_queue.refresh_failed(&error, now.mono),
             }
-            self.unseal(name, now);
+            self.deliver_decrypted(name, now);
         }
 
-        pub(super) fn handle_sealed_deadline(&mut self, name: &str, now: Now) {
+        pub(super) fn handle_decrypt_deadline(&mut self, name: &str, now: Now) {
             let Some(channel) = self.channels.get_mut(name) else {
                 return;
             };
-            let late = channel.refresh.take_if(|question| question.deadline <= now.mono);
+            let late = channel.refresh.take_if(|request| request.deadline <= now.mono);
             if late.is_some() {
                 let error = Error::timed_out(Timeout::Auth, "the authorizer did not answer");
-                channel.sealed.refresh_failed(&error, now.mono);
+                channel.decrypt_queue.refresh_failed(&error, now.mono);
             }
-            channel.sealed.handle_timeout(now.mono);
-            self.unseal(name, now);
+            channel.decrypt_queue.handle_timeout(now.mono);
+            self.deliver_decrypted(name, now);
         }
 
-        /// An event of an encrypted channel: nothing of it is shown before it is decrypted.
-        pub(in crate::protocol) fn deliver_sealed(&mut self, name: &str, event: Event, now: Now) {
+        /// An event of an encrypted channel. The user sees nothing of it before it is decrypted.
+        pub(in crate::protocol) fn decrypt_event(&mut self, name: &str, event: Event, now: Now) {
             let limits = self.config.max_held;
             if let Some(channel) = self.channels.get_mut(name) {
-                channel.sealed.receive(event, limits, now.mono);
-                self.unseal(name, now);
+                channel.decrypt_queue.receive(event, limits, now.mono);
+                self.deliver_decrypted(name, now);
             }
         }
 
-        /// Takes out what the channel has decided.
-        pub(in crate::protocol) fn unseal(&mut self, name: &str, now: Now) {
+        /// Delivers what is decrypted, and does what else the queue asks for.
+        pub(in crate::protocol) fn deliver_decrypted(&mut self, name: &str, now: Now) {
             while let Some(verdict) =
-                self.channels.get_mut(name).and_then(|channel| channel.sealed.poll())
+                self.channels.get_mut(name).and_then(|channel| channel.decrypt_queue.poll())
             {
                 match verdict {
                     Verdict::Deliver(event) => self.notify(Notice::Event(event)),
@@ -316,9 +312,9 @@ mod encrypted {
                         self.notify(Notice::Error(error));
                     }
                     Verdict::Refresh => {
-                        let question = self.question(name, 1, now);
+                        let request = self.new_request(name, 1, now);
                         if let Some(channel) = self.channels.get_mut(name) {
-                            channel.refresh = question;
+                            channel.refresh = request;
                         }
                     }
                 }
@@ -335,5 +331,5 @@ use encrypted::key;
 impl Machine {
     fn handle_refresh(&mut self, _: &str, _: u64, _: Result<Auth, Error>, _: Now) {}
 
-    fn handle_sealed_deadline(&mut self, _: &str, _: Now) {}
+    fn handle_decrypt_deadline(&mut self, _: &str, _: Now) {}
 }

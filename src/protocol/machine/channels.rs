@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 #[cfg(feature = "encrypted")]
-use super::decrypt_queue::Sealed;
+use super::decrypt_queue::DecryptQueue;
 use super::mentions::mentions_odd;
 use super::window::{Request, Window};
 use crate::model::event::ChannelName;
@@ -16,68 +16,68 @@ use crate::{Auth, ChannelStatus, Error};
 
 #[derive(Debug)]
 pub(super) struct Channel {
-    /// What the user wants, whatever has become of it.
+    /// What the user wants, whatever the status is.
     wanted: bool,
     pub(super) kind: ChannelKind,
     pub(super) status: Status,
-    /// Whether a subscribe frame went out for it on the present connection.
-    asked: bool,
-    /// Subscriptions are repeated in the order in which they were first asked for.
+    /// `true` if a subscribe frame was sent for it on the present connection.
+    was_sent: bool,
+    /// The place in the order in which subscriptions are repeated: that of the calls of `subscribe`.
     order: u64,
     count: Option<u64>,
-    /// Why the present connection has not got it, as of the last failure.
+    /// The last failure on the present connection.
     last_failure: Option<Error>,
-    /// When the last connection that had it subscribed gave its last sign of life.
+    /// When the last connection on which it was subscribed received its last frame.
     lost_at: Option<Now>,
-    /// On presence channels: who is there, and who of them this client is.
+    /// On presence channels, the members, and the id of the client's own user.
     pub(super) members: Members,
     pub(super) me: Option<String>,
     #[cfg(feature = "encrypted")]
-    pub(super) sealed: Sealed,
-    /// The key of the encrypted channel is asked for again.
+    pub(super) decrypt_queue: DecryptQueue,
+    /// The request for a new key of the encrypted channel.
     #[cfg(feature = "encrypted")]
-    pub(super) refresh: Option<Question>,
+    pub(super) refresh: Option<PendingRequest>,
 }
 
-/// A question to the channel's authorizer.
+/// A request to an authorizer or the authenticator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Question {
+pub(super) struct PendingRequest {
     pub(super) ticket: u64,
     pub(super) attempt: u32,
-    /// When the answer is due: much later until the question is really asked.
+    /// When the response is due: much later before the call begins.
     pub(super) deadline: Duration,
 }
 
-/// What the present connection has made of it.
+/// The status of the subscription on the present connection.
 #[derive(Debug)]
 pub(super) enum Status {
-    /// Nothing was done on it.
+    /// Nothing has been done.
     Idle,
-    Authorizing(Question),
-    /// The authorizer is to be asked again at that time, as this attempt.
+    Authorizing(PendingRequest),
+    /// The authorizer is called again at that time, as this attempt.
     Postponed {
         until: Duration,
         attempt: u32,
     },
-    /// The authorizer leaves it to the signed-in user, who is awaited until then.
+    /// The authorizer leaves it to the signed-in user, who is waited for until then.
     AwaitingUser {
         until: Duration,
         auth: Box<Auth>,
     },
-    /// The subscribe frame waits until the server has answered others, under this number.
+    /// The subscribe frame waits, under this number, until the server has responded to others.
     Waiting(u64),
-    /// The subscribe frame is out.
+    /// The subscribe frame is sent.
     Sent(Sent),
     Subscribed,
     Failed(Error),
 }
 
-/// A subscribe frame that is not answered.
+/// A subscribe frame without a response.
 #[derive(Debug)]
 pub(super) struct Sent {
-    /// When the answer is due; earlier if there may have been one.
+    /// When the response is due; earlier if there may have been one.
     pub(super) deadline: Duration,
-    /// The error that may have been the answer.
+    /// The error that may have been the response.
     pub(super) suspect: Option<Error>,
     bytes: usize,
     pub(super) keyless: bool,
@@ -85,22 +85,22 @@ pub(super) struct Sent {
     again: Option<Request>,
 }
 
-/// What became of a confirmation.
+/// A confirmation of a channel that was not subscribed.
 pub(super) struct Confirmed {
-    /// Since when it had been lost, if it had been subscribed before.
+    /// When it was lost, if it was subscribed before.
     pub(super) lost_at: Option<Now>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Channels {
     table: HashMap<ChannelName, Channel>,
-    /// When something is due, as of when that was noted: what is so no longer is passed over.
+    /// The deadlines as they were when they were noted. Those that have changed since are skipped.
     due: BTreeSet<(Duration, ChannelName)>,
     next_order: u64,
     window: Window,
-    /// Those whose subscribe frame with an authorization is not answered.
+    /// The pending channels with an authorization.
     authorized: BTreeSet<ChannelName>,
-    /// Those whose subscribe frame is not answered and whose names break the rules of Pusher.
+    /// The pending channels with names that break the rules of Pusher.
     odd: BTreeSet<ChannelName>,
 }
 
@@ -122,7 +122,7 @@ impl Channel {
             wanted: false,
             kind: ChannelKind::of(name),
             status: Status::Idle,
-            asked: false,
+            was_sent: false,
             order: 0,
             count: None,
             last_failure: None,
@@ -130,7 +130,7 @@ impl Channel {
             members: Members::default(),
             me: None,
             #[cfg(feature = "encrypted")]
-            sealed: Sealed::default(),
+            decrypt_queue: DecryptQueue::default(),
             #[cfg(feature = "encrypted")]
             refresh: None,
         }
@@ -138,13 +138,13 @@ impl Channel {
 
     /// Nothing of the present connection counts any more.
     fn reset(&mut self) -> Status {
-        self.asked = false;
+        self.was_sent = false;
         self.count = None;
         self.last_failure = None;
         self.members = Members::default();
         #[cfg(feature = "encrypted")]
         {
-            self.sealed.reset();
+            self.decrypt_queue.reset();
             self.refresh = None;
         }
         std::mem::replace(&mut self.status, Status::Idle)
@@ -152,7 +152,7 @@ impl Channel {
 
     fn deadline(&self) -> Option<Duration> {
         let status = match &self.status {
-            Status::Authorizing(question) => Some(question.deadline),
+            Status::Authorizing(request) => Some(request.deadline),
             Status::Postponed { until: at, .. } | Status::AwaitingUser { until: at, .. } => {
                 Some(*at)
             }
@@ -161,15 +161,15 @@ impl Channel {
         };
         #[cfg(feature = "encrypted")]
         let status = {
-            let refresh = self.refresh.map(|question| question.deadline);
-            [status, refresh, self.sealed.deadline()].into_iter().flatten().min()
+            let refresh = self.refresh.map(|request| request.deadline);
+            [status, refresh, self.decrypt_queue.deadline()].into_iter().flatten().min()
         };
         status
     }
 }
 
 impl Channels {
-    /// Wants the channel from now on. Tells whether something is to be done for it.
+    /// Marks the channel as wanted. Returns `true` if it is to be joined.
     pub(super) fn want(&mut self, name: &str) -> bool {
         let order = self.next_order;
         self.next_order += 1;
@@ -181,7 +181,7 @@ impl Channels {
         matches!(channel.status, Status::Idle | Status::Postponed { .. } | Status::Failed(_))
     }
 
-    /// Wants the channel no more. Tells whether an unsubscribe frame is called for.
+    /// Marks the channel as not wanted. Returns `true` if an unsubscribe frame is to be sent.
     pub(super) fn unwant(&mut self, name: &str) -> bool {
         let Some(status) = self.replace(name, Status::Idle) else {
             return false;
@@ -194,9 +194,9 @@ impl Channels {
         // What waits to be decrypted is not wanted either.
         #[cfg(feature = "encrypted")]
         {
-            channel.sealed = Sealed::default();
+            channel.decrypt_queue = DecryptQueue::default();
         }
-        let asked = channel.asked;
+        let was_sent = channel.was_sent;
         channel.reset();
         match status {
             Status::Idle
@@ -205,8 +205,8 @@ impl Channels {
             | Status::AwaitingUser { .. }
             | Status::Waiting(_) => false,
             Status::Sent(_) | Status::Subscribed => true,
-            // No answer is no refusal: the server may have it all the same.
-            Status::Failed(error) => asked && error.is_timeout(),
+            // Without a response the server may have it all the same.
+            Status::Failed(error) => was_sent && error.is_timeout(),
         }
     }
 
@@ -222,7 +222,7 @@ impl Channels {
         self.table.give_back();
     }
 
-    /// The wanted channels, in the order in which they were asked for.
+    /// Returns the wanted channels in the order of the calls of `subscribe`.
     pub(super) fn wanted(&self) -> Vec<ChannelName> {
         let mut wanted: Vec<_> = self
             .table
@@ -234,17 +234,17 @@ impl Channels {
         wanted.into_iter().map(|(_, name)| name).collect()
     }
 
-    /// A channel that is wanted.
+    /// Returns a channel if it is wanted.
     pub(super) fn get(&self, name: &str) -> Option<&Channel> {
         self.table.get(name).filter(|channel| channel.wanted)
     }
 
-    /// A channel that is wanted. [`Self::set`] changes its status.
+    /// Returns a channel if it is wanted. [`Self::set`] changes its status.
     pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Channel> {
         self.table.get_mut(name).filter(|channel| channel.wanted)
     }
 
-    /// The name as it is shared.
+    /// Returns the shared name.
     pub(super) fn name(&self, name: &str) -> Option<ChannelName> {
         self.table.get_key_value(name).map(|(name, _)| name.clone())
     }
@@ -261,7 +261,7 @@ impl Channels {
         let channel = self.table.get_mut(&name).filter(|channel| channel.wanted)?;
         let kind = channel.kind;
         if let Status::Sent(sent) = &status {
-            channel.asked = true;
+            channel.was_sent = true;
             self.window.sent(sent.bytes);
         }
         let is_sent = matches!(status, Status::Sent(_));
@@ -291,7 +291,7 @@ impl Channels {
         self.window.has_room(bytes)
     }
 
-    /// The request waits until the server has answered others.
+    /// Makes the request wait until the server has responded to others.
     pub(super) fn wait(&mut self, name: &str, request: Request) {
         if let Some(shared) = self.name(name) {
             let number = self.window.wait(shared, request);
@@ -312,7 +312,7 @@ impl Channels {
         }
     }
 
-    /// This error may have been the answer: unless the server confirms before `until`, it was.
+    /// Takes this error for the response, unless the server confirms the subscription before `until`.
     pub(super) fn suspect(&mut self, name: &str, error: Error, until: Duration) {
         if let Some(Status::Sent(sent)) = self.get_mut(name).map(|channel| &mut channel.status) {
             sent.deadline = sent.deadline.min(until);
@@ -321,7 +321,7 @@ impl Channels {
         }
     }
 
-    /// To be called when something of the channel has got another deadline.
+    /// Must be called after every change of a deadline of the channel.
     pub(super) fn note_deadline(&mut self, name: &str) {
         if let Some((name, channel)) = self.table.get_key_value(name) {
             if let Some(deadline) = channel.deadline() {
@@ -330,7 +330,7 @@ impl Channels {
         }
     }
 
-    /// The server confirms. `None`: the channel is not wanted, or was confirmed already.
+    /// The server confirms the subscription. Returns `None` if the channel is not wanted, or is subscribed already.
     pub(super) fn confirm(&mut self, name: &str) -> Option<Confirmed> {
         if matches!(self.get(name)?.status, Status::Subscribed) {
             return None;
@@ -341,7 +341,7 @@ impl Channels {
         Some(Confirmed { lost_at: channel.lost_at.take() })
     }
 
-    /// It is refused, or not answered. `None`: nothing was asked.
+    /// The subscription has failed. Returns `None` if nothing has been done for it.
     pub(super) fn fail(&mut self, name: &str, error: &Error) -> Option<ChannelName> {
         let channel = self.get_mut(name)?;
         if matches!(channel.status, Status::Idle) {
@@ -352,7 +352,7 @@ impl Channels {
         self.name(name)
     }
 
-    /// Keeps why the subscription did not come about, for those who wait for it.
+    /// Keeps the failure for those who wait for the subscription.
     pub(super) fn note_failure(&mut self, name: &str, error: &Error) {
         if let Some(channel) = self.get_mut(name) {
             channel.last_failure = Some(error.clone());
@@ -363,24 +363,24 @@ impl Channels {
         self.get(name)?.last_failure.clone()
     }
 
-    /// Whether an answer of the server's about an authorized channel is due.
+    /// Returns `true` if a channel with an authorization is pending.
     pub(super) fn has_pending_authorized(&self) -> bool {
         !self.authorized.is_empty()
     }
 
-    /// The channel about which an answer of the server's is due, if exactly one of them has an authorization.
+    /// Returns the pending channel with an authorization, if there is exactly one.
     pub(super) fn only_pending_authorized(&self) -> Option<ChannelName> {
         self.authorized.first().filter(|_| self.authorized.len() == 1).cloned()
     }
 
-    /// The pending channel with a name that breaks the rules of Pusher and that the text names.
+    /// Returns the pending channel that the text names, if its name breaks the rules of Pusher.
     pub(super) fn odd_pending_in(&self, text: &str) -> Option<ChannelName> {
         let named = self.odd.iter().filter(|name| mentions_odd(text, name));
         named.max_by_key(|name| name.len()).cloned()
     }
 
-    /// The presence channels whose authorizer leaves it to the signed-in user, in the order in which
-    /// they were asked for, and its answers.
+    /// Returns the presence channels whose authorizer leaves it to the signed-in user, with its responses, in the order
+    /// of the calls of `subscribe`.
     pub(super) fn left_to_the_user(&self) -> Vec<(ChannelName, Auth)> {
         let mut left: Vec<_> = (self.table.iter())
             .filter_map(|(name, channel)| match &channel.status {
@@ -392,13 +392,12 @@ impl Channels {
         left.into_iter().map(|(_, name, auth)| (name.clone(), (**auth).clone())).collect()
     }
 
-    /// Whether what the server says about the subscription is about an earlier one, since this one
-    /// was not sent yet.
-    pub(super) fn is_unasked(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|channel| !channel.asked)
+    /// Returns `true` if no subscribe frame has been sent yet, so that what the server says is about an earlier one.
+    pub(super) fn is_unsent(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|channel| !channel.was_sent)
     }
 
-    /// The subscribe frame about which an answer is due.
+    /// Returns the subscribe frame of a pending channel.
     pub(super) fn pending(&self, name: &str) -> Option<&Sent> {
         match &self.get(name)?.status {
             Status::Sent(sent) => Some(sent),
@@ -406,12 +405,12 @@ impl Channels {
         }
     }
 
-    /// Whether the client has to do with the channel.
+    /// Returns `true` if the user has or had anything to do with the channel.
     pub(super) fn is_known(&self, name: &str) -> bool {
         self.table.contains_key(name)
     }
 
-    /// Keeps the count that the server tells.
+    /// Keeps the subscription count.
     pub(super) fn set_count(&mut self, name: &str, count: u64) -> Option<ChannelName> {
         self.get_mut(name)?.count = Some(count);
         self.name(name)
@@ -430,7 +429,7 @@ impl Channels {
         }
     }
 
-    /// When the first thing is due.
+    /// Returns the first deadline.
     pub(super) fn deadline(&mut self) -> Option<Duration> {
         while let Some((deadline, name)) = self.due.first() {
             let is_so = |channel: &Channel| channel.deadline() == Some(*deadline);
@@ -442,7 +441,7 @@ impl Channels {
         None
     }
 
-    /// A channel of which something is due. What is not seen to is not told again.
+    /// Returns a channel with a deadline that has passed, once for each.
     pub(super) fn overdue(&mut self, now: Duration) -> Option<ChannelName> {
         let deadline = self.deadline()?;
         if deadline > now {
@@ -451,12 +450,12 @@ impl Channels {
         self.due.pop_first().map(|(_, name)| name)
     }
 
-    /// Whether the user may see events of this channel: one that was unsubscribed is silent at once,
-    /// one that is not known here is the server's own affair.
+    /// Returns `true` if the user may see events of this channel. One that was unsubscribed is silent at once; those of
+    /// an unknown one are delivered.
     pub(super) fn is_audible(&self, name: &str) -> bool {
         match self.table.get(name) {
             Some(channel) => channel.wanted,
-            // Nothing that is to be encrypted is shown as it came.
+            // What should be encrypted is never delivered unencrypted.
             None => ChannelKind::of(name) != ChannelKind::PrivateEncrypted,
         }
     }
@@ -478,7 +477,7 @@ impl Channels {
         }
     }
 
-    /// Why the subscription failed, if it did.
+    /// Returns why the subscription has failed.
     pub(super) fn failure(&self, name: &str) -> Option<Error> {
         match &self.table.get(name)?.status {
             Status::Failed(error) => Some(error.clone()),

@@ -1,53 +1,118 @@
-//! One connection's life: where it is in it, and whether the other side is still there.
+//! The phases of the connection, and whether the peer of an established one is still there.
 
 use std::time::Duration;
 
 use crate::protocol::Now;
 use crate::protocol::backoff::CloseClass;
 use crate::util::units;
-use crate::{Error, Timeout};
+use crate::{Error, State, Timeout};
 
-/// A connection that lasted this long was a good one: the attempts are counted anew after it.
+/// After a connection that lasted this long the attempts are counted from the beginning.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
 
-/// How long an error frame explains a close that has no code of its own: some servers tell the code
-/// in a frame and then just drop the connection.
+/// For how long an error frame explains a close without a code: some servers send the code in a frame and then
+/// drop the connection.
 const ERROR_EXPLAINS_FOR: Duration = Duration::from_secs(2);
 
-/// The longest wait for a pong when there is reason to doubt the connection.
+/// The longest wait for a pong where the connection is in doubt.
 const DOUBT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The state of the connection, of which [`State`] is what the user sees.
 #[derive(Debug)]
 pub(super) enum Phase {
-    /// Nothing is under way.
-    Idle,
-    /// Dialling, and then waiting for the server's `pusher:connection_established`.
+    Initialized,
+    Disconnected,
+    /// As `Disconnected`, for good.
+    Closed,
+    /// Only the user can dial again.
+    Failed {
+        cause: Error,
+        /// No thread could be started that waits for deadlines.
+        untimed: bool,
+    },
+    /// Dialing, and then waiting for `pusher:connection_established`.
     Opening {
         step: Step,
         deadline: Duration,
+        /// The first dial since `connect()`.
+        is_first: bool,
+        /// The last failure of this outage.
+        cause: Option<Error>,
     },
     Live(Live),
     /// Waiting to dial again.
     Waiting {
         until: Duration,
-        /// Until when the server has asked to wait, by [`Now::elapsed`].
+        /// The end of the wait that the server has asked for, by [`Now::elapsed`].
         asked_until: Duration,
+        cause: Error,
     },
-    /// Waiting for the user's policy.
-    Asking {
+    /// Waiting for the user's policy to decide about this failure.
+    Deciding {
         question: u64,
+        cause: Error,
     },
 }
 
 /// What a dial waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// For an earlier dial to return. It has no generation of its own yet.
+    /// An earlier dial that has not returned. This one has no generation of its own yet.
     Held,
-    /// For the connection.
+    /// The connection.
     Connecting,
-    /// For the server's `pusher:connection_established`.
+    /// `pusher:connection_established`.
     Opened,
+}
+
+impl Phase {
+    pub(super) fn state(&self) -> State {
+        match self {
+            Self::Initialized => State::Initialized,
+            Self::Disconnected | Self::Closed => State::Disconnected,
+            Self::Failed { .. } => State::Failed,
+            Self::Opening { is_first: true, .. } => State::Connecting,
+            Self::Opening { .. } | Self::Waiting { .. } | Self::Deciding { .. } => {
+                State::Reconnecting
+            }
+            Self::Live(_) => State::Connected,
+        }
+    }
+
+    /// Returns `true` if only the user can start a dial.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self, Self::Initialized | Self::Disconnected | Self::Closed | Self::Failed { .. })
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.live().is_some()
+    }
+
+    pub(super) fn live(&self) -> Option<&Live> {
+        match self {
+            Self::Live(live) => Some(live),
+            _ => None,
+        }
+    }
+
+    pub(super) fn live_mut(&mut self) -> Option<&mut Live> {
+        match self {
+            Self::Live(live) => Some(live),
+            _ => None,
+        }
+    }
+
+    /// Why the last connection of this outage was lost, or its last dial failed. `None` while connected, and from
+    /// `connect`, `disconnect` and `switch` to the next failure.
+    pub(super) fn last_failure(&self) -> Option<&Error> {
+        match self {
+            Self::Opening { cause, .. } => cause.as_ref(),
+            Self::Failed { cause, .. }
+            | Self::Waiting { cause, .. }
+            | Self::Deciding { cause, .. } => Some(cause),
+            Self::Initialized | Self::Disconnected | Self::Closed | Self::Live(_) => None,
+        }
+    }
 }
 
 /// An established connection.
@@ -61,11 +126,13 @@ pub(super) struct Live {
     pong_timeout: Duration,
     ping: Option<Ping>,
     last_error: Option<(Duration, Error)>,
+    /// When the last client event was sent.
+    pub(super) triggered: Option<Duration>,
     /// The last error that could not be attributed to a request, and when it came.
     pub(super) unexplained: Option<(Duration, Error)>,
 }
 
-/// A ping that is not answered yet.
+/// A ping without a pong yet.
 #[derive(Debug)]
 struct Ping {
     number: u64,
@@ -73,11 +140,11 @@ struct Ping {
     deadline: Duration,
 }
 
-/// What keeping the connection alive asks for.
+/// What keeps the connection alive, or ends it.
 pub(super) enum Due {
     Nothing,
     Ping,
-    /// The ping was not answered in time.
+    /// No pong came in time.
     Dead,
 }
 
@@ -97,16 +164,17 @@ impl Live {
             pong_timeout,
             ping: None,
             last_error: None,
+            triggered: None,
             unexplained: None,
         }
     }
 
-    /// Whatever came in shows that the other side is there.
+    /// Whatever comes in shows that the peer is there.
     pub(super) fn received(&mut self, now: Now) {
         self.last_received = now;
         let overdue = |ping: &Ping| now.mono.saturating_sub(ping.sent) > self.pong_timeout;
         if self.ping.as_ref().is_some_and(overdue) {
-            // Its answer is lost while others arrive: with it pending, no other ping would be sent.
+            // Its pong is lost while other frames arrive: while it is pending, no other ping is sent.
             self.ping = None;
         } else if let Some(ping) = &mut self.ping {
             ping.deadline = now.mono.saturating_add(self.pong_timeout);
@@ -117,7 +185,7 @@ impl Live {
         self.last_sent = now.mono;
     }
 
-    /// The number of the ping that is on its way already, if there is one.
+    /// Returns the number of the ping that has no pong yet.
     pub(super) fn pending_ping(&self) -> Option<u64> {
         self.ping.as_ref().map(|ping| ping.number)
     }
@@ -128,13 +196,13 @@ impl Live {
         self.sent(now);
     }
 
-    /// The number of the ping that this answers, and how long it took.
+    /// Returns the number of the ping that this is the pong to, and the round-trip time.
     pub(super) fn ponged(&mut self, now: Now) -> Option<(u64, Duration)> {
         let ping = self.ping.take()?;
         Some((ping.number, now.mono.saturating_sub(ping.sent)))
     }
 
-    /// There is reason to doubt the connection: wait less long for the pong.
+    /// Shortens the wait for the pong, since the connection is in doubt.
     pub(super) fn doubt(&mut self, now: Now) {
         if let Some(ping) = &mut self.ping {
             ping.deadline = ping.deadline.min(now.mono.saturating_add(DOUBT_TIMEOUT));
@@ -146,7 +214,7 @@ impl Live {
             return ping.deadline;
         }
         let silent = self.last_received.mono.saturating_add(self.activity_timeout);
-        // Some servers judge by what the client sends: a client that only receives pings too.
+        // Some servers close connections on which the client sends nothing.
         let mute = self.last_sent.saturating_add(self.activity_timeout.saturating_mul(2));
         silent.min(mute)
     }
@@ -169,14 +237,16 @@ impl Live {
         self.last_error = Some((now.mono, error));
     }
 
-    /// Why the connection really ended, where an error frame told it shortly before.
+    /// Returns the error frame that came shortly before, where the end of the connection has no code.
     pub(super) fn explain(&mut self, error: Error, now: Now) -> Error {
         let coded = CloseClass::of(error.close_code()) != CloseClass::Plain;
-        // A time-out is what this side has found: the server has not ended anything.
+        // The client has found a time-out itself: the server has ended nothing.
         let explained = coded || error.is_timeout();
         match self.last_error.take() {
-            Some((at, told)) if !explained && now.mono.saturating_sub(at) <= ERROR_EXPLAINS_FOR => {
-                told
+            Some((at, frame))
+                if !explained && now.mono.saturating_sub(at) <= ERROR_EXPLAINS_FOR =>
+            {
+                frame
             }
             _ => error,
         }
@@ -186,7 +256,8 @@ impl Live {
         now.mono.saturating_sub(self.since)
     }
 
-    pub(super) fn was_stable(&self, now: Now) -> bool {
-        self.lasted(now) >= STABLE_AFTER
+    /// Returns `true` if a connection is stable that lasted so long.
+    pub(super) fn is_stable(lasted: Duration) -> bool {
+        lasted >= STABLE_AFTER
     }
 }

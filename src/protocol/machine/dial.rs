@@ -1,8 +1,7 @@
-//! Dialling, and asking the user's policy about it: one at a time, whatever the user does meanwhile.
+//! Dials and calls of the user's policy: one at a time, whatever the user does meanwhile.
 //!
-//! A dial runs code of the user's (`Options::custom`, a connector), and so does the policy. Neither can
-//! be made to return. So the next one waits until the driver reports that the last one has returned, and
-//! only the newest waits: it stands in [`Phase`], which holds one.
+//! Both run user code (`Options::custom`, a connector, the policy), which cannot be made to return. So the next call
+//! waits until the driver reports that the last one has returned. Only the newest waits: [`Phase`] holds one.
 
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::protocol::{Machine, Now, Output};
 use crate::util::units;
 use crate::{Error, Timeout};
 
-/// A dial reports its own time-out, which says more; this much later it is given up all the same.
+/// A dial reports its own time-out, which says more. So much later it is given up all the same.
 const DIAL_GRACE: Duration = Duration::from_millis(250);
 
 const CONNECTOR: &str = "the connector";
@@ -24,23 +23,26 @@ const POLICY: &str = "the function given to `Reconnect::with`";
 impl Machine {
     // ---- what came in
 
-    /// The dial of this generation calls this code now. It is the connector unless given.
+    /// The dial of this generation now calls this code, or the connector.
     pub(crate) fn handle_calling(&mut self, generation: u64, code: Option<&'static str>, now: Now) {
         self.observe(now);
-        self.dialling.go_on(generation, code.unwrap_or(CONNECTOR), now.mono);
+        self.dialing.go_on(generation, code.unwrap_or(CONNECTOR), now.mono);
     }
 
-    /// The code that the dial of this generation has called, the last of it included, has returned; how
-    /// the dial has ended is reported apart from it. The one that waits for it has all its time.
+    /// All code that the dial of this generation calls has returned. The result of the dial is reported apart. A dial
+    /// that has waited for it gets its whole time.
     pub(crate) fn handle_dial_returned(&mut self, generation: u64, now: Now) {
         self.observe(now);
-        let returned = self.dialling.end(generation);
-        if returned && matches!(self.phase, Phase::Opening { step: Step::Held, .. }) {
-            self.dial(now);
+        let returned = self.dialing.end(generation);
+        if let (true, Phase::Opening { step: Step::Held, is_first, cause, .. }) =
+            (returned, &self.phase)
+        {
+            let (is_first, cause) = (*is_first, cause.clone());
+            self.dial(is_first, cause, now);
         }
     }
 
-    /// The connection is open; what is missing is the establishment.
+    /// The connection is open, but not established.
     pub(crate) fn handle_opened(&mut self, generation: u64, now: Now) {
         self.observe(now);
         let current = self.is_current(generation);
@@ -52,30 +54,27 @@ impl Machine {
     /// The user's reconnect policy has decided.
     pub(crate) fn handle_decision(&mut self, question: u64, wait: Option<Duration>, now: Now) {
         self.observe(now);
-        if self.policy_returned(question, now) {
-            let cause = self.failure.take();
-            self.settle(wait.map(|time| Wait { time, asked: Duration::ZERO }), cause, now);
+        if let Some(cause) = self.policy_returned(question, now) {
+            let wait = wait.map(|time| Wait { time, asked: Duration::ZERO });
+            self.retry_or_give_up(wait, cause, now);
         }
     }
 
-    /// The user's reconnect policy could not decide: the default does.
+    /// The user's reconnect policy has panicked or could not be called: the default decides.
     pub(crate) fn handle_no_decision(&mut self, question: u64, now: Now) {
         self.observe(now);
-        if self.policy_returned(question, now) {
-            let cause = self.failure.take();
+        if let Some(cause) = self.policy_returned(question, now) {
             let random = self.random.f64();
-            let wait = cause
-                .as_ref()
-                .and_then(|error| Backoff::default().wait(error, self.attempts, false, random));
-            self.settle(wait, cause, now);
+            let wait = Backoff::default().wait(&cause, self.attempts, false, random);
+            self.retry_or_give_up(wait, cause, now);
         }
     }
 
     // ---- getters
 
-    /// What has been called and has not returned, for people to read.
+    /// Describes the calls that have not returned.
     pub(crate) fn not_returned(&self, now: Now) -> Vec<String> {
-        [&self.dialling, &self.deciding]
+        [&self.dialing, &self.deciding]
             .into_iter()
             .flat_map(|turn| turn.describe(now.mono))
             .collect()
@@ -83,46 +82,53 @@ impl Machine {
 
     // ---- inside
 
-    pub(super) fn dial(&mut self, now: Now) {
+    /// Dials, or waits for an earlier dial to return first. `cause` is the last failure of this outage.
+    pub(super) fn dial(&mut self, is_first: bool, cause: Option<Error>, now: Now) {
         self.journal.dialing();
         let deadline = now.mono.saturating_add(self.config.connect_timeout);
+        let step = if self.dialing.is_free() { Step::Connecting } else { Step::Held };
         let given_up = deadline.saturating_add(DIAL_GRACE);
-        if !self.dialling.is_free() {
-            self.phase = Phase::Opening { step: Step::Held, deadline: given_up };
-            return;
+        self.phase = Phase::Opening { step, deadline: given_up, is_first, cause };
+        if step == Step::Connecting {
+            self.generation += 1;
+            self.dialing.begin(self.generation, CONNECTOR, now.mono);
+            self.push(Output::Dial { generation: self.generation, deadline });
         }
-        self.generation += 1;
-        self.dialling.begin(self.generation, CONNECTOR, now.mono);
-        self.phase = Phase::Opening { step: Step::Connecting, deadline: given_up };
-        self.push(Output::Dial { generation: self.generation, deadline });
     }
 
     pub(super) fn ask_policy(&mut self, now: Now) {
-        let Phase::Asking { question } = self.phase else {
+        let Phase::Deciding { question, cause } = &self.phase else {
             return;
         };
         if self.deciding.is_free() {
+            let (question, attempt, error) = (*question, self.attempts, Some(cause.clone()));
             self.deciding.begin(question, POLICY, now.mono);
-            let (attempt, error) = (self.attempts, self.failure.clone());
             self.push(Output::Ask { question, attempt, error });
         }
     }
 
-    /// Returns `true` if it was asked about what is still to be decided. What waits is asked now.
-    fn policy_returned(&mut self, question: u64, now: Now) -> bool {
-        let returned = self.deciding.end(question);
-        let current = matches!(self.phase, Phase::Asking { question: asked } if asked == question);
-        if returned && !current {
-            self.ask_policy(now);
+    /// Returns the failure that the policy has decided about, if that is still to be decided. If another one
+    /// is, it calls the policy again.
+    fn policy_returned(&mut self, question: u64, now: Now) -> Option<Error> {
+        if !self.deciding.end(question) {
+            return None;
         }
-        returned && current
+        match &self.phase {
+            Phase::Deciding { question: asked, cause } if *asked == question => Some(cause.clone()),
+            _ => {
+                self.ask_policy(now);
+                None
+            }
+        }
     }
 
-    /// Whose return the next dial waits for, if it does.
+    /// Returns the call that the next dial waits for.
     fn held_by(&mut self) -> Option<&mut Turn> {
         match self.phase {
-            Phase::Opening { step: Step::Held, .. } => Some(&mut self.dialling),
-            Phase::Asking { question } if !self.deciding.is(question) => Some(&mut self.deciding),
+            Phase::Opening { step: Step::Held, .. } => Some(&mut self.dialing),
+            Phase::Deciding { question, .. } if !self.deciding.is(question) => {
+                Some(&mut self.deciding)
+            }
             _ => None,
         }
     }
@@ -131,20 +137,20 @@ impl Machine {
         self.held_by()?.notice_at()
     }
 
-    pub(super) fn notice_held(&mut self, now: Now) {
+    pub(super) fn log_held(&mut self, now: Now) {
         if let Some(text) = self.held_by().and_then(|turn| turn.notice(now.mono)) {
             self.log(Level::Warn, || format!("the next dial waits: {text}"));
         }
     }
 
-    /// Why a dial that is given up now has failed.
+    /// Returns why a dial that is given up now has failed.
     pub(super) fn dial_overdue(&self, step: Step, now: Now) -> Error {
         let missing = match step {
             Step::Held | Step::Connecting => "the connection",
             Step::Opened => "pusher:connection_established",
         };
         let why = match step {
-            Step::Held | Step::Connecting => self.dialling.describe(now.mono),
+            Step::Held | Step::Connecting => self.dialing.describe(now.mono),
             Step::Opened => None,
         };
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();

@@ -1,13 +1,13 @@
-//! How dials and connections end, and what state that leaves.
+//! The end of dials and connections, and what follows it.
 
 use std::time::Duration;
 
 use log::Level;
 
-use super::Machine;
-use super::connection::{Phase, Step};
-use crate::protocol::backoff::Wait;
-use crate::protocol::{LogLine, Notice, Now, frame};
+use super::connection::{Live, Phase, Step};
+use super::{Machine, NORMAL_CLOSE};
+use crate::protocol::backoff::{Policy, Wait};
+use crate::protocol::{LogLine, Notice, Now, Output, frame};
 use crate::util::units;
 use crate::{Error, State, StateChange, Timeout};
 
@@ -22,18 +22,18 @@ impl Machine {
         }
     }
 
-    /// The dial cannot be made, and nothing would tell when the time for the next one has come: no thread can be
-    /// started. So only the user can dial again.
+    /// The dial cannot be made, and nothing would wait for the time of the next one: no thread can be started. So
+    /// only the user can dial again.
     pub(crate) fn handle_untimed(&mut self, generation: u64, error: Error, now: Now) {
         self.observe(now);
         if self.is_current(generation) {
-            self.untimed = true;
-            self.lose(error, now);
+            let (error, _) = self.forget_lost(error, now);
+            self.give_up(error, true);
         }
         self.handle_dial_returned(generation, now);
     }
 
-    /// The connection takes nothing more: it is ended from this side.
+    /// The connection takes nothing more, so the client closes it.
     pub(crate) fn handle_blocked(&mut self, generation: u64, error: Error, now: Now) {
         self.observe(now);
         if self.is_current(generation) {
@@ -52,7 +52,7 @@ impl Machine {
         self.handle_lost(generation, frame::close_error(code, reason), now);
     }
 
-    /// Why there is no connection: the last failure of this outage, or else the dial that has no result yet.
+    /// Returns why there is no connection: the last failure of this outage, or that the dial has no result yet.
     pub(crate) fn why_not_connected(&self) -> Option<Error> {
         self.last_failure().cloned().or_else(|| match &self.phase {
             Phase::Opening { .. } => {
@@ -66,50 +66,104 @@ impl Machine {
         })
     }
 
-    /// The next dial is after this wait, or there is none.
-    pub(in crate::protocol) fn settle(
-        &mut self,
-        wait: Option<Wait>,
-        cause: Option<Error>,
-        now: Now,
-    ) {
-        match (wait, &cause) {
-            (Some(wait), Some(cause)) => self.log_retry(wait.time, cause, now),
-            (None, Some(cause)) => self.log_given_up(cause),
-            (_, None) => {}
-        }
-        match wait {
-            Some(Wait { time, asked }) => {
-                self.phase = Phase::Waiting {
-                    until: now.mono.saturating_add(time),
-                    asked_until: now.elapsed().saturating_add(asked),
-                };
-                self.set_state(State::Reconnecting, cause, Some(time));
-            }
-            None => {
-                self.phase = Phase::Idle;
-                self.failure = cause.clone();
-                self.set_state(State::Failed, cause, None);
-            }
+    /// Closes the present dial or connection, and goes on as if it were lost.
+    pub(super) fn abandon(&mut self, error: Error, now: Now) {
+        self.end_connection();
+        self.lose(error, now);
+    }
+
+    /// Closes the present dial or connection, if there is one, because the user wants it.
+    pub(super) fn close_connection(&mut self, now: Now) {
+        self.end_connection();
+        self.forget_connection(now);
+    }
+
+    fn end_connection(&mut self) {
+        let generation = self.generation;
+        if self.is_current(generation) {
+            self.push(Output::HangUp { generation, code: NORMAL_CLOSE });
         }
     }
 
-    pub(super) fn set_state(
+    fn forget_connection(&mut self, now: Now) {
+        let last_sign = self.phase.live().map_or(now, |live| live.last_received);
+        self.channels.connection_lost(last_sign);
+        self.user.connection_lost();
+        #[cfg(feature = "encrypted")]
+        for name in self.channels.wanted() {
+            self.deliver_decrypted(&name, now);
+        }
+    }
+
+    /// The dial has failed or the connection is gone. Dials again, or asks the user's policy, or gives up.
+    fn lose(&mut self, error: Error, now: Now) {
+        let (error, was_stable) = self.forget_lost(error, now);
+        if let Policy::Ask = self.config.policy {
+            self.questions += 1;
+            let phase = Phase::Deciding { question: self.questions, cause: error.clone() };
+            self.enter(phase, Some(error), None);
+            return self.ask_policy(now);
+        }
+        let random = self.random.f64();
+        let wait = self.config.policy.wait(&error, self.attempts, was_stable, random);
+        self.retry_or_give_up(wait, error, now);
+    }
+
+    /// Returns why it is lost, and `true` if the connection had been stable.
+    fn forget_lost(&mut self, error: Error, now: Now) -> (Error, bool) {
+        let lasted = self.phase.live().map(|live| live.lasted(now));
+        let was_stable = lasted.is_some_and(Live::is_stable);
+        let error = match self.phase.live_mut() {
+            Some(live) => live.explain(error, now),
+            None => error,
+        };
+        self.lose_user(&error);
+        self.forget_connection(now);
+        if was_stable {
+            self.attempts = 0;
+        }
+        self.attempts = self.attempts.saturating_add(1);
+        self.log_lost(&error, lasted, now);
+        (error, was_stable)
+    }
+
+    /// Dials again after this wait, or never.
+    pub(super) fn retry_or_give_up(&mut self, wait: Option<Wait>, cause: Error, now: Now) {
+        let Some(Wait { time, asked }) = wait else {
+            return self.give_up(cause, false);
+        };
+        self.log_retry(time, &cause, now);
+        let phase = Phase::Waiting {
+            until: now.mono.saturating_add(time),
+            asked_until: now.elapsed().saturating_add(asked),
+            cause: cause.clone(),
+        };
+        self.enter(phase, Some(cause), Some(time));
+    }
+
+    fn give_up(&mut self, cause: Error, untimed: bool) {
+        self.log_given_up(&cause, untimed);
+        self.enter(Phase::Failed { cause: cause.clone(), untimed }, Some(cause), None);
+    }
+
+    pub(super) fn enter(&mut self, phase: Phase, cause: Option<Error>, retry_in: Option<Duration>) {
+        let previous = std::mem::replace(&mut self.phase, phase).state();
+        self.notify_state(previous, cause, retry_in);
+    }
+
+    /// Notifies of the present state, which may be what it was before.
+    pub(super) fn notify_state(
         &mut self,
-        current: State,
+        previous: State,
         cause: Option<Error>,
         retry_in: Option<Duration>,
     ) {
-        let previous = std::mem::replace(&mut self.state, current);
+        let current = self.state();
         if previous != current {
             // Every input has passed by `observe` with its time.
             self.state_since = self.last_seen;
         }
         self.changed = true;
-        self.untimed &= current == State::Failed;
-        if !matches!(current, State::Failed | State::Reconnecting) {
-            self.failure = None;
-        }
         let attempt = self.attempts;
         self.log_line(Level::Debug, || {
             let line = LogLine::from(format!("{previous:?} -> {current:?}"));

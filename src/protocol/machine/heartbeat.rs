@@ -1,4 +1,4 @@
-//! Pings, and when the machine is to be called next.
+//! Pings, and the next deadline.
 
 use std::time::Duration;
 
@@ -7,15 +7,14 @@ use super::{Machine, SUSPEND_JUMP};
 use crate::protocol::{Now, frame};
 use crate::{Error, ErrorKind};
 
-/// A deadline that was for something that is over, and is replaced by one so much later or more, is not slept
-/// through: the sleeper would wake up for nothing.
+/// A sleeper is woken if its deadline is void and the next one is at least so much later.
 const SLACK: Duration = Duration::from_secs(1);
 
 /// A ping that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ping {
     pub(crate) number: u64,
-    /// That of the connection.
+    /// The generation of the connection.
     generation: u64,
 }
 
@@ -31,19 +30,19 @@ pub(crate) struct Alarm {
 pub(crate) enum Cause {
     /// The next ping. Every frame moves it.
     Heartbeat,
-    /// The answer to a ping. Every frame moves it.
+    /// The pong. Every frame moves it.
     Pong,
-    /// A call of the driver's is to return. It is over before anything else happens, as a rule.
+    /// A call of the driver must return. Usually it does before anything else happens.
     Call,
-    /// A step of the protocol, which is awaited once.
+    /// A step of the protocol, which happens once.
     Step,
 }
 
 impl Alarm {
-    /// Returns `true` if whoever sleeps until `sleeping` must be woken to sleep until `next` instead: because that
-    /// is earlier, or so much later that they would wake up for nothing.
+    /// Returns `true` if a thread that sleeps until `sleeping` must be woken to sleep until `next` instead: because that
+    /// is earlier, or so much later that it would wake up for nothing.
     ///
-    /// What every frame moves wakes nobody: it is slept through, and looked at then.
+    /// A deadline that every frame moves wakes no thread before it passes.
     pub(crate) fn wakes(sleeping: Option<Self>, next: Option<Self>) -> bool {
         match (sleeping, next) {
             (None, None) => false,
@@ -66,21 +65,24 @@ impl Alarm {
 impl Machine {
     // ---- what the user wants
 
-    /// Finds out now whether the connection still stands, or dials now if it waits to.
+    /// Checks the connection now, or dials now if a dial is pending.
     pub(crate) fn network_changed(&mut self, now: Now) {
         self.observe(now);
-        if self.untimed {
-            return self.connect(now);
+        match self.phase {
+            Phase::Failed { untimed: true, .. } => self.connect(now),
+            _ => self.check_connection(now),
         }
-        self.check_connection(now);
     }
 
-    /// Sends a ping, or joins the one that is on its way. [`Self::ping_result`] is what becomes of it.
+    /// Sends a ping, or returns the one without a pong yet. [`Self::ping_result`] has its result.
     pub(crate) fn ping(&mut self, now: Now) -> Result<Ping, Error> {
         self.observe(now);
         let generation = self.generation;
         let Phase::Live(live) = &mut self.phase else {
-            return Err(Error::message(ErrorKind::NotConnected, "not connected: nobody to ping"));
+            return Err(Error::message(
+                ErrorKind::NotConnected,
+                "sending a ping failed: not connected",
+            ));
         };
         if let Some(number) = live.pending_ping() {
             return Ok(Ping { number, generation });
@@ -92,7 +94,7 @@ impl Machine {
         Ok(Ping { number, generation })
     }
 
-    /// How long the answer to the ping took, or why there will be none. `None` while it is awaited.
+    /// Returns the round-trip time of the ping, or why there is none. `None` while the pong is pending.
     pub(crate) fn ping_result(&self, ping: Ping) -> Option<Result<Duration, Error>> {
         match self.answered {
             Some((number, took)) if number == ping.number => Some(Ok(took)),
@@ -100,52 +102,44 @@ impl Machine {
                 let message = "the connection was lost before the server answered the ping";
                 Some(Err(Error::message(ErrorKind::NotConnected, message)))
             }
-            // A later one on the same connection: the answer to this one was lost.
+            // A later one on the same connection: the pong to this one was lost.
             Some((number, took)) if number > ping.number => Some(Ok(took)),
             _ => None,
         }
     }
 
-    // ---- getters
-
-    /// Returns `true` if it has failed for want of somebody who keeps the time.
-    pub(in crate::protocol) fn is_untimed(&self) -> bool {
-        self.untimed
-    }
-
     // ---- what came in
 
     pub(in crate::protocol) fn ponged(&mut self, now: Now) {
-        if let Phase::Live(live) = &mut self.phase {
-            if let Some(answer) = live.ponged(now) {
-                self.answered = Some(answer);
-                self.changed = true;
-            }
+        if let Some(answered) = self.phase.live_mut().and_then(|live| live.ponged(now)) {
+            self.answered = Some(answered);
+            self.changed = true;
         }
     }
 
     // ---- what to do next
 
-    /// When [`Self::handle_timeout`] is to be called.
+    /// Returns when [`Self::handle_timeout`] is due.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn deadline(&mut self) -> Option<Duration> {
         self.alarm().map(|alarm| alarm.at)
     }
 
-    /// When [`Self::handle_timeout`] is to be called, and what for.
+    /// Returns when [`Self::handle_timeout`] is due, and what for.
     pub(crate) fn alarm(&mut self) -> Option<Alarm> {
         let step = |at| Alarm { at, cause: Cause::Step };
         let connection = match &self.phase {
-            Phase::Idle | Phase::Asking { .. } => None,
-            Phase::Opening { deadline, .. } => Some(step(*deadline)),
+            Phase::Opening { deadline: at, .. } | Phase::Waiting { until: at, .. } => {
+                Some(step(*at))
+            }
             Phase::Live(live) => {
                 let pinged = live.pending_ping().is_some();
                 let cause = if pinged { Cause::Pong } else { Cause::Heartbeat };
                 Some(Alarm { at: live.deadline(), cause })
             }
-            Phase::Waiting { until, .. } => Some(step(*until)),
+            _ => None,
         };
-        let answer = self.asked.first().map(|&(deadline, _)| deadline);
+        let answer = self.calls.first().map(|&(deadline, _)| deadline);
         let others = [answer, self.held_deadline(), self.user.deadline(), self.channels.deadline()];
         let others = others.into_iter().flatten().map(step);
         connection.into_iter().chain(others).min_by_key(|alarm| alarm.at)
@@ -153,7 +147,7 @@ impl Machine {
 
     // ---- inside
 
-    /// Every input passes here first: a jump of the clocks shows that the machine may have been asleep.
+    /// Must be called first by every input: a jump of the clocks may be a suspend.
     pub(in crate::protocol) fn observe(&mut self, now: Now) {
         let Some(last) = self.last_seen.replace(now) else {
             return;
@@ -171,15 +165,15 @@ impl Machine {
         match &mut self.phase {
             Phase::Live(_) => {
                 drop(self.ping(now));
-                if let Phase::Live(live) = &mut self.phase {
+                if let Some(live) = self.phase.live_mut() {
                     live.doubt(now);
                 }
             }
-            Phase::Waiting { until, asked_until } => {
+            Phase::Waiting { until, asked_until, .. } => {
                 let asked = asked_until.saturating_sub(now.elapsed());
                 *until = now.mono.saturating_add(asked);
             }
-            Phase::Idle | Phase::Opening { .. } | Phase::Asking { .. } => {}
+            _ => {}
         }
     }
 }

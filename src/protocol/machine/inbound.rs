@@ -1,4 +1,4 @@
-//! What the machine makes of each frame.
+//! Handles received frames.
 
 use log::Level;
 
@@ -20,7 +20,7 @@ impl Machine {
             return;
         }
         match &mut self.phase {
-            Phase::Opening { .. } => self.handle_greeting(&event, now),
+            Phase::Opening { .. } => self.handle_establishment(&event, now),
             Phase::Live(live) => {
                 live.received(now);
                 if is_of_the_protocol(event.name()) {
@@ -29,7 +29,7 @@ impl Machine {
                     self.handle_user_event(event, now);
                 }
             }
-            Phase::Idle | Phase::Waiting { .. } | Phase::Asking { .. } => {}
+            _ => {}
         }
     }
 
@@ -39,15 +39,15 @@ impl Machine {
         if !self.is_current(generation) {
             return;
         }
-        if let Phase::Live(live) = &mut self.phase {
+        if let Some(live) = self.phase.live_mut() {
             live.received(now);
         }
         self.log_line(Level::Debug, || LogLine::from("ignored a frame".to_owned()).because(&error));
         self.notify(Notice::Error(error));
     }
 
-    /// Until the server's greeting an error frame is the answer, whether or not a close follows it.
-    fn handle_greeting(&mut self, event: &Event, now: Now) {
+    /// Before the establishment an error frame is the refusal, even if no close follows it.
+    fn handle_establishment(&mut self, event: &Event, now: Now) {
         match event.name() {
             "pusher:connection_established" => match Established::parse(event) {
                 Ok(established) => self.establish(established, now),
@@ -95,13 +95,13 @@ impl Machine {
 
     pub(super) fn handle_confirmation(&mut self, event: Event, now: Now) {
         if let Some(name) = event.channel() {
-            if self.channels.is_unasked(name) || is_users(name) {
+            if self.channels.is_unsent(name) || is_users(name) {
                 return;
             }
             if self.channels.get(name).is_none() {
                 self.drop_unwanted(name, now);
             }
-            // Resumed is told before the events that follow; a repeated confirmation is told as it is.
+            // The gap is notified before the events that follow. A repeated confirmation is delivered as it is.
             self.confirm_channel(name, now);
             self.replace_members(name, event.data());
             self.deliver(event.renamed("pusher:subscription_succeeded"));
@@ -119,7 +119,7 @@ impl Machine {
         }
     }
 
-    /// The members by a confirmation.
+    /// Replaces the members by those of a confirmation.
     fn replace_members(&mut self, name: &str, data: &str) {
         let limit = self.config.max_members_bytes;
         let channel = self.channels.get_mut(name);
@@ -134,11 +134,11 @@ impl Machine {
         }
         channel.members = members;
         if is_cut && !was_cut {
-            self.tell_too_many_members(name);
+            self.notify_too_many_members(name);
         }
     }
 
-    /// Some servers repeat it for every connection of a user: only the first one is news.
+    /// Some servers send it once per connection of a user. Notifies only for the first.
     fn handle_member_added(&mut self, event: Event) {
         let (Some(name), Some(member)) = (event.channel(), presence::member(event.data())) else {
             return;
@@ -150,7 +150,7 @@ impl Machine {
         let was_cut = channel.members.is_cut();
         let is_new = channel.members.insert(member.clone(), limit);
         if channel.members.is_cut() && !was_cut {
-            self.tell_too_many_members(name);
+            self.notify_too_many_members(name);
         }
         if is_new {
             self.notify(Notice::Channel(name.into(), ChannelNotice::MemberAdded(member)));
@@ -158,7 +158,7 @@ impl Machine {
         }
     }
 
-    fn tell_too_many_members(&mut self, name: &str) {
+    fn notify_too_many_members(&mut self, name: &str) {
         let limit = self.config.max_members_bytes;
         let message = format!(
             "keeping all members of the channel failed: they take more than {limit} bytes, so some have no \
@@ -176,7 +176,7 @@ impl Machine {
         let Some(channel) = self.subscribed_presence(name) else {
             return;
         };
-        // What was known of the member says more than the frame.
+        // The frame may have no info.
         if let Some(member) = channel.members.remove(member.id()) {
             self.notify(Notice::Channel(name.into(), ChannelNotice::MemberRemoved(member)));
             self.deliver(event.renamed("pusher:member_removed"));
@@ -194,10 +194,10 @@ impl Machine {
         if let Some(name) = event.channel() {
             if self.channels.get(name).is_some_and(|it| it.kind == ChannelKind::PrivateEncrypted) {
                 let name = name.to_owned();
-                return self.deliver_sealed(&name, event, now);
+                return self.decrypt_event(&name, event, now);
             }
         }
-        // What is to be encrypted is not shown as it came, not even where nothing can open it.
+        // What should be encrypted is never delivered unencrypted, not even where nothing can decrypt it.
         #[cfg(not(feature = "encrypted"))]
         {
             let _ = now;
@@ -217,13 +217,13 @@ impl Machine {
     }
 }
 
-/// Servers send to the signed-in user through it, whether or not it was subscribed to. Nothing is kept
-/// of its subscription, and all that comes on it is delivered.
+/// Servers send to the signed-in user on it, subscribed or not. Nothing is kept of its subscription, and all its
+/// events are delivered.
 pub(super) fn is_users(channel: &str) -> bool {
     channel.starts_with(USER_CHANNEL_PREFIX)
 }
 
-/// Such events are never encrypted, and their names are not free for users.
+/// Events of the protocol are never encrypted, and users cannot send them.
 fn is_of_the_protocol(name: &str) -> bool {
     name.starts_with("pusher:") || name.starts_with("pusher_internal:")
 }

@@ -174,8 +174,7 @@ impl Machine {
         });
     }
 
-    pub(super) fn log_given_up(&mut self, error: &Error) {
-        let untimed = self.is_untimed();
+    pub(super) fn log_given_up(&mut self, error: &Error, untimed: bool) {
         let failed_dials = self.journal.outage.failed_dials;
         self.log_at(Level::Info, |place| match failed_dials {
             0 => format!("gave up on {place}").into(),

@@ -39,8 +39,7 @@ use signin::SignIn;
 use trigger::Bucket;
 use turn::Turn;
 
-/// A jump of the wall clock by more than this against the monotonic one: the machine may have been
-/// suspended.
+/// A jump of the wall clock by more than this against the monotonic one may be a suspend.
 const SUSPEND_JUMP: Duration = Duration::from_secs(5);
 
 /// Close code of a connection that the client ends.
@@ -49,61 +48,54 @@ const NORMAL_CLOSE: u16 = 1000;
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) activity_timeout: Duration,
-    /// Counts instead of what the server sends.
+    /// Replaces what the server sends and `activity_timeout`.
     pub(crate) override_activity_timeout: Option<Duration>,
     pub(crate) pong_timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) subscribe_timeout: Duration,
     pub(crate) signin_timeout: Duration,
     pub(crate) policy: Policy,
-    /// How many client events a second the user may send.
+    /// The number of client events a second that the user may send.
     pub(crate) client_event_limit: Option<u32>,
-    /// How much the members of one channel may take.
+    /// The memory that the members of one channel may take, in bytes.
     pub(crate) max_members_bytes: usize,
-    /// How many events of an encrypted channel wait for its key, and how much they may take together.
+    /// The number and the bytes of the events of an encrypted channel that may wait for its key.
     #[cfg_attr(not(feature = "encrypted"), expect(dead_code, reason = "nothing is decrypted"))]
     pub(crate) max_held: QueueLimits,
-    /// What the jitter starts from.
+    /// The seed of the jitter.
     pub(crate) seed: u64,
 }
 
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) config: Config,
-    state: State,
-    /// Since when.
-    state_since: Option<Now>,
     phase: Phase,
-    /// Counts the dials; the present one is current in `Opening` and `Live` only.
+    /// The time of the last change of the state.
+    state_since: Option<Now>,
+    /// Counts the dials. The last one is current in `Opening` and `Live` only.
     generation: u64,
-    /// The dial that runs.
-    dialling: Turn,
-    /// How many of them were established.
+    /// The dial that has not returned.
+    dialing: Turn,
+    /// Counts the dials that were established.
     connections: u64,
     channels: Channels,
     user: SignIn,
     attempts: u32,
+    /// Counts the requests to the user's policy.
     questions: u64,
-    /// The question that the user's policy is asked.
+    /// The call of the user's policy that has not returned.
     deciding: Turn,
-    /// Counts the questions to authorizers.
+    /// Counts the requests to authorizers and authenticators.
     tickets: u64,
-    /// By when those that are being asked are due, by ticket. An answer is awaited even where it is of
-    /// no use any more.
-    asked: BTreeSet<(Duration, u64)>,
+    /// The deadlines of the calls of authorizers and authenticators that have not returned, with the ids of their
+    /// requests. A call is waited for even where its response is of no use any more.
+    calls: BTreeSet<(Duration, u64)>,
     bucket: Option<Bucket>,
-    /// When the last client event was sent on the present connection.
-    triggered: Option<Duration>,
     pings: u64,
+    /// The number of the last ping with a pong, and its round-trip time.
     answered: Option<(u64, Duration)>,
-    /// Why the state is `Failed`, or what the user's policy is to decide about.
-    failure: Option<Error>,
-    last_failure: Option<Error>,
-    /// How often the user has ended the connection.
+    /// Counts the calls of `disconnect`.
     disconnects: u64,
-    closed: bool,
-    /// It has failed because nothing would tell when a deadline comes: not even a wait would end.
-    untimed: bool,
     last_seen: Option<Now>,
     pub(crate) journal: Journal,
     changed: bool,
@@ -115,11 +107,10 @@ impl Machine {
     pub(crate) fn new(config: Config) -> Self {
         Self {
             random: fastrand::Rng::with_seed(config.seed),
-            state: State::Initialized,
+            phase: Phase::Initialized,
             state_since: None,
-            phase: Phase::Idle,
             generation: 0,
-            dialling: Turn::default(),
+            dialing: Turn::default(),
             connections: 0,
             channels: Channels::default(),
             user: SignIn::default(),
@@ -127,16 +118,11 @@ impl Machine {
             questions: 0,
             deciding: Turn::default(),
             tickets: 0,
-            asked: BTreeSet::new(),
+            calls: BTreeSet::new(),
             bucket: config.client_event_limit.map(Bucket::new),
-            triggered: None,
             pings: 0,
             answered: None,
-            failure: None,
-            last_failure: None,
             disconnects: 0,
-            closed: false,
-            untimed: false,
             last_seen: None,
             journal: Journal::default(),
             changed: false,
@@ -148,10 +134,10 @@ impl Machine {
     // ---- getters
 
     pub(crate) fn state(&self) -> State {
-        self.state
+        self.phase.state()
     }
 
-    /// For how long the state has been what it is; zero before the first change.
+    /// Returns for how long the state has been what it is; zero before the first change.
     pub(crate) fn state_for(&self, now: Now) -> Duration {
         self.state_since.map(|since| now.since(since)).unwrap_or_default()
     }
@@ -169,22 +155,19 @@ impl Machine {
     }
 
     pub(crate) fn socket_id(&self) -> Option<&str> {
+        self.phase.live().map(|live| &*live.socket_id)
+    }
+
+    /// Returns why the state is `Failed`; `None` in any other state.
+    pub(crate) fn failure(&self) -> Option<&Error> {
         match &self.phase {
-            Phase::Live(live) => Some(&live.socket_id),
-            Phase::Idle | Phase::Opening { .. } | Phase::Waiting { .. } | Phase::Asking { .. } => {
-                None
-            }
+            Phase::Failed { cause, .. } => Some(cause),
+            _ => None,
         }
     }
 
-    pub(crate) fn failure(&self) -> Option<&Error> {
-        self.failure.as_ref()
-    }
-
-    /// Why the last connection of this outage was lost, or its last dial failed. `None` while connected,
-    /// and from `connect`, `disconnect` and `switch` to the next failure.
     pub(crate) fn last_failure(&self) -> Option<&Error> {
-        self.last_failure.as_ref()
+        self.phase.last_failure()
     }
 
     pub(crate) fn disconnects(&self) -> u64 {
@@ -192,10 +175,10 @@ impl Machine {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed
+        matches!(self.phase, Phase::Closed)
     }
 
-    /// The last ping that was answered, and how long that took.
+    /// Returns the number of the last ping with a pong, and its round-trip time.
     pub(crate) fn answered(&self) -> Option<(u64, Duration)> {
         self.answered
     }
@@ -216,26 +199,25 @@ impl Machine {
         self.channels.members(name)
     }
 
-    /// Whether this generation's dial or connection still counts.
+    /// Returns `true` if the dial or connection of this generation is the present one.
     pub(crate) fn is_current(&self, generation: u64) -> bool {
-        let present = match self.phase {
+        let is_present = match self.phase {
             Phase::Opening { step, .. } => step != Step::Held,
-            Phase::Live(_) => true,
-            Phase::Idle | Phase::Waiting { .. } | Phase::Asking { .. } => false,
+            _ => self.phase.is_live(),
         };
-        present && generation == self.generation
+        is_present && generation == self.generation
     }
 
     // ---- what the user wants
 
     pub(crate) fn connect(&mut self, now: Now) {
         self.observe(now);
-        if matches!(self.phase, Phase::Idle) && !self.closed {
+        if self.phase.is_idle() && !self.is_closed() {
             self.attempts = 0;
-            self.last_failure = None;
             self.journal.end_outage();
-            self.dial(now);
-            self.set_state(State::Connecting, None, None);
+            let previous = self.state();
+            self.dial(true, None, now);
+            self.notify_state(previous, None, None);
         }
     }
 
@@ -243,56 +225,55 @@ impl Machine {
         self.observe(now);
         self.disconnects += 1;
         self.changed = true;
-        self.hang_up(now);
-        self.phase = Phase::Idle;
-        self.failure = None;
-        self.last_failure = None;
+        self.close_connection(now);
         self.journal.end_outage();
-        if self.state != State::Disconnected {
-            self.set_state(State::Disconnected, None, None);
+        if self.state() != State::Disconnected {
+            self.enter(Phase::Disconnected, None, None);
         }
     }
 
     pub(crate) fn reconnect(&mut self, now: Now) {
         self.observe(now);
-        if self.closed {
-            return;
-        }
-        if matches!(self.phase, Phase::Idle) {
+        if self.phase.is_idle() {
             return self.connect(now);
         }
-        self.hang_up(now);
-        self.attempts = 0;
-        self.dial(now);
-        self.set_state(State::Reconnecting, None, Some(Duration::ZERO));
+        let cause = self.last_failure().cloned();
+        self.dial_anew(cause, now);
     }
 
-    /// The server is another one from now on.
+    /// Reconnects to another server, if there is a connection, or a dial, or a wait for the next one.
     pub(crate) fn switch(&mut self, now: Now) {
         self.observe(now);
-        // It was about the server before.
-        self.last_failure = None;
-        if !matches!(self.phase, Phase::Idle) {
-            self.reconnect(now);
+        if !self.phase.is_idle() {
+            // The last failure was about the server before.
+            self.dial_anew(None, now);
         }
     }
 
-    /// Ends everything, for good.
+    fn dial_anew(&mut self, cause: Option<Error>, now: Now) {
+        self.close_connection(now);
+        self.attempts = 0;
+        let previous = self.state();
+        self.dial(false, cause, now);
+        self.notify_state(previous, None, Some(Duration::ZERO));
+    }
+
+    /// Disconnects for good.
     pub(crate) fn close(&mut self, now: Now) {
-        if !self.closed {
+        if !self.is_closed() {
             self.disconnect(now);
-            self.closed = true;
-            self.asked.clear();
+            self.phase = Phase::Closed;
+            self.calls.clear();
         }
     }
 
     pub(crate) fn subscribe(&mut self, name: &str, now: Now) {
         self.observe(now);
-        if self.closed {
+        if self.is_closed() {
             return;
         }
         self.changed = true;
-        if self.channels.want(name) && matches!(self.phase, Phase::Live(_)) {
+        if self.channels.want(name) && self.phase.is_live() {
             self.join(name, now);
         }
     }
@@ -300,40 +281,43 @@ impl Machine {
     pub(crate) fn unsubscribe(&mut self, name: &str, now: Now) {
         self.observe(now);
         self.changed = true;
-        if self.channels.unwant(name) && matches!(self.phase, Phase::Live(_)) {
+        if self.channels.unwant(name) && self.phase.is_live() {
             self.send(frame::unsubscribe(name), now);
         }
     }
 
-    /// The last handle and binding of the channel are gone: forgets it, unless it is subscribed to.
+    /// Forgets the channel, unless it is wanted: its last handle and binding are gone.
     pub(crate) fn retire(&mut self, name: &str) {
         self.channels.retire(name);
     }
 
     // ---- what came in
 
-    /// The deadline has come; earlier calls do nothing.
+    /// Does what is due. Calls before the deadline do nothing.
     pub(crate) fn handle_timeout(&mut self, now: Now) {
         self.observe(now);
-        self.notice_held(now);
+        self.log_held(now);
         match &self.phase {
-            Phase::Opening { step, deadline } if *deadline <= now.mono => {
+            Phase::Opening { step, deadline, .. } if *deadline <= now.mono => {
                 let error = self.dial_overdue(*step, now);
                 self.abandon(error, now);
             }
             Phase::Live(live) => match live.due(now) {
                 Due::Nothing => {}
-                // Only `ping` can fail to send one, and it has just been asked whether it is connected.
+                // It fails only where there is no connection.
                 Due::Ping => drop(self.ping(now)),
                 Due::Dead => {
                     let error = live.pong_missing();
                     self.abandon(error, now);
                 }
             },
-            Phase::Waiting { until, .. } if *until <= now.mono => self.dial(now),
-            Phase::Idle | Phase::Opening { .. } | Phase::Waiting { .. } | Phase::Asking { .. } => {}
+            Phase::Waiting { until, cause, .. } if *until <= now.mono => {
+                let cause = cause.clone();
+                self.dial(false, Some(cause), now);
+            }
+            _ => {}
         }
-        self.give_up_asking(now);
+        self.abandon_calls(now);
         self.handle_user_deadline(now);
         while let Some(name) = self.channels.overdue(now.mono) {
             self.handle_channel_deadline(&name, now);
@@ -355,7 +339,7 @@ impl Machine {
         self.channels.give_back();
     }
 
-    /// Whether anything that somebody may be waiting for has changed since this was last asked.
+    /// Returns `true` if anything that somebody may be waiting for has changed since the last call.
     pub(crate) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
@@ -364,18 +348,15 @@ impl Machine {
 
     pub(super) fn establish(&mut self, established: Established, now: Now) {
         let configured = self.config.activity_timeout;
-        let told = established.activity_timeout.map_or(configured, |told| told.min(configured));
-        let activity = self.config.override_activity_timeout.unwrap_or(told);
+        let agreed = established.activity_timeout.map_or(configured, |sent| sent.min(configured));
+        let activity = self.config.override_activity_timeout.unwrap_or(agreed);
         let socket_id = established.socket_id;
         let live = Live::new(socket_id.clone(), activity, self.config.pong_timeout, now);
-        self.phase = Phase::Live(live);
-        self.last_failure = None;
         self.connections += 1;
-        self.set_state(State::Connected, None, None);
+        self.enter(Phase::Live(live), None, None);
         self.log_connected(now);
         self.notify(Notice::Connected(socket_id));
-        self.triggered = None;
-        // Before the channels: some of them may be left to the user.
+        // Before the channels: some of them may wait for the user.
         self.sign_in_again(now);
         for name in self.channels.wanted() {
             self.join(&name, now);
@@ -383,77 +364,10 @@ impl Machine {
     }
 
     pub(super) fn send(&mut self, frame: String, now: Now) {
-        if let Phase::Live(live) = &mut self.phase {
+        if let Some(live) = self.phase.live_mut() {
             live.sent(now);
         }
         self.outputs.push_back(Output::Send { generation: self.generation, frame });
-    }
-
-    /// Ends the present connection from this side, and goes on as if it were lost.
-    pub(super) fn abandon(&mut self, error: Error, now: Now) {
-        self.end_connection();
-        self.lose(error, now);
-    }
-
-    /// Ends the dial or connection, if there is one, because the user wants it.
-    fn hang_up(&mut self, now: Now) {
-        self.end_connection();
-        self.forget_connection(now);
-    }
-
-    fn end_connection(&mut self) {
-        let generation = self.generation;
-        if self.is_current(generation) {
-            self.push(Output::HangUp { generation, code: NORMAL_CLOSE });
-        }
-    }
-
-    fn forget_connection(&mut self, now: Now) {
-        let last_sign = match &self.phase {
-            Phase::Live(live) => live.last_received,
-            Phase::Idle | Phase::Opening { .. } | Phase::Waiting { .. } | Phase::Asking { .. } => {
-                now
-            }
-        };
-        self.channels.connection_lost(last_sign);
-        self.user.connection_lost();
-        #[cfg(feature = "encrypted")]
-        for name in self.channels.wanted() {
-            self.unseal(&name, now);
-        }
-    }
-
-    /// The dial has failed or the connection is gone: what next?
-    fn lose(&mut self, error: Error, now: Now) {
-        let (error, was_stable, lasted) = match &mut self.phase {
-            Phase::Live(live) => {
-                (live.explain(error, now), live.was_stable(now), Some(live.lasted(now)))
-            }
-            Phase::Idle | Phase::Opening { .. } | Phase::Waiting { .. } | Phase::Asking { .. } => {
-                (error, false, None)
-            }
-        };
-        self.last_failure = Some(error.clone());
-        self.lose_user(&error);
-        self.forget_connection(now);
-        if was_stable {
-            self.attempts = 0;
-        }
-        self.attempts = self.attempts.saturating_add(1);
-        self.log_lost(&error, lasted, now);
-        if self.untimed {
-            return self.settle(None, Some(error), now);
-        }
-        if let Policy::Ask = self.config.policy {
-            self.questions += 1;
-            self.phase = Phase::Asking { question: self.questions };
-            self.failure = Some(error.clone());
-            self.set_state(State::Reconnecting, Some(error), None);
-            return self.ask_policy(now);
-        }
-        let random = self.random.f64();
-        let wait = self.config.policy.wait(&error, self.attempts, was_stable, random);
-        self.settle(wait, Some(error), now);
     }
 
     /// Something that somebody may be waiting for has changed.

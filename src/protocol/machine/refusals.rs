@@ -1,14 +1,13 @@
-//! What the errors are about that a server reports on a live connection.
+//! Attributes the errors that a server reports on a live connection.
 //!
-//! Few of them name a channel in a field. In this order, an error is about the channel that its text names; about
-//! the only one that it can mean; else it is kept, as the cause of what then times out.
+//! Few of them name a channel in a field. An error is about the channel that its text names, or else the only one that
+//! it can mean. Otherwise it is kept as the cause of what then times out.
 
 use std::time::Duration;
 
 use log::Level;
 
 use super::Machine;
-use super::connection::Phase;
 use super::inbound::is_users;
 use super::mentions::{Mention, mentions, own_words};
 use crate::model::event::ChannelName;
@@ -21,13 +20,13 @@ use crate::{Error, Event};
 /// request all the same. A client event counts as unanswered for as long.
 pub(super) const SUSPICION: Duration = Duration::from_secs(2);
 
-/// What Pusher says of a channel that the connection has subscribed already.
+/// Pusher's words for a channel that is subscribed already.
 const EXISTING: &str = "existing subscription to channel";
 
-/// What Pusher answers to an unsubscribe frame, never to a subscription.
+/// Pusher's response to an unsubscribe frame, never to a subscribe frame.
 const NOT_CURRENT: &str = "no current subscription to channel";
 
-/// What an error is about, as far as it shows.
+/// What an error is about, as far as the frame shows.
 enum Subject {
     /// The subscription of this channel, which is pending.
     Pending(ChannelName),
@@ -67,19 +66,19 @@ impl Machine {
         }
         // From 4300 on the frame is about one request and never announces a close.
         let may_end_it = matches!(refusal.code, Some(4000..=4299)) && refusal.channel.is_none();
-        if let (Phase::Live(live), true) = (&mut self.phase, may_end_it) {
+        if let Some(live) = self.phase.live_mut().filter(|_| may_end_it) {
             live.remember_error(error.clone(), now);
         }
         self.log_report(&error);
         self.notify(Notice::Error(error.lasting()));
     }
 
-    /// An error of its own for subscriptions, so it is about one even where it does not say about which.
+    /// It is about a subscription, even if it does not name the channel.
     pub(super) fn handle_subscription_error(&mut self, event: Event, now: Now) {
         let refusal = Refusal::parse(&event);
         let error = refusal.error("the server refused the subscription");
         match (&refusal.channel, self.subject(&refusal)) {
-            (Some(name), _) if self.channels.is_unasked(name) => return,
+            (Some(name), _) if self.channels.is_unsent(name) => return,
             (Some(name), _) if !is_users(name) => self.fail_channel(name, error),
             (None, Subject::Pending(name)) => self.fail_channel(&name, error),
             (None, Subject::Unknown) if self.guess(&refusal, &error, now) => {}
@@ -88,8 +87,7 @@ impl Machine {
         self.deliver(event.renamed("pusher:subscription_error"));
     }
 
-    /// Finds the channel that an error is about which says nothing of it, or keeps the error. Returns `true` if it
-    /// has failed the channel.
+    /// Finds the channel of an error that names none, or keeps the error. Returns `true` if it has failed the channel.
     fn guess(&mut self, refusal: &Refusal, error: &Error, now: Now) -> bool {
         match self.only_meant(now) {
             // Reverb and sockudo refuse any authorization with just this code.
@@ -108,24 +106,23 @@ impl Machine {
     }
 
     fn keep_unexplained(&mut self, error: Error, now: Now) {
-        if let Phase::Live(live) = &mut self.phase {
+        if let Some(live) = self.phase.live_mut() {
             live.unexplained = Some((now.mono, error));
         }
     }
 
-    /// The last error that nobody could be found for, if it came after `sent`.
+    /// Returns the last error that was not attributed, if it came after `sent`.
     pub(super) fn unexplained_since(&self, sent: Duration) -> Option<Error> {
-        let Phase::Live(live) = &self.phase else {
-            return None;
-        };
-        live.unexplained.as_ref().filter(|(at, _)| *at >= sent).map(|(_, error)| error.clone())
+        let unexplained = self.phase.live()?.unexplained.as_ref();
+        unexplained.filter(|(at, _)| *at >= sent).map(|(_, error)| error.clone())
     }
 
     pub(super) fn is_trigger_unanswered(&self, now: Now) -> bool {
-        self.triggered.is_some_and(|at| now.mono.saturating_sub(at) < SUSPICION)
+        let triggered = self.phase.live().and_then(|live| live.triggered);
+        triggered.is_some_and(|at| now.mono.saturating_sub(at) < SUSPICION)
     }
 
-    /// The channel that an error is about which names none, if no other request can be meant.
+    /// Returns the channel of an error that names none, if no other request can be meant.
     fn only_meant(&self, now: Now) -> Option<ChannelName> {
         if self.user.is_pending() || self.is_trigger_unanswered(now) {
             return None;
@@ -135,7 +132,7 @@ impl Machine {
 
     fn subject(&self, refusal: &Refusal) -> Subject {
         if says(refusal, NOT_CURRENT) {
-            // The channel may be pending all the same: left, and asked for again.
+            // The channel may be pending all the same: unsubscribed and subscribed again.
             return Subject::Other;
         }
         if let Some(name) = &refusal.channel {
@@ -144,7 +141,7 @@ impl Machine {
         }
         let text = own_words(&refusal.message);
         if text.contains("::user::") {
-            // What a sign-in signs has the place of a channel's name there.
+            // It quotes what a sign-in signs.
             return Subject::Unknown;
         }
         let clear = || mentions(text).filter(Mention::is_clear);

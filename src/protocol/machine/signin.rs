@@ -1,6 +1,6 @@
-//! Signing in, and what reaches the signed-in user.
+//! The sign-in, and the events of the signed-in user.
 //!
-//! The protocol cannot take a sign-in back, nor replace a user: for that a new connection is made.
+//! The protocol has no sign-out and cannot replace a user: both need a new connection.
 //!
 //! See [user authentication](https://pusher.com/docs/channels/using_channels/user-authentication/).
 
@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::channels::Question;
-use super::connection::Phase;
+use super::channels::PendingRequest;
 use super::refusals::{SUSPICION, with_cause};
 use super::subscribe::{check_auth, check_request, is_keyless};
 use crate::protocol::backoff::CloseClass;
@@ -28,28 +27,28 @@ const KEYLESS: &str = "the `auth` of the authenticator has no `key:` before the 
 
 #[derive(Debug, Default)]
 pub(super) struct SignIn {
-    /// What the user wants, whatever has become of it.
+    /// What the user wants, whatever the status is.
     wanted: bool,
     status: Status,
-    /// To whom the present connection was said to belong, confirmed or not.
+    /// The user that was sent to the server on the present connection, confirmed or not.
     presented: Option<UserData>,
-    /// Why the last attempt on the present connection failed, whether or not it is retried.
+    /// Why the last attempt on the present connection failed, even if it is retried.
     last_failure: Option<Error>,
 }
 
-/// What the present connection has made of it.
+/// The status of the sign-in on the present connection.
 #[derive(Debug, Default)]
 enum Status {
-    /// Nothing was done on it.
+    /// Nothing has been done.
     #[default]
     Idle,
-    Asking(Question),
-    /// The authenticator is to be asked again at that time, as this attempt.
+    Asking(PendingRequest),
+    /// The authenticator is called again at that time, as this attempt.
     Postponed {
         until: Duration,
         attempt: u32,
     },
-    /// The frame is out; the answer is due at the deadline, or this may have been it.
+    /// The frame is sent. The response is due at the deadline; the suspect may have been it.
     Sent {
         deadline: Duration,
         suspect: Option<Error>,
@@ -62,18 +61,18 @@ enum Status {
 impl SignIn {
     pub(super) fn deadline(&self) -> Option<Duration> {
         match &self.status {
-            Status::Asking(question) => Some(question.deadline),
+            Status::Asking(request) => Some(request.deadline),
             Status::Postponed { until: at, .. } | Status::Sent { deadline: at, .. } => Some(*at),
             Status::Idle | Status::SignedIn | Status::Failed(_) => None,
         }
     }
 
-    /// An answer of the server's is due.
+    /// Returns `true` if a response of the server is due.
     pub(super) fn is_pending(&self) -> bool {
         matches!(self.status, Status::Sent { .. })
     }
 
-    /// Whether the server may take this connection for a user's.
+    /// Returns `true` if the connection may belong to a user at the server.
     pub(super) fn is_presented(&self) -> bool {
         self.presented.is_some()
     }
@@ -84,7 +83,7 @@ impl SignIn {
     }
 }
 
-/// What presence channels that leave it to the user have to know.
+/// The user of the connection, for presence channels that are left to the user.
 pub(super) enum Whose {
     User(String),
     NotYet,
@@ -105,7 +104,7 @@ impl Machine {
         self.user.wanted
     }
 
-    /// Why the sign-in failed, if it did.
+    /// Returns why the sign-in has failed.
     pub(crate) fn signin_failure(&self) -> Option<&Error> {
         match &self.user.status {
             Status::Failed(error) => Some(error),
@@ -113,7 +112,7 @@ impl Machine {
         }
     }
 
-    /// Why the last attempt on this connection failed, or the error that may have been the answer to it.
+    /// Returns why the last attempt on this connection failed, or the error that may have been the response to it.
     pub(crate) fn last_signin_failure(&self) -> Option<&Error> {
         match &self.user.status {
             Status::Sent { suspect: Some(error), .. } => Some(error),
@@ -150,18 +149,18 @@ impl Machine {
         self.forget_user(now);
     }
 
-    /// There is another authenticator: signs in with it, as whomever it says.
+    /// Signs in again with another authenticator.
     pub(crate) fn authenticator_changed(&mut self, now: Now) {
         self.observe(now);
         self.forget_user(now);
         self.signin(now);
     }
 
-    /// Makes sure that the connection is nobody's.
+    /// Makes sure that the connection belongs to no user.
     fn forget_user(&mut self, now: Now) {
         let presented = self.user.is_presented();
         self.user.connection_lost();
-        if presented && matches!(self.phase, Phase::Live(_)) {
+        if presented && self.phase.is_live() {
             self.reconnect(now);
         }
     }
@@ -176,32 +175,30 @@ impl Machine {
     }
 
     fn authenticate(&mut self, attempt: u32, now: Now) {
-        let Phase::Live(live) = &self.phase else {
+        let Some(socket_id) = self.socket_id().map(str::to_owned) else {
             return;
         };
-        let socket_id = live.socket_id.clone();
         self.tickets += 1;
         let ticket = self.tickets;
         self.push(Output::Authenticate { ticket, socket_id, attempt });
         let patience = self.config.signin_timeout.saturating_mul(QUEUE_PATIENCE);
         let deadline = now.mono.saturating_add(patience);
-        self.user.status = Status::Asking(Question { ticket, attempt, deadline });
+        self.user.status = Status::Asking(PendingRequest { ticket, attempt, deadline });
     }
 
-    /// The authenticator is about to be asked; from now on its time counts. Tells whether the answer
-    /// is still of use.
+    /// The authenticator is about to be called: its time begins. Returns `true` if the response is still of use.
     pub(crate) fn begin_authentication(&mut self, ticket: u64, now: Now) -> bool {
         match &mut self.user.status {
-            Status::Asking(question) if question.ticket == ticket => {
-                question.deadline = now.mono.saturating_add(self.config.signin_timeout);
-                self.asked.insert((question.deadline, ticket));
+            Status::Asking(request) if request.ticket == ticket => {
+                request.deadline = now.mono.saturating_add(self.config.signin_timeout);
+                self.calls.insert((request.deadline, ticket));
                 true
             }
             _ => false,
         }
     }
 
-    /// The authenticator has answered.
+    /// The authenticator has responded.
     pub(crate) fn handle_authentication(
         &mut self,
         ticket: u64,
@@ -209,9 +206,9 @@ impl Machine {
         now: Now,
     ) {
         self.observe(now);
-        self.asked.retain(|&(_, asked)| asked != ticket);
+        self.calls.retain(|&(_, asked)| asked != ticket);
         let attempt = match &self.user.status {
-            Status::Asking(question) if question.ticket == ticket => question.attempt,
+            Status::Asking(request) if request.ticket == ticket => request.attempt,
             _ => return,
         };
         match answer.and_then(|auth| self.present(&auth, now)) {
@@ -221,7 +218,7 @@ impl Machine {
                 let until = now.mono.saturating_add(wait);
                 let attempt = attempt.saturating_add(1);
                 self.user.status = Status::Postponed { until, attempt };
-                self.tell_signin_failure(error);
+                self.notify_signin_failure(error);
             }
             Err(error) => self.fail_signin(error),
         }
@@ -230,7 +227,7 @@ impl Machine {
     fn present(&mut self, auth: &UserAuth, now: Now) -> Result<(), Error> {
         check_auth(&auth.auth, "authenticator")?;
         let user = UserData::parse(&auth.user_data).ok_or_else(|| {
-            let message = "the authenticator's user_data is no JSON object with an id";
+            let message = "the authenticator's user_data must be a JSON object with an id";
             Error::message(ErrorKind::Auth, message)
         })?;
         let frame = frame::signin(auth);
@@ -252,7 +249,7 @@ impl Machine {
         if matches!(self.user.status, Status::SignedIn) {
             return;
         }
-        // Some servers tell it in a way of their own; then it is whom they were told.
+        // Some servers send no user, or in another form.
         let user = UserData::of_success(event.data()).unwrap_or_else(|| presented.clone());
         let channel = format!("{CHANNEL_PREFIX}{}", user.id());
         self.user.status = Status::SignedIn;
@@ -267,11 +264,11 @@ impl Machine {
         self.join_as_user(now);
     }
 
-    /// Tells whether an error frame is about the sign-in, and deals with it if so.
+    /// Fails the sign-in if the error frame is about it. Returns `true` if it is.
     pub(super) fn refuses_signin(&mut self, refusal: &Refusal, error: &Error, now: Now) -> bool {
         let trigger = self.is_trigger_unanswered(now);
-        let (Phase::Live(live), Status::Sent { deadline, suspect, .. }, None) =
-            (&self.phase, &mut self.user.status, &refusal.channel)
+        let (Some(live), Status::Sent { deadline, suspect, .. }, None) =
+            (self.phase.live(), &mut self.user.status, &refusal.channel)
         else {
             return false;
         };
@@ -283,7 +280,7 @@ impl Machine {
             self.fail_signin(error.clone());
             return true;
         }
-        // Reverb answers what it does not know with 4200. What ends the connection comes at once.
+        // Reverb responds with 4200 to what it does not know. A close follows at once, if at all.
         if refusal.code.is_none_or(|code| code < 4300) {
             *deadline = (*deadline).min(now.mono.saturating_add(SUSPICION));
             *suspect = Some(error.clone());
@@ -296,12 +293,12 @@ impl Machine {
         each_element(events.unwrap_or_default(), |event| {
             let [name] = pick(event, ["name"]);
             if let Some(name) = name.and_then(id) {
-                self.tell_watchlist(WatchlistEvent::new(&name, event));
+                self.notify_watchlist(WatchlistEvent::new(&name, event));
             }
         });
     }
 
-    /// sockudo sends them as if they were anybody's events.
+    /// sockudo sends them without the frame around them.
     pub(super) fn handle_bare_watchlist(&mut self, event: &Event) {
         let may_be = matches!(event.name(), "online" | "offline") && event.channel().is_none();
         if !may_be || !self.user.is_presented() {
@@ -309,15 +306,15 @@ impl Machine {
         }
         let [user_ids] = pick(event.data(), ["user_ids"]);
         if user_ids.is_some_and(|ids| ids.starts_with('[')) {
-            self.tell_watchlist(WatchlistEvent::new(event.name(), event.data()));
+            self.notify_watchlist(WatchlistEvent::new(event.name(), event.data()));
         }
     }
 
-    fn tell_watchlist(&mut self, event: WatchlistEvent) {
+    fn notify_watchlist(&mut self, event: WatchlistEvent) {
         self.notify(Notice::User(UserNotice::Watchlist(event)));
     }
 
-    /// The connection is about to be forgotten. A refusal may have taken this form.
+    /// Fails the sign-in if the close may be its refusal.
     pub(super) fn lose_user(&mut self, error: &Error) {
         if self.user.is_pending() && CloseClass::of(error.close_code()) == CloseClass::Stop {
             self.fail_signin(error.clone());
@@ -359,7 +356,7 @@ impl Machine {
 
     // ---- inside
 
-    /// Nothing tries it again on this connection, so the error is not retryable.
+    /// It is not retried on this connection, so the error is permanent.
     fn fail_signin(&mut self, error: Error) {
         let keyless = matches!(self.user.status, Status::Sent { keyless: true, .. });
         let error = if keyless { error.with_hint(KEYLESS) } else { error };
@@ -367,10 +364,10 @@ impl Machine {
         self.user.status = Status::Failed(error.clone());
         self.mark_changed();
         self.fail_those_left_to_the_user(&error);
-        self.tell_signin_failure(error);
+        self.notify_signin_failure(error);
     }
 
-    fn tell_signin_failure(&mut self, error: Error) {
+    fn notify_signin_failure(&mut self, error: Error) {
         self.user.last_failure = Some(error.clone());
         let next = match &self.user.status {
             Status::Postponed { until, .. } => Some(*until),

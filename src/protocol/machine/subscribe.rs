@@ -1,7 +1,6 @@
-//! Subscribe frames and what becomes of them: sent as the server takes them, confirmed or failed.
+//! Subscribe frames: sent as fast as the server reads them, then confirmed or failed.
 
 use super::channels::{Sent, Status};
-use super::connection::Phase;
 use super::window::Request;
 use crate::protocol::{ChannelNotice, Machine, Notice, Now, frame};
 use crate::util::units;
@@ -32,7 +31,7 @@ pub(super) fn check_auth(auth: &str, whose: &str) -> Result<(), Error> {
     Err(Error::message(ErrorKind::Auth, format!("the `auth` of the {whose} must not be empty")))
 }
 
-/// Returns `true` if there is no `key:` before the signature. No known server takes that, but who knows.
+/// Returns `true` if there is no `key:` before the signature. No known server accepts that.
 pub(super) fn is_keyless(auth: &str) -> bool {
     auth.split_once(':').is_none_or(|(key, _)| key.is_empty())
 }
@@ -69,7 +68,7 @@ impl Machine {
 
     /// Sends the subscribe frame that has waited longest, if there is room for it by now.
     pub(super) fn send_waiting(&mut self) {
-        let (Phase::Live(_), Some(now)) = (&self.phase, self.last_seen) else {
+        let (true, Some(now)) = (self.phase.is_live(), self.last_seen) else {
             return;
         };
         if let Some((name, request)) = self.channels.next_waiting() {
@@ -77,16 +76,16 @@ impl Machine {
         }
     }
 
-    /// The server has a channel subscribed that is not wanted, from a subscription that was withdrawn before it
-    /// was answered, or from nowhere.
+    /// Unsubscribes from a channel that is not wanted, but confirmed: its subscription was withdrawn before the
+    /// response, or the server has made it by itself.
     pub(super) fn drop_unwanted(&mut self, name: &str, now: Now) {
         if !name.is_empty() {
             self.send(frame::unsubscribe(name), now);
         }
     }
 
-    /// The server says of a pending channel that it is subscribed already. That is a confirmation, but has no
-    /// members: those come with a new subscription. Returns `false` if there was one already.
+    /// The server reports that a pending channel is subscribed already. That confirms it, but has no members: those
+    /// need a new subscription. Returns `false` if one was made already.
     pub(super) fn already_subscribed(&mut self, name: &str, now: Now) -> bool {
         let kind = self.channels.get(name).map(|channel| channel.kind);
         if kind == Some(ChannelKind::Presence) {
@@ -99,7 +98,7 @@ impl Machine {
             self.send(request.frame, now);
             return true;
         }
-        // What a server sends as a confirmation; it has none of its own here.
+        // The server sends no confirmation here.
         if let Ok(event) = Event::parse(frame::confirmation(name)) {
             self.handle_confirmation(event, now);
         }
@@ -119,21 +118,21 @@ impl Machine {
         true
     }
 
-    /// The subscription has failed. Nothing tries it again on this connection, so the error is not retryable.
+    /// The subscription has failed. It is not retried on this connection, so the error is permanent.
     pub(super) fn fail_channel(&mut self, name: &str, error: Error) {
         let keyless = self.channels.pending(name).is_some_and(|sent| sent.keyless);
         let error = if keyless { error.with_hint(KEYLESS) } else { error };
         let error = error.on_channel(name).lasting();
         if self.channels.fail(name, &error).is_some() {
             self.mark_changed();
-            self.tell_failure(name, error);
+            self.notify_failure(name, error);
         }
     }
 
-    /// Why a subscription that is pending is not there yet: its last failure on this connection, or that of the
-    /// sign-in which it waits for, or what may have been one, or what it waits for; else why there is no connection.
+    /// Returns why a subscription is still pending: its last failure on this connection, or that of the sign-in that it
+    /// waits for, or an error that may be one, or what it waits for; else why there is no connection.
     pub(crate) fn pending_cause(&self, name: &str) -> Option<Error> {
-        if !matches!(self.phase, Phase::Live(_)) {
+        if !self.phase.is_live() {
             return self.why_not_connected();
         }
         match self.channels.get(name).map(|channel| &channel.status) {
@@ -145,7 +144,7 @@ impl Machine {
         .or_else(|| self.under_way(name))
     }
 
-    /// What a pending subscription waits for.
+    /// Returns what a pending subscription waits for.
     fn under_way(&self, name: &str) -> Option<Error> {
         let (timeout, what) = match self.channels.get(name)?.status {
             Status::Authorizing(_) => (Timeout::Auth, "the authorizer has not answered yet"),
@@ -156,7 +155,7 @@ impl Machine {
         Some(Error::timed_out(timeout, format!("{what} (subscribe_timeout is {limit})")))
     }
 
-    /// The error that may have been the answer to this subscribe frame.
+    /// Returns the error that may have been the response to this subscribe frame.
     pub(super) fn suspect_of(&self, sent: &Sent) -> Option<Error> {
         let since = sent.deadline.saturating_sub(self.config.subscribe_timeout);
         sent.suspect.clone().or_else(|| self.unexplained_since(since))

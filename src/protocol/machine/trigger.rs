@@ -1,10 +1,9 @@
-//! Events that this client sends itself.
+//! Client events.
 //!
 //! See [client events](https://pusher.com/docs/channels/using_channels/events/#triggering-client-events).
 
 use std::time::Duration;
 
-use super::connection::Phase;
 use crate::protocol::{Machine, Now, frame};
 use crate::{ChannelStatus, Error, ErrorKind};
 
@@ -14,7 +13,7 @@ const MAX_DATA: usize = 10 * 1024;
 /// The longest name of an event that Pusher takes, in characters.
 const MAX_NAME: usize = 200;
 
-/// A bucket of tokens: one for each event, filled again as time goes by.
+/// A token bucket: each event takes a token.
 #[derive(Debug)]
 pub(super) struct Bucket {
     limit: u32,
@@ -23,7 +22,7 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// Holds as many as are refilled in a second.
+    /// Holds as many tokens as are refilled in a second.
     pub(super) fn new(per_second: u32) -> Self {
         Self { limit: per_second, tokens: per_second.into(), filled: Duration::ZERO }
     }
@@ -42,7 +41,7 @@ impl Bucket {
 }
 
 impl Machine {
-    /// Sends an event with `data`, which is JSON, to the others on the channel.
+    /// Sends an event with JSON `data` to the other clients on the channel.
     pub(crate) fn trigger(
         &mut self,
         channel: &str,
@@ -52,7 +51,9 @@ impl Machine {
     ) -> Result<(), Error> {
         self.observe(now);
         self.check_trigger(channel, event, data, now).map_err(|error| error.on_channel(channel))?;
-        self.triggered = Some(now.mono);
+        if let Some(live) = self.phase.live_mut() {
+            live.triggered = Some(now.mono);
+        }
         self.send(frame::client_event(channel, event, data), now);
         Ok(())
     }
@@ -66,19 +67,20 @@ impl Machine {
     ) -> Result<(), Error> {
         let name = event.strip_prefix("client-").unwrap_or_default();
         if name.is_empty() {
-            let message = format!("{event:?} is no client event: its name must begin with client-");
+            let message =
+                format!("the name of a client event must begin with `client-`: {event:?}");
             return Err(Error::message(ErrorKind::InvalidName, message));
         }
         if event.chars().count() > MAX_NAME {
-            let message = format!("an event's name has at most {MAX_NAME} characters");
+            let message = format!("the name of an event must have at most {MAX_NAME} characters");
             return Err(Error::message(ErrorKind::InvalidName, message));
         }
         if data.len() > MAX_DATA {
             let message =
-                format!("the data is {} bytes long, and at most {MAX_DATA} are taken", data.len());
+                format!("the data must have at most {MAX_DATA} bytes, but has {}", data.len());
             return Err(Error::message(ErrorKind::TooLarge, message));
         }
-        if !matches!(self.phase, Phase::Live(_)) {
+        if !self.phase.is_live() {
             let message = "not connected: a client event cannot wait for a connection";
             return Err(Error::message(ErrorKind::NotConnected, message));
         }
@@ -88,7 +90,8 @@ impl Machine {
         }
         if let Some(bucket) = &mut self.bucket {
             if !bucket.take(now.mono) {
-                let message = format!("more than {} client events a second", bucket.limit);
+                let message =
+                    format!("the rate must be at most {} client events a second", bucket.limit);
                 return Err(Error::message(ErrorKind::RateLimited, message));
             }
         }

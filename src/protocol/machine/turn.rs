@@ -1,20 +1,20 @@
-//! One call at a time of code that may not return: the user's, and what they have plugged in.
+//! One call at a time of user code, which may not return.
 
 use std::time::Duration;
 
 use crate::util::units;
 
-/// After this it is said in the log that something waits for the call to return.
+/// After this the log says that something waits for the call to return.
 const UNNOTICED: Duration = Duration::from_secs(1);
 
-/// Whose turn it is. Whoever comes meanwhile waits for the call to return.
+/// The call that has not returned. The next one waits for it.
 #[derive(Debug, Default)]
 pub(super) struct Turn(Option<Call>);
 
 #[derive(Debug)]
 struct Call {
     number: u64,
-    /// What is called.
+    /// The code that is called.
     code: &'static str,
     since: Duration,
     noticed: bool,
@@ -25,7 +25,7 @@ impl Turn {
         self.0.is_none()
     }
 
-    /// Whether it is the turn of the one with this number.
+    /// Returns `true` if the call with this number has not returned.
     pub(super) fn is(&self, number: u64) -> bool {
         self.0.as_ref().is_some_and(|call| call.number == number)
     }
@@ -34,25 +34,25 @@ impl Turn {
         self.0 = Some(Call { number, code, since: now, noticed: false });
     }
 
-    /// The one with this number calls something else now.
+    /// The call with this number now calls other code.
     pub(super) fn go_on(&mut self, number: u64, code: &'static str, now: Duration) {
         if let Some(call) = self.0.as_mut().filter(|call| call.number == number) {
             (call.code, call.since) = (code, now);
         }
     }
 
-    /// The one with this number is done. Returns `true` if it was its turn.
+    /// The call with this number has returned. Returns `true` if it was running.
     pub(super) fn end(&mut self, number: u64) -> bool {
         self.0.take_if(|call| call.number == number).is_some()
     }
 
-    /// When [`Self::notice`] is due, if something waits.
+    /// Returns when [`Self::notice`] is due, if something waits.
     pub(super) fn notice_at(&self) -> Option<Duration> {
         let call = self.0.as_ref().filter(|call| !call.noticed)?;
         Some(call.since.saturating_add(UNNOTICED))
     }
 
-    /// What to say, once for each call, if something waits.
+    /// Returns what to log, once per call, if something waits.
     pub(super) fn notice(&mut self, now: Duration) -> Option<String> {
         if self.notice_at()? > now {
             return None;

@@ -1,14 +1,13 @@
-//! Subscribe frames on their way to the server: no more than it is sure to take are sent at once, the rest
-//! waits in order.
+//! Limits the subscribe frames that are sent before the server responds. The others wait in order.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::model::event::ChannelName;
 
-/// The number of bytes of subscribe frames that may wait for an answer of the server at a time. An answer shows
-/// that its frame was read, so while the server answers no more than this waits in the transport, which takes 4 MiB.
-/// A time-out and an unsubscribe make room too, although their frames may still wait there.
+/// The bytes of subscribe frames without a response that may be sent. A response shows that its frame was read, so no
+/// more than this waits in the transport, which takes 4 MiB. A time-out and an unsubscribe make room too, although
+/// their frames may still wait there.
 pub(crate) const WINDOW: usize = 512 * 1024;
 
 /// A subscribe frame that is ready to be sent.
@@ -27,7 +26,7 @@ impl fmt::Debug for Request {
 
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    /// Bytes of the frames that were sent and not answered.
+    /// The bytes of the frames that were sent and have no response.
     unanswered: usize,
     /// In the order of their numbers.
     waiting: BTreeMap<u64, (ChannelName, Request)>,
@@ -35,12 +34,12 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Returns `true` if a frame of this size may be sent now, ahead of nobody.
+    /// Returns `true` if a frame of this size may be sent now, and no other waits.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
         self.waiting.is_empty() && self.fits(bytes)
     }
 
-    /// One that is larger than the window goes alone.
+    /// A frame that is larger than the window is sent alone.
     fn fits(&self, bytes: usize) -> bool {
         self.unanswered == 0 || self.unanswered.saturating_add(bytes) <= WINDOW
     }

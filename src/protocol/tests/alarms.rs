@@ -1,8 +1,7 @@
 //! What wakes whoever sleeps until the machine's next deadline; pings; and what happens where nobody keeps the
 //! time, or a connection takes nothing.
 
-use super::desk::Desk;
-use super::sim::{Sim, secs};
+use super::harness::{Harness, secs};
 use crate::protocol::{Alarm, Cause};
 use crate::{Error, ErrorKind, State};
 
@@ -43,45 +42,45 @@ fn a_sleeper_is_woken_for_what_is_earlier_and_not_to_wake_up_for_nothing() {
 
 #[test]
 fn an_alarm_says_what_it_is_for() {
-    let cause = |desk: &mut Desk| desk.machine.alarm().map(|alarm| alarm.cause);
-    let mut desk = Desk::new();
-    assert_eq!(cause(&mut desk), None);
-    desk.input(|machine, now| machine.connect(now));
-    assert_eq!(cause(&mut desk), Some(Cause::Step));
-    desk.establish();
-    assert_eq!(cause(&mut desk), Some(Cause::Heartbeat));
-    desk.subscribe("room");
-    assert_eq!(cause(&mut desk), Some(Cause::Step));
-    desk.confirm("room");
-    assert_eq!(cause(&mut desk), Some(Cause::Heartbeat));
-    desk.lose();
-    assert_eq!(cause(&mut desk), Some(Cause::Step));
-    desk.disconnect();
-    assert_eq!(cause(&mut desk), None);
+    let cause = |harness: &mut Harness| harness.machine.alarm().map(|alarm| alarm.cause);
+    let mut harness = Harness::new();
+    assert_eq!(cause(&mut harness), None);
+    harness.connect();
+    assert_eq!(cause(&mut harness), Some(Cause::Step));
+    harness.establish();
+    assert_eq!(cause(&mut harness), Some(Cause::Heartbeat));
+    harness.subscribe("room");
+    assert_eq!(cause(&mut harness), Some(Cause::Step));
+    harness.confirm("room");
+    assert_eq!(cause(&mut harness), Some(Cause::Heartbeat));
+    harness.lose();
+    assert_eq!(cause(&mut harness), Some(Cause::Step));
+    harness.disconnect();
+    assert_eq!(cause(&mut harness), None);
     // This one has a server that is silent.
-    let mut sim = Sim::connected();
-    sim.ping().unwrap();
-    assert_eq!(sim.machine.alarm().map(|alarm| alarm.cause), Some(Cause::Pong));
+    let mut harness = Harness::quiet_connected();
+    harness.ping().unwrap();
+    assert_eq!(harness.machine.alarm().map(|alarm| alarm.cause), Some(Cause::Pong));
 }
 
 #[test]
 fn a_ping_belongs_to_its_connection() {
-    let mut sim = Sim::connected();
-    let lost = sim.ping().unwrap();
-    assert!(sim.machine.ping_result(lost).is_none());
-    sim.reconnect();
-    sim.established();
-    let error = sim.machine.ping_result(lost).unwrap().unwrap_err();
+    let mut harness = Harness::quiet_connected();
+    let lost = harness.ping().unwrap();
+    assert!(harness.machine.ping_result(lost).is_none());
+    harness.reconnect();
+    harness.establish();
+    let error = harness.machine.ping_result(lost).unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotConnected);
     // Neither does the answer to one on the next connection answer it.
-    let next = sim.ping().unwrap();
-    sim.skip(secs(1));
-    sim.server("pusher:pong", None, "");
-    assert_eq!(sim.machine.ping_result(next).unwrap().unwrap(), secs(1));
-    assert!(sim.machine.ping_result(lost).unwrap().is_err());
+    let next = harness.ping().unwrap();
+    harness.skip(secs(1));
+    harness.server("pusher:pong", None, "");
+    assert_eq!(harness.machine.ping_result(next).unwrap().unwrap(), secs(1));
+    assert!(harness.machine.ping_result(lost).unwrap().is_err());
     // One that was answered keeps its answer.
-    sim.lost();
-    assert_eq!(sim.machine.ping_result(next).unwrap().unwrap(), secs(1));
+    harness.lose();
+    assert_eq!(harness.machine.ping_result(next).unwrap().unwrap(), secs(1));
 }
 
 fn no_thread() -> Error {
@@ -91,49 +90,51 @@ fn no_thread() -> Error {
 #[test]
 fn a_dial_that_nobody_can_time_fails_until_the_user_dials_again() {
     for again in ["connect", "reconnect", "network_changed"] {
-        let mut desk = Desk::new();
-        desk.input(|machine, now| machine.connect(now));
+        let mut harness = Harness::new();
+        harness.connect();
         for _ in 0..2 {
-            let generation = desk.machine.dials();
-            desk.input(|machine, now| machine.handle_untimed(generation, no_thread(), now));
-            assert_eq!((desk.machine.state(), desk.machine.alarm()), (State::Failed, None));
-            assert_eq!(desk.machine.failure().unwrap().kind(), ErrorKind::Io);
-            desk.input(|machine, now| match again {
+            let generation = harness.machine.dials();
+            harness.ending(|machine, now| machine.handle_untimed(generation, no_thread(), now));
+            assert_eq!((harness.machine.state(), harness.machine.alarm()), (State::Failed, None));
+            assert_eq!(harness.machine.failure().unwrap().kind(), ErrorKind::Io);
+            harness.input(|machine, now| match again {
                 "connect" => machine.connect(now),
                 "reconnect" => machine.reconnect(now),
                 _ => machine.network_changed(now),
             });
-            assert_eq!(desk.machine.state(), State::Connecting, "{again}");
-            assert_eq!(desk.machine.dials(), generation + 1);
+            assert_eq!(harness.machine.state(), State::Connecting, "{again}");
+            assert_eq!(harness.machine.dials(), generation + 1);
         }
-        desk.establish();
+        harness.establish();
         // It is a failure like others from here on.
-        let generation = desk.machine.dials();
-        desk.input(|machine, now| machine.handle_closed(generation, Some(4001), "", now));
-        desk.input(|machine, now| machine.network_changed(now));
-        assert_eq!(desk.machine.state(), State::Failed, "{again}");
+        harness.closed_with(Some(4001), "");
+        harness.network_changed();
+        assert_eq!(harness.machine.state(), State::Failed, "{again}");
     }
 }
 
 #[test]
 fn a_dial_that_nobody_can_time_and_nobody_wants_changes_nothing() {
-    let mut desk = Desk::new();
-    desk.input(|machine, now| machine.connect(now));
-    let generation = desk.machine.dials();
-    desk.disconnect();
-    desk.input(|machine, now| machine.handle_untimed(generation, no_thread(), now));
-    desk.input(|machine, now| machine.network_changed(now));
-    assert_eq!((desk.machine.state(), desk.machine.dials()), (State::Disconnected, generation));
+    let mut harness = Harness::new();
+    harness.connect();
+    let generation = harness.machine.dials();
+    harness.disconnect();
+    harness.ending(|machine, now| machine.handle_untimed(generation, no_thread(), now));
+    harness.network_changed();
+    assert_eq!(
+        (harness.machine.state(), harness.machine.dials()),
+        (State::Disconnected, generation)
+    );
 }
 
 #[test]
 fn only_the_present_connection_can_be_given_up_as_blocked() {
-    let mut desk = Desk::connected();
-    let generation = desk.machine.dials();
+    let mut harness = Harness::connected();
+    let generation = harness.machine.dials();
     let blocked = || Error::new(ErrorKind::TooLarge, "blocked");
-    desk.input(|machine, now| machine.handle_blocked(generation - 1, blocked(), now));
-    assert_eq!(desk.machine.state(), State::Connected);
-    desk.input(|machine, now| machine.handle_blocked(generation, blocked(), now));
-    assert_eq!(desk.machine.state(), State::Reconnecting);
-    assert_eq!(desk.machine.last_failure().unwrap().kind(), ErrorKind::TooLarge);
+    harness.input(|machine, now| machine.handle_blocked(generation - 1, blocked(), now));
+    assert_eq!(harness.machine.state(), State::Connected);
+    harness.input(|machine, now| machine.handle_blocked(generation, blocked(), now));
+    assert_eq!(harness.machine.state(), State::Reconnecting);
+    assert_eq!(harness.machine.last_failure().unwrap().kind(), ErrorKind::TooLarge);
 }

@@ -5,21 +5,20 @@ use std::error::Error as _;
 
 use serde_json::{Value, json};
 
-use super::desk::Desk;
-use super::sim::{MS, SIGNIN, SUBSCRIBE, secs};
+use super::harness::{Harness, MS, SIGNIN, SUBSCRIBE, secs};
 use crate::{Auth, ChannelStatus, Error, ErrorKind};
 
 /// Pending at the server, each with an authorization if it needs one.
-fn pending(names: &[&str]) -> Desk {
-    let mut desk = Desk::connected();
+fn pending(names: &[&str]) -> Harness {
+    let mut harness = Harness::connected();
     for name in names {
-        desk.subscribe(name);
-        if desk.asks.last().is_some_and(|ask| ask.channel == *name) {
-            desk.grant(name);
+        harness.subscribe(name);
+        if harness.requests.last().is_some_and(|ask| ask.channel == *name) {
+            harness.grant(name);
         }
     }
-    desk.take();
-    desk
+    harness.take();
+    harness
 }
 
 fn cause(error: &Error) -> Option<String> {
@@ -56,17 +55,17 @@ fn the_channel_that_the_text_names_fails_at_once() {
     ];
     for code in [Value::Null, json!(4300), json!(4009), json!(4000), json!(4301)] {
         for (refused, names, text) in cases {
-            let mut desk = pending(names);
-            desk.error(code.clone(), text);
-            desk.expect(&[
+            let mut harness = pending(names);
+            harness.error(code.clone(), text);
+            harness.expect(&[
                 &format!("failed {refused} Server"),
                 &format!("error {refused} Server"),
                 "event - pusher:error",
             ]);
-            let shown = desk.machine.channel_failure(refused).unwrap().to_string();
+            let shown = harness.machine.channel_failure(refused).unwrap().to_string();
             assert!(shown.contains(text.split('{').next().unwrap()), "{shown}");
             for name in names.iter().filter(|name| **name != refused) {
-                assert_eq!(desk.status(name), ChannelStatus::Pending, "{text}");
+                assert_eq!(harness.status(name), ChannelStatus::Pending, "{text}");
             }
         }
     }
@@ -77,24 +76,24 @@ fn the_answer_to_an_unsubscribe_refuses_no_later_subscription() {
     for name in ["room", "private-a", "presence-a"] {
         let text =
             format!("No current subscription to channel {name}, or subscription in progress");
-        let mut desk = pending(&[name]);
-        desk.unsubscribe(name);
-        desk.subscribe(name);
+        let mut harness = pending(&[name]);
+        harness.unsubscribe(name);
+        harness.subscribe(name);
         if name != "room" {
-            desk.grant(name);
+            harness.grant(name);
         }
-        desk.take();
-        desk.error(Value::Null, &text);
-        desk.expect(&["error - Server", "event - pusher:error"]);
-        desk.advance(secs(3));
-        assert_eq!(desk.status(name), ChannelStatus::Pending);
+        harness.take();
+        harness.error(Value::Null, &text);
+        harness.expect(&["error - Server", "event - pusher:error"]);
+        harness.advance(secs(3));
+        assert_eq!(harness.status(name), ChannelStatus::Pending);
     }
     // The client itself leaves a presence channel that the server has already.
-    let mut desk = pending(&["presence-a"]);
-    desk.error(Value::Null, "Existing subscription to channel presence-a");
-    desk.error(Value::Null, "No current subscription to channel presence-a");
-    desk.advance(secs(3));
-    assert_eq!(desk.status("presence-a"), ChannelStatus::Pending);
+    let mut harness = pending(&["presence-a"]);
+    harness.error(Value::Null, "Existing subscription to channel presence-a");
+    harness.error(Value::Null, "No current subscription to channel presence-a");
+    harness.advance(secs(3));
+    assert_eq!(harness.status("presence-a"), ChannelStatus::Pending);
 }
 
 #[test]
@@ -102,25 +101,25 @@ fn a_name_behind_an_equals_sign_is_meant_and_no_other() {
     for text in
         ["refused (channel=private-a)", "code=1;channel=private-a,user=9", "channel=private-a."]
     {
-        let mut desk = pending(&["private-a", "private-b"]);
-        desk.error(Value::Null, text);
-        assert_eq!(desk.status("private-a"), ChannelStatus::Failed, "{text}");
-        let mut desk = pending(&["private-a", "private-b"]);
-        desk.confirm("private-a");
-        desk.error(Value::Null, text);
-        desk.advance(secs(3));
-        assert_eq!(desk.status("private-b"), ChannelStatus::Pending, "{text}");
+        let mut harness = pending(&["private-a", "private-b"]);
+        harness.error(Value::Null, text);
+        assert_eq!(harness.status("private-a"), ChannelStatus::Failed, "{text}");
+        let mut harness = pending(&["private-a", "private-b"]);
+        harness.confirm("private-a");
+        harness.error(Value::Null, text);
+        harness.advance(secs(3));
+        assert_eq!(harness.status("private-b"), ChannelStatus::Pending, "{text}");
     }
 }
 
 #[test]
 fn a_name_that_breaks_the_rules_is_found_in_the_text_too() {
-    let mut desk = pending(&["chat:1", "chat:12", "é b"]);
-    desk.error(Value::Null, "no access to chat:12");
-    assert_eq!(desk.status("chat:12"), ChannelStatus::Failed);
-    assert_eq!(desk.status("chat:1"), ChannelStatus::Pending);
-    desk.error(Value::Null, "no access to é b!");
-    assert_eq!(desk.status("é b"), ChannelStatus::Failed);
+    let mut harness = pending(&["chat:1", "chat:12", "é b"]);
+    harness.error(Value::Null, "no access to chat:12");
+    assert_eq!(harness.status("chat:12"), ChannelStatus::Failed);
+    assert_eq!(harness.status("chat:1"), ChannelStatus::Pending);
+    harness.error(Value::Null, "no access to é b!");
+    assert_eq!(harness.status("é b"), ChannelStatus::Failed);
 }
 
 #[test]
@@ -132,20 +131,20 @@ fn a_text_without_a_name_fails_the_only_authorized_one_within_two_seconds() {
     ];
     for code in [Value::Null, json!(4300), json!(4200), json!(4301)] {
         for text in texts {
-            let mut desk = pending(&["presence-a", "room", "other"]);
-            desk.confirm("other");
-            desk.subscribe("private-asked");
-            desk.take();
-            desk.error(code.clone(), text);
-            desk.expect(&["error - Server", "event - pusher:error"]);
-            desk.advance(secs(2) - MS);
-            desk.expect(&[]);
-            desk.advance(MS);
-            desk.expect_failure("presence-a", ErrorKind::Server);
-            let error = desk.machine.channel_failure("presence-a").unwrap();
+            let mut harness = pending(&["presence-a", "room", "other"]);
+            harness.confirm("other");
+            harness.subscribe("private-asked");
+            harness.take();
+            harness.error(code.clone(), text);
+            harness.expect(&["error - Server", "event - pusher:error"]);
+            harness.advance(secs(2) - MS);
+            harness.expect(&[]);
+            harness.advance(MS);
+            harness.expect_failure("presence-a", ErrorKind::Server);
+            let error = harness.machine.channel_failure("presence-a").unwrap();
             assert_eq!(error.close_code(), code.as_u64().map(|code| code as u16));
             for name in ["room", "private-asked"] {
-                assert_eq!(desk.status(name), ChannelStatus::Pending);
+                assert_eq!(harness.status(name), ChannelStatus::Pending);
             }
         }
     }
@@ -154,115 +153,115 @@ fn a_text_without_a_name_fails_the_only_authorized_one_within_two_seconds() {
 #[test]
 fn a_confirmation_wins_over_an_error_without_a_name_before_and_after_the_two_seconds() {
     for wait in [secs(1), secs(3)] {
-        let mut desk = pending(&["private-a"]);
-        desk.error(Value::Null, "odd");
-        desk.advance(wait);
-        desk.confirm("private-a");
-        assert_eq!(desk.status("private-a"), ChannelStatus::Subscribed);
-        desk.take();
-        desk.advance(SUBSCRIBE);
-        desk.expect(&[]);
+        let mut harness = pending(&["private-a"]);
+        harness.error(Value::Null, "odd");
+        harness.advance(wait);
+        harness.confirm("private-a");
+        assert_eq!(harness.status("private-a"), ChannelStatus::Subscribed);
+        harness.take();
+        harness.advance(SUBSCRIBE);
+        harness.expect(&[]);
     }
 }
 
 #[test]
 fn while_another_request_is_unanswered_the_text_becomes_the_cause_of_the_time_out() {
-    type Step = fn(&mut Desk);
+    type Step = fn(&mut Harness);
     let steps: [(&str, Step); 3] = [
-        ("a client event", |desk| desk.trigger("private-b", "client-e", "1").unwrap()),
-        ("a sign-in", |desk| {
-            desk.signin();
-            desk.present("9");
+        ("a client event", |harness| harness.trigger("private-b", "client-e", "1").unwrap()),
+        ("a sign-in", |harness| {
+            harness.signin();
+            harness.present("9");
         }),
-        ("another channel", |desk| {
-            desk.subscribe("private-c");
-            desk.grant("private-c");
+        ("another channel", |harness| {
+            harness.subscribe("private-c");
+            harness.grant("private-c");
         }),
     ];
     for (what, step) in steps {
-        let mut desk = pending(&["private-a", "private-b"]);
-        desk.confirm("private-b");
-        step(&mut desk);
+        let mut harness = pending(&["private-a", "private-b"]);
+        harness.confirm("private-b");
+        step(&mut harness);
         // From 4300 on it is not the answer to a sign-in.
-        desk.error(4300, "odd");
-        desk.advance(SUBSCRIBE - MS);
-        assert_eq!(desk.status("private-a"), ChannelStatus::Pending, "{what}");
-        desk.advance(MS);
-        let error = desk.machine.channel_failure("private-a").unwrap();
+        harness.error(4300, "odd");
+        harness.advance(SUBSCRIBE - MS);
+        assert_eq!(harness.status("private-a"), ChannelStatus::Pending, "{what}");
+        harness.advance(MS);
+        let error = harness.machine.channel_failure("private-a").unwrap();
         assert_eq!(error.kind(), ErrorKind::Timeout);
         assert!(cause(&error).unwrap().contains("odd"), "{what}");
     }
     // Two seconds after it a client event has been answered.
-    let mut desk = pending(&["private-a", "private-b"]);
-    desk.confirm("private-b");
-    desk.trigger("private-b", "client-e", "1").unwrap();
-    desk.advance(secs(2));
-    desk.error(4300, "odd");
-    desk.advance(secs(2));
-    assert_eq!(desk.machine.channel_failure("private-a").unwrap().close_code(), Some(4300));
+    let mut harness = pending(&["private-a", "private-b"]);
+    harness.confirm("private-b");
+    harness.trigger("private-b", "client-e", "1").unwrap();
+    harness.advance(secs(2));
+    harness.error(4300, "odd");
+    harness.advance(secs(2));
+    assert_eq!(harness.machine.channel_failure("private-a").unwrap().close_code(), Some(4300));
 }
 
 #[test]
 fn a_public_channel_and_a_sign_in_that_time_out_have_the_kept_text_as_their_cause() {
-    let mut desk = pending(&["room"]);
-    desk.error(Value::Null, "first");
-    desk.error(4301, "odd");
-    desk.advance(SUBSCRIBE);
-    let error = desk.machine.channel_failure("room").unwrap();
+    let mut harness = pending(&["room"]);
+    harness.error(Value::Null, "first");
+    harness.error(4301, "odd");
+    harness.advance(SUBSCRIBE);
+    let error = harness.machine.channel_failure("room").unwrap();
     assert!(error.is_timeout() && cause(&error).unwrap().contains("odd"), "the last one is kept");
 
-    let mut desk = Desk::connected();
-    desk.signin();
-    desk.present("9");
-    desk.error(4301, "odd");
-    desk.advance(SIGNIN);
-    let error = desk.machine.signin_failure().unwrap();
+    let mut harness = Harness::connected();
+    harness.signin();
+    harness.present("9");
+    harness.error(4301, "odd");
+    harness.advance(SIGNIN);
+    let error = harness.machine.signin_failure().unwrap();
     assert!(error.is_timeout() && cause(error).unwrap().contains("odd"));
 }
 
 #[test]
 fn a_subscription_error_without_a_channel_is_attributed_in_the_same_way() {
-    let refuse = |desk: &mut Desk, text: &str| {
+    let refuse = |harness: &mut Harness, text: &str| {
         let data = json!({ "status": 4009, "error": text });
-        desk.server("pusher:subscription_error", None, &data);
+        harness.server("pusher:subscription_error", None, &data);
     };
-    let mut desk = pending(&["private-a", "private-b"]);
-    refuse(&mut desk, "not allowed: private-b");
-    assert_eq!(desk.status("private-b"), ChannelStatus::Failed);
-    refuse(&mut desk, "not allowed");
-    assert_eq!(desk.status("private-a"), ChannelStatus::Failed);
+    let mut harness = pending(&["private-a", "private-b"]);
+    refuse(&mut harness, "not allowed: private-b");
+    assert_eq!(harness.status("private-b"), ChannelStatus::Failed);
+    refuse(&mut harness, "not allowed");
+    assert_eq!(harness.status("private-a"), ChannelStatus::Failed);
 
     // It is about no sign-in.
-    let mut desk = pending(&["room"]);
-    desk.signin();
-    desk.present("9");
-    refuse(&mut desk, "not allowed");
-    desk.advance(secs(3));
-    assert!(desk.machine.signin_failure().is_none());
+    let mut harness = pending(&["room"]);
+    harness.signin();
+    harness.present("9");
+    refuse(&mut harness, "not allowed");
+    harness.advance(secs(3));
+    assert!(harness.machine.signin_failure().is_none());
 
-    let mut desk = pending(&["room"]);
-    refuse(&mut desk, "not allowed");
-    desk.advance(SUBSCRIBE);
-    let error = desk.machine.channel_failure("room").unwrap();
+    let mut harness = pending(&["room"]);
+    refuse(&mut harness, "not allowed");
+    harness.advance(SUBSCRIBE);
+    let error = harness.machine.channel_failure("room").unwrap();
     assert!(cause(&error).unwrap().contains("not allowed"));
 }
 
 #[test]
 fn an_error_about_something_else_is_not_said_of_a_subscription() {
     // It came before the subscription was sent.
-    let mut desk = pending(&["room"]);
-    desk.error(Value::Null, "odd");
-    desk.confirm("room");
-    desk.advance(MS);
-    desk.subscribe("later");
-    desk.advance(SUBSCRIBE);
-    assert_eq!(cause(&desk.machine.channel_failure("later").unwrap()), None);
+    let mut harness = pending(&["room"]);
+    harness.error(Value::Null, "odd");
+    harness.confirm("room");
+    harness.advance(MS);
+    harness.subscribe("later");
+    harness.advance(SUBSCRIBE);
+    assert_eq!(cause(&harness.machine.channel_failure("later").unwrap()), None);
     // It came on another connection.
-    let mut desk = pending(&["room"]);
-    desk.error(Value::Null, "odd");
-    desk.reconnect();
-    desk.advance(SUBSCRIBE);
-    assert_eq!(cause(&desk.machine.channel_failure("room").unwrap()), None);
+    let mut harness = pending(&["room"]);
+    harness.error(Value::Null, "odd");
+    harness.reestablish();
+    harness.advance(SUBSCRIBE);
+    assert_eq!(cause(&harness.machine.channel_failure("room").unwrap()), None);
     // It names another channel: one that is subscribed, one that was left, one that nobody knows here.
     for text in [
         "No current subscription to channel left, or subscription in progress",
@@ -271,92 +270,92 @@ fn an_error_about_something_else_is_not_said_of_a_subscription() {
         "Invalid signature: Expected HMAC SHA256 hex digest of 7.1:private-gone, but got x",
         "Invalid signature: Expected HMAC SHA256 hex digest of 7.9:private-a, but got x",
     ] {
-        let mut desk = pending(&["private-a", "private-here", "left"]);
-        desk.confirm("private-here");
-        desk.unsubscribe("left");
-        desk.take();
-        desk.error(Value::Null, text);
-        desk.expect(&["error - Server", "event - pusher:error"]);
-        desk.advance(SUBSCRIBE);
-        let error = desk.machine.channel_failure("private-a").unwrap();
+        let mut harness = pending(&["private-a", "private-here", "left"]);
+        harness.confirm("private-here");
+        harness.unsubscribe("left");
+        harness.take();
+        harness.error(Value::Null, text);
+        harness.expect(&["error - Server", "event - pusher:error"]);
+        harness.advance(SUBSCRIBE);
+        let error = harness.machine.channel_failure("private-a").unwrap();
         assert_eq!((error.kind(), cause(&error)), (ErrorKind::Timeout, None), "{text}");
-        assert_eq!(desk.status("private-here"), ChannelStatus::Subscribed);
+        assert_eq!(harness.status("private-here"), ChannelStatus::Subscribed);
     }
     // It quotes what a sign-in should have signed.
-    let mut desk = pending(&["user"]);
-    desk.signin();
-    desk.present("9");
-    desk.error(
+    let mut harness = pending(&["user"]);
+    harness.signin();
+    harness.present("9");
+    harness.error(
         Value::Null,
         r#"Expected HMAC SHA256 hex digest of 7.1::user::{"id":"9"}, but got x"#,
     );
-    assert_eq!(desk.status("user"), ChannelStatus::Pending);
-    assert!(desk.machine.signin_failure().is_some());
+    assert_eq!(harness.status("user"), ChannelStatus::Pending);
+    assert!(harness.machine.signin_failure().is_some());
     // It quotes what the user has said.
-    let mut desk = pending(&["private-a", "private-b"]);
-    desk.error(Value::Null, r#"Invalid data {"note":"private-a"}"#);
-    assert_eq!(desk.status("private-a"), ChannelStatus::Pending);
+    let mut harness = pending(&["private-a", "private-b"]);
+    harness.error(Value::Null, r#"Invalid data {"note":"private-a"}"#);
+    assert_eq!(harness.status("private-a"), ChannelStatus::Pending);
 }
 
 #[test]
 fn who_waits_for_a_subscription_is_told_what_is_known_by_then() {
-    let shown = |desk: &Desk| desk.machine.pending_cause("private-a").map(|e| e.to_string());
-    let mut desk = Desk::connected();
-    desk.subscribe("private-a");
+    let shown =
+        |harness: &Harness| harness.machine.pending_cause("private-a").map(|e| e.to_string());
+    let mut harness = Harness::connected();
+    harness.subscribe("private-a");
     let authorizing = "the authorizer has not answered yet (subscribe_timeout is 20 s)";
-    assert_eq!(shown(&desk).as_deref(), Some(authorizing));
+    assert_eq!(shown(&harness).as_deref(), Some(authorizing));
     // The authorizer will be asked again, and is being asked again.
     let busy = || Err(Error::new(ErrorKind::Io, "the endpoint is busy"));
-    desk.answer("private-a", busy());
-    assert!(shown(&desk).unwrap().contains("busy"));
-    desk.advance(secs(1));
-    assert!(shown(&desk).unwrap().contains("busy"));
-    desk.grant("private-a");
-    desk.error(4301, "odd");
-    assert!(shown(&desk).unwrap().contains("odd"));
+    harness.respond("private-a", busy());
+    assert!(shown(&harness).unwrap().contains("busy"));
+    harness.advance(secs(1));
+    assert!(shown(&harness).unwrap().contains("busy"));
+    harness.grant("private-a");
+    harness.error(4301, "odd");
+    assert!(shown(&harness).unwrap().contains("odd"));
     // Without a connection, that is why.
-    desk.lose();
-    assert!(shown(&desk).unwrap().contains("refused"), "{:?}", shown(&desk));
-    desk.reconnect();
-    assert_eq!(shown(&desk).as_deref(), Some(authorizing));
-    desk.grant("private-a");
+    harness.lose();
+    assert!(shown(&harness).unwrap().contains("reset"), "{:?}", shown(&harness));
+    harness.reestablish();
+    assert_eq!(shown(&harness).as_deref(), Some(authorizing));
+    harness.grant("private-a");
     let sent = "the server has not answered yet (subscribe_timeout is 20 s)";
-    assert_eq!(shown(&desk).as_deref(), Some(sent));
-    desk.confirm("private-a");
-    assert_eq!(shown(&desk), None);
+    assert_eq!(shown(&harness).as_deref(), Some(sent));
+    harness.confirm("private-a");
+    assert_eq!(shown(&harness), None);
 }
 
 #[test]
 fn a_refusal_shows_no_signature_and_a_missing_key_is_told() {
     let signature = "5".repeat(64);
-    let mut desk = pending(&["room-1"]);
-    desk.subscribe("private-a");
-    desk.answer("private-a", Ok(Auth::new(signature.clone())));
+    let mut harness = pending(&["room-1"]);
+    harness.subscribe("private-a");
+    harness.respond("private-a", Ok(Auth::new(signature.clone())));
     let text =
         format!("Received invalid JSON {}278d425bdf160c739803:{signature}", "x ".repeat(190));
-    desk.error(Value::Null, &text);
-    desk.error(Value::Null, &format!("room-1: KEY:{}", signature.to_uppercase()));
-    desk.advance(secs(2));
-    let error = desk.machine.channel_failure("private-a").unwrap();
+    harness.error(Value::Null, &text);
+    harness.error(Value::Null, &format!("room-1: KEY:{}", signature.to_uppercase()));
+    harness.advance(secs(2));
+    let error = harness.machine.channel_failure("private-a").unwrap();
     assert!(error.to_string().contains("has no `key:` before the signature"), "{error}");
-    let keyed = desk.machine.channel_failure("room-1").unwrap().to_string();
+    let keyed = harness.machine.channel_failure("room-1").unwrap().to_string();
     assert!(keyed.contains("KEY:[redacted]") && !keyed.contains("no `key:`"), "{keyed}");
-    for error in &desk.errors {
+    for error in &harness.errors {
         assert!(!format!("{error} {error:?}").contains("55555"), "{error:?}");
     }
-    let generation = desk.generation();
     let reason = format!("got KEY:{}", &signature[..40]);
-    desk.input(|machine, now| machine.handle_closed(generation, Some(4009), &reason, now));
-    let shown = format!("{:?}", desk.machine.failure());
+    harness.closed_with(Some(4009), &reason);
+    let shown = format!("{:?}", harness.machine.failure());
     assert!(shown.contains("KEY:[redacted]") && !shown.contains("55555"), "{shown}");
 }
 
 #[test]
 fn an_auth_that_a_server_quotes_is_not_told() {
-    let mut desk = pending(&["private-a"]);
-    desk.error(Value::Null, "Invalid key in subscription auth data: 'canary'");
-    desk.advance(secs(2));
-    let error = desk.machine.channel_failure("private-a").unwrap();
+    let mut harness = pending(&["private-a"]);
+    harness.error(Value::Null, "Invalid key in subscription auth data: 'canary'");
+    harness.advance(secs(2));
+    let error = harness.machine.channel_failure("private-a").unwrap();
     let shown = format!("{error:?} {error:#}");
     assert!(shown.contains("Invalid key in subscription auth data"), "{shown}");
     assert!(!shown.contains("canary"), "{shown}");

@@ -1,12 +1,12 @@
 //! Random lives of channels that need an authorization. That only current answers are sent is
-//! checked by [`Desk`] whenever something is sent.
+//! checked by [`Harness`] whenever something is sent.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::desk::{Desk, granted, io, status};
-use super::sim::{SUBSCRIBE, secs};
+use super::super::harness::Request;
+use super::harness::{Harness, SUBSCRIBE, granted, io, secs, status};
 use crate::{Auth, ChannelStatus, Error};
 
 const CHANNELS: [&str; 4] = ["private-a", "private-ab", "presence-c", "presence-d"];
@@ -74,7 +74,7 @@ fn input() -> impl Strategy<Value = Input> {
     ]
 }
 
-fn answered(desk: &mut Desk, ask: &super::desk::Ask, answer: Answer) {
+fn answered(harness: &mut Harness, ask: &Request, answer: Answer) {
     let answer: Result<Auth, Error> = match answer {
         Answer::Granted => Ok(granted(ask)),
         Answer::WithoutChannelData => Ok(Auth { channel_data: None, ..granted(ask) }),
@@ -82,47 +82,51 @@ fn answered(desk: &mut Desk, ask: &super::desk::Ask, answer: Answer) {
         Answer::Busy => Err(status(503).with_retry_after(secs(2))),
         Answer::Broken => Err(io()),
     };
-    desk.reply(ask, answer);
+    harness.respond_to(ask, answer);
 }
 
-fn apply(desk: &mut Desk, input: Input) {
+fn apply(harness: &mut Harness, input: Input) {
     match input {
-        Input::Subscribe(i) => desk.subscribe(CHANNELS[i]),
-        Input::Unsubscribe(i) => desk.unsubscribe(CHANNELS[i]),
-        Input::Retire(i) => desk.input(|machine, _| machine.retire(CHANNELS[i])),
+        Input::Subscribe(i) => harness.subscribe(CHANNELS[i]),
+        Input::Unsubscribe(i) => harness.unsubscribe(CHANNELS[i]),
+        Input::Retire(i) => harness.retire(CHANNELS[i]),
         Input::AuthorizerChanged(i) => {
-            desk.input(|machine, now| machine.authorizer_changed(CHANNELS[i], now));
+            harness.input(|machine, now| machine.authorizer_changed(CHANNELS[i], now));
         }
-        Input::Begin(index) if !desk.asks.is_empty() => {
-            let ask = index.get(&desk.asks).clone();
-            let begun = desk.begin(&ask);
-            assert!(!begun || ask.socket_id == desk.machine.socket_id().unwrap_or_default());
+        Input::Begin(index) if !harness.requests.is_empty() => {
+            let ask = index.get(&harness.requests).clone();
+            let begun = harness.begin(&ask);
+            assert!(!begun || ask.socket_id == harness.machine.socket_id().unwrap_or_default());
         }
-        Input::Reply(index, answer) if !desk.asks.is_empty() => {
-            let ask = index.get(&desk.asks).clone();
-            answered(desk, &ask, answer);
+        Input::Reply(index, answer) if !harness.requests.is_empty() => {
+            let ask = index.get(&harness.requests).clone();
+            answered(harness, &ask, answer);
         }
         Input::Begin(_) | Input::Reply(..) => {}
         Input::Answer(i, answer) => {
-            let ask = desk.asks.iter().rfind(|ask| ask.channel == CHANNELS[i]).cloned();
-            if let Some(ask) = ask.filter(|ask| desk.begin(ask)) {
-                answered(desk, &ask, answer);
+            let ask = harness.requests.iter().rfind(|ask| ask.channel == CHANNELS[i]).cloned();
+            if let Some(ask) = ask.filter(|ask| harness.begin(ask)) {
+                answered(harness, &ask, answer);
             }
         }
-        Input::Confirm(i) => desk.confirm(CHANNELS[i]),
+        Input::Confirm(i) => harness.confirm(CHANNELS[i]),
         Input::Refuse(i) => {
-            desk.server("pusher:subscription_error", Some(CHANNELS[i]), &json!({ "status": 401 }));
+            harness.server(
+                "pusher:subscription_error",
+                Some(CHANNELS[i]),
+                json!({ "status": 401 }),
+            );
         }
         Input::InvalidSignature(i) => {
-            let message = format!("Invalid signature of {}:{}", desk.socket_id(), CHANNELS[i]);
-            desk.error(Value::Null, &message);
+            let message = format!("Invalid signature of {}:{}", harness.socket_id, CHANNELS[i]);
+            harness.error(Value::Null, &message);
         }
-        Input::Unauthorized => desk.error(4009, "Connection is unauthorized"),
-        Input::Trigger(i) => drop(desk.trigger(CHANNELS[i], "client-e", "1")),
-        Input::Lose => desk.lose(),
-        Input::Disconnect => desk.disconnect(),
-        Input::Reconnect => desk.reconnect(),
-        Input::Advance(seconds) => desk.advance(secs(seconds)),
+        Input::Unauthorized => harness.error(4009, "Connection is unauthorized"),
+        Input::Trigger(i) => drop(harness.trigger(CHANNELS[i], "client-e", "1")),
+        Input::Lose => harness.lose(),
+        Input::Disconnect => harness.disconnect(),
+        Input::Reconnect => harness.reestablish(),
+        Input::Advance(seconds) => harness.advance(secs(seconds)),
     }
 }
 
@@ -131,34 +135,34 @@ proptest! {
 
     #[test]
     fn every_wanted_channel_comes_to_an_end(inputs in vec(input(), 1..80)) {
-        let mut desk = Desk::connected();
+        let mut harness = Harness::connected();
         for &input in &inputs {
-            apply(&mut desk, input);
+            apply(&mut harness, input);
         }
-        if desk.machine.socket_id().is_none() {
-            desk.reconnect();
+        if harness.machine.socket_id().is_none() {
+            harness.reestablish();
         }
         // The authorizer answers whatever is asked, and the server nothing.
         for _ in 0..3 {
             for name in CHANNELS {
-                apply(&mut desk, Input::Answer(CHANNELS.iter().position(|&it| it == name).unwrap(), Answer::Granted));
+                apply(&mut harness, Input::Answer(CHANNELS.iter().position(|&it| it == name).unwrap(), Answer::Granted));
             }
             // A retry that an endpoint asked for comes within this.
-            desk.advance(secs(300));
+            harness.advance(secs(300));
         }
-        let asks = desk.asks.len();
-        desk.advance(SUBSCRIBE);
-        prop_assert_eq!(desk.asks.len(), asks);
+        let asks = harness.requests.len();
+        harness.advance(SUBSCRIBE);
+        prop_assert_eq!(harness.requests.len(), asks);
         for name in CHANNELS {
-            let status = desk.status(name);
+            let status = harness.status(name);
             prop_assert_ne!(status, ChannelStatus::Pending, "{} is stuck", name);
             let wanted = !matches!(status, ChannelStatus::Unsubscribed | ChannelStatus::Idle);
             if wanted && status == ChannelStatus::Failed {
-                desk.subscribe(name);
-                desk.grant(name);
-                prop_assert_eq!(&desk.last_frame()["data"]["channel"], name);
-                desk.confirm(name);
-                prop_assert_eq!(desk.status(name), ChannelStatus::Subscribed);
+                harness.subscribe(name);
+                harness.grant(name);
+                prop_assert_eq!(&harness.last_frame()["data"]["channel"], name);
+                harness.confirm(name);
+                prop_assert_eq!(harness.status(name), ChannelStatus::Subscribed);
             }
         }
     }

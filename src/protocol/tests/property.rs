@@ -1,4 +1,4 @@
-//! Random lives. What must always hold is checked by `Sim` after every input; here are the inputs.
+//! Random lives. What must always hold is checked by `Harness` after every input; here are the inputs.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::super::{Backoff, Policy};
-use super::sim::{MS, Sim, backoff, secs};
+use super::harness::{Harness, MS, backoff, secs};
 use crate::{Event, State};
 
 const CHANNELS: [&str; 4] = ["a", "b", "cache-c", "d"];
@@ -207,70 +207,72 @@ fn policy() -> impl Strategy<Value = Policy> {
     ]
 }
 
-fn apply(sim: &mut Sim, input: &Input) {
-    let ended = matches!(sim.state(), State::Failed | State::Disconnected);
-    let dials = sim.generation;
+fn apply(harness: &mut Harness, input: &Input) {
+    let ended = matches!(harness.state(), State::Failed | State::Disconnected);
+    let dials = harness.generation;
     match input {
-        Input::Connect => sim.connect(),
-        Input::Disconnect => sim.disconnect(),
-        Input::Reconnect => sim.reconnect(),
-        Input::NetworkChanged => sim.network_changed(),
-        Input::Close => sim.close(),
-        Input::Subscribe(at) => sim.subscribe(CHANNELS[*at]),
-        Input::Unsubscribe(at) => sim.unsubscribe(CHANNELS[*at]),
-        Input::Retire(at) => sim.retire(CHANNELS[*at]),
+        Input::Connect => harness.connect(),
+        Input::Disconnect => harness.disconnect(),
+        Input::Reconnect => harness.reconnect(),
+        Input::NetworkChanged => harness.network_changed(),
+        Input::Close => harness.close(),
+        Input::Subscribe(at) => harness.subscribe(CHANNELS[*at]),
+        Input::Unsubscribe(at) => harness.unsubscribe(CHANNELS[*at]),
+        Input::Retire(at) => harness.retire(CHANNELS[*at]),
         Input::Ping => {
-            let live = sim.state() == State::Connected;
-            assert_eq!(sim.ping().is_ok(), live);
+            let live = harness.state() == State::Connected;
+            assert_eq!(harness.ping().is_ok(), live);
         }
-        Input::Signin => sim.signin(),
-        Input::Signout => sim.signout(),
-        Input::SigninSuccess => sim.signin_success(),
-        Input::Switch => sim.switch(),
-        Input::Opened => sim.opened(),
+        Input::Signin => harness.signin(),
+        Input::Signout => harness.signout(),
+        Input::SigninSuccess => harness.confirm_user("bob"),
+        Input::Switch => harness.switch(),
+        Input::Opened => harness.opened(),
         Input::Established(activity) => {
-            sim.established_with(&format!(
-                r#"{{"socket_id":"1.2","activity_timeout":{activity}}}"#
-            ));
+            harness
+                .establish_with(&format!(r#"{{"socket_id":"1.2","activity_timeout":{activity}}}"#));
         }
-        Input::Lost => sim.lost(),
-        Input::Closed(code) => sim.closed(*code),
-        Input::Confirm(at) => sim.confirm(CHANNELS[*at]),
+        Input::Lost => harness.lose(),
+        Input::Closed(code) => harness.closed(*code),
+        Input::Confirm(at) => harness.confirm(CHANNELS[*at]),
         Input::Refuse(at) => {
-            sim.server("pusher:subscription_error", Some(CHANNELS[*at]), r#"{"status":401}"#);
+            harness.server("pusher:subscription_error", Some(CHANNELS[*at]), r#"{"status":401}"#);
         }
-        Input::Frame(frame) => sim.frame(frame.clone()),
+        Input::Frame(frame) => harness.frame(frame.clone()),
         Input::StaleFrame(frame) => {
-            if let Some(old) = sim.generation.checked_sub(1) {
-                sim.frame_on(old, frame.clone());
+            if let Some(old) = harness.generation.checked_sub(1) {
+                harness.frame_on(old, frame.clone());
             }
         }
-        Input::StaleLost => sim.lost_on(sim.generation + 1),
-        Input::Decide { behind, wait } => sim.decide(sim.questions.saturating_sub(*behind), *wait),
-        Input::Timeout => sim.timeout(),
+        Input::StaleLost => harness.lose_on(harness.generation + 1),
+        Input::Decide { behind, wait } => {
+            harness.decide(harness.questions.saturating_sub(*behind), *wait)
+        }
+        Input::Timeout => harness.timeout(),
         Input::ToDeadline => {
             // A user's policy may have said to wait for thousands of years.
-            if let Some(deadline) = sim.deadline().filter(|&deadline| deadline < secs(1 << 40)) {
-                sim.skip(deadline.saturating_sub(sim.now.mono));
-                sim.settle();
+            if let Some(deadline) = harness.deadline().filter(|&deadline| deadline < secs(1 << 40))
+            {
+                harness.skip(deadline.saturating_sub(harness.now.mono));
+                harness.catch_up();
             }
         }
         Input::Late(time) => {
-            sim.skip(*time);
-            sim.settle();
+            harness.skip(*time);
+            harness.catch_up();
         }
-        Input::Skip(time) => sim.skip(*time),
-        Input::Advance(time) => sim.advance(*time),
-        Input::Suspend(time) => sim.suspend(*time),
-        Input::Forward(time) => sim.now.wall += *time,
-        Input::Block(blocks) => sim.blocks = *blocks,
-        Input::Return => sim.returned(),
-        Input::Back(time) => sim.now.wall = sim.now.wall.saturating_sub(*time),
+        Input::Skip(time) => harness.skip(*time),
+        Input::Advance(time) => harness.advance(*time),
+        Input::Suspend(time) => harness.suspend(*time),
+        Input::Forward(time) => harness.now.wall += *time,
+        Input::Block(blocks) => harness.blocks = *blocks,
+        Input::Return => harness.return_dial(),
+        Input::Back(time) => harness.now.wall = harness.now.wall.saturating_sub(*time),
     }
     if ended && !matches!(input, Input::Connect | Input::Reconnect) {
-        assert_eq!(sim.generation, dials, "{input:?} dialled");
+        assert_eq!(harness.generation, dials, "{input:?} dialled");
     }
-    sim.take();
+    harness.take();
 }
 
 proptest! {
@@ -283,21 +285,21 @@ proptest! {
         inputs in vec(input(), 1..80),
         then_close in any::<bool>(),
     ) {
-        let mut sim = Sim::with(|config| {
+        let mut harness = Harness::quiet_with(|config| {
             config.policy = policy.clone();
             config.seed = seed;
         });
         for input in &inputs {
-            apply(&mut sim, input);
+            apply(&mut harness, input);
         }
         if then_close {
-            apply(&mut sim, &Input::Close);
-            let dials = sim.generation;
+            apply(&mut harness, &Input::Close);
+            let dials = harness.generation;
             for input in inputs.iter().take(20) {
-                apply(&mut sim, input);
+                apply(&mut harness, input);
             }
-            prop_assert_eq!(sim.generation, dials, "dialled after close");
-            prop_assert_eq!(sim.state(), State::Disconnected);
+            prop_assert_eq!(harness.generation, dials, "dialled after close");
+            prop_assert_eq!(harness.state(), State::Disconnected);
         }
     }
 
@@ -310,12 +312,12 @@ proptest! {
             Input::Disconnect | Input::Lost | Input::Closed(_) | Input::Late(_)
         )), 1..80),
     ) {
-        let mut sim = Sim::connected_with(|config| config.seed = seed);
+        let mut harness = Harness::quiet_connected_with(|config| config.seed = seed);
         for name in CHANNELS {
-            sim.subscribe(name);
+            harness.subscribe(name);
         }
         for input in &inputs {
-            apply(&mut sim, input);
+            apply(&mut harness, input);
         }
     }
 
@@ -325,39 +327,39 @@ proptest! {
         seed in any::<u64>(),
         inputs in vec(input().prop_filter("not for good", |input| !matches!(input, Input::Close)), 1..60),
     ) {
-        let mut sim = Sim::with(|config| config.seed = seed);
+        let mut harness = Harness::quiet_with(|config| config.seed = seed);
         for input in &inputs {
-            apply(&mut sim, input);
+            apply(&mut harness, input);
         }
-        sim.blocks = false;
-        sim.returned();
-        sim.subscribe("a");
-        sim.unsubscribe("b");
-        sim.connect();
+        harness.blocks = false;
+        harness.return_dial();
+        harness.subscribe("a");
+        harness.unsubscribe("b");
+        harness.connect();
         for _ in 0..3 {
-            match sim.state() {
+            match harness.state() {
                 State::Connected => break,
                 // Waiting to dial: it does so within half a minute.
-                State::Reconnecting if !sim.machine.is_current(sim.generation) => {
-                    assert!(sim.due_in() <= secs(30));
-                    sim.advance_to_deadline();
+                State::Reconnecting if !harness.machine.is_current(harness.generation) => {
+                    assert!(harness.due_in() <= secs(30));
+                    harness.advance_to_deadline();
                 }
-                _ => sim.established(),
+                _ => harness.establish(),
             }
         }
         for name in CHANNELS {
-            sim.confirm(name);
+            harness.confirm(name);
         }
-        prop_assert_eq!(sim.state(), State::Connected);
-        prop_assert_eq!(sim.status("a"), crate::ChannelStatus::Subscribed);
-        prop_assert_ne!(sim.status("b"), crate::ChannelStatus::Subscribed);
+        prop_assert_eq!(harness.state(), State::Connected);
+        prop_assert_eq!(harness.status("a"), crate::ChannelStatus::Subscribed);
+        prop_assert_ne!(harness.status("b"), crate::ChannelStatus::Subscribed);
     }
 
     #[test]
     fn no_text_makes_parsing_or_handling_panic(frames in vec(frame(), 1..40)) {
-        let mut live = Sim::subscribed(&["a", "b"]);
+        let mut live = Harness::quiet_subscribed(&["a", "b"]);
         for frame in frames {
-            let mut opening = Sim::new();
+            let mut opening = Harness::quiet();
             opening.connect();
             if let Ok(event) = Event::parse(frame.clone()) {
                 let _ = (event.data(), event.name(), event.channel(), event.user_id());

@@ -2,30 +2,29 @@
 
 use serde_json::{Value, json};
 
-use super::desk::Desk;
-use super::sim::{MS, SUBSCRIBE, secs};
+use super::harness::{Harness, MS, SUBSCRIBE, secs};
 use crate::{ChannelStatus, ErrorKind};
 
 /// On their way to the server, not answered yet.
-fn pending(names: &[&str]) -> Desk {
-    let mut desk = Desk::connected();
+fn pending(names: &[&str]) -> Harness {
+    let mut harness = Harness::connected();
     for name in names {
-        desk.subscribe(name);
+        harness.subscribe(name);
         if *name != "room" {
-            desk.grant(name);
+            harness.grant(name);
         }
     }
-    desk.take();
-    desk
+    harness.take();
+    harness
 }
 
 /// As Pusher words it.
-fn invalid_signature(desk: &mut Desk, of: &str) {
-    let socket_id = desk.socket_id();
+fn invalid_signature(harness: &mut Harness, of: &str) {
+    let socket_id = harness.socket_id.clone();
     let message = format!(
         "Invalid signature: Expected HMAC SHA256 hex digest of {socket_id}:{of}, but got deadbeef"
     );
-    desk.error(Value::Null, &message);
+    harness.error(Value::Null, &message);
 }
 
 #[test]
@@ -34,49 +33,49 @@ fn an_error_frame_that_names_the_channel_fails_it_alone() {
     let refused = json!({ "type": "AuthError", "error": "not yours", "status": 401 });
     for frame in names {
         for data in [refused.clone(), json!(refused.to_string())] {
-            let mut desk = pending(&["private-a", "private-b"]);
-            desk.server(frame, Some("private-a"), &data);
-            desk.expect(&[
+            let mut harness = pending(&["private-a", "private-b"]);
+            harness.server(frame, Some("private-a"), &data);
+            harness.expect(&[
                 "failed private-a Auth",
                 "error private-a Auth",
                 "event private-a pusher:subscription_error",
             ]);
-            assert_eq!(desk.status("private-a"), ChannelStatus::Failed);
-            let error = desk.machine.channel_failure("private-a").unwrap();
+            assert_eq!(harness.status("private-a"), ChannelStatus::Failed);
+            let error = harness.machine.channel_failure("private-a").unwrap();
             assert_eq!(error.http_status(), Some(401));
             assert!(error.to_string().contains("not yours"), "{error}");
-            desk.confirm("private-b");
-            assert_eq!(desk.status("private-b"), ChannelStatus::Subscribed);
+            harness.confirm("private-b");
+            assert_eq!(harness.status("private-b"), ChannelStatus::Subscribed);
             // Refused: the server has nothing to forget.
-            desk.take();
-            desk.unsubscribe("private-a");
-            desk.expect(&[]);
-            desk.subscribe("private-a");
-            desk.expect(&["ask private-a 1"]);
+            harness.take();
+            harness.unsubscribe("private-a");
+            harness.expect(&[]);
+            harness.subscribe("private-a");
+            harness.expect(&["authorize private-a 1"]);
         }
     }
 }
 
 #[test]
 fn a_refusal_without_words_is_one() {
-    let mut desk = pending(&["private-a"]);
-    desk.server("pusher_internal:subscription_error", Some("private-a"), &json!("{}"));
-    assert_eq!(desk.status("private-a"), ChannelStatus::Failed);
-    assert_eq!(desk.errors.len(), 1);
+    let mut harness = pending(&["private-a"]);
+    harness.server("pusher_internal:subscription_error", Some("private-a"), json!("{}"));
+    assert_eq!(harness.status("private-a"), ChannelStatus::Failed);
+    assert_eq!(harness.errors.len(), 1);
 }
 
 #[test]
 fn pushers_words_are_about_the_channel_that_they_quote() {
     let names = ["private-a", "private-ab", "private-a-b", "presence-a", "room"];
     for refused in ["private-a", "private-ab", "private-a-b", "presence-a"] {
-        let mut desk = pending(&names);
+        let mut harness = pending(&names);
         let quoted = match refused {
             "presence-a" => r#"presence-a:{"user_id":"me"}"#,
             name => name,
         };
-        invalid_signature(&mut desk, quoted);
+        invalid_signature(&mut harness, quoted);
         assert_eq!(
-            desk.take(),
+            harness.take().lines,
             [
                 format!("failed {refused} Server"),
                 format!("error {refused} Server"),
@@ -85,113 +84,114 @@ fn pushers_words_are_about_the_channel_that_they_quote() {
         );
         for name in names {
             let then = if name == refused { ChannelStatus::Failed } else { ChannelStatus::Pending };
-            assert_eq!(desk.status(name), then, "{name} when {refused} was refused");
-            desk.confirm(name);
+            assert_eq!(harness.status(name), then, "{name} when {refused} was refused");
+            harness.confirm(name);
         }
-        assert_eq!(desk.socket_id(), "7.1", "the connection lives on");
+        assert_eq!(harness.socket_id, "7.1", "the connection lives on");
     }
 }
 
 #[test]
 fn pushers_words_about_others_are_nobodys_here() {
-    let mut desk = pending(&["private-a"]);
+    let mut harness = pending(&["private-a"]);
     // Of a channel that is not wanted any more, and whose name begins like that of another.
     for other in ["private-abc", "private-a-b", "private-a.b", "private", "presence-a"] {
-        invalid_signature(&mut desk, other);
-        assert_eq!(desk.take(), ["error - Server", "event - pusher:error"], "{other}");
+        invalid_signature(&mut harness, other);
+        assert_eq!(harness.take().lines, ["error - Server", "event - pusher:error"], "{other}");
     }
     // Of another connection.
-    desk.error(Value::Null, "Invalid signature: Expected HMAC SHA256 hex digest of 7.9:private-a");
-    desk.expect(&["error - Server", "event - pusher:error"]);
-    assert_eq!(desk.status("private-a"), ChannelStatus::Pending);
+    harness
+        .error(Value::Null, "Invalid signature: Expected HMAC SHA256 hex digest of 7.9:private-a");
+    harness.expect(&["error - Server", "event - pusher:error"]);
+    assert_eq!(harness.status("private-a"), ChannelStatus::Pending);
     // Of one that was answered already.
-    desk.confirm("private-a");
-    desk.take();
-    invalid_signature(&mut desk, "private-a");
-    desk.expect(&["error - Server", "event - pusher:error"]);
-    assert_eq!(desk.status("private-a"), ChannelStatus::Subscribed);
+    harness.confirm("private-a");
+    harness.take();
+    invalid_signature(&mut harness, "private-a");
+    harness.expect(&["error - Server", "event - pusher:error"]);
+    assert_eq!(harness.status("private-a"), ChannelStatus::Subscribed);
 }
 
 #[test]
 fn an_error_with_a_channel_is_about_it_if_it_waits() {
-    let mut desk = pending(&["private-a", "private-b"]);
+    let mut harness = pending(&["private-a", "private-b"]);
     let data = json!({ "code": 4009, "message": "no", "channel": "private-b" });
-    desk.server("pusher:error", None, &data);
-    desk.expect(&["failed private-b Server", "error private-b Server", "event - pusher:error"]);
-    assert_eq!(desk.machine.channel_failure("private-b").unwrap().close_code(), Some(4009));
-    desk.confirm("private-a");
-    desk.take();
+    harness.server("pusher:error", None, &data);
+    harness.expect(&["failed private-b Server", "error private-b Server", "event - pusher:error"]);
+    assert_eq!(harness.machine.channel_failure("private-b").unwrap().close_code(), Some(4009));
+    harness.confirm("private-a");
+    harness.take();
     let data = json!({ "code": 4301, "message": "too fast", "channel": "private-a" });
-    desk.server("pusher:error", None, &data);
-    desk.expect(&["error private-a Server", "event - pusher:error"]);
-    assert_eq!(desk.status("private-a"), ChannelStatus::Subscribed);
+    harness.server("pusher:error", None, &data);
+    harness.expect(&["error private-a Server", "event - pusher:error"]);
+    assert_eq!(harness.status("private-a"), ChannelStatus::Subscribed);
 }
 
 #[test]
 fn a_bare_4009_is_about_the_only_one_that_waits() {
-    let mut desk = pending(&["private-a", "room"]);
-    desk.confirm("room");
-    desk.subscribe("presence-asked");
-    desk.take();
-    desk.error(4009, "Connection is unauthorized");
-    desk.expect(&["failed private-a Server", "error private-a Server", "event - pusher:error"]);
-    assert_eq!(desk.status("room"), ChannelStatus::Subscribed);
-    assert_eq!(desk.status("presence-asked"), ChannelStatus::Pending);
-    desk.grant("presence-asked");
-    desk.expect(&["subscribe presence-asked"]);
+    let mut harness = pending(&["private-a", "room"]);
+    harness.confirm("room");
+    harness.subscribe("presence-asked");
+    harness.take();
+    harness.error(4009, "Connection is unauthorized");
+    harness.expect(&["failed private-a Server", "error private-a Server", "event - pusher:error"]);
+    assert_eq!(harness.status("room"), ChannelStatus::Subscribed);
+    assert_eq!(harness.status("presence-asked"), ChannelStatus::Pending);
+    harness.grant("presence-asked");
+    harness.expect(&["subscribe presence-asked"]);
 }
 
 #[test]
 fn a_bare_4009_that_may_be_about_several_is_left_to_the_deadline() {
-    let mut desk = pending(&["private-a", "private-b"]);
-    desk.error(4009, "Connection is unauthorized");
-    desk.expect(&["error - Server", "event - pusher:error"]);
-    assert_eq!(desk.status("private-a"), ChannelStatus::Pending);
-    desk.confirm("private-a");
-    desk.take();
-    desk.advance(SUBSCRIBE - MS);
-    desk.expect(&[]);
-    desk.advance(MS);
-    desk.expect_failure("private-b", ErrorKind::Timeout);
-    assert_eq!(desk.status("private-a"), ChannelStatus::Subscribed);
+    let mut harness = pending(&["private-a", "private-b"]);
+    harness.error(4009, "Connection is unauthorized");
+    harness.expect(&["error - Server", "event - pusher:error"]);
+    assert_eq!(harness.status("private-a"), ChannelStatus::Pending);
+    harness.confirm("private-a");
+    harness.take();
+    harness.advance(SUBSCRIBE - MS);
+    harness.expect(&[]);
+    harness.advance(MS);
+    harness.expect_failure("private-b", ErrorKind::Timeout);
+    assert_eq!(harness.status("private-a"), ChannelStatus::Subscribed);
 }
 
 #[test]
 fn a_bare_4009_is_about_no_public_channel() {
-    let mut desk = pending(&["room"]);
-    desk.error(4009, "Connection is unauthorized");
-    desk.expect(&["error - Server", "event - pusher:error"]);
-    assert_eq!(desk.status("room"), ChannelStatus::Pending);
+    let mut harness = pending(&["room"]);
+    harness.error(4009, "Connection is unauthorized");
+    harness.expect(&["error - Server", "event - pusher:error"]);
+    assert_eq!(harness.status("room"), ChannelStatus::Pending);
 }
 
 #[test]
 fn another_bare_code_fails_no_channel_at_once() {
     for code in [json!(4200), json!(4301), json!(4000), Value::Null] {
-        let mut desk = pending(&["private-a"]);
-        desk.error(code.clone(), "Invalid message format");
-        desk.expect(&["error - Server", "event - pusher:error"]);
-        assert_eq!(desk.status("private-a"), ChannelStatus::Pending, "{code}");
+        let mut harness = pending(&["private-a"]);
+        harness.error(code.clone(), "Invalid message format");
+        harness.expect(&["error - Server", "event - pusher:error"]);
+        assert_eq!(harness.status("private-a"), ChannelStatus::Pending, "{code}");
     }
 }
 
 #[test]
 fn a_bare_4009_may_be_about_a_client_event() {
-    let mut desk = Desk::subscribed(&["private-a"]);
-    desk.trigger("private-a", "client-e", "{}").unwrap();
-    desk.subscribe("private-b");
-    desk.grant("private-b");
-    desk.take();
-    desk.advance(secs(1));
-    desk.error(4009, "Client events are not allowed");
-    desk.expect(&["error - Server", "event - pusher:error"]);
-    assert_eq!(desk.status("private-b"), ChannelStatus::Pending);
+    let mut harness = Harness::subscribed(&["private-a"]);
+    harness.trigger("private-a", "client-e", "{}").unwrap();
+    harness.subscribe("private-b");
+    harness.grant("private-b");
+    harness.take();
+    harness.advance(secs(1));
+    harness.error(4009, "Client events are not allowed");
+    harness.expect(&["error - Server", "event - pusher:error"]);
+    assert_eq!(harness.status("private-b"), ChannelStatus::Pending);
     // On the next connection none was sent.
-    desk.reconnect();
-    desk.grant("private-a");
-    desk.confirm("private-a");
-    desk.grant("private-b");
-    desk.take();
-    desk.error(4009, "Connection is unauthorized");
-    assert_eq!(desk.status("private-b"), ChannelStatus::Failed);
-    assert_eq!(desk.status("private-a"), ChannelStatus::Subscribed);
+    harness.reestablish();
+    harness.grant("private-a");
+    harness.confirm("private-a");
+    harness.grant("private-b");
+    harness.take();
+    harness.error(4009, "Connection is unauthorized");
+    assert_eq!(harness.status("private-b"), ChannelStatus::Failed);
+    assert_eq!(harness.status("private-a"), ChannelStatus::Subscribed);
 }

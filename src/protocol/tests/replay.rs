@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::sim::{ACTIVITY, SUBSCRIBE, Sim};
+use super::harness::{ACTIVITY, Harness, SUBSCRIBE};
 use crate::{ChannelStatus, Event, State};
 
 const RECORDINGS: [(&str, &str); 2] = [
@@ -49,50 +49,50 @@ fn understood(line: &Line) -> &'static str {
     let what = format!("{} {}: {frame}", line.server, line.scenario);
     let event = Event::parse(frame.to_owned()).expect(&what);
     let channel = event.channel().map(str::to_owned);
-    let mut sim = Sim::connected();
+    let mut harness = Harness::quiet_connected();
     let of_user = channel.as_ref().is_some_and(|channel| channel.starts_with('#'));
     if of_user || event.name() == "pusher:signin_success" {
-        sim.signin();
+        harness.signin();
     }
     if let Some(channel) = channel.as_ref().filter(|_| !of_user) {
-        sim.subscribe(channel);
+        harness.subscribe(channel);
     }
-    sim.take();
-    let pending = channel.as_deref().map(|channel| sim.status(channel));
+    harness.take();
+    let pending = channel.as_deref().map(|channel| harness.status(channel));
     let expected = if of_user { ChannelStatus::Idle } else { ChannelStatus::Pending };
     assert_eq!(pending, channel.as_ref().map(|_| expected));
     let kind = match event.name() {
         "pusher:connection_established" => {
-            let mut sim = Sim::new();
-            sim.connect();
-            sim.frame(frame);
-            let news = sim.expect("Dssc");
-            assert_eq!(news.connected, [data(&event)["socket_id"].as_str().unwrap()]);
+            let mut harness = Harness::quiet();
+            harness.connect();
+            harness.frame(frame);
+            let outputs = harness.expect_outputs("Dssc");
+            assert_eq!(outputs.connected, [data(&event)["socket_id"].as_str().unwrap()]);
             let told = data(&event)["activity_timeout"].as_u64().unwrap();
-            assert_eq!(sim.due_in().as_secs(), told.min(ACTIVITY.as_secs()));
+            assert_eq!(harness.due_in().as_secs(), told.min(ACTIVITY.as_secs()));
             "established"
         }
         "pusher:ping" => {
-            sim.frame(frame);
-            assert_eq!(sim.expect("S").sent(), ["pong"]);
+            harness.frame(frame);
+            assert_eq!(harness.expect_outputs("S").sent(), ["pong"]);
             "ping"
         }
         "pusher:pong" => {
-            sim.ping().unwrap();
-            sim.frame(frame);
-            assert_eq!(sim.machine.answered().map(|(number, _)| number), Some(1), "{what}");
-            sim.expect("S");
+            harness.ping().unwrap();
+            harness.frame(frame);
+            assert_eq!(harness.machine.answered().map(|(number, _)| number), Some(1), "{what}");
+            harness.expect_outputs("S");
             "pong"
         }
         "pusher:error" => {
             let code = data(&event)["code"].as_u64().unwrap() as u16;
-            sim.frame(frame);
-            let news = sim.take();
-            assert_eq!(news.error().close_code(), Some(code), "{what}");
+            harness.frame(frame);
+            let outputs = harness.take();
+            assert_eq!(outputs.error().close_code(), Some(code), "{what}");
             let message = data(&event)["message"].as_str().unwrap().to_owned();
-            assert!(news.error().to_string().contains(&message), "{what}");
-            assert_eq!(news.event_names(), ["pusher:error"]);
-            let mut opening = Sim::new();
+            assert!(outputs.error().to_string().contains(&message), "{what}");
+            assert_eq!(outputs.event_names(), ["pusher:error"]);
+            let mut opening = Harness::quiet();
             opening.connect();
             opening.frame(frame);
             let stops = matches!(code, 4000..=4099 | 4300..);
@@ -101,46 +101,49 @@ fn understood(line: &Line) -> &'static str {
         }
         "pusher:subscription_error" => {
             let channel = channel.unwrap();
-            sim.frame(frame);
-            let news = sim.take();
+            harness.frame(frame);
+            let outputs = harness.take();
             let status = data(&event)["status"].as_u64().unwrap() as u16;
-            let told = news.error().http_status().or(news.error().close_code());
+            let told = outputs.error().http_status().or(outputs.error().close_code());
             assert_eq!(told, Some(status), "{what}");
-            assert_eq!(news.event_names(), ["pusher:subscription_error"]);
+            assert_eq!(outputs.event_names(), ["pusher:subscription_error"]);
             // soketi names no channel where it does not like the name.
             let failed = !channel.is_empty();
-            assert_eq!(sim.status(&channel) == ChannelStatus::Failed, failed, "{what}");
+            assert_eq!(harness.status(&channel) == ChannelStatus::Failed, failed, "{what}");
             "subscription_error"
         }
         "pusher_internal:subscription_succeeded" if of_user => {
-            sim.frame(frame);
-            sim.expect_nothing();
+            harness.frame(frame);
+            harness.expect_nothing();
             "user's channel"
         }
         "pusher_internal:subscription_succeeded" => {
-            sim.frame(frame);
-            assert_eq!(sim.expect("v").event_names(), ["pusher:subscription_succeeded"]);
-            assert_eq!(sim.status(&channel.unwrap()), ChannelStatus::Subscribed, "{what}");
+            harness.frame(frame);
+            assert_eq!(
+                harness.expect_outputs("v").event_names(),
+                ["pusher:subscription_succeeded"]
+            );
+            assert_eq!(harness.status(&channel.unwrap()), ChannelStatus::Subscribed, "{what}");
             "subscription_succeeded"
         }
         "pusher_internal:member_added" | "pusher_internal:member_removed" => {
-            sim.frame(frame);
-            sim.expect_nothing();
+            harness.frame(frame);
+            harness.expect_nothing();
             "member"
         }
         name if !name.starts_with("pusher") && is_encrypted(channel.as_deref()) => {
-            sim.frame(frame);
+            harness.frame(frame);
             // The recording has no keys: what is sealed stays so.
-            assert!(sim.take().event_names().iter().all(|&told| told != name), "{what}");
+            assert!(harness.take().event_names().iter().all(|&told| told != name), "{what}");
             "sealed"
         }
         name => {
             assert!(!name.starts_with("pusher_internal:"), "{what}");
-            sim.frame(frame);
-            let news = sim.take();
+            harness.frame(frame);
+            let outputs = harness.take();
             let expected = if name == "pusher:signin_success" { "uSv" } else { "v" };
-            assert_eq!(news.order, expected, "{what}");
-            let delivered = &news.events[0];
+            assert_eq!(outputs.order, expected, "{what}");
+            let delivered = &outputs.events[0];
             assert_eq!((delivered.name(), delivered.channel()), (name, channel.as_deref()));
             let wire: Value = serde_json::from_str(frame).unwrap();
             match &wire["data"] {
@@ -156,7 +159,7 @@ fn understood(line: &Line) -> &'static str {
             }
         }
     };
-    assert_eq!(sim.state(), State::Connected, "{what}");
+    assert_eq!(harness.state(), State::Connected, "{what}");
     kind
 }
 
@@ -187,16 +190,16 @@ fn every_recorded_frame_is_understood() {
 #[test]
 fn a_connection_survives_all_recorded_frames_one_after_the_other() {
     for (server, _) in RECORDINGS {
-        let mut sim = Sim::connected();
+        let mut harness = Harness::quiet_connected();
         let mut frames = 0;
         for line in lines("in").into_iter().filter(|line| line.server == server) {
-            sim.frame(line.frame());
+            harness.frame(line.frame());
             frames += 1;
-            assert_eq!(sim.state(), State::Connected, "{}", line.frame());
+            assert_eq!(harness.state(), State::Connected, "{}", line.frame());
         }
         assert!(frames > 40);
-        sim.advance(SUBSCRIBE);
-        assert_eq!(sim.state(), State::Connected);
+        harness.advance(SUBSCRIBE);
+        assert_eq!(harness.state(), State::Connected);
     }
 }
 
@@ -206,17 +209,17 @@ fn every_recorded_close_is_classified() {
     for line in lines("close") {
         let code = line.raw["code"].as_u64().unwrap() as u16;
         let reason = line.raw["reason"].as_str().unwrap();
-        let mut sim = Sim::connected();
-        sim.closed_with(Some(code), reason);
-        let news = sim.expect("s");
-        let cause = news.state().cause.as_ref().unwrap();
+        let mut harness = Harness::quiet_connected();
+        harness.closed_with(Some(code), reason);
+        let outputs = harness.expect_outputs("s");
+        let cause = outputs.state().cause.as_ref().unwrap();
         assert_eq!(cause.close_code(), Some(code));
         assert!(cause.to_string().contains(reason));
         let expected = match code {
             4000..=4099 => State::Failed,
             _ => State::Reconnecting,
         };
-        assert_eq!(sim.state(), expected, "{} {code}", line.server);
+        assert_eq!(harness.state(), expected, "{} {code}", line.server);
         codes.push(code);
     }
     for code in [1000, 1006, 4000, 4001, 4009, 4100, 4200, 4201] {

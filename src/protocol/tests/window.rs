@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::super::{ChannelNotice, Machine, Notice, Now, Output};
-use super::desk::{Desk, short};
-use super::sim::{SUBSCRIBE, config, secs};
+use super::harness::{Harness, SUBSCRIBE, config, secs, short};
 use crate::protocol::machine::window::WINDOW;
 use crate::{Auth, ChannelStatus, Event};
 
@@ -15,116 +14,116 @@ fn large(number: usize) -> Auth {
 }
 
 /// Subscribes to this many channels, of which the first five fit into the window.
-fn subscribed(count: usize) -> (Desk, Vec<String>) {
+fn subscribed(count: usize) -> (Harness, Vec<String>) {
     let names: Vec<_> = (0..count).map(|number| format!("private-{number}")).collect();
-    let mut desk = Desk::connected();
+    let mut harness = Harness::connected();
     for (number, name) in names.iter().enumerate() {
-        desk.subscribe(name);
-        desk.answer(name, Ok(large(number)));
+        harness.subscribe(name);
+        harness.respond(name, Ok(large(number)));
     }
-    (desk, names)
+    (harness, names)
 }
 
-fn sent(desk: &mut Desk) -> Vec<String> {
-    desk.take().into_iter().filter(|line| line.contains("subscribe ")).collect()
+fn sent(harness: &mut Harness) -> Vec<String> {
+    harness.take().lines.into_iter().filter(|line| line.contains("subscribe ")).collect()
 }
 
 #[test]
 fn what_does_not_fit_waits_without_a_frame_and_without_a_time_out() {
-    let (mut desk, names) = subscribed(12);
-    assert_eq!(desk.frames.len(), 5);
-    assert!(names.iter().all(|name| desk.status(name) == ChannelStatus::Pending));
-    desk.take();
-    desk.advance(SUBSCRIBE / 2);
-    desk.confirm(&names[0]);
-    assert_eq!(sent(&mut desk), ["subscribe private-5"]);
+    let (mut harness, names) = subscribed(12);
+    assert_eq!(harness.frames.len(), 5);
+    assert!(names.iter().all(|name| harness.status(name) == ChannelStatus::Pending));
+    harness.take();
+    harness.advance(SUBSCRIBE / 2);
+    harness.confirm(&names[0]);
+    assert_eq!(sent(&mut harness), ["subscribe private-5"]);
     // Those that were sent time out, and make room; the next ones have the whole time from then on.
-    desk.advance(SUBSCRIBE / 2);
-    assert_eq!(desk.status("private-4"), ChannelStatus::Failed);
-    assert_eq!(desk.status("private-5"), ChannelStatus::Pending);
+    harness.advance(SUBSCRIBE / 2);
+    assert_eq!(harness.status("private-4"), ChannelStatus::Failed);
+    assert_eq!(harness.status("private-5"), ChannelStatus::Pending);
     let expected: Vec<_> = (6..10).map(|number| format!("subscribe private-{number}")).collect();
-    assert_eq!(sent(&mut desk), expected);
-    desk.confirm("private-5");
+    assert_eq!(sent(&mut harness), expected);
+    harness.confirm("private-5");
     for name in &names[6..10] {
-        desk.confirm(name);
+        harness.confirm(name);
     }
-    assert_eq!(sent(&mut desk), ["subscribe private-10", "subscribe private-11"]);
-    desk.advance(SUBSCRIBE - secs(1));
-    assert_eq!(desk.status("private-11"), ChannelStatus::Pending);
+    assert_eq!(sent(&mut harness), ["subscribe private-10", "subscribe private-11"]);
+    harness.advance(SUBSCRIBE - secs(1));
+    assert_eq!(harness.status("private-11"), ChannelStatus::Pending);
 }
 
 #[test]
 fn whatever_ends_a_subscription_makes_room_for_the_next_in_order() {
-    type Step = fn(&mut Desk);
+    type Step = fn(&mut Harness);
     let steps: [(&str, Step); 5] = [
-        ("confirmed", |desk| desk.confirm("private-2")),
-        ("refused", |desk| {
+        ("confirmed", |harness| harness.confirm("private-2")),
+        ("refused", |harness| {
             let data = serde_json::json!({ "status": 401 });
-            desk.server("pusher:subscription_error", Some("private-2"), &data);
+            harness.server("pusher:subscription_error", Some("private-2"), &data);
         }),
-        ("named in an error", |desk| desk.error(4009, "no private-2")),
-        ("unsubscribed", |desk| desk.unsubscribe("private-2")),
-        ("subscribed already", |desk| {
-            desk.error(4009, "Existing subscription to channel private-2");
+        ("named in an error", |harness| harness.error(4009, "no private-2")),
+        ("unsubscribed", |harness| harness.unsubscribe("private-2")),
+        ("subscribed already", |harness| {
+            harness.error(4009, "Existing subscription to channel private-2");
         }),
     ];
     for (what, step) in steps {
-        let (mut desk, _) = subscribed(8);
+        let (mut harness, _) = subscribed(8);
         // Given up while it waits: nobody hears of it.
-        desk.unsubscribe("private-5");
+        harness.unsubscribe("private-5");
         // Waits behind the others, although it is small.
-        desk.subscribe("room");
-        desk.take();
-        step(&mut desk);
+        harness.subscribe("room");
+        harness.take();
+        step(&mut harness);
         let expected = match what {
             "unsubscribed" => &["unsubscribe private-2", "subscribe private-6"][..],
             _ => &["subscribe private-6"],
         };
-        assert_eq!(sent(&mut desk), expected, "{what}");
-        desk.confirm("private-0");
-        desk.confirm("private-1");
-        assert_eq!(sent(&mut desk), ["subscribe private-7", "subscribe room"], "{what}");
+        assert_eq!(sent(&mut harness), expected, "{what}");
+        harness.confirm("private-0");
+        harness.confirm("private-1");
+        assert_eq!(sent(&mut harness), ["subscribe private-7", "subscribe room"], "{what}");
     }
 }
 
 #[test]
 fn a_late_confirmation_of_an_earlier_subscription_does_not_count_while_the_next_one_waits() {
-    let (mut desk, _) = subscribed(6);
-    desk.unsubscribe("private-0");
-    assert_eq!(desk.frames.len(), 7, "private-5 has taken its place");
-    desk.subscribe("private-0");
-    desk.answer("private-0", Ok(large(0)));
-    desk.confirm("private-0");
-    assert_eq!(desk.status("private-0"), ChannelStatus::Pending);
-    desk.confirm("private-1");
-    desk.confirm("private-0");
-    assert_eq!(desk.status("private-0"), ChannelStatus::Subscribed);
+    let (mut harness, _) = subscribed(6);
+    harness.unsubscribe("private-0");
+    assert_eq!(harness.frames.len(), 7, "private-5 has taken its place");
+    harness.subscribe("private-0");
+    harness.respond("private-0", Ok(large(0)));
+    harness.confirm("private-0");
+    assert_eq!(harness.status("private-0"), ChannelStatus::Pending);
+    harness.confirm("private-1");
+    harness.confirm("private-0");
+    assert_eq!(harness.status("private-0"), ChannelStatus::Subscribed);
 }
 
 #[test]
 fn a_new_connection_has_a_window_of_its_own() {
-    let (mut desk, names) = subscribed(8);
-    desk.reconnect();
-    desk.frames.clear();
+    let (mut harness, names) = subscribed(8);
+    harness.reestablish();
+    harness.frames.clear();
     for (number, name) in names.iter().enumerate().rev() {
-        desk.answer(name, Ok(large(number)));
+        harness.respond(name, Ok(large(number)));
     }
-    let frames: Vec<_> = desk.frames.iter().map(|frame| short(frame)).collect();
+    let frames: Vec<_> = harness.frames.iter().map(|frame| short(frame)).collect();
     let expected: Vec<_> =
         (3..8).rev().map(|number| format!("subscribe private-{number}")).collect();
     assert_eq!(frames, expected);
-    desk.disconnect();
-    desk.advance(SUBSCRIBE * 2);
-    assert_eq!(desk.frames.len(), 5);
+    harness.disconnect();
+    harness.advance(SUBSCRIBE * 2);
+    assert_eq!(harness.frames.len(), 5);
 }
 
 #[test]
 fn thousands_of_channels_are_sent_at_once() {
-    let mut desk = Desk::connected();
+    let mut harness = Harness::connected();
     for number in 0..5_000 {
-        desk.subscribe(&format!("room-{number}"));
+        harness.subscribe(&format!("room-{number}"));
     }
-    assert_eq!(desk.frames.len(), 5_000);
+    assert_eq!(harness.frames.len(), 5_000);
 }
 
 /// A server that reads so many bytes in each tick, and confirms what it has read.

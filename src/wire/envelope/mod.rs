@@ -1,26 +1,24 @@
-//! The envelope of a frame: where its event, channel, data and user id are.
+//! The envelope of a frame: the positions of its event, channel, data and user id.
 //!
-//! `data` is found but not decoded, so a frame costs one pass here, and its consumer decodes what it wants.
+//! `data` is found but not decoded: parsing takes one pass, and the consumer decodes on first use.
 
 mod scan;
 #[cfg(test)]
 mod tests;
-mod unescape;
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
-use serde_json::value::RawValue;
 
-pub(crate) use unescape::unescape;
+use super::fields::each_field;
+use super::unescape;
 
 /// The fields of `{"event":String,"channel"?:String,"data"?:any,"user_id"?:String}`, in any order,
 /// others ignored, the last of equal keys taken. All spans are of the text that was parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Envelope {
     pub(crate) event: Text,
-    /// A string, or the text of a number, which servers make of a name such as `7`; `None` for anything else.
+    /// A string, or the text of a number, which some servers send for a name such as `7`; `None` for anything else.
     pub(crate) channel: Option<Text>,
     pub(crate) data: Data,
     /// A string, or the text of a number, which some servers send; `None` for anything else.
@@ -53,7 +51,7 @@ pub(crate) enum Data {
     Json(Span),
 }
 
-/// Why a frame has no envelope. The text holds nothing of the frame.
+/// Why a frame has no envelope. The text contains nothing of the frame.
 #[derive(Debug)]
 pub(crate) enum Malformed {
     /// Not JSON; serde_json names the fault and its place.
@@ -66,7 +64,7 @@ pub(crate) enum Malformed {
 }
 
 impl Envelope {
-    /// That of a frame which was not parsed.
+    /// The envelope of a frame that was not parsed.
     pub(crate) const EMPTY: Self = Self {
         event: Text::Span(Span { start: 0, end: 0 }),
         channel: None,
@@ -83,62 +81,28 @@ impl Envelope {
     }
 }
 
-/// Any frame, as serde_json sees it.
+/// Parses any frame, with serde_json.
 pub(crate) fn slow(raw: &str) -> Result<Envelope, Malformed> {
-    let fields: Fields<'_> = serde_json::from_str(raw).map_err(|error| match error.classify() {
+    let [mut event, mut channel, mut data, mut user_id] = [None; 4];
+    let read = each_field(raw, |key, value| match &*key {
+        "event" => event = Some(value),
+        "channel" => channel = Some(value),
+        "data" => data = Some(value),
+        "user_id" => user_id = Some(value),
+        _ => {}
+    });
+    read.map_err(|error| match error.classify() {
         // The message would quote the value.
         Category::Data => Malformed::NotAnObject,
         Category::Syntax | Category::Eof | Category::Io => Malformed::Syntax(error),
     })?;
-    let text = |value: &RawValue| Text::of_string(raw, value.get());
-    let id = |value: &RawValue| Text::of_id(raw, value.get());
+    let id = |json| Text::of_id(raw, json);
     Ok(Envelope {
-        event: fields.event.and_then(text).ok_or(Malformed::NoEvent)?,
-        channel: fields.channel.and_then(id),
-        data: fields.data.map_or(Data::Absent, |value| Data::of(raw, value.get())),
-        user_id: fields.user_id.and_then(id),
+        event: event.and_then(|json| Text::of_string(raw, json)).ok_or(Malformed::NoEvent)?,
+        channel: channel.and_then(id),
+        data: data.map_or(Data::Absent, |json| Data::of(raw, json)),
+        user_id: user_id.and_then(id),
     })
-}
-
-#[derive(Default)]
-struct Fields<'a> {
-    event: Option<&'a RawValue>,
-    channel: Option<&'a RawValue>,
-    data: Option<&'a RawValue>,
-    user_id: Option<&'a RawValue>,
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
-    }
-}
-
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Fields::default();
-        // Raw keys too, since a lone surrogate in an unknown key is nobody's business.
-        while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-            let (key, value) = (key.get(), Some(value));
-            let decoded = quoted(key).filter(|key| has_escapes(key)).map(unescape);
-            match decoded.as_deref().or(quoted(key)) {
-                Some("event") => fields.event = value,
-                Some("channel") => fields.channel = value,
-                Some("data") => fields.data = value,
-                Some("user_id") => fields.user_id = value,
-                _ => {}
-            }
-        }
-        Ok(fields)
-    }
 }
 
 impl Span {

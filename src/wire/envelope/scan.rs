@@ -190,8 +190,8 @@ fn before_special(word: [u8; WORD]) -> usize {
     (marks & all(0x80)).trailing_zeros() as usize / 8
 }
 
-/// Passes a block if all backslashes are followed by a quote, all quotes follow one, and no byte is a
-/// control character; tells whether it holds an escape.
+/// Accepts a block if all backslashes are followed by a quote, all quotes follow one, and no byte is a
+/// control character. Returns `true` if it holds an escape.
 #[inline]
 fn only_quotes(block: &[u8; BLOCK + 1]) -> Option<bool> {
     check(block, |byte, after| after != (byte == b'"'))

@@ -244,7 +244,7 @@ fn no_secret_of_users_is_logged_or_shown() {
         client.connect();
         client.signin();
         let data = client.wait_signed_in(SOON).unwrap();
-        assert!(data.data().contains("canary-info"));
+        assert!(data.as_str().contains("canary-info"));
         show_error(&data.json::<u8>().unwrap_err());
         show(&(data, &user, next(&signed_in), next(&watched), signed_in, watched));
         let notes = user.bind("note");

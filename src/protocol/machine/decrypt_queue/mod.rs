@@ -1,29 +1,28 @@
-//! One encrypted channel: its key, and the events that wait for another.
+//! The key of one encrypted channel, and the events that wait for a new one.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
 use crate::binding::QueueLimits;
-use crate::protocol::crypto::{Key, Unopened};
+use crate::protocol::crypto::{DecryptError, Key};
 use crate::{Error, ErrorKind, Event};
 
-/// An event that cannot be opened is no reason to ask for the key more often than this.
+/// The shortest time between two requests for a new key.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The state of an encrypted channel on the present connection. It is for user events only: those
-/// of the protocol are never encrypted.
+/// Decrypts the user events of a channel on the present connection. Events of the protocol are never encrypted.
 ///
-/// Every event that goes in comes out of [`poll`](Self::poll) once, decrypted or as an error, in the
-/// order in which it came. One that the key does not open asks for the key again and waits for it, and so
-/// do those that come after it. The next one that the key does open proves the key good: then they have failed.
+/// Every event that is received comes out of [`poll`](Self::poll) once, decrypted or as an error, in order. If the key
+/// does not decrypt an event, a new key is requested, and the event and those after it wait for it. The next event that
+/// the key decrypts proves the key right: then those before it have failed.
 #[derive(Debug, Default)]
-pub(crate) struct Sealed {
+pub(crate) struct DecryptQueue {
     key: Option<Key>,
     refresh: Refresh,
-    /// When a refresh last came to its end.
+    /// When the last refresh ended.
     refreshed_at: Option<Duration>,
-    /// The first of them, if there is one, is refused: else it need not wait.
+    /// The first of them is refused: others need not wait.
     held: VecDeque<Held>,
     held_bytes: usize,
     out: VecDeque<Verdict>,
@@ -32,12 +31,12 @@ pub(crate) struct Sealed {
 /// What to do next.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// Give this to the bindings.
+    /// Deliver this to the bindings.
     Deliver(Event),
-    /// An event is lost, for this reason.
+    /// An event is not delivered, for this reason.
     Failed(Error),
-    /// Ask for the authorization again, and answer with [`Sealed::set_key`] or
-    /// [`Sealed::refresh_failed`]. Only its key is of use: the channel is subscribed already.
+    /// Request a new authorization, and report with [`DecryptQueue::set_key`] or [`DecryptQueue::refresh_failed`]. Only its
+    /// key is of use: the channel is subscribed already.
     Refresh,
 }
 
@@ -45,21 +44,21 @@ pub(crate) enum Verdict {
 enum Refresh {
     #[default]
     Idle,
-    /// To be asked for at that time.
+    /// To be requested at that time.
     Due(Duration),
     Asked,
 }
 
 #[derive(Debug)]
 enum Held {
-    /// The present key does not open it.
+    /// The present key does not decrypt it.
     Refused(Event),
-    /// No key would; it only waits for its turn.
+    /// No key does. It waits for those before it.
     Failed(Error),
 }
 
-impl Sealed {
-    /// An authorization brought a key: what is held is opened with it, or fails.
+impl DecryptQueue {
+    /// Decrypts what is held with a new key.
     pub(crate) fn set_key(&mut self, key: Key, now: Duration) {
         // The first key is no refresh: if it is out of date, the next one need not wait.
         if !matches!(self.refresh, Refresh::Idle) {
@@ -72,7 +71,7 @@ impl Sealed {
         self.key = Some(key);
     }
 
-    /// The key that was asked for does not come. All that waited for it fails; the old one stays.
+    /// Fails what is held, since there is no new key. The old one stays.
     pub(crate) fn refresh_failed(&mut self, error: &Error, now: Duration) {
         if matches!(self.refresh, Refresh::Asked) {
             self.refreshed(now);
@@ -83,7 +82,7 @@ impl Sealed {
         }
     }
 
-    /// A user event came. What waits for a key keeps to `limits`.
+    /// Decrypts a user event, or holds it within `limits`.
     pub(crate) fn receive(&mut self, event: Event, limits: QueueLimits, now: Duration) {
         let Some(key) = &self.key else {
             let error = failure(&event, "came before the channel's key");
@@ -95,7 +94,7 @@ impl Sealed {
                 self.key_is_good();
                 self.out.push_back(Verdict::Deliver(event.decrypted(plaintext)));
             }
-            Err(Unopened::Refused) => {
+            Err(DecryptError::Refused) => {
                 self.want_refresh(now);
                 self.hold(Held::Refused(event), limits);
             }
@@ -109,7 +108,7 @@ impl Sealed {
         }
     }
 
-    /// The present key has opened an event, so another would not open those before it.
+    /// The present key has decrypted an event, so another would not decrypt those before it.
     fn key_is_good(&mut self) {
         if matches!(self.refresh, Refresh::Due(_)) {
             self.refresh = Refresh::Idle;
@@ -120,8 +119,7 @@ impl Sealed {
         });
     }
 
-    /// The connection is gone. What it brought will not be opened any more, and the next one has a
-    /// key of its own.
+    /// Fails what is held, since the connection is gone. The next one has a key of its own.
     pub(crate) fn reset(&mut self) {
         self.key = None;
         self.refresh = Refresh::Idle;
@@ -130,7 +128,7 @@ impl Sealed {
         });
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called.
+    /// Returns when [`handle_timeout`](Self::handle_timeout) is due.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         match self.refresh {
             Refresh::Due(at) => Some(at),
@@ -145,7 +143,7 @@ impl Sealed {
         }
     }
 
-    /// To be called until there is nothing more, after each of the calls above.
+    /// Must be called after each of the calls above until it returns `None`.
     pub(crate) fn poll(&mut self) -> Option<Verdict> {
         self.out.pop_front()
     }
@@ -163,7 +161,7 @@ impl Sealed {
         self.refreshed_at = Some(now);
     }
 
-    /// Keeps an event, and gives up the oldest if there are too many; a single one waits always.
+    /// Holds an event, and fails the oldest if there are too many. A single one is always held.
     fn hold(&mut self, held: Held, limits: QueueLimits) {
         self.held_bytes += held.size();
         self.held.push_back(held);
@@ -182,7 +180,7 @@ impl Sealed {
         }
     }
 
-    /// Decides all that is held.
+    /// Decides what is held.
     fn release(&mut self, decide: impl Fn(Event) -> Verdict) {
         self.held_bytes = 0;
         self.out.extend(self.held.drain(..).map(|held| held.decide(&decide)));

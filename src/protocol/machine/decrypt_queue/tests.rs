@@ -9,7 +9,7 @@ use super::*;
 const START: Duration = Duration::from_secs(1_000);
 const LIMITS: QueueLimits = QueueLimits { count: 256, bytes: 1024 * 1024 };
 
-fn receive(sealed: &mut Sealed, event: Event, now: Duration) {
+fn receive(sealed: &mut DecryptQueue, event: Event, now: Duration) {
     sealed.receive(event, LIMITS, now);
 }
 
@@ -43,7 +43,7 @@ fn malformed(id: usize) -> Event {
 }
 
 /// What came out, as short words: `ok 1`, `failed 2` and `refresh`.
-fn outcome(sealed: &mut Sealed) -> Vec<String> {
+fn outcome(sealed: &mut DecryptQueue) -> Vec<String> {
     std::iter::from_fn(|| sealed.poll()).map(|verdict| describe(&verdict)).collect()
 }
 
@@ -69,8 +69,8 @@ fn describe(verdict: &Verdict) -> String {
 }
 
 /// With key 1, since `START`.
-fn ready() -> Sealed {
-    let mut sealed = Sealed::default();
+fn ready() -> DecryptQueue {
+    let mut sealed = DecryptQueue::default();
     sealed.set_key(key(1), START);
     sealed
 }
@@ -87,7 +87,7 @@ fn what_opens_is_delivered_at_once() {
 
 #[test]
 fn without_a_key_nothing_is_held() {
-    let mut sealed = Sealed::default();
+    let mut sealed = DecryptQueue::default();
     receive(&mut sealed, under(1, 0), START);
     receive(&mut sealed, malformed(1), START);
     assert_eq!(outcome(&mut sealed), ["failed 0", "failed 1"]);
