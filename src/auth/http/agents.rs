@@ -49,6 +49,7 @@ pub(super) struct Agents {
 #[derive(Default)]
 struct State {
     client: ClientSettings,
+    interruptions: u64,
     /// One for each way that was needed so far: none and two proxies at the most.
     current: Vec<Pair>,
     /// Those of the clients that share the authorizer.
@@ -63,7 +64,6 @@ struct Pair {
     given: Option<Agent>,
     /// The platform's roots were the right ones last time.
     platform_first: Arc<AtomicBool>,
-    interrupted: Arc<AtomicBool>,
     asked: Asked,
     /// Why `https` is not to be had with these settings.
     refusal: Option<&'static str>,
@@ -121,19 +121,23 @@ impl Agents {
         lock(&self.state).attached.len()
     }
 
+    /// Returns the number that [`Self::send`] takes.
+    pub(super) fn interruptions(&self) -> u64 {
+        lock(&self.state).interruptions
+    }
+
     /// Ends the requests that are under way, for all clients that share these agents.
     pub(super) fn interrupt(&self) {
         let (mut current, attached) = {
             let mut state = lock(&self.state);
             let attached = state.attached.iter().filter_map(|(_, attached)| attached.upgrade());
             let attached: Vec<_> = attached.collect();
-            (std::mem::take(&mut state.current), attached)
+            (state.interrupt(), attached)
         };
         for state in attached {
-            current.append(&mut lock(&state).current);
+            current.append(&mut lock(&state).interrupt());
         }
         for pair in current {
-            pair.interrupted.store(true, Ordering::SeqCst);
             pair.platform.shutdown();
             if let Some(given) = pair.given {
                 given.shutdown();
@@ -146,21 +150,28 @@ impl Agents {
         self.pair(|_| None)?.check(secure)
     }
 
-    /// `place` names the endpoint in messages.
+    /// Fails if there have been more interruptions than these. `place` names the endpoint in messages.
     pub(super) fn send(
         &self,
         request: &Request<Option<String>>,
         place: &str,
+        interruptions: u64,
     ) -> Result<Answer, Error> {
+        // It may be asked again at once.
+        let interrupted = || Error::message(ErrorKind::Io, format!("{place}: interrupted"));
+        let is_interrupted = || self.interruptions() != interruptions;
         let secure = check_scheme(request.uri())?;
         let (host, port) = address_of(request.uri());
         let pair = self.pair(|proxy| proxy.server_for(secure, host, port).cloned())?;
+        // Looked at only now, since an interruption from here on ends what this pair does.
+        if is_interrupted() {
+            return Err(interrupted());
+        }
         pair.check(secure)?;
         self.send_by(&pair, request, place, secure).map_err(|error| {
-            if pair.interrupted.load(Ordering::SeqCst) {
-                // Whatever the TLS library made of it; it may be asked again at once.
-                let message = format!("{place}: interrupted");
-                return Error::message(ErrorKind::Io, message).caused_by(error).explained();
+            if is_interrupted() {
+                // Whatever the TLS library made of it.
+                return interrupted().caused_by(error).explained();
             }
             pair.asked.explain(error, host)
         })
@@ -289,7 +300,6 @@ impl Agents {
             given,
             proxy: server,
             platform_first: Arc::default(),
-            interrupted: Arc::default(),
             asked: tls.asked(),
             refusal: secure::refusal(tls),
         })
@@ -303,7 +313,6 @@ impl Agents {
             platform,
             given: None,
             platform_first: Arc::default(),
-            interrupted: Arc::default(),
             asked: tls.asked(),
             refusal: None,
         })
@@ -330,6 +339,14 @@ impl Agents {
 
     fn timeout(&self) -> Duration {
         self.timeout.min(LONGEST)
+    }
+}
+
+impl State {
+    /// Returns what is to be shut down.
+    fn interrupt(&mut self) -> Vec<Pair> {
+        self.interruptions += 1;
+        std::mem::take(&mut self.current)
     }
 }
 

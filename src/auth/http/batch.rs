@@ -17,6 +17,7 @@ pub(crate) fn authorize(
     http: &HttpAuthorizer,
     requests: &[AuthRequest],
 ) -> Vec<Result<Auth, Error>> {
+    let interruptions = http.endpoint.agents.interruptions();
     let mut groups: Vec<(String, &str, Vec<&str>)> = Vec::new();
     let mut places = Vec::with_capacity(requests.len());
     for request in requests {
@@ -34,7 +35,9 @@ pub(crate) fn authorize(
     }
     let mut answers: Vec<_> = groups
         .iter()
-        .map(|(url, socket_id, channels)| ask(http, url, socket_id, channels).into_iter())
+        .map(|(url, socket_id, channels)| {
+            ask(http, url, interruptions, socket_id, channels).into_iter()
+        })
         .collect();
     places
         .into_iter()
@@ -48,6 +51,7 @@ pub(crate) fn authorize(
 fn ask(
     http: &HttpAuthorizer,
     url: &str,
+    interruptions: u64,
     socket_id: &str,
     channels: &[&str],
 ) -> Vec<Result<Auth, Error>> {
@@ -56,7 +60,7 @@ fn ask(
         ("channel_name", Field::List(channels.to_vec())),
     ];
     let read = |reply: &Reply<'_>| read(http, reply, socket_id, channels);
-    match http.endpoint.ask(url, fields, read) {
+    match http.endpoint.ask(url, interruptions, fields, read) {
         Ok(results) => results,
         Err(error) => channels.iter().map(|_| Err(error.clone())).collect(),
     }

@@ -85,7 +85,8 @@ impl<Q, A> Endpoint<Q, A> {
     }
 
     pub(super) fn answer(&self, request: &Q, fields: Vec<(&str, Field<'_>)>) -> Result<A, Error> {
-        self.ask(&self.url(request), fields, |reply| self.parse(reply))
+        let interruptions = self.agents.interruptions();
+        self.ask(&self.url(request), interruptions, fields, |reply| self.parse(reply))
     }
 
     /// Reads the answer to one question.
@@ -97,10 +98,11 @@ impl<Q, A> Endpoint<Q, A> {
         answer.map_err(|error| error.at(reply.place))
     }
 
-    /// Gives a 2xx answer to `read`.
+    /// Gives a 2xx answer to `read`. An interruption ends it that comes after so many.
     pub(super) fn ask<T>(
         &self,
         url: &str,
+        interruptions: u64,
         fields: Vec<(&str, Field<'_>)>,
         read: impl FnOnce(&Reply<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
@@ -116,7 +118,7 @@ impl<Q, A> Endpoint<Q, A> {
         let request = question.request()?;
         let secrets = question.secrets();
         let place = format!("{} at {}", self.what, name_of(request.uri()));
-        self.agents.send(&request, &place)?.read(&place, &secrets, read)
+        self.agents.send(&request, &place, interruptions)?.read(&place, &secrets, read)
     }
 
     /// Neither path nor query, which may hold a token.

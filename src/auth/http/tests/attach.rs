@@ -204,3 +204,40 @@ fn an_authorizer_around_another_one_passes_the_client_on() {
     // One that has nothing of a client's.
     assert!(New(crate::SecretAuthorizer::new("key", "secret")).attach(&dead).is_none());
 }
+
+#[test]
+fn interruption_while_the_request_is_made_up_ends_it() {
+    let (url, seen) = server("200 OK", GOOD);
+    let http = Arc::new_cyclic(|http: &std::sync::Weak<HttpAuthorizer>| {
+        let interrupt = http.clone();
+        HttpAuthorizer::new(&url).headers_with(move || {
+            interrupt.upgrade().unwrap().interrupt();
+            Vec::new()
+        })
+    });
+    let client = attached(&http, &ClientSettings::default());
+    for authorizer in [&client, &(Arc::clone(&http) as Arc<dyn Authorizer>)] {
+        let error = authorizer.authorize(&question()).unwrap_err();
+        assert_eq!(said(&error), "authorization at 127.0.0.1:PORT: interrupted");
+        assert_eq!(error.kind(), ErrorKind::Io);
+    }
+    assert!(seen.try_recv().is_err());
+}
+
+#[test]
+fn interruption_ends_all_requests_of_a_batch() {
+    let (url, wait, _release) = held();
+    let http = HttpAuthorizer::new("")
+        .endpoint_with(move |request| format!("{url}?{}", request.channel()))
+        .batched(Duration::ZERO);
+    let attached = attached(&http, &ClientSettings::default());
+    let requests = ["private-a", "private-b"].map(|name| AuthRequest::new("1.2", name));
+    let responses = spawn(move || attached.authorize_many(&requests));
+    wait.recv_timeout(LONG).unwrap();
+    http.interrupt();
+    for response in responses.recv_timeout(LONG / 2).unwrap() {
+        let error = response.unwrap_err();
+        assert!(error.to_string().ends_with(": interrupted"), "{error}");
+    }
+    assert!(wait.try_recv().is_err(), "the second request is not sent");
+}
