@@ -1,21 +1,18 @@
-//! Who carries the requests: ureq, told everything that it would otherwise look up or refuse loudly.
+//! Sends requests by ureq, which gets every setting from here and none from the environment.
 
 use std::io::Read as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use ureq::config::{AutoHeaderValue, ConfigBuilder};
+use ureq::config::AutoHeaderValue;
 use ureq::http::{Request, Response, Uri, header};
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
-use ureq::tls::{Certificate, RootCerts};
-use ureq::typestate::AgentScope;
 use ureq::{Agent, AsSendBody, Body};
 
-use super::answer::{Answer, coding, is_good};
-use super::carrier;
+use super::connector::{self, MAX_TIMEOUT};
 use super::failure::failed;
 use super::request::address_of;
+use super::response::{HttpResponse, coding, is_success};
 use super::secure;
 use crate::config::proxy::ProxyServer;
 use crate::config::tls::Asked;
@@ -24,19 +21,15 @@ use crate::util::clock;
 use crate::util::retry_after::retry_after;
 use crate::{ClientSettings, Error, ErrorKind, Proxy, Tls};
 
-/// What is read of a refusal, in bytes.
-const REFUSAL: u64 = 16 * 1024;
-/// Longer timeouts count as this, so that adding them to a time cannot fail.
-pub(super) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-/// Servers often close idle connections after 5 s; to meet one just then would fail a request.
-const IDLE: Duration = Duration::from_secs(3);
+/// How many bytes of a refusal are read.
+const MAX_REFUSAL: u64 = 16 * 1024;
+/// Servers often close idle connections after 5 s, and a request on a connection that is being closed fails.
+const MAX_IDLE: Duration = Duration::from_secs(3);
 
-type Builder = ConfigBuilder<AgentScope>;
-
-/// Makes agents when they are needed, and others after an interruption. A clone shares them.
+/// Makes agents when they are needed, and new ones after an interruption. A clone shares them.
 #[derive(Clone)]
 pub(super) struct Agents {
-    /// The authorizer's own settings, which win over the client's.
+    /// The authorizer's own settings take precedence over the client's.
     pub(super) tls: Option<Tls>,
     pub(super) proxy: Option<Proxy>,
     pub(super) timeout: Duration,
@@ -50,13 +43,14 @@ pub(super) struct Agents {
 struct State {
     client: ClientSettings,
     interruptions: u64,
-    /// One for each way that was needed so far: none and two proxies at the most.
+    /// One for each route that was needed so far: at most no proxy and two proxies.
     current: Vec<Pair>,
-    /// Those of the clients that share the authorizer.
+    /// The states of the clients that share the authorizer.
     attached: Vec<(ClientSettings, Weak<Mutex<Self>>)>,
 }
 
-/// ureq trusts either the platform's roots or those given, but not both, so two agents take turns.
+/// ureq trusts either the platform's roots or the given ones, so a request that one agent's roots fail goes to the
+/// other.
 #[derive(Clone)]
 struct Pair {
     proxy: Option<Arc<ProxyServer>>,
@@ -65,7 +59,7 @@ struct Pair {
     /// The platform's roots were the right ones last time.
     platform_first: Arc<AtomicBool>,
     asked: Asked,
-    /// Why `https` is not to be had with these settings.
+    /// Why `https` cannot be used with these settings.
     refusal: Option<&'static str>,
 }
 
@@ -84,7 +78,7 @@ impl Default for Agents {
 }
 
 impl Agents {
-    /// Those of one client: an interruption of them ends no other's requests.
+    /// Returns the agents of one client. Interrupting them ends no other client's requests.
     pub(super) fn attach(&self, client: &ClientSettings) -> Self {
         let mut state = lock(&self.state);
         state.attached.retain(|(_, attached)| attached.strong_count() > 0);
@@ -101,7 +95,7 @@ impl Agents {
 
     pub(super) fn use_tls(&self, tls: &Tls) {
         let mut state = lock(&self.state);
-        // The agents that are there stay if they can, since only they can be interrupted.
+        // Equal settings keep the agents, since an interruption reaches only agents that are kept.
         if self.tls.is_none() && state.client.tls() != tls {
             state.client = ClientSettings::new(tls.clone(), state.client.proxy().clone());
             state.current.clear();
@@ -126,7 +120,7 @@ impl Agents {
         lock(&self.state).interruptions
     }
 
-    /// Ends the requests that are under way, for all clients that share these agents.
+    /// Ends the running requests of all clients that share these agents.
     pub(super) fn interrupt(&self) {
         let (mut current, attached) = {
             let mut state = lock(&self.state);
@@ -145,7 +139,7 @@ impl Agents {
         }
     }
 
-    /// Whether the settings of TLS and of the proxy can be used: for `https` if it is `secure`.
+    /// Fails if the settings of TLS or the proxy cannot be used, for `https` if `secure`.
     pub(super) fn check(&self, secure: bool) -> Result<(), Error> {
         self.pair(|_| None)?.check(secure)
     }
@@ -156,14 +150,14 @@ impl Agents {
         request: &Request<Option<String>>,
         place: &str,
         interruptions: u64,
-    ) -> Result<Answer, Error> {
-        // It may be asked again at once.
+    ) -> Result<HttpResponse, Error> {
+        // `Io` is retryable at once.
         let interrupted = || Error::message(ErrorKind::Io, format!("{place}: interrupted"));
         let is_interrupted = || self.interruptions() != interruptions;
         let secure = check_scheme(request.uri())?;
         let (host, port) = address_of(request.uri());
         let pair = self.pair(|proxy| proxy.server_for(secure, host, port).cloned())?;
-        // Looked at only now, since an interruption from here on ends what this pair does.
+        // Only now, since a later interruption shuts this pair down.
         if is_interrupted() {
             return Err(interrupted());
         }
@@ -183,7 +177,7 @@ impl Agents {
         request: &Request<Option<String>>,
         place: &str,
         secure: bool,
-    ) -> Result<Answer, Error> {
+    ) -> Result<HttpResponse, Error> {
         let Some(given) = pair.given.as_ref().filter(|_| secure) else {
             return self.exchange(pair, &pair.platform, request, place, None);
         };
@@ -211,7 +205,7 @@ impl Agents {
         }
     }
 
-    /// `left` is what is left of the timeout, if not all of it.
+    /// `left` is the rest of the timeout, if a part of it is over.
     fn exchange(
         &self,
         pair: &Pair,
@@ -219,7 +213,7 @@ impl Agents {
         request: &Request<Option<String>>,
         place: &str,
         left: Option<Duration>,
-    ) -> Result<Answer, Error> {
+    ) -> Result<HttpResponse, Error> {
         let (parts, body) = request.clone().into_parts();
         let response = match body {
             Some(body) => agent.run(limit(agent, Request::from_parts(parts, body), left)),
@@ -234,10 +228,10 @@ impl Agents {
         response: Response<Body>,
         place: &str,
         failed: impl FnOnce(ureq::Error) -> Error,
-    ) -> Result<Answer, Error> {
+    ) -> Result<HttpResponse, Error> {
         let status = response.status().as_u16();
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let mut answer = Answer {
+        let mut result = HttpResponse {
             status,
             retry_after: retry_after(status, header(header::RETRY_AFTER), clock::wall()),
             encoding: header(header::CONTENT_ENCODING).and_then(coding),
@@ -245,19 +239,19 @@ impl Agents {
             body: Vec::new(),
         };
         let reader = response.into_body().into_reader();
-        if is_good(status) {
+        if is_success(status) {
             let limit = u64::try_from(self.max_body).unwrap_or(u64::MAX);
-            let read = reader.take(limit.saturating_add(1)).read_to_end(&mut answer.body);
+            let read = reader.take(limit.saturating_add(1)).read_to_end(&mut result.body);
             read.map_err(|error| failed(error.into()))?;
-            if answer.body.len() > self.max_body {
-                let message = format!("{place}: the answer is longer than {limit} bytes");
+            if result.body.len() > self.max_body {
+                let message = format!("{place}: the response is longer than {limit} bytes");
                 return Err(Error::message(ErrorKind::TooLarge, message));
             }
         } else {
-            // The status says enough if the rest does not come.
-            let _ = reader.take(REFUSAL).read_to_end(&mut answer.body);
+            // The status is enough if the rest cannot be read.
+            let _ = reader.take(MAX_REFUSAL).read_to_end(&mut result.body);
         }
-        Ok(answer)
+        Ok(result)
     }
 
     fn pair(&self, choose: impl FnOnce(&Proxy) -> Option<Arc<ProxyServer>>) -> Result<Pair, Error> {
@@ -268,10 +262,9 @@ impl Agents {
         if let Some(pair) = state.current.iter().find(|pair| pair.proxy == server) {
             return Ok(pair.clone());
         }
-        let tls = self.tls.as_ref().unwrap_or(state.client.tls());
-        let pair = self.build(tls, server)?;
+        let pair = self.build(self.tls.as_ref().unwrap_or(state.client.tls()), server)?;
         state.current.push(pair.clone());
-        // The client warns of its own.
+        // The client logs its own warning.
         let own = self.tls.as_ref().filter(|_| !self.warned.swap(true, Ordering::Relaxed));
         // The logger is the user's, and may interrupt.
         drop(state);
@@ -281,64 +274,37 @@ impl Agents {
         Ok(pair)
     }
 
-    #[cfg(any(feature = "native-tls", feature = "rustls"))]
-    fn build(&self, tls: &Tls, server: Option<Arc<ProxyServer>>) -> Result<Pair, Error> {
-        crate::transport::check_tls(tls)?;
-        let roots = crate::transport::tls_roots(tls)?;
-        let client = secure::client_certificate(tls)?;
-        let danger = tls.accepts_invalid_certs();
-        let agent = |roots| {
-            let config = secure::config(tls, roots, client.clone());
-            self.agent(server.clone(), |builder| builder.tls_config(config))
-        };
-        let given = (!roots.is_empty() && !danger).then(|| {
-            let roots = roots.iter().map(|der| Certificate::from_der(der).to_owned());
-            agent(RootCerts::from(roots))
-        });
+    fn build(&self, tls: &Tls, proxy: Option<Arc<ProxyServer>>) -> Result<Pair, Error> {
+        let (platform, given) = secure::configs(tls)?;
+        let agent = |config| self.agent(proxy.clone(), config);
         Ok(Pair {
-            platform: agent(RootCerts::PlatformVerifier),
-            given,
-            proxy: server,
+            platform: agent(platform),
+            given: given.map(agent),
             platform_first: Arc::default(),
             asked: tls.asked(),
             refusal: secure::refusal(tls),
+            proxy,
         })
     }
 
-    #[cfg(not(any(feature = "native-tls", feature = "rustls")))]
-    fn build(&self, tls: &Tls, server: Option<Arc<ProxyServer>>) -> Result<Pair, Error> {
-        let platform = self.agent(server.clone(), |builder| builder);
-        Ok(Pair {
-            proxy: server,
-            platform,
-            given: None,
-            platform_first: Arc::default(),
-            asked: tls.asked(),
-            refusal: None,
-        })
-    }
-
-    fn agent(
-        &self,
-        proxy: Option<Arc<ProxyServer>>,
-        with_tls: impl FnOnce(Builder) -> Builder,
-    ) -> Agent {
+    fn agent(&self, proxy: Option<Arc<ProxyServer>>, tls: secure::Config) -> Agent {
         let builder = Agent::config_builder()
             .timeout_global(Some(self.timeout()))
             .http_status_as_error(false)
-            // Redirects are given back as they are.
+            // Redirects are returned as they are.
             .max_redirects(0)
             .max_redirects_will_error(false)
-            // Else it is taken from the environment. The one that counts is asked below ureq.
+            // By default the environment's is used. The connector has the right one.
             .proxy(None)
             .user_agent(concat!("pusher-channels/", env!("CARGO_PKG_VERSION")))
             .accept_encoding(AutoHeaderValue::None)
-            .max_idle_age(IDLE);
-        carrier::agent(with_tls(builder).build(), Arc::clone(&self.resolver), proxy)
+            .max_idle_age(MAX_IDLE);
+        let config = secure::configure(builder, tls).build();
+        connector::agent(config, Arc::clone(&self.resolver), proxy)
     }
 
     fn timeout(&self) -> Duration {
-        self.timeout.min(LONGEST)
+        self.timeout.min(MAX_TIMEOUT)
     }
 }
 
@@ -363,7 +329,7 @@ impl Pair {
     }
 }
 
-/// Whether it is `https`; fails if that cannot be had.
+/// Returns `true` for `https`. Fails if this build has no TLS.
 pub(super) fn check_scheme(uri: &Uri) -> Result<bool, Error> {
     let secure = uri.scheme_str() == Some("https");
     if secure && !cfg!(any(feature = "native-tls", feature = "rustls")) {
@@ -374,7 +340,7 @@ pub(super) fn check_scheme(uri: &Uri) -> Result<bool, Error> {
     Ok(secure)
 }
 
-/// Not for every request: ureq sets TLS up anew for one that has a setting of its own.
+/// Sets what is left of the timeout. Not for every request: ureq sets TLS up anew for one with its own settings.
 fn limit<B: AsSendBody>(agent: &Agent, request: Request<B>, left: Option<Duration>) -> Request<B> {
     match left {
         Some(_) => agent.configure_request(request).timeout_global(left).build(),

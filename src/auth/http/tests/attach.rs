@@ -228,7 +228,7 @@ fn interruption_while_the_request_is_made_up_ends_it() {
 fn interruption_ends_all_requests_of_a_batch() {
     let (url, wait, _release) = held();
     let http = HttpAuthorizer::new("")
-        .endpoint_with(move |request| format!("{url}?{}", request.channel()))
+        .url_with(move |request| format!("{url}?{}", request.channel()))
         .batched(Duration::ZERO);
     let attached = attached(&http, &ClientSettings::default());
     let requests = ["private-a", "private-b"].map(|name| AuthRequest::new("1.2", name));

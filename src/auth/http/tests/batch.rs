@@ -87,7 +87,7 @@ fn channels_of_other_endpoints_are_asked_there_and_answers_keep_their_order() {
         r#"{"private-a":{"data":{"auth":"1"}},"private-c":{"data":{"auth":"3"}}}"#,
     );
     let (two, two_seen) = server("200 OK", r#"{"private-b":{"data":{"auth":"2"}}}"#);
-    let http = batched("").endpoint_with(move |request| {
+    let http = batched("").url_with(move |request| {
         if request.channel() == "private-b" { two.clone() } else { one.clone() }
     });
     let answers = http.authorize_many(&questions(&["private-a", "private-b", "private-c"]));

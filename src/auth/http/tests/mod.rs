@@ -1,15 +1,15 @@
 //! The HTTP authorizers against scripted servers on loopback.
 
-mod answers;
 mod attach;
 mod batch;
 mod dial;
-mod instead;
+mod json;
 mod network;
+mod not_json;
 mod proxy;
+mod responses;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 mod tls;
-mod types;
 mod user;
 
 use std::io::{Read, Write};
@@ -192,7 +192,7 @@ fn headers_and_params_are_fixed_or_fresh() {
 fn the_endpoint_and_the_parser_may_be_ones_own() {
     let (url, seen) = server("200 OK", "signed: k:s");
     let http = HttpAuthorizer::new("")
-        .endpoint_with(move |request| format!("{url}/{}", request.channel()))
+        .url_with(move |request| format!("{url}/{}", request.channel()))
         .parser(|text| match text.strip_prefix("signed: ") {
             Some(auth) => Ok(Auth::new(auth)),
             None => Err(Error::new(ErrorKind::Auth, "not signed")),
@@ -200,6 +200,13 @@ fn the_endpoint_and_the_parser_may_be_ones_own() {
     http.check().unwrap();
     assert_eq!(ask(&http).unwrap().auth, "k:s");
     assert_eq!(seen.recv_timeout(LONG).unwrap().line, "POST /auth/private-a HTTP/1.1");
+}
+
+#[test]
+#[expect(deprecated, reason = "it works until it is removed")]
+fn url_with_has_its_old_name() {
+    let (url, _seen) = server("200 OK", GOOD);
+    ask(&HttpAuthorizer::new("").endpoint_with(move |_| url.clone())).unwrap();
 }
 
 #[test]

@@ -161,7 +161,7 @@ fn a_certificate_that_is_not_trusted_is_refused_with_the_cause() {
 
     let error = ask(&HttpAuthorizer::new(&here.url).tls(other.trust())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
-    let also = ", also with the root certificates given: ";
+    let also = ", also with the given root certificates: ";
     assert_eq!(said(&error), format!("{FAILED}{also}{UNKNOWN}{NAMESAKE}"));
     assert!(error.source().unwrap().to_string().contains("certificate"), "{error:?}");
 }
@@ -253,7 +253,7 @@ fn accepted(tls: &Tls, config: Arc<ServerConfig>) {
 fn a_certificate_at_a_wrong_time_is_told() {
     let authority = Authority::new("authority");
     let expired = authority.sign_for(&["127.0.0.1"], 2000, 2001).server();
-    let also = format!("{FAILED}, also with the root certificates given: the server's certificate");
+    let also = format!("{FAILED}, also with the given root certificates: the server's certificate");
     let words = format!("{also} has expired, or this device's clock is fast");
     assert_eq!(refused(&trusting(&authority), expired, 2), words);
     let future = authority.sign_for(&["127.0.0.1"], 3000, 3001).server();
@@ -342,7 +342,7 @@ fn the_oldest_version_is_kept_or_refused() {
     }
     let made = || {
         let url = url.clone();
-        HttpAuthorizer::new("").endpoint_with(move |_| url.clone())
+        HttpAuthorizer::new("").url_with(move |_| url.clone())
     };
     let own = made().tls(trusting(&authority));
     let made = made();

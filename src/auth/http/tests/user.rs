@@ -60,9 +60,7 @@ fn headers_and_params_are_fixed_or_fresh() {
 fn the_endpoint_and_the_parser_may_be_ones_own() {
     let (url, seen) = server("200 OK", "k:s of 7");
     let http = HttpUserAuthenticator::new("")
-        .endpoint_with(move |request| {
-            format!("{url}/{}/{}", request.socket_id(), request.attempt())
-        })
+        .url_with(move |request| format!("{url}/{}/{}", request.socket_id(), request.attempt()))
         .parser(|text| match text.split_once(" of ") {
             Some((auth, id)) => Ok(UserAuth::new(auth, format!(r#"{{"id":"{id}"}}"#))),
             None => Err(Error::new(ErrorKind::Auth, "not signed")),

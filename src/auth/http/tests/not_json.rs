@@ -1,6 +1,6 @@
 //! What comes instead of the JSON that was asked for.
 
-use super::super::answer::coding;
+use super::super::response::coding;
 use super::*;
 use crate::{UserAuthRequest, UserAuthenticator as _};
 
@@ -76,22 +76,22 @@ fn what_came_instead_of_json_is_named() {
             "is an HTML page: `In`",
         ),
         ("200 OK", b"<?xml version=\"1.0\"?><answer/>", "is not JSON"),
-        ("200 OK", b"\x1f\x8b\x08\0\0\0\0\0", "is compressed (gzip), which was not asked for"),
-        ("200 OK", b"\x28\xb5\x2f\xfd\x04", "is compressed (zstd), which was not asked for"),
+        ("200 OK", b"\x1f\x8b\x08\0\0\0\0\0", "is compressed (gzip), which was not requested"),
+        ("200 OK", b"\x28\xb5\x2f\xfd\x04", "is compressed (zstd), which was not requested"),
         (
             "200 OK\r\ncontent-encoding: br",
             b"\x0b\x02\x80{}\x03",
-            "is compressed (br), which was not asked for",
+            "is compressed (br), which was not requested",
         ),
         (
             "200 OK\r\ncontent-encoding: identity, X-GZIP",
             b"text by chance",
-            "is compressed (gzip), which was not asked for",
+            "is compressed (gzip), which was not requested",
         ),
         ("200 OK", b"\xff\xfe{\0}\0", "is not UTF-8 text"),
         ("200 OK", b"nonsense", "is not JSON"),
     ] {
-        let expected = format!("{AT}the answer {words}");
+        let expected = format!("{AT}the response {words}");
         assert_eq!(said(&error_of(status, body)), expected);
         assert_eq!(said(&batch_error(status, body)), expected);
         assert_eq!(said(&user_error(status, body)), format!("user {}", expected.replacen("authorization", "authentication", 1)));
@@ -100,17 +100,17 @@ fn what_came_instead_of_json_is_named() {
     let url = bytes("200 OK\r\ncontent-encoding: gzip", GOOD.into());
     ask(&HttpAuthorizer::new(&url)).unwrap();
     let status = "200 OK\r\ncontent-encoding: gzip";
-    assert_eq!(said(&error_of(status, b"{}")), format!("{AT}the answer has no `auth`"));
+    assert_eq!(said(&error_of(status, b"{}")), format!("{AT}the response has no `auth`"));
     let part = br#"{"private-a":{"data":"nonsense"}}"#;
-    assert_eq!(said(&batch_error(status, part)), format!("{AT}the answer is not JSON"));
+    assert_eq!(said(&batch_error(status, part)), format!("{AT}the response is not JSON"));
 }
 
 #[test]
 fn a_channels_part_of_a_batch_is_named_too() {
     for (part, words) in [
-        (r#""data":"""#, "the answer is empty"),
-        (r#""data":"<html><title>Sign in</title>""#, "the answer is an HTML page: `Sign in`"),
-        (r#""data":{}"#, "the answer has no `auth`"),
+        (r#""data":"""#, "the response is empty"),
+        (r#""data":"<html><title>Sign in</title>""#, "the response is an HTML page: `Sign in`"),
+        (r#""data":{}"#, "the response has no `auth`"),
         (r#""status":403,"data":"<html><title>No</title>""#, "HTTP 403: No"),
         (r#""status":"x""#, "the channel has a `status` that is not a number"),
     ] {
@@ -119,9 +119,9 @@ fn a_channels_part_of_a_batch_is_named_too() {
     }
     assert_eq!(
         said(&batch_error("200 OK", b"{}")),
-        format!("{AT}the answer does not have the channel")
+        format!("{AT}the response does not have the channel")
     );
-    let words = "the answer is not a JSON object by channel";
+    let words = "the response is not a JSON object by channel";
     assert_eq!(said(&batch_error("200 OK", b"[]")), format!("{AT}{words}"));
 }
 
@@ -168,7 +168,7 @@ fn a_redirect_tells_its_target_without_secrets() {
     assert_eq!(said(&error_of("307 Temporary Redirect", b"")), nowhere);
     // It is about something else there.
     let created = error_of("201 Created\r\nlocation: /x", b"x");
-    assert_eq!(said(&created), format!("{AT}the answer is not JSON"));
+    assert_eq!(said(&created), format!("{AT}the response is not JSON"));
 }
 
 #[test]
@@ -195,10 +195,10 @@ fn a_title_tells_no_secret_and_is_short() {
         let http = HttpAuthorizer::new(&bytes("200 OK", body(title)));
         said(&ask(&http.header("x", "canary-h")).unwrap_err())
     };
-    let named = |title: &str| format!("{AT}the answer is an HTML page: `{title}`");
+    let named = |title: &str| format!("{AT}the response is an HTML page: `{title}`");
     assert_eq!(error_of("for canary-h"), named("for [redacted]"));
     assert_eq!(error_of("eyJhbGciOiJIUzI1NiIsInR5cCI6"), named("[redacted]"));
-    assert_eq!(error_of("the password is x"), format!("{AT}the answer is an HTML page"));
+    assert_eq!(error_of("the password is x"), format!("{AT}the response is an HTML page"));
     assert_eq!(error_of(&"ä ".repeat(500)).matches('ä').count(), 100);
 }
 

@@ -1,7 +1,6 @@
 //! Answers whose JSON is of other types than usual, or nested.
 
-use super::super::answer::{Reply, excerpt};
-use super::super::batch;
+use super::super::response::{ResponseText, excerpt};
 use super::*;
 
 const LEVELS: usize = 10_000;
@@ -12,8 +11,8 @@ fn nested() -> String {
 
 fn batched(part: &str) -> Result<Auth, Error> {
     let text = format!(r#"{{"private-a":{part},"x":{}}}"#, nested());
-    let reply = Reply { text: &text, encoding: None, secrets: &[], place: "here" };
-    batch::read(&HttpAuthorizer::new(""), &reply, "1.2", &["private-a"]).unwrap().remove(0)
+    let reply = ResponseText { text: &text, encoding: None, secrets: &[], place: "here" };
+    HttpAuthorizer::new("").read_batch(&reply, "1.2", &["private-a"]).unwrap().remove(0)
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use super::super::answer::excerpt;
+use super::super::response::excerpt;
 use super::*;
 
 fn refused(status: &'static str, body: &'static str) -> Error {
@@ -68,7 +68,7 @@ fn answers_that_make_no_sense_are_errors() {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n\xff\xfe").unwrap();
     });
     let error = ask(&HttpAuthorizer::new(&url)).unwrap_err();
-    assert_eq!(said(&error), "authorization at 127.0.0.1:PORT: the answer is not UTF-8 text");
+    assert_eq!(said(&error), "authorization at 127.0.0.1:PORT: the response is not UTF-8 text");
     let url = peer(|mut stream| {
         read_request(&mut stream);
         stream.write_all(b"SSH-2.0-OpenSSH_9.6\r\n\r\n").unwrap();
