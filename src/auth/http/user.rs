@@ -36,8 +36,8 @@ pub struct HttpUserAuthenticator {
 }
 
 impl HttpUserAuthenticator {
-    /// Makes an authenticator for the endpoint at `url`, which begins with `https://` or `http://`. An invalid URL is an
-    /// error of each request, and of [`check`](Self::check).
+    /// Makes an authenticator for the endpoint at `url`, which begins with `https://` or `http://`. An invalid URL is
+    /// an error of each request, and of [`check`](Self::check).
     pub fn new(url: &str) -> Self {
         Self { endpoint: Endpoint::new("user authentication", url, UserAuth::from_json) }
     }

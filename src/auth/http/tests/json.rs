@@ -1,4 +1,4 @@
-//! Answers whose JSON is of other types than usual, or nested.
+//! Responses with unusual types of JSON, or deeply nested.
 
 use super::super::response::{ResponseText, excerpt};
 use super::*;
@@ -16,7 +16,7 @@ fn batched(part: &str) -> Result<Auth, Error> {
 }
 
 #[test]
-fn a_status_may_be_a_float_or_a_text() {
+fn status_may_be_a_float_or_a_string() {
     for status in ["200", "200.0", "\"200\"", "\" 2e2 \"", "null"] {
         let part = format!(r#"{{"status":{status},"data":{{"auth":"k:s"}}}}"#);
         assert_eq!(batched(&part).unwrap().auth, "k:s", "{status}");
@@ -33,7 +33,7 @@ fn a_status_may_be_a_float_or_a_text() {
 }
 
 #[test]
-fn a_part_is_taken_as_it_stands() {
+fn text_of_a_part_is_not_changed() {
     let data = r#"{ "auth" : "k:s", "channel_data" : "{\"n\":1.0}" }"#;
     assert_eq!(
         batched(&format!(r#"{{"data":{data}}}"#)).unwrap().channel_data.as_deref(),
@@ -44,7 +44,7 @@ fn a_part_is_taken_as_it_stands() {
 }
 
 #[test]
-fn depth_in_an_answer_harms_nothing() {
+fn deeply_nested_response_is_read() {
     let deep = nested();
     let auth = Auth::from_json(&format!(r#"{{"x":{deep},"auth":"k:s"}}"#)).unwrap();
     assert_eq!(auth.auth, "k:s");
