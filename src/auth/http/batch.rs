@@ -14,12 +14,12 @@ use crate::{Auth, AuthRequest, Error, ErrorKind};
 
 type AuthEndpoint = Endpoint<AuthRequest, Auth>;
 
-/// Sends one HTTP request for each URL and socket id.
+/// Sends one HTTP request for each URL and socket id. Those after more interruptions than these fail.
 pub(super) fn authorize(
     endpoint: &AuthEndpoint,
     requests: &[AuthRequest],
+    interruptions: u64,
 ) -> Vec<Result<Auth, Error>> {
-    let interruptions = endpoint.agents.interruptions();
     let mut groups: Vec<(String, &str, Vec<&str>)> = Vec::new();
     let mut places = Vec::with_capacity(requests.len());
     for request in requests {

@@ -88,9 +88,13 @@ impl<Q, R> Endpoint<Q, R> {
         uri.as_ref().map(name_of)
     }
 
-    /// Sends one request and reads its response.
-    pub(super) fn call(&self, request: &Q, fields: Vec<(&str, Field<'_>)>) -> Result<R, Error> {
-        let interruptions = self.agents.interruptions();
+    /// Sends one request and reads its response. Fails if there have been more interruptions than these.
+    pub(super) fn call(
+        &self,
+        request: &Q,
+        interruptions: u64,
+        fields: Vec<(&str, Field<'_>)>,
+    ) -> Result<R, Error> {
         self.send(&self.url(request), interruptions, fields, |text| self.parse(text))
     }
 

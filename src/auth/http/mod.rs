@@ -132,6 +132,15 @@ impl HttpAuthorizer {
         self
     }
 
+    /// Fails if there have been more interruptions than these.
+    fn call(&self, request: &AuthRequest, interruptions: u64) -> Result<Auth, Error> {
+        let fields = vec![
+            ("socket_id", Field::Text(request.socket_id())),
+            ("channel_name", Field::Text(request.channel())),
+        ];
+        self.endpoint.call(request, interruptions, fields)
+    }
+
     /// Reads the response to the requests of a batch.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn read_batch(
@@ -146,11 +155,7 @@ impl HttpAuthorizer {
 
 impl Authorizer for HttpAuthorizer {
     fn authorize(&self, request: &AuthRequest) -> Result<Auth, Error> {
-        let fields = vec![
-            ("socket_id", Field::Text(request.socket_id())),
-            ("channel_name", Field::Text(request.channel())),
-        ];
-        self.endpoint.call(request, fields)
+        self.call(request, self.endpoint.agents.interruptions())
     }
 
     fn batch_window(&self) -> Option<Duration> {
@@ -158,10 +163,11 @@ impl Authorizer for HttpAuthorizer {
     }
 
     fn authorize_many(&self, requests: &[AuthRequest]) -> Vec<Result<Auth, Error>> {
-        if self.window.is_none() {
-            return requests.iter().map(|request| self.authorize(request)).collect();
+        let interruptions = self.endpoint.agents.interruptions();
+        match self.window {
+            None => requests.iter().map(|request| self.call(request, interruptions)).collect(),
+            Some(_) => batch::authorize(&self.endpoint, requests, interruptions),
         }
-        batch::authorize(&self.endpoint, requests)
     }
 
     fn endpoint(&self) -> Option<String> {

@@ -62,19 +62,15 @@ impl HttpResponse {
         let error = match (location, encoding) {
             (Some(location), _) => {
                 let target = shown_location(location, secrets);
-                with_status(
-                    place,
-                    self.status,
-                    &format!(" to {target}; redirects are not followed"),
-                )
+                let detail = format!(" to {target}; redirects are not followed");
+                with_status(place, self.status, &detail)
             }
             (None, Some(_)) => refused(place, self.status, ""),
             (None, None) if matches!(self.status, 301 | 302 | 303 | 307 | 308) => {
                 with_status(place, self.status, "; redirects are not followed")
             }
             (None, None) => {
-                let excerpt = excerpt(&String::from_utf8_lossy(body), secrets);
-                refused(place, self.status, &excerpt)
+                refused(place, self.status, &excerpt(&String::from_utf8_lossy(body), secrets))
             }
         };
         Err(match self.retry_after {

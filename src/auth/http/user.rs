@@ -47,7 +47,9 @@ impl HttpUserAuthenticator {
 
 impl UserAuthenticator for HttpUserAuthenticator {
     fn authenticate(&self, request: &UserAuthRequest) -> Result<UserAuth, Error> {
-        self.endpoint.call(request, vec![("socket_id", Field::Text(request.socket_id()))])
+        let interruptions = self.endpoint.agents.interruptions();
+        let fields = vec![("socket_id", Field::Text(request.socket_id()))];
+        self.endpoint.call(request, interruptions, fields)
     }
 
     fn endpoint(&self) -> Option<String> {

@@ -226,18 +226,20 @@ fn interruption_while_the_request_is_prepared_ends_it() {
 
 #[test]
 fn interruption_ends_all_requests_of_a_batch() {
-    let (url, wait, _release) = held();
-    let http = HttpAuthorizer::new("")
-        .url_with(move |request| format!("{url}?{}", request.channel()))
-        .batched(Duration::ZERO);
-    let attached = attached(&http, &ClientSettings::default());
-    let requests = ["private-a", "private-b"].map(|name| AuthRequest::new("1.2", name));
-    let responses = spawn(move || attached.authorize_many(&requests));
-    wait.recv_timeout(LONG).unwrap();
-    http.interrupt();
-    for response in responses.recv_timeout(LONG / 2).unwrap() {
-        let error = response.unwrap_err();
-        assert!(error.to_string().ends_with(": interrupted"), "{error}");
+    let batched: fn(HttpAuthorizer) -> HttpAuthorizer = |http| http.batched(Duration::ZERO);
+    for build in [batched, |http| http] {
+        let (url, wait, _release) = held();
+        let http = HttpAuthorizer::new("");
+        let http = build(http.url_with(move |request| format!("{url}?{}", request.channel())));
+        let attached = attached(&http, &ClientSettings::default());
+        let requests = ["private-a", "private-b"].map(|name| AuthRequest::new("1.2", name));
+        let responses = spawn(move || attached.authorize_many(&requests));
+        wait.recv_timeout(LONG).unwrap();
+        http.interrupt();
+        for response in responses.recv_timeout(LONG / 2).unwrap() {
+            let error = response.unwrap_err();
+            assert!(error.to_string().ends_with(": interrupted"), "{error}");
+        }
+        assert!(wait.try_recv().is_err(), "the second request is not sent");
     }
-    assert!(wait.try_recv().is_err(), "the second request is not sent");
 }
