@@ -49,8 +49,8 @@ struct State {
     attached: Vec<(ClientSettings, Weak<Mutex<Self>>)>,
 }
 
-/// ureq trusts either the platform's roots or the given ones, so a request that one agent's roots fail goes to the
-/// other.
+/// ureq trusts either the platform's roots or the given ones, so a request is sent again by the other agent if the
+/// roots may have been the wrong ones.
 #[derive(Clone)]
 struct Pair {
     proxy: Option<Arc<ProxyServer>>,
