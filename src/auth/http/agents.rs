@@ -122,21 +122,7 @@ impl Agents {
 
     /// Ends the running requests of all clients that share these agents.
     pub(super) fn interrupt(&self) {
-        let (mut current, attached) = {
-            let mut state = lock(&self.state);
-            let attached = state.attached.iter().filter_map(|(_, attached)| attached.upgrade());
-            let attached: Vec<_> = attached.collect();
-            (state.interrupt(), attached)
-        };
-        for state in attached {
-            current.append(&mut lock(&state).interrupt());
-        }
-        for pair in current {
-            pair.platform.shutdown();
-            if let Some(given) = pair.given {
-                given.shutdown();
-            }
-        }
+        interrupt(&self.state);
     }
 
     /// Fails if the settings of TLS or the proxy cannot be used, for `https` if `secure`.
@@ -308,12 +294,22 @@ impl Agents {
     }
 }
 
-impl State {
-    /// Returns what is to be shut down.
-    fn interrupt(&mut self) -> Vec<Pair> {
-        self.interruptions += 1;
-        std::mem::take(&mut self.current)
+/// Interrupts these agents and those that are attached to them, one lock at a time.
+fn interrupt(state: &Mutex<State>) {
+    let (pairs, attached) = {
+        let mut state = lock(state);
+        state.interruptions += 1;
+        let attached = state.attached.iter().filter_map(|(_, attached)| attached.upgrade());
+        let attached: Vec<_> = attached.collect();
+        (std::mem::take(&mut state.current), attached)
+    };
+    for pair in pairs {
+        pair.platform.shutdown();
+        if let Some(given) = pair.given {
+            given.shutdown();
+        }
     }
+    attached.iter().for_each(|state| interrupt(state));
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
