@@ -1,19 +1,19 @@
-//! What an authorizer or authenticator gets of a client that uses it.
+//! The settings of a client, for authorizers and authenticators.
 
 use std::sync::Arc;
 
 use crate::{Proxy, Tls};
 
-/// The settings of one client that an [`Authorizer`](crate::Authorizer) or a
-/// [`UserAuthenticator`](crate::UserAuthenticator) may want to share, see
+/// The settings of a client that its [`Authorizer`](crate::Authorizer)s and its
+/// [`UserAuthenticator`](crate::UserAuthenticator) may share, see
 /// [`Authorizer::attach`](crate::Authorizer::attach).
 ///
-/// A clone stands for the same client; everything else, with equal settings too, for another one.
+/// A clone belongs to the same client. Any other value belongs to another client, even with equal settings.
 ///
 /// ```
 /// use pusher_channels::{Authorizer, ClientSettings, HttpAuthorizer, Proxy, Tls};
 ///
-/// // As a client does it, to try an authorizer out.
+/// // Attach an authorizer as a client does.
 /// let client = ClientSettings::new(Tls::default(), Proxy::none());
 /// assert!(HttpAuthorizer::new("https://app.example.org/auth").attach(&client).is_some());
 /// ```
@@ -21,12 +21,12 @@ use crate::{Proxy, Tls};
 pub struct ClientSettings(Arc<(Tls, Proxy)>);
 
 impl ClientSettings {
-    /// Stands for a client with these settings.
+    /// Makes the settings of one more client.
     pub fn new(tls: Tls, proxy: Proxy) -> Self {
         Self(Arc::new((tls, proxy)))
     }
 
-    /// Returns how the client makes and checks TLS.
+    /// Returns the client's TLS settings.
     pub fn tls(&self) -> &Tls {
         &self.0.0
     }
@@ -36,7 +36,7 @@ impl ClientSettings {
         &self.0.1
     }
 
-    /// Returns `true` if both stand for the same client.
+    /// Returns `true` if both belong to the same client.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

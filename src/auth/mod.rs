@@ -1,4 +1,4 @@
-//! Who may join a channel: the question, the answer, and those who answer.
+//! Channel authorization and user authentication: requests, responses and the built-in implementations.
 
 mod attach;
 pub(crate) mod http;
@@ -22,14 +22,15 @@ pub use signer::SecretAuthorizer;
 pub(crate) use signer::sign;
 pub use user::{UserAuth, UserAuthRequest, UserAuthenticator};
 
-/// Answers whether this client may join a channel: an HTTP endpoint of yours, or code of yours.
+/// Authorizes this client to subscribe to a channel: by an HTTP endpoint of yours, or by code of yours.
 ///
-/// The client asks once for each subscription on each connection, on a thread of its own, so blocking
-/// is fine; at most 4 questions are asked at once, see [`ClientBuilder::max_authorizations`](crate::ClientBuilder::max_authorizations). What comes back after the
-/// connection is gone, or the channel is not wanted any more, is dropped.
+/// The client makes one request for each subscription on each connection, on a worker thread, so an authorizer may
+/// block. At most 4 requests run at once, see
+/// [`ClientBuilder::max_authorizations`](crate::ClientBuilder::max_authorizations). A response that comes after the
+/// connection is lost or the channel is unsubscribed is dropped.
 ///
-/// An error that [is retryable](Error::is_retryable) is tried again with back-off; any other waits for
-/// `subscribe()` to be called again.
+/// A request whose error [is retryable](Error::is_retryable) is repeated with back-off. After any other error the
+/// subscription waits for the next call of `subscribe()`.
 ///
 /// A closure needs its argument's type:
 ///
@@ -42,41 +43,41 @@ pub use user::{UserAuth, UserAuthRequest, UserAuthenticator};
 ///
 /// See [Pusher's documentation](https://pusher.com/docs/channels/server_api/authorizing-users/).
 pub trait Authorizer: Send + Sync {
-    /// Answers one question.
+    /// Responds to one request.
     ///
     /// # Errors
     ///
-    /// Whatever went wrong. Make it retryable or not by its kind, see [`Error::is_retryable`].
+    /// Any. Its kind decides whether the request is repeated, see [`Error::is_retryable`].
     fn authorize(&self, request: &AuthRequest) -> Result<Auth, Error>;
 
-    /// For how long questions are collected, to be asked together by
-    /// [`authorize_many`](Self::authorize_many). Default: `None`, they are asked one by one.
+    /// Returns for how long requests are collected, to be passed to [`authorize_many`](Self::authorize_many) together.
+    /// Default: `None`, one request at a time.
     fn batch_window(&self) -> Option<Duration> {
         None
     }
 
-    /// Returns the host and port that are asked, if they are always the same: `app.example.org:443`.
+    /// Returns the host and port that requests go to, if they are always the same: `app.example.org:443`.
     ///
-    /// The client asks once, when it gets the authorizer. All that return the same share their workers, see
-    /// [`ClientBuilder::max_authorizations`](crate::ClientBuilder::max_authorizations). Default: `None`, and it
-    /// shares them with none but itself; clones of an `Arc` are one.
+    /// Called once, when a client gets the authorizer. Authorizers with the same endpoint share their workers, see
+    /// [`ClientBuilder::max_authorizations`](crate::ClientBuilder::max_authorizations). Default: `None`, the
+    /// authorizer counts as an endpoint of its own; so do all clones of an `Arc` together.
     fn endpoint(&self) -> Option<String> {
         None
     }
 
-    /// Answers several questions, in their order. Default: one by one.
+    /// Responds to several requests, in their order. Default: calls [`authorize`](Self::authorize) for each.
     fn authorize_many(&self, requests: &[AuthRequest]) -> Vec<Result<Auth, Error>> {
         requests.iter().map(|request| self.authorize(request)).collect()
     }
 
-    /// Returns the authorizer that a client asks in place of this one, with the client's TLS settings and proxy, and
-    /// with state that is only the client's. Default: `None`, the client asks this one.
+    /// Returns the authorizer that a client uses in place of this one, with the client's TLS settings and proxy, and
+    /// with state of its own. Default: `None`, the client uses this one.
     ///
-    /// Called on the caller's thread each time that a client gets the authorizer. [`endpoint`](Self::endpoint) is
-    /// that of this one in any case; everything else is called on what is returned.
+    /// Called on the caller's thread each time a client gets the authorizer. [`endpoint`](Self::endpoint) is called on
+    /// this authorizer, everything else on the one returned.
     ///
-    /// An authorizer around another one attaches that too, or its requests are made with default settings and end
-    /// only with their own timeout:
+    /// An authorizer that wraps another one attaches the inner one too. Otherwise the inner one's requests are made
+    /// with default settings, and end only with their own timeout:
     ///
     /// ```
     /// use std::sync::Arc;
@@ -117,8 +118,8 @@ pub trait Authorizer: Send + Sync {
         let _ = proxy;
     }
 
-    /// Ends soon what is under way, since the client that asks is closed. Default: nothing;
-    /// [`Client::close`](crate::Client::close) then waits for it.
+    /// Makes the running requests return soon, with an error. Called when the client is closed. Default: does nothing,
+    /// and [`Client::close`](crate::Client::close) waits for them.
     fn interrupt(&self) {}
 }
 
@@ -131,23 +132,17 @@ where
     }
 }
 
-macro_rules! authorizer_behind {
-    ([$($generic:tt)*] $type:ty, $own_name:expr) => {
-        impl<$($generic)*> Authorizer for $type {
-            fn authorize(&self, request: &AuthRequest) -> Result<Auth, Error> {
-                (**self).authorize(request)
-            }
-            fn batch_window(&self) -> Option<Duration> {
-                (**self).batch_window()
-            }
+/// Implements a trait for the pointers to what implements it: with the methods given, and those that authorizers and
+/// authenticators have in common.
+macro_rules! impl_for_pointers {
+    (impl [$($generic:tt)*] $trait:ident for $type:ty, $name:expr, { $($methods:tt)* }) => {
+        impl<$($generic)*> $trait for $type {
+            $($methods)*
             fn endpoint(&self) -> Option<String> {
-                let own_name: fn(&Self) -> Option<String> = $own_name;
-                (**self).endpoint().or_else(|| own_name(self))
+                let name: fn(&Self) -> Option<String> = $name;
+                (**self).endpoint().or_else(|| name(self))
             }
-            fn authorize_many(&self, requests: &[AuthRequest]) -> Vec<Result<Auth, Error>> {
-                (**self).authorize_many(requests)
-            }
-            fn attach(&self, client: &ClientSettings) -> Option<Arc<dyn Authorizer>> {
+            fn attach(&self, client: &ClientSettings) -> Option<Arc<dyn $trait>> {
                 (**self).attach(client)
             }
             fn use_tls(&self, tls: &Tls) {
@@ -161,12 +156,31 @@ macro_rules! authorizer_behind {
             }
         }
     };
+    ($trait:ident $methods:tt) => {
+        impl_for_pointers!(
+            impl [T: $trait + ?Sized] $trait for Arc<T>,
+            |this| Some(format!("{:p}", Arc::as_ptr(this))),
+            $methods
+        );
+        impl_for_pointers!(impl [] $trait for Box<dyn $trait>, |_| None, $methods);
+        impl_for_pointers!(impl [] $trait for Box<dyn $trait + Send + Sync>, |_| None, $methods);
+    };
 }
-authorizer_behind!([A: Authorizer + ?Sized] Arc<A>, |this| Some(format!("{:p}", Arc::as_ptr(this))));
-authorizer_behind!([] Box<dyn Authorizer>, |_| None);
-authorizer_behind!([] Box<dyn Authorizer + Send + Sync>, |_| None);
+use impl_for_pointers;
 
-/// What an [`Authorizer`] is asked.
+impl_for_pointers!(Authorizer {
+    fn authorize(&self, request: &AuthRequest) -> Result<Auth, Error> {
+        (**self).authorize(request)
+    }
+    fn batch_window(&self) -> Option<Duration> {
+        (**self).batch_window()
+    }
+    fn authorize_many(&self, requests: &[AuthRequest]) -> Vec<Result<Auth, Error>> {
+        (**self).authorize_many(requests)
+    }
+});
+
+/// A request to an [`Authorizer`].
 #[derive(Clone, Debug)]
 pub struct AuthRequest {
     socket_id: String,
@@ -175,7 +189,7 @@ pub struct AuthRequest {
 }
 
 impl AuthRequest {
-    /// A first question, to try out an authorizer.
+    /// Makes a first request, to try an authorizer out.
     pub fn new(socket_id: &str, channel: &str) -> Self {
         Self::attempt_number(socket_id, channel, 1)
     }
@@ -184,23 +198,23 @@ impl AuthRequest {
         Self { socket_id: socket_id.to_owned(), channel: channel.to_owned(), attempt }
     }
 
-    /// The connection that the answer is for.
+    /// Returns the socket id of the connection that the response is for.
     pub fn socket_id(&self) -> &str {
         &self.socket_id
     }
 
-    /// The full name of the channel.
+    /// Returns the full name of the channel.
     pub fn channel(&self) -> &str {
         &self.channel
     }
 
-    /// How often it has been asked for this subscription on this connection, this time included.
+    /// Returns which attempt this is for the subscription on this connection, beginning with 1.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
 }
 
-/// What an [`Authorizer`] answers.
+/// The response of an [`Authorizer`].
 #[derive(Clone)]
 pub struct Auth {
     pub(crate) auth: String,
@@ -209,50 +223,65 @@ pub struct Auth {
 }
 
 impl Auth {
-    /// The signature, as the server wants it: `key:hex`.
+    /// Makes a response with a signature, in the server's form: `key:hex`.
     pub fn new(auth: impl Into<String>) -> Self {
         Self { auth: auth.into(), channel_data: None, shared_secret: None }
     }
 
-    /// What other members learn of this one: the JSON text that was signed. Needed on presence channels.
+    /// Sets what other members get to know about this client: the JSON text that was signed. Required on presence
+    /// channels.
     pub fn channel_data(mut self, channel_data: impl Into<String>) -> Self {
         self.channel_data = Some(channel_data.into());
         self
     }
 
-    /// The key of an encrypted channel: 32 bytes in base64. It is never sent to the server.
+    /// Sets the key of an encrypted channel: 32 bytes in base64. It is never sent to the server.
     pub fn shared_secret(mut self, base64: impl Into<String>) -> Self {
         self.shared_secret = Some(Secret::new(base64.into()));
         self
     }
 
-    /// Reads the answer of an endpoint: `{"auth":…,"channel_data":…,"shared_secret":…}`, the last two
-    /// optional.
+    /// Reads the response of an endpoint: `{"auth":…,"channel_data":…,"shared_secret":…}`, the last two optional.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Auth`] if it is no such JSON.
+    /// [`ErrorKind::Auth`] if the text is not such JSON.
     pub fn from_json(text: &str) -> Result<Self, Error> {
-        let wrong = |what: &str| Error::message(ErrorKind::Auth, format!("the answer {what}"));
-        if let Err(error) = serde_json::from_str::<&RawValue>(text) {
-            return Err(wrong("is not JSON").caused_by(error));
-        }
-        let names = ["auth", "channel_data", "shared_secret"];
-        let [auth, channel_data, shared_secret] = pick(text, names);
-        let field = |name: &str, json: Option<&str>| match json.filter(|json| *json != "null") {
-            None => Ok(None),
-            // Not read leniently, since it was signed as it is.
-            Some(json) => serde_json::from_str(json)
-                .map(Some)
-                .map_err(|_| wrong(&format!("has a `{name}` that is not a string"))),
-        };
-        let auth = field("auth", auth)?.ok_or_else(|| wrong("has no `auth`"))?;
+        let [auth, channel_data, shared_secret] =
+            fields(text, ["auth", "channel_data", "shared_secret"])?;
+        let optional =
+            |name: &str, json: Option<&str>| json.map(|json| string(name, json)).transpose();
         Ok(Self {
-            auth,
-            channel_data: field("channel_data", channel_data)?,
-            shared_secret: field("shared_secret", shared_secret)?.map(Secret::new),
+            auth: string("auth", auth.ok_or_else(|| missing("auth"))?)?,
+            channel_data: optional("channel_data", channel_data)?,
+            shared_secret: optional("shared_secret", shared_secret)?.map(Secret::new),
         })
     }
+}
+
+/// Returns the JSON texts of these fields of an endpoint's response; `null` counts as absent.
+fn fields<'a, const N: usize>(
+    text: &'a str,
+    names: [&str; N],
+) -> Result<[Option<&'a str>; N], Error> {
+    if let Err(error) = serde_json::from_str::<&RawValue>(text) {
+        return Err(invalid("is not JSON").caused_by(error));
+    }
+    Ok(pick(text, names).map(|json| json.filter(|json| *json != "null")))
+}
+
+/// Reads a field strictly, since its text was signed as it is.
+fn string(name: &str, json: &str) -> Result<String, Error> {
+    serde_json::from_str(json)
+        .map_err(|_| invalid(&format!("has a field `{name}` that is not a string")))
+}
+
+fn missing(name: &str) -> Error {
+    invalid(&format!("has no `{name}`"))
+}
+
+fn invalid(what: &str) -> Error {
+    Error::message(ErrorKind::Auth, format!("the response {what}"))
 }
 
 impl fmt::Debug for Auth {

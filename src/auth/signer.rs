@@ -16,11 +16,10 @@ use crate::{UserAuth, UserAuthRequest, UserAuthenticator};
 /// The length of the keys of encrypted channels, in bytes.
 const KEY_LENGTH: usize = 32;
 
-/// Signs with the app's secret, without asking anybody: as an [`Authorizer`] and as a [`UserAuthenticator`].
-/// It never blocks.
+/// Signs with the app's secret, as an [`Authorizer`] and as a [`UserAuthenticator`]. It never blocks.
 ///
-/// For trusted devices and tests only: who has the secret may join every channel and publish to it. Programs
-/// that are given away ask an endpoint instead, with [`HttpAuthorizer`](crate::HttpAuthorizer).
+/// Use it on trusted devices and in tests only: whoever has the secret can subscribe to every channel and publish to
+/// it. Programs that are distributed use [`HttpAuthorizer`](crate::HttpAuthorizer) instead.
 ///
 /// # Example
 ///
@@ -34,12 +33,14 @@ const KEY_LENGTH: usize = 32;
 ///
 /// # Errors
 ///
-/// [`authorize`](Authorizer::authorize) fails with [`ErrorKind::Config`], on presence channels if there is no
-/// [`member`](Self::member) or it could not be written as JSON, and on encrypted channels if there is no
-/// [`encryption_master_key`](Self::encryption_master_key) or it is wrong. So does
-/// [`authenticate`](UserAuthenticator::authenticate), without a member.
+/// [`authorize`](Authorizer::authorize) fails with [`ErrorKind::Config`]
 ///
-/// See [how signatures are made](https://pusher.com/docs/channels/library_auth_reference/auth-signatures/).
+/// - on presence channels, if no [`member`](Self::member) is set or it cannot be serialized
+/// - on encrypted channels, if no [`encryption_master_key`](Self::encryption_master_key) is set or it is invalid
+///
+/// [`authenticate`](UserAuthenticator::authenticate) fails so if no member is set or it cannot be serialized.
+///
+/// See [how signatures are generated](https://pusher.com/docs/channels/library_auth_reference/auth-signatures/).
 #[derive(Clone)]
 pub struct SecretAuthorizer {
     key: String,
@@ -50,7 +51,7 @@ pub struct SecretAuthorizer {
 }
 
 impl SecretAuthorizer {
-    /// Signs for the app that `key` and `secret` belong to.
+    /// Makes an authorizer for the app with this key and secret.
     pub fn new(key: &str, secret: &str) -> Self {
         Self {
             key: key.to_owned(),
@@ -61,48 +62,49 @@ impl SecretAuthorizer {
         }
     }
 
-    /// Who this client is on presence channels and as a user that signs in: its user id, and what the other
-    /// members learn of it. Default: nobody, and presence channels and sign-ins are refused.
+    /// Sets the user id and the user info of this client, for presence channels and sign-in. Default: none, and
+    /// presence channels and sign-ins fail.
     ///
-    /// If `info` cannot be written as JSON, these fail with the cause.
+    /// If `info` cannot be serialized as JSON, they fail with the cause.
     pub fn member(mut self, id: &str, info: &(impl Serialize + ?Sized)) -> Self {
         self.member = Some(Member::new(id, info));
         self
     }
 
-    /// The ids of the users that the user wants to be told of, when they come online or go offline after the
-    /// sign-in. They replace those of an earlier call. Default: none.
+    /// Sets the ids of the users whose status the user watches: a signed-in user is notified when one of them comes
+    /// online or goes offline. They replace those of an earlier call. Default: none.
     pub fn watchlist(mut self, user_ids: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.watchlist = Some(user_ids.into_iter().map(|id| id.as_ref().to_owned()).collect());
         self
     }
 
-    /// The master key of the app's encrypted channels: 32 bytes in base64. Default: none, and encrypted
-    /// channels are refused.
+    /// Sets the master key of the app's encrypted channels: 32 bytes in base64. Default: none, and encrypted
+    /// channels fail.
     pub fn encryption_master_key(mut self, base64: &str) -> Self {
         self.master_key = Some(Secret::new(base64.to_owned()));
         self
     }
 
-    /// The member, which `what` needs.
+    /// Returns the member, or an error that begins with `what`.
     fn needed_member(&self, what: &str) -> Result<&Member, Error> {
         match &self.member {
             Some(member) => member.as_ref().map_err(Error::clone),
-            None => Err(config(&format!("{what} to know who this client is: call member()"))),
+            None => Err(config(&format!("{what} a member; set it with member()"))),
         }
     }
 
-    /// `key:hex`, for the server.
     fn signed(&self, text: &str) -> String {
         format!("{}:{}", self.key, sign(self.secret.expose(), text))
     }
 
     fn shared_secret(&self, channel: &str) -> Result<String, Error> {
         let master_key = self.master_key.as_ref().ok_or_else(|| {
-            config("encrypted channels need the app's master key: call encryption_master_key()")
+            config(
+                "encrypted channels need the app's master key; set it with encryption_master_key()",
+            )
         })?;
-        let wrong = || config("the encryption master key is not 32 bytes in base64");
-        // The cause is not kept: it tells a character of the key.
+        let wrong = || config("the encryption master key must be 32 bytes in base64");
+        // The cause is not kept: it shows a character of the key.
         let bytes = BASE64_STANDARD.decode(master_key.expose()).map_err(|_| wrong())?;
         let bytes = Zeroizing::new(bytes);
         if bytes.len() != KEY_LENGTH {
@@ -135,14 +137,13 @@ impl Authorizer for SecretAuthorizer {
 
 impl UserAuthenticator for SecretAuthorizer {
     fn authenticate(&self, request: &UserAuthRequest) -> Result<UserAuth, Error> {
-        let user_data =
-            self.needed_member("the sign-in needs")?.user_data(self.watchlist.as_deref());
+        let user_data = self.needed_member("sign-in needs")?.user_data(self.watchlist.as_deref());
         let auth = self.signed(&format!("{}::user::{user_data}", request.socket_id()));
         Ok(UserAuth::new(auth, user_data))
     }
 }
 
-/// Who this client is, as JSON texts.
+/// The member's id and info as JSON texts.
 #[derive(Clone)]
 struct Member {
     id: String,
@@ -152,7 +153,8 @@ struct Member {
 impl Member {
     fn new(id: &str, info: &(impl Serialize + ?Sized)) -> Result<Self, Error> {
         let json = |result: serde_json::Result<String>| {
-            result.map_err(|error| config("the member cannot be written as JSON").caused_by(error))
+            result
+                .map_err(|error| config("the member must be serializable as JSON").caused_by(error))
         };
         Ok(Self { id: json(serde_json::to_string(id))?, info: json(serde_json::to_string(info))? })
     }
@@ -183,7 +185,7 @@ impl fmt::Debug for SecretAuthorizer {
     }
 }
 
-/// The signature of `text`: its HMAC-SHA256 in hexadecimal.
+/// Returns the signature of `text`: its HMAC-SHA256 in hexadecimal.
 pub(crate) fn sign(secret: &str, text: &str) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
         // HMAC takes keys of every length.
@@ -215,13 +217,13 @@ mod tests {
     /// Bytes 0 to 31.
     const MASTER: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-    fn ask(authorizer: &SecretAuthorizer, channel: &str) -> Result<Auth, Error> {
+    fn authorize(authorizer: &SecretAuthorizer, channel: &str) -> Result<Auth, Error> {
         authorizer.authorize(&AuthRequest::new("1234.1234", channel))
     }
 
     #[test]
-    fn signatures_are_those_that_pusher_documents() {
-        let auth = ask(&SecretAuthorizer::new(KEY, SECRET), "private-foobar").unwrap();
+    fn signatures_match_pushers_documentation() {
+        let auth = authorize(&SecretAuthorizer::new(KEY, SECRET), "private-foobar").unwrap();
         let signature = "58df8b0c36d6982b82c3ecf6b4662e34fe8c25bba48f5369f135bf843651c3a4";
         assert_eq!(auth.auth, format!("{KEY}:{signature}"));
         assert!(auth.channel_data.is_none() && auth.shared_secret.is_none());
@@ -237,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_longer_than_a_block_is_hashed_first() {
+    fn key_longer_than_a_block_is_hashed_first() {
         // RFC 4231, test case 6.
         let mut mac = Hmac::<Sha256>::new_from_slice(&[0xaa; 131]).unwrap();
         mac.update(b"Test Using Larger Than Block-Size Key - Hash Key First");
@@ -246,54 +248,54 @@ mod tests {
     }
 
     #[test]
-    fn a_member_is_signed_and_told() {
+    fn member_is_signed_and_returned() {
         let info = HashMap::from([("name", "Ann \"A\" Ä")]);
         let authorizer = SecretAuthorizer::new(KEY, SECRET).member("a\"b", &info);
-        let auth = ask(&authorizer, "presence-room").unwrap();
+        let auth = authorize(&authorizer, "presence-room").unwrap();
         let data = r#"{"user_id":"a\"b","user_info":{"name":"Ann \"A\" Ä"}}"#;
         assert_eq!(auth.channel_data.as_deref(), Some(data));
         let signature = sign(SECRET, &format!("1234.1234:presence-room:{data}"));
         assert_eq!(auth.auth, format!("{KEY}:{signature}"));
-        assert!(ask(&authorizer, "private-room").unwrap().channel_data.is_none());
+        assert!(authorize(&authorizer, "private-room").unwrap().channel_data.is_none());
     }
 
-    fn who(authorizer: &impl UserAuthenticator) -> Result<UserAuth, Error> {
+    fn authenticate(authorizer: &impl UserAuthenticator) -> Result<UserAuth, Error> {
         authorizer.authenticate(&UserAuthRequest::new("1234.1234"))
     }
 
     #[test]
-    fn a_user_is_signed_and_told() {
+    fn user_is_signed_and_returned() {
         let authorizer = SecretAuthorizer::new(KEY, SECRET).member("a\"b", &["Ä"]);
-        let auth = who(&authorizer).unwrap();
+        let auth = authenticate(&authorizer).unwrap();
         let data = r#"{"id":"a\"b","user_info":["Ä"]}"#;
         assert_eq!(auth.user_data, data);
         let signature = sign(SECRET, &format!("1234.1234::user::{data}"));
         assert_eq!(auth.auth, format!("{KEY}:{signature}"));
 
         let authorizer = authorizer.watchlist(["replaced"]).watchlist(vec!["b\"".to_owned()]);
-        let auth = who(&authorizer).unwrap();
+        let auth = authenticate(&authorizer).unwrap();
         let data = r#"{"id":"a\"b","user_info":["Ä"],"watchlist":["b\""]}"#;
         assert_eq!(auth.user_data, data);
         let signature = sign(SECRET, &format!("1234.1234::user::{data}"));
         assert_eq!(auth.auth, format!("{KEY}:{signature}"));
-        // A watchlist is no matter of channels.
-        let auth = ask(&authorizer, "presence-room").unwrap();
+        // A watchlist does not belong to channels.
+        let auth = authorize(&authorizer, "presence-room").unwrap();
         let data = r#"{"user_id":"a\"b","user_info":["Ä"]}"#;
         assert_eq!(auth.channel_data.as_deref(), Some(data));
     }
 
     #[test]
-    fn the_signature_of_a_user_is_that_which_openssl_makes() {
+    fn user_signature_matches_openssl() {
         let authorizer = SecretAuthorizer::new(KEY, SECRET).member("7", &["Ann"]).watchlist(["8"]);
         let signature = "f6401162e722d22ca2403be60f1ef463caf08fd00364367bbecdbfdaf505b11e";
-        assert_eq!(who(&authorizer).unwrap().auth, format!("{KEY}:{signature}"));
+        assert_eq!(authenticate(&authorizer).unwrap().auth, format!("{KEY}:{signature}"));
     }
 
     #[test]
-    fn one_value_may_answer_both_questions() {
+    fn one_value_is_authorizer_and_authenticator() {
         fn both(channels: impl Authorizer + 'static, user: impl UserAuthenticator + 'static) {
             assert!(channels.authorize(&AuthRequest::new("1.2", "private-a")).is_ok());
-            assert!(who(&user).is_ok());
+            assert!(authenticate(&user).is_ok());
         }
         let one = SecretAuthorizer::new(KEY, SECRET).member("7", "");
         both(one.clone(), one.clone());
@@ -306,56 +308,60 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_wrong_member_is_told_and_others_go_on() {
+    fn missing_or_unserializable_member_fails_where_it_is_needed() {
         let nobody = SecretAuthorizer::new(KEY, SECRET);
-        for error in [ask(&nobody, "presence-room").unwrap_err(), who(&nobody).unwrap_err()] {
+        for error in
+            [authorize(&nobody, "presence-room").unwrap_err(), authenticate(&nobody).unwrap_err()]
+        {
             assert_eq!(error.kind(), ErrorKind::Config);
-            assert!(error.to_string().contains("call member()"), "{error}");
+            assert!(error.to_string().contains("set it with member()"), "{error}");
         }
 
         let unwritable = HashMap::from([((1, 2), 3)]);
         let wrong = SecretAuthorizer::new(KEY, SECRET).member("1", &unwritable);
-        for error in [ask(&wrong, "presence-room").unwrap_err(), who(&wrong).unwrap_err()] {
+        for error in
+            [authorize(&wrong, "presence-room").unwrap_err(), authenticate(&wrong).unwrap_err()]
+        {
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(error.source().is_some());
         }
-        assert!(ask(&wrong, "private-room").is_ok());
+        assert!(authorize(&wrong, "private-room").is_ok());
     }
 
     #[test]
-    fn the_shared_secret_is_the_hash_of_name_and_master_key() {
+    fn shared_secret_is_the_hash_of_name_and_master_key() {
         let authorizer = SecretAuthorizer::new(KEY, SECRET).encryption_master_key(MASTER);
-        let auth = ask(&authorizer, "private-encrypted-room").unwrap();
+        let auth = authorize(&authorizer, "private-encrypted-room").unwrap();
         let mut joined = b"private-encrypted-room".to_vec();
         joined.extend(0..32);
         let expected = BASE64_STANDARD.encode(Sha256::digest(&joined));
         assert_eq!(auth.shared_secret.unwrap().expose(), expected);
-        assert!(ask(&authorizer, "private-room").unwrap().shared_secret.is_none());
+        assert!(authorize(&authorizer, "private-room").unwrap().shared_secret.is_none());
     }
 
     #[test]
-    fn a_missing_or_wrong_master_key_is_told() {
+    fn missing_or_invalid_master_key_fails() {
         let none = SecretAuthorizer::new(KEY, SECRET);
-        let error = ask(&none, "private-encrypted-room").unwrap_err();
-        assert!(error.to_string().contains("call encryption_master_key()"), "{error}");
+        let error = authorize(&none, "private-encrypted-room").unwrap_err();
+        assert!(error.to_string().contains("set it with encryption_master_key()"), "{error}");
         for wrong in ["", "AAEC", "not base64!", &MASTER[..43]] {
             let authorizer = SecretAuthorizer::new(KEY, SECRET).encryption_master_key(wrong);
-            let error = ask(&authorizer, "private-encrypted-room").unwrap_err();
+            let error = authorize(&authorizer, "private-encrypted-room").unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(error.to_string().contains("32 bytes in base64"), "{error}");
-            assert!(ask(&authorizer, "private-room").is_ok());
+            assert!(authorize(&authorizer, "private-room").is_ok());
         }
     }
 
     #[test]
-    fn nothing_secret_is_shown() {
+    fn secrets_are_not_shown() {
         let authorizer = SecretAuthorizer::new(KEY, "canary-1")
             .member("canary-2", "canary-3")
             .watchlist(["canary-5"])
             .encryption_master_key("canary-4");
-        let error = ask(&authorizer, "private-encrypted-room").unwrap_err();
-        let auth = ask(&authorizer, "presence-room").unwrap();
-        let user = who(&authorizer).unwrap();
+        let error = authorize(&authorizer, "private-encrypted-room").unwrap_err();
+        let auth = authorize(&authorizer, "presence-room").unwrap();
+        let user = authenticate(&authorizer).unwrap();
         let shown = format!("{authorizer:?} {error:?} {error} {auth:?} {user:?}");
         assert!(!shown.contains("canary"), "{shown}");
         assert!(shown.contains(KEY), "{shown}");

@@ -1,20 +1,18 @@
-//! Who the user of a connection is: the question, the answer, and those who answer.
+//! The authentication of the user of a connection: requests, responses and who responds.
 
 use std::fmt;
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
+use super::{fields, impl_for_pointers, invalid, missing, string};
+use crate::{ClientSettings, Error, Proxy, Tls};
 
-use crate::wire::pick;
-use crate::{ClientSettings, Error, ErrorKind, Proxy, Tls};
-
-/// Answers who the user of this client is, for sign-in: an HTTP endpoint of yours, or code of yours.
+/// Authenticates the user of this client, for sign-in: by an HTTP endpoint of yours, or by code of yours.
 ///
-/// The client asks once on each connection that signs in, on a thread of its own, so blocking is fine. What
-/// comes back after the connection is gone is dropped.
+/// The client makes one request on each connection that signs in, on a worker thread, so an authenticator may block. A
+/// response that comes after the connection is lost is dropped.
 ///
-/// An error that [is retryable](Error::is_retryable) is tried again with back-off; any other waits for
-/// `signin()` to be called again.
+/// A request whose error [is retryable](Error::is_retryable) is repeated with back-off. After any other error the
+/// sign-in waits for the next call of `signin()`.
 ///
 /// A closure needs its argument's type:
 ///
@@ -28,24 +26,24 @@ use crate::{ClientSettings, Error, ErrorKind, Proxy, Tls};
 ///
 /// See [Pusher's documentation](https://pusher.com/docs/channels/server_api/authenticating-users/).
 pub trait UserAuthenticator: Send + Sync {
-    /// Answers who the user is.
+    /// Responds to a request with who the user is.
     ///
     /// # Errors
     ///
-    /// Whatever went wrong. Make it retryable or not by its kind, see [`Error::is_retryable`].
+    /// Any. Its kind decides whether the request is repeated, see [`Error::is_retryable`].
     fn authenticate(&self, request: &UserAuthRequest) -> Result<UserAuth, Error>;
 
-    /// Returns the host and port that are asked, if they are always the same: `app.example.org:443`.
+    /// Returns the host and port that requests go to, if they are always the same: `app.example.org:443`.
     ///
-    /// The client asks once, when it gets the authenticator. All that return the same share their workers, see
-    /// [`ClientBuilder::max_authorizations`](crate::ClientBuilder::max_authorizations). Default: `None`, and it
-    /// shares them with none but itself; clones of an `Arc` are one.
+    /// Called once, when a client gets the authenticator. Authenticators and authorizers with the same endpoint share
+    /// their workers, see [`ClientBuilder::max_authorizations`](crate::ClientBuilder::max_authorizations). Default:
+    /// `None`, the authenticator counts as an endpoint of its own; so do all clones of an `Arc` together.
     fn endpoint(&self) -> Option<String> {
         None
     }
 
-    /// Returns the authenticator that a client asks in place of this one, see
-    /// [`Authorizer::attach`](crate::Authorizer::attach). Default: `None`, the client asks this one.
+    /// Returns the authenticator that a client uses in place of this one, see
+    /// [`Authorizer::attach`](crate::Authorizer::attach). Default: `None`, the client uses this one.
     fn attach(&self, client: &ClientSettings) -> Option<Arc<dyn UserAuthenticator>> {
         self.use_tls(client.tls());
         self.use_proxy(client.proxy());
@@ -64,8 +62,8 @@ pub trait UserAuthenticator: Send + Sync {
         let _ = proxy;
     }
 
-    /// Ends soon what is under way, since the client that asks is closed. Default: nothing;
-    /// [`Client::close`](crate::Client::close) then waits for it.
+    /// Makes a running request return soon, with an error. Called when the client is closed. Default: does nothing, and
+    /// [`Client::close`](crate::Client::close) waits for it.
     fn interrupt(&self) {}
 }
 
@@ -78,36 +76,13 @@ where
     }
 }
 
-macro_rules! authenticator_behind {
-    ([$($generic:tt)*] $type:ty, $own_name:expr) => {
-        impl<$($generic)*> UserAuthenticator for $type {
-            fn authenticate(&self, request: &UserAuthRequest) -> Result<UserAuth, Error> {
-                (**self).authenticate(request)
-            }
-            fn endpoint(&self) -> Option<String> {
-                let own_name: fn(&Self) -> Option<String> = $own_name;
-                (**self).endpoint().or_else(|| own_name(self))
-            }
-            fn attach(&self, client: &ClientSettings) -> Option<Arc<dyn UserAuthenticator>> {
-                (**self).attach(client)
-            }
-            fn use_tls(&self, tls: &Tls) {
-                (**self).use_tls(tls);
-            }
-            fn use_proxy(&self, proxy: &Proxy) {
-                (**self).use_proxy(proxy);
-            }
-            fn interrupt(&self) {
-                (**self).interrupt();
-            }
-        }
-    };
-}
-authenticator_behind!([A: UserAuthenticator + ?Sized] Arc<A>, |this| Some(format!("{:p}", Arc::as_ptr(this))));
-authenticator_behind!([] Box<dyn UserAuthenticator>, |_| None);
-authenticator_behind!([] Box<dyn UserAuthenticator + Send + Sync>, |_| None);
+impl_for_pointers!(UserAuthenticator {
+    fn authenticate(&self, request: &UserAuthRequest) -> Result<UserAuth, Error> {
+        (**self).authenticate(request)
+    }
+});
 
-/// What a [`UserAuthenticator`] is asked.
+/// A request to a [`UserAuthenticator`].
 ///
 /// ```
 /// use pusher_channels::UserAuthRequest;
@@ -122,7 +97,7 @@ pub struct UserAuthRequest {
 }
 
 impl UserAuthRequest {
-    /// A first question, to try out an authenticator.
+    /// Makes a first request, to try an authenticator out.
     pub fn new(socket_id: &str) -> Self {
         Self::attempt_number(socket_id, 1)
     }
@@ -131,23 +106,23 @@ impl UserAuthRequest {
         Self { socket_id: socket_id.to_owned(), attempt }
     }
 
-    /// The connection that the answer is for.
+    /// Returns the socket id of the connection that the response is for.
     pub fn socket_id(&self) -> &str {
         &self.socket_id
     }
 
-    /// How often it has been asked for this connection, this time included.
+    /// Returns which attempt this is on this connection, beginning with 1.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
 }
 
-/// What a [`UserAuthenticator`] answers.
+/// The response of a [`UserAuthenticator`].
 ///
 /// ```
 /// use pusher_channels::UserAuth;
 ///
-/// // What a server library of Pusher's makes of a user.
+/// // What Pusher's server libraries return for a user.
 /// let auth = UserAuth::new("key:signature", r#"{"id":"7","user_info":{"name":"Ann"}}"#);
 /// ```
 #[derive(Clone)]
@@ -157,38 +132,29 @@ pub struct UserAuth {
 }
 
 impl UserAuth {
-    /// The signature, as the server wants it: `key:hex`; and who the user is: the JSON text that was
-    /// signed, an object with the `id`.
+    /// Makes a response with the signature in the server's form, `key:hex`, and the JSON text that was signed: an
+    /// object with the user's `id`.
     pub fn new(auth: impl Into<String>, user_data: impl Into<String>) -> Self {
         Self { auth: auth.into(), user_data: user_data.into() }
     }
 
-    /// Reads the answer of an endpoint: `{"auth":…,"user_data":…}`. The user data is a string with the JSON
-    /// text that was signed, or an object, whose text is then taken as it stands in the answer.
+    /// Reads the response of an endpoint: `{"auth":…,"user_data":…}`. The user data is a string with the JSON text
+    /// that was signed, or an object, whose text is used exactly as it stands in the response.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Auth`] if it is no such JSON.
+    /// [`ErrorKind::Auth`](crate::ErrorKind::Auth) if the text is not such JSON.
     pub fn from_json(text: &str) -> Result<Self, Error> {
-        let wrong = |what: &str| Error::message(ErrorKind::Auth, format!("the answer {what}"));
-        if let Err(error) = serde_json::from_str::<&RawValue>(text) {
-            return Err(wrong("is not JSON").caused_by(error));
-        }
+        let [auth, user_data] = fields(text, ["auth", "user_data"])?;
         if !text.trim_start().starts_with('{') {
-            return Err(wrong("is not a JSON object"));
+            return Err(invalid("is not a JSON object"));
         }
-        let [auth, user_data] = pick(text, ["auth", "user_data"]);
-        let field = |name: &str, json: Option<&str>| {
-            let json = json.filter(|json| *json != "null").map(str::to_owned);
-            json.ok_or_else(|| wrong(&format!("has no `{name}`")))
-        };
-        let auth = serde_json::from_str(&field("auth", auth)?)
-            .map_err(|_| wrong("has an `auth` that is not a string"))?;
-        let user_data = match field("user_data", user_data)? {
-            // Byte for byte, since it is this text that was signed.
-            object if object.starts_with('{') => object,
-            string => serde_json::from_str(&string)
-                .map_err(|_| wrong("has a `user_data` that is neither a string nor an object"))?,
+        let auth = string("auth", auth.ok_or_else(|| missing("auth"))?)?;
+        let user_data = match user_data.ok_or_else(|| missing("user_data"))? {
+            object if object.starts_with('{') => object.to_owned(),
+            string => serde_json::from_str(string).map_err(|_| {
+                invalid("has a field `user_data` that is neither a string nor an object")
+            })?,
         };
         Ok(Self { auth, user_data })
     }
@@ -206,11 +172,12 @@ impl fmt::Debug for UserAuth {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ErrorKind;
     use std::error::Error as _;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     #[test]
-    fn an_answer_is_read() {
+    fn response_is_read() {
         for (text, user_data) in [
             (r#"{"auth":"k:s","user_data":"{\"id\":\"7\"}"}"#, r#"{"id":"7"}"#),
             // An escaped name, unknown fields, and of two the last.
@@ -227,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_wrong_is_told_and_not_shown() {
+    fn invalid_response_is_explained_and_not_shown() {
         for (text, what) in [
             ("", "is not JSON"),
             ("canary", "is not JSON"),
@@ -238,21 +205,24 @@ mod tests {
             ("null", "is not a JSON object"),
             (r#"{"user_data":"canary"}"#, "has no `auth`"),
             (r#"{"auth":null,"user_data":"canary"}"#, "has no `auth`"),
-            (r#"{"auth":["canary"],"user_data":"canary"}"#, "has an `auth` that is not a string"),
+            (
+                r#"{"auth":["canary"],"user_data":"canary"}"#,
+                "has a field `auth` that is not a string",
+            ),
             (r#"{"auth":"canary"}"#, "has no `user_data`"),
             (r#"{"auth":"canary","user_data":null}"#, "has no `user_data`"),
             (
                 r#"{"auth":"canary","user_data":["canary"]}"#,
-                "has a `user_data` that is neither a string nor an object",
+                "has a field `user_data` that is neither a string nor an object",
             ),
             (
                 r#"{"auth":"canary","user_data":7}"#,
-                "has a `user_data` that is neither a string nor an object",
+                "has a field `user_data` that is neither a string nor an object",
             ),
         ] {
             let error = UserAuth::from_json(text).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Auth);
-            assert_eq!(error.to_string(), format!("the answer {what}"));
+            assert_eq!(error.to_string(), format!("the response {what}"));
             assert_eq!(error.source().is_some(), what == "is not JSON", "{error:?}");
             assert!(!format!("{error:?}").contains("canary"), "{error:?}");
         }
@@ -261,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_not_shown() {
+    fn response_is_not_shown() {
         let shown = format!("{:?}", UserAuth::new("canary", "canary"));
         assert_eq!(shown, r#"UserAuth { auth: "[redacted]", user_data: "[redacted]" }"#);
     }
@@ -285,25 +255,25 @@ mod tests {
         }
     }
 
-    /// As a builder takes it.
-    fn ask(authenticator: impl UserAuthenticator + 'static) -> UserAuth {
+    /// Uses it as a client does.
+    fn use_once(authenticator: impl UserAuthenticator + 'static) -> UserAuth {
         assert!(authenticator.attach(&ClientSettings::default()).is_none());
         authenticator.interrupt();
         authenticator.authenticate(&UserAuthRequest::attempt_number("1.2", 4)).unwrap()
     }
 
     #[test]
-    fn closures_and_pointers_answer_too() {
+    fn closures_and_pointers_are_authenticators() {
         let attempt = |request: &UserAuthRequest| {
             Ok(UserAuth::new("k:s", format!("{} {}", request.socket_id(), request.attempt())))
         };
-        assert_eq!(ask(attempt).user_data, "1.2 4");
+        assert_eq!(use_once(attempt).user_data, "1.2 4");
 
         let counting = Arc::new(Counting::default());
-        assert_eq!(ask(Arc::clone(&counting)).user_data, "1.2");
-        ask(Arc::clone(&counting) as Arc<dyn UserAuthenticator>);
-        ask(Box::new(Arc::clone(&counting)) as Box<dyn UserAuthenticator>);
-        ask(Box::new(Arc::clone(&counting)) as Box<dyn UserAuthenticator + Send + Sync>);
+        assert_eq!(use_once(Arc::clone(&counting)).user_data, "1.2");
+        use_once(Arc::clone(&counting) as Arc<dyn UserAuthenticator>);
+        use_once(Box::new(Arc::clone(&counting)) as Box<dyn UserAuthenticator>);
+        use_once(Box::new(Arc::clone(&counting)) as Box<dyn UserAuthenticator + Send + Sync>);
         let [asked, tls, interrupted, proxy] = &counting.0;
         assert_eq!(asked.load(Ordering::SeqCst), 16);
         assert_eq!((tls.load(Ordering::SeqCst), interrupted.load(Ordering::SeqCst)), (4, 4));

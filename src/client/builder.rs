@@ -109,7 +109,7 @@ impl ClientBuilder {
     /// at least 1, so that an endpoint that hangs leaves some to the others. After a slower response, or a time-out,
     /// it shares that half with all others of which the same is true. An endpoint is the host and port that
     /// [`Authorizer::endpoint`] returns, otherwise the authorizer itself: with
-    /// [`HttpAuthorizer::endpoint_with`](crate::HttpAuthorizer::endpoint_with) all its hosts are one.
+    /// [`HttpAuthorizer::url_with`](crate::HttpAuthorizer::url_with) all its hosts are one.
     pub fn max_authorizations(mut self, limit: usize) -> Self {
         self.max_authorizations = limit;
         self

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::auth::http::answer::{Answer, Reply, coding, excerpt, is_good};
-use crate::auth::http::{HttpAuthorizer, batch};
+use crate::auth::http::HttpAuthorizer;
+use crate::auth::http::response::{HttpResponse, ResponseText, coding, excerpt, is_success};
 use crate::fuzzing::Input;
 use crate::util::retry_after::retry_after;
 use crate::wire::number;
@@ -62,8 +62,8 @@ fn single(text: &str) {
 /// Each channel has its own answer, which is that to a single question.
 fn batched(text: &str) {
     let http = HttpAuthorizer::new("");
-    let reply = Reply { text, encoding: None, secrets: &["secret"], place: "here" };
-    let Ok(answers) = batch::read(&http, &reply, "1.2", &CHANNELS) else {
+    let reply = ResponseText { text, encoding: None, secrets: &["secret"], place: "here" };
+    let Ok(answers) = http.read_batch(&reply, "1.2", &CHANNELS) else {
         let json = serde_json::from_str::<Value>(text);
         return assert!(!json.is_ok_and(|json| json.is_object()), "{text:?}");
     };
@@ -99,13 +99,13 @@ fn whole(input: &mut Input<'_>) {
     let location = (input.byte() % 2 == 0).then(|| input.text());
     let body = input.take(usize::MAX).to_vec();
     let is_text = std::str::from_utf8(&body).is_ok();
-    let answer = Answer { status, retry_after, encoding, location, body };
+    let answer = HttpResponse { status, retry_after, encoding, location, body };
     match answer.read("host", &["secret"], |reply| Ok(reply.text.to_owned())) {
         Ok(text) => {
-            assert!(is_good(status) && is_text);
+            assert!(is_success(status) && is_text);
             single(&text);
         }
-        Err(error) if is_good(status) => {
+        Err(error) if is_success(status) => {
             assert_eq!((error.kind(), error.http_status()), (ErrorKind::Auth, None));
             assert!(!is_text && !error.is_retryable());
         }

@@ -1,21 +1,18 @@
-//! Who carries the requests: ureq, told everything that it would otherwise look up or refuse loudly.
+//! Sends requests by ureq, which gets every setting from here and none from the environment.
 
 use std::io::Read as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use ureq::config::{AutoHeaderValue, ConfigBuilder};
+use ureq::config::AutoHeaderValue;
 use ureq::http::{Request, Response, Uri, header};
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
-use ureq::tls::{Certificate, RootCerts};
-use ureq::typestate::AgentScope;
 use ureq::{Agent, AsSendBody, Body};
 
-use super::answer::{Answer, coding, is_good};
-use super::carrier;
+use super::connector::{self, MAX_TIMEOUT};
 use super::failure::failed;
 use super::request::address_of;
+use super::response::{HttpResponse, coding, is_success};
 use super::secure;
 use crate::config::proxy::ProxyServer;
 use crate::config::tls::Asked;
@@ -24,19 +21,15 @@ use crate::util::clock;
 use crate::util::retry_after::retry_after;
 use crate::{ClientSettings, Error, ErrorKind, Proxy, Tls};
 
-/// What is read of a refusal, in bytes.
-const REFUSAL: u64 = 16 * 1024;
-/// Longer timeouts count as this, so that adding them to a time cannot fail.
-pub(super) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-/// Servers often close idle connections after 5 s; to meet one just then would fail a request.
-const IDLE: Duration = Duration::from_secs(3);
+/// How many bytes of a refusal are read.
+const MAX_REFUSAL: u64 = 16 * 1024;
+/// Servers often close idle connections after 5 s, and a request on a connection that is being closed fails.
+const MAX_IDLE: Duration = Duration::from_secs(3);
 
-type Builder = ConfigBuilder<AgentScope>;
-
-/// Makes agents when they are needed, and others after an interruption. A clone shares them.
+/// Makes agents when they are needed, and new ones after an interruption. A clone shares them.
 #[derive(Clone)]
 pub(super) struct Agents {
-    /// The authorizer's own settings, which win over the client's.
+    /// The authorizer's own settings take precedence over the client's.
     pub(super) tls: Option<Tls>,
     pub(super) proxy: Option<Proxy>,
     pub(super) timeout: Duration,
@@ -49,13 +42,15 @@ pub(super) struct Agents {
 #[derive(Default)]
 struct State {
     client: ClientSettings,
-    /// One for each way that was needed so far: none and two proxies at the most.
+    interruptions: u64,
+    /// One for each route that was needed so far: at most no proxy and two proxies.
     current: Vec<Pair>,
-    /// Those of the clients that share the authorizer.
+    /// The states of the clients that share the authorizer.
     attached: Vec<(ClientSettings, Weak<Mutex<Self>>)>,
 }
 
-/// ureq trusts either the platform's roots or those given, but not both, so two agents take turns.
+/// ureq trusts either the platform's roots or the given ones, so a request is sent again by the other agent if the
+/// roots may have been the wrong ones.
 #[derive(Clone)]
 struct Pair {
     proxy: Option<Arc<ProxyServer>>,
@@ -63,9 +58,8 @@ struct Pair {
     given: Option<Agent>,
     /// The platform's roots were the right ones last time.
     platform_first: Arc<AtomicBool>,
-    interrupted: Arc<AtomicBool>,
     asked: Asked,
-    /// Why `https` is not to be had with these settings.
+    /// Why `https` cannot be used with these settings.
     refusal: Option<&'static str>,
 }
 
@@ -84,7 +78,7 @@ impl Default for Agents {
 }
 
 impl Agents {
-    /// Those of one client: an interruption of them ends no other's requests.
+    /// Returns the agents of one client. Interrupting them ends no other client's requests.
     pub(super) fn attach(&self, client: &ClientSettings) -> Self {
         let mut state = lock(&self.state);
         state.attached.retain(|(_, attached)| attached.strong_count() > 0);
@@ -101,7 +95,7 @@ impl Agents {
 
     pub(super) fn use_tls(&self, tls: &Tls) {
         let mut state = lock(&self.state);
-        // The agents that are there stay if they can, since only they can be interrupted.
+        // Equal settings keep the agents, since an interruption reaches only agents that are kept.
         if self.tls.is_none() && state.client.tls() != tls {
             state.client = ClientSettings::new(tls.clone(), state.client.proxy().clone());
             state.current.clear();
@@ -121,46 +115,43 @@ impl Agents {
         lock(&self.state).attached.len()
     }
 
-    /// Ends the requests that are under way, for all clients that share these agents.
-    pub(super) fn interrupt(&self) {
-        let (mut current, attached) = {
-            let mut state = lock(&self.state);
-            let attached = state.attached.iter().filter_map(|(_, attached)| attached.upgrade());
-            let attached: Vec<_> = attached.collect();
-            (std::mem::take(&mut state.current), attached)
-        };
-        for state in attached {
-            current.append(&mut lock(&state).current);
-        }
-        for pair in current {
-            pair.interrupted.store(true, Ordering::SeqCst);
-            pair.platform.shutdown();
-            if let Some(given) = pair.given {
-                given.shutdown();
-            }
-        }
+    /// Returns the number that [`Self::send`] takes.
+    pub(super) fn interruptions(&self) -> u64 {
+        lock(&self.state).interruptions
     }
 
-    /// Whether the settings of TLS and of the proxy can be used: for `https` if it is `secure`.
+    /// Ends the running requests of all clients that share these agents.
+    pub(super) fn interrupt(&self) {
+        interrupt(&self.state);
+    }
+
+    /// Fails if the settings of TLS or the proxy cannot be used, for `https` if `secure`.
     pub(super) fn check(&self, secure: bool) -> Result<(), Error> {
         self.pair(|_| None)?.check(secure)
     }
 
-    /// `place` names the endpoint in messages.
+    /// Fails if there have been more interruptions than these. `place` names the endpoint in messages.
     pub(super) fn send(
         &self,
         request: &Request<Option<String>>,
         place: &str,
-    ) -> Result<Answer, Error> {
+        interruptions: u64,
+    ) -> Result<HttpResponse, Error> {
+        // `Io` is retryable at once.
+        let interrupted = || Error::message(ErrorKind::Io, format!("{place}: interrupted"));
+        let is_interrupted = || self.interruptions() != interruptions;
         let secure = check_scheme(request.uri())?;
         let (host, port) = address_of(request.uri());
         let pair = self.pair(|proxy| proxy.server_for(secure, host, port).cloned())?;
+        // Only now, since a later interruption shuts this pair down.
+        if is_interrupted() {
+            return Err(interrupted());
+        }
         pair.check(secure)?;
         self.send_by(&pair, request, place, secure).map_err(|error| {
-            if pair.interrupted.load(Ordering::SeqCst) {
-                // Whatever the TLS library made of it; it may be asked again at once.
-                let message = format!("{place}: interrupted");
-                return Error::message(ErrorKind::Io, message).caused_by(error).explained();
+            if is_interrupted() {
+                // Whatever the TLS library made of it.
+                return interrupted().caused_by(error).explained();
             }
             pair.asked.explain(error, host)
         })
@@ -172,7 +163,7 @@ impl Agents {
         request: &Request<Option<String>>,
         place: &str,
         secure: bool,
-    ) -> Result<Answer, Error> {
+    ) -> Result<HttpResponse, Error> {
         let Some(given) = pair.given.as_ref().filter(|_| secure) else {
             return self.exchange(pair, &pair.platform, request, place, None);
         };
@@ -200,7 +191,7 @@ impl Agents {
         }
     }
 
-    /// `left` is what is left of the timeout, if not all of it.
+    /// `left` is the rest of the timeout, if a part of it is over.
     fn exchange(
         &self,
         pair: &Pair,
@@ -208,7 +199,7 @@ impl Agents {
         request: &Request<Option<String>>,
         place: &str,
         left: Option<Duration>,
-    ) -> Result<Answer, Error> {
+    ) -> Result<HttpResponse, Error> {
         let (parts, body) = request.clone().into_parts();
         let response = match body {
             Some(body) => agent.run(limit(agent, Request::from_parts(parts, body), left)),
@@ -223,10 +214,10 @@ impl Agents {
         response: Response<Body>,
         place: &str,
         failed: impl FnOnce(ureq::Error) -> Error,
-    ) -> Result<Answer, Error> {
+    ) -> Result<HttpResponse, Error> {
         let status = response.status().as_u16();
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let mut answer = Answer {
+        let mut result = HttpResponse {
             status,
             retry_after: retry_after(status, header(header::RETRY_AFTER), clock::wall()),
             encoding: header(header::CONTENT_ENCODING).and_then(coding),
@@ -234,19 +225,19 @@ impl Agents {
             body: Vec::new(),
         };
         let reader = response.into_body().into_reader();
-        if is_good(status) {
+        if is_success(status) {
             let limit = u64::try_from(self.max_body).unwrap_or(u64::MAX);
-            let read = reader.take(limit.saturating_add(1)).read_to_end(&mut answer.body);
+            let read = reader.take(limit.saturating_add(1)).read_to_end(&mut result.body);
             read.map_err(|error| failed(error.into()))?;
-            if answer.body.len() > self.max_body {
-                let message = format!("{place}: the answer is longer than {limit} bytes");
+            if result.body.len() > self.max_body {
+                let message = format!("{place}: the response is longer than {limit} bytes");
                 return Err(Error::message(ErrorKind::TooLarge, message));
             }
         } else {
-            // The status says enough if the rest does not come.
-            let _ = reader.take(REFUSAL).read_to_end(&mut answer.body);
+            // The status is enough if the rest cannot be read.
+            let _ = reader.take(MAX_REFUSAL).read_to_end(&mut result.body);
         }
-        Ok(answer)
+        Ok(result)
     }
 
     fn pair(&self, choose: impl FnOnce(&Proxy) -> Option<Arc<ProxyServer>>) -> Result<Pair, Error> {
@@ -257,10 +248,9 @@ impl Agents {
         if let Some(pair) = state.current.iter().find(|pair| pair.proxy == server) {
             return Ok(pair.clone());
         }
-        let tls = self.tls.as_ref().unwrap_or(state.client.tls());
-        let pair = self.build(tls, server)?;
+        let pair = self.build(self.tls.as_ref().unwrap_or(state.client.tls()), server)?;
         state.current.push(pair.clone());
-        // The client warns of its own.
+        // The client logs its own warning.
         let own = self.tls.as_ref().filter(|_| !self.warned.swap(true, Ordering::Relaxed));
         // The logger is the user's, and may interrupt.
         drop(state);
@@ -270,67 +260,56 @@ impl Agents {
         Ok(pair)
     }
 
-    #[cfg(any(feature = "native-tls", feature = "rustls"))]
-    fn build(&self, tls: &Tls, server: Option<Arc<ProxyServer>>) -> Result<Pair, Error> {
-        crate::transport::check_tls(tls)?;
-        let roots = crate::transport::tls_roots(tls)?;
-        let client = secure::client_certificate(tls)?;
-        let danger = tls.accepts_invalid_certs();
-        let agent = |roots| {
-            let config = secure::config(tls, roots, client.clone());
-            self.agent(server.clone(), |builder| builder.tls_config(config))
-        };
-        let given = (!roots.is_empty() && !danger).then(|| {
-            let roots = roots.iter().map(|der| Certificate::from_der(der).to_owned());
-            agent(RootCerts::from(roots))
-        });
+    fn build(&self, tls: &Tls, proxy: Option<Arc<ProxyServer>>) -> Result<Pair, Error> {
+        let (platform, given) = secure::configs(tls)?;
+        let agent = |config| self.agent(proxy.clone(), config);
         Ok(Pair {
-            platform: agent(RootCerts::PlatformVerifier),
-            given,
-            proxy: server,
+            platform: agent(platform),
+            given: given.map(agent),
             platform_first: Arc::default(),
-            interrupted: Arc::default(),
             asked: tls.asked(),
             refusal: secure::refusal(tls),
+            proxy,
         })
     }
 
-    #[cfg(not(any(feature = "native-tls", feature = "rustls")))]
-    fn build(&self, tls: &Tls, server: Option<Arc<ProxyServer>>) -> Result<Pair, Error> {
-        let platform = self.agent(server.clone(), |builder| builder);
-        Ok(Pair {
-            proxy: server,
-            platform,
-            given: None,
-            platform_first: Arc::default(),
-            interrupted: Arc::default(),
-            asked: tls.asked(),
-            refusal: None,
-        })
-    }
-
-    fn agent(
-        &self,
-        proxy: Option<Arc<ProxyServer>>,
-        with_tls: impl FnOnce(Builder) -> Builder,
-    ) -> Agent {
+    fn agent(&self, proxy: Option<Arc<ProxyServer>>, tls: secure::Config) -> Agent {
         let builder = Agent::config_builder()
             .timeout_global(Some(self.timeout()))
             .http_status_as_error(false)
-            // Redirects are given back as they are.
+            // Redirects are returned as they are.
             .max_redirects(0)
             .max_redirects_will_error(false)
-            // Else it is taken from the environment. The one that counts is asked below ureq.
+            // By default the environment's is used. The connector has the right one.
             .proxy(None)
             .user_agent(concat!("pusher-channels/", env!("CARGO_PKG_VERSION")))
             .accept_encoding(AutoHeaderValue::None)
-            .max_idle_age(IDLE);
-        carrier::agent(with_tls(builder).build(), Arc::clone(&self.resolver), proxy)
+            .max_idle_age(MAX_IDLE);
+        let config = secure::configure(builder, tls).build();
+        connector::agent(config, Arc::clone(&self.resolver), proxy)
     }
 
     fn timeout(&self) -> Duration {
-        self.timeout.min(LONGEST)
+        self.timeout.min(MAX_TIMEOUT)
     }
+}
+
+/// Interrupts these agents and those that are attached to them, one lock at a time.
+fn interrupt(state: &Mutex<State>) {
+    let (pairs, attached) = {
+        let mut state = lock(state);
+        state.interruptions += 1;
+        let attached = state.attached.iter().filter_map(|(_, attached)| attached.upgrade());
+        let attached: Vec<_> = attached.collect();
+        (std::mem::take(&mut state.current), attached)
+    };
+    for pair in pairs {
+        pair.platform.shutdown();
+        if let Some(given) = pair.given {
+            given.shutdown();
+        }
+    }
+    attached.iter().for_each(|state| interrupt(state));
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
@@ -346,7 +325,7 @@ impl Pair {
     }
 }
 
-/// Whether it is `https`; fails if that cannot be had.
+/// Returns `true` for `https`. Fails if this build has no TLS.
 pub(super) fn check_scheme(uri: &Uri) -> Result<bool, Error> {
     let secure = uri.scheme_str() == Some("https");
     if secure && !cfg!(any(feature = "native-tls", feature = "rustls")) {
@@ -357,7 +336,7 @@ pub(super) fn check_scheme(uri: &Uri) -> Result<bool, Error> {
     Ok(secure)
 }
 
-/// Not for every request: ureq sets TLS up anew for one that has a setting of its own.
+/// Sets what is left of the timeout. Not for every request: ureq sets TLS up anew for one with its own settings.
 fn limit<B: AsSendBody>(agent: &Agent, request: Request<B>, left: Option<Duration>) -> Request<B> {
     match left {
         Some(_) => agent.configure_request(request).timeout_global(left).build(),

@@ -1,40 +1,44 @@
-//! What the endpoints have in common: where they are, how they are asked, and what of it may be set.
+//! What all endpoints have in common: their URL, the form of their requests, and their settings.
 
 use std::fmt::DebugStruct;
 use std::sync::Arc;
 
+use ureq::http::Uri;
+
 use super::agents::{Agents, check_scheme};
-use super::answer::Reply;
-use super::request::{Field, Pairs, Question, Style, check_header, check_url, host_of, name_of};
-use crate::{ClientSettings, Error, ErrorKind};
+use super::request::{Field, Pairs, RequestParts, Style, check_header, check_url, name_of};
+use super::response::ResponseText;
+use crate::auth::invalid;
+use crate::{ClientSettings, Error};
 
 type MakePairs = Arc<dyn Fn() -> Pairs + Send + Sync>;
 type MakeUrl<Q> = Arc<dyn Fn(&Q) -> String + Send + Sync>;
-type Parser<A> = Arc<dyn Fn(&str) -> Result<A, Error> + Send + Sync>;
+type Parser<R> = Arc<dyn Fn(&str) -> Result<R, Error> + Send + Sync>;
 
-/// An endpoint that is asked `Q` and answers `A`.
+/// An endpoint with requests `Q` and responses `R`.
 #[derive(Clone)]
-pub(super) struct Endpoint<Q, A> {
-    /// What it is about, for messages.
+pub(super) struct Endpoint<Q, R> {
+    /// Its purpose, for messages.
     what: &'static str,
     url: String,
+    /// Takes precedence over the URL.
     pub(super) make_url: Option<MakeUrl<Q>>,
     pub(super) style: Style,
     pub(super) headers: Pairs,
     pub(super) fresh_headers: Option<MakePairs>,
     pub(super) params: Pairs,
     pub(super) fresh_params: Option<MakePairs>,
-    from_json: fn(&str) -> Result<A, Error>,
-    /// Instead of that.
-    pub(super) parser: Option<Parser<A>>,
+    from_json: fn(&str) -> Result<R, Error>,
+    /// Takes precedence over `from_json`.
+    pub(super) parser: Option<Parser<R>>,
     pub(super) agents: Agents,
 }
 
-impl<Q, A> Endpoint<Q, A> {
+impl<Q, R> Endpoint<Q, R> {
     pub(super) fn new(
         what: &'static str,
         url: &str,
-        from_json: fn(&str) -> Result<A, Error>,
+        from_json: fn(&str) -> Result<R, Error>,
     ) -> Self {
         Self {
             what,
@@ -51,7 +55,7 @@ impl<Q, A> Endpoint<Q, A> {
         }
     }
 
-    /// The same endpoint for one client.
+    /// Returns the same endpoint for one client.
     pub(super) fn attach(&self, client: &ClientSettings) -> Self
     where
         Self: Clone,
@@ -60,7 +64,7 @@ impl<Q, A> Endpoint<Q, A> {
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
-        // One that is made tells with the request.
+        // A URL made by a function is checked with each request.
         let secure = match self.make_url {
             Some(_) => false,
             None => check_scheme(&check_url(self.what, &self.url)?)?,
@@ -78,34 +82,41 @@ impl<Q, A> Endpoint<Q, A> {
         }
     }
 
-    /// What all requests go to, if it is always the same.
+    /// Returns the host and port of all requests, if they are always the same.
     pub(super) fn name(&self) -> Option<String> {
         let uri = check_url(self.what, &self.url).ok().filter(|_| self.make_url.is_none());
         uri.as_ref().map(name_of)
     }
 
-    pub(super) fn answer(&self, request: &Q, fields: Vec<(&str, Field<'_>)>) -> Result<A, Error> {
-        self.ask(&self.url(request), fields, |reply| self.parse(reply))
+    /// Sends one request and reads its response. Fails if there have been more interruptions than these.
+    pub(super) fn call(
+        &self,
+        request: &Q,
+        interruptions: u64,
+        fields: Vec<(&str, Field<'_>)>,
+    ) -> Result<R, Error> {
+        self.send(&self.url(request), interruptions, fields, |text| self.parse(text))
     }
 
-    /// Reads the answer to one question.
-    pub(super) fn parse(&self, reply: &Reply<'_>) -> Result<A, Error> {
-        let answer = match &self.parser {
-            Some(parser) => parser(reply.text),
-            None => (self.from_json)(reply.text).map_err(|error| explain(reply, error)),
+    /// Reads the response to one request.
+    pub(super) fn parse(&self, text: &ResponseText<'_>) -> Result<R, Error> {
+        let response = match &self.parser {
+            Some(parser) => parser(text.text),
+            None => (self.from_json)(text.text).map_err(|error| explain(text, error)),
         };
-        answer.map_err(|error| error.at(reply.place))
+        response.map_err(|error| error.at(text.place))
     }
 
-    /// Gives a 2xx answer to `read`.
-    pub(super) fn ask<T>(
+    /// Passes a 2xx response to `read`. Fails if there have been more interruptions than these.
+    pub(super) fn send<T>(
         &self,
         url: &str,
+        interruptions: u64,
         fields: Vec<(&str, Field<'_>)>,
-        read: impl FnOnce(&Reply<'_>) -> Result<T, Error>,
+        read: impl FnOnce(&ResponseText<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let fresh = |make: &Option<MakePairs>| make.as_ref().map(|make| make()).unwrap_or_default();
-        let question = Question {
+        let parts = RequestParts {
             what: self.what,
             url,
             style: self.style,
@@ -113,43 +124,39 @@ impl<Q, A> Endpoint<Q, A> {
             fields,
             params: [self.params.clone(), fresh(&self.fresh_params)].concat(),
         };
-        let request = question.request()?;
-        let secrets = question.secrets();
+        let request = parts.request()?;
         let place = format!("{} at {}", self.what, name_of(request.uri()));
-        self.agents.send(&request, &place)?.read(&place, &secrets, read)
+        self.agents.send(&request, &place, interruptions)?.read(&place, &parts.secrets(), read)
     }
 
-    /// Neither path nor query, which may hold a token.
+    /// Shows neither path nor query, which may contain a token.
     pub(super) fn show<'a, 'b, 'c>(
         &self,
         out: &'c mut DebugStruct<'a, 'b>,
     ) -> &'c mut DebugStruct<'a, 'b> {
         let uri = check_url(self.what, &self.url).ok();
-        out.field("host", &uri.as_ref().map(host_of))
+        out.field("host", &uri.as_ref().and_then(Uri::host))
             .field("style", &self.style)
             .field("timeout", &self.agents.timeout)
     }
 }
 
-/// What came instead of an answer that makes sense, if that is known.
-pub(super) fn explain(reply: &Reply<'_>, error: Error) -> Error {
-    match reply.instead_of_json() {
-        Some(instead) => Error::message(ErrorKind::Auth, format!("the answer {instead}")),
-        None => error,
-    }
+/// Names what came instead of JSON in place of the error, if that is known.
+pub(super) fn explain(text: &ResponseText<'_>, error: Error) -> Error {
+    text.instead_of_json().map_or(error, |instead| invalid(&instead))
 }
 
-/// The methods of a type with an `endpoint: Endpoint<$question, $answer>`; `$sent` is what is sent anyway.
+/// The methods of a type with an `endpoint: Endpoint<$request, $response>`; `$sent` names what every request has.
 macro_rules! endpoint_setters {
-    ($question:ident, $answer:ident, $sent:literal) => {
-        /// Sends one more header, the same with every request. Of two with one name the later counts; one that
-        /// is sent anyway (`Accept`, `Content-Type`) can be replaced.
+    ($request:ident, $response:ident, $sent:literal) => {
+        /// Adds a header to every request. It replaces an earlier one of the same name, `Accept` and `Content-Type`
+        /// included.
         pub fn header(mut self, name: &str, value: &str) -> Self {
             self.endpoint.headers.push((name.to_owned(), value.to_owned()));
             self
         }
 
-        /// Asks for more headers before every request, for tokens that change. They replace those of
+        /// Calls `headers` before every request for more headers, for tokens that change. They replace those of
         /// [`header`](Self::header) with the same name. Default: none.
         pub fn headers_with<F>(mut self, headers: F) -> Self
         where
@@ -159,13 +166,13 @@ macro_rules! endpoint_setters {
             self
         }
 
-        #[doc = concat!("Sends one more parameter, the same with every request, beside ", $sent, ".")]
+        #[doc = concat!("Adds a parameter to every request, after ", $sent, ".")]
         pub fn param(mut self, name: &str, value: &str) -> Self {
             self.endpoint.params.push((name.to_owned(), value.to_owned()));
             self
         }
 
-        /// Asks for more parameters before every request. They come after those of [`param`](Self::param).
+        /// Calls `params` before every request for more parameters. They come after those of [`param`](Self::param).
         /// Default: none.
         pub fn params_with<F>(mut self, params: F) -> Self
         where
@@ -175,82 +182,89 @@ macro_rules! endpoint_setters {
             self
         }
 
-        /// Sends a JSON object of strings instead of a form. Default: a form.
+        /// Sends a JSON object of strings. Default: a form.
         pub fn json(mut self) -> Self {
             self.endpoint.style = $crate::auth::http::request::Style::Json;
             self
         }
 
-        /// Sends a GET with everything in the URL's query, after what is there, instead of a POST. Servers and
-        /// proxies tend to log URLs, so send secrets as headers. Default: a POST.
+        /// Sends a GET with all parameters in the URL's query, after those that it has already. Servers and proxies
+        /// often log URLs, so send secrets as headers. Default: a POST.
         pub fn get(mut self) -> Self {
             self.endpoint.style = $crate::auth::http::request::Style::Query;
             self
         }
 
-        /// The longest time for one request, from the lookup of the host's name to the end of the response,
-        /// including a proxy's handshake, TLS, and a second attempt with other root certificates.
-        /// Default: 10 seconds; more than a day counts as a day.
+        /// Sets the timeout of one request, from resolving the host name to the end of the response. It includes
+        /// the proxy's handshake, TLS, and a second TLS handshake with other root certificates. Default: 10 seconds;
+        /// at most one day.
         pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
             self.endpoint.agents.timeout = timeout;
             self
         }
 
-        #[doc = concat!("Reads the answers of a 2xx status. Default: [`", stringify!($answer), "::from_json`].")]
+        #[doc = concat!("Reads the 2xx responses with `parser`. Default: [`", stringify!($response), "::from_json`].")]
         ///
-        /// It gets the text without a byte order mark at its start. Its errors keep their kind and get the
-        /// endpoint's name in front of their message.
+        /// The text is passed without a byte order mark at its start. The parser's errors keep their kind, and their
+        /// messages begin with the endpoint's name.
         pub fn parser<F>(mut self, parser: F) -> Self
         where
-            F: Fn(&str) -> Result<$answer, $crate::Error> + Send + Sync + 'static,
+            F: Fn(&str) -> Result<$response, $crate::Error> + Send + Sync + 'static,
         {
             self.endpoint.parser = Some(std::sync::Arc::new(parser));
             self
         }
 
-        /// Asks for the endpoint's URL before every request, instead of using that of [`new`](Self::new): for a
-        /// URL that changes, or depends on the request.
-        pub fn endpoint_with<F>(mut self, url: F) -> Self
+        /// Calls `url` before every request for the endpoint's URL, which replaces that of [`new`](Self::new). For
+        /// URLs that change or depend on the request.
+        pub fn url_with<F>(mut self, url: F) -> Self
         where
-            F: Fn(&$question) -> String + Send + Sync + 'static,
+            F: Fn(&$request) -> String + Send + Sync + 'static,
         {
             self.endpoint.make_url = Some(std::sync::Arc::new(url));
             self
         }
 
-        /// How TLS with `https` endpoints is made and checked. Default: as the client that uses this says; each of
-        /// several clients has its own way.
+        /// Renamed to [`url_with`](Self::url_with).
+        #[deprecated(since = "0.2.0", note = "use `url_with`")]
+        pub fn endpoint_with<F>(self, url: F) -> Self
+        where
+            F: Fn(&$request) -> String + Send + Sync + 'static,
+        {
+            self.url_with(url)
+        }
+
+        /// Sets how TLS connections to `https` endpoints are made. Default: the settings of the client that uses this;
+        /// each of several clients uses its own.
         ///
-        /// [`Tls`](crate::Tls) says at its setters what differs here: `server_name` and
-        /// `danger_accept_invalid_hostnames` do not apply, and `min_version` is an error with native-tls.
+        /// [`Tls`](crate::Tls) documents what differs here: `server_name` and `danger_accept_invalid_hostnames` do not
+        /// apply, and `min_version` is an error with native-tls.
         ///
-        /// Root certificates that are given are trusted beside the platform's. Since the HTTP library takes either
-        /// the ones or the others, a server may see one failed TLS handshake before the one that succeeds; which
-        /// it was is remembered.
+        /// Given root certificates are trusted beside the platform's. The HTTP library takes only one of both, so a
+        /// server may see one failed TLS handshake before the one that succeeds. The successful choice is remembered.
         pub fn tls(mut self, tls: $crate::Tls) -> Self {
             self.endpoint.agents.tls = Some(tls);
             self
         }
 
-        /// Through which proxy the endpoint is asked. Default: as the client that uses this says; each of several
-        /// clients has its own way. [`Proxy::none`](crate::Proxy::none) is none whatever the client has.
-        /// The environment is not read unless that is [`Proxy::from_env`](crate::Proxy::from_env).
+        /// Sets the proxy for the endpoint. Default: that of the client that uses this; each of several clients uses
+        /// its own. [`Proxy::none`](crate::Proxy::none) connects directly, whatever the client's proxy is. The
+        /// environment is read only with [`Proxy::from_env`](crate::Proxy::from_env).
         ///
-        /// The proxy is asked to connect, for `http` too, and resolves the endpoint's name. Its own handshake counts
-        /// towards the [`timeout`](Self::timeout).
+        /// Requests go through a tunnel of the proxy, for `http` too, and the proxy resolves the endpoint's name. Its
+        /// handshake counts towards the [`timeout`](Self::timeout).
         pub fn proxy(mut self, proxy: $crate::Proxy) -> Self {
             self.endpoint.agents.proxy = Some(proxy);
             self
         }
 
-        /// The longest answer that is read, in bytes. Default: 262,144 (256 KiB).
+        /// Sets the maximum length of a response's body, in bytes. Default: 262,144 (256 KiB).
         pub fn max_body(mut self, bytes: usize) -> Self {
             self.endpoint.agents.max_body = bytes;
             self
         }
 
-        /// Whether it is set up well, without asking the endpoint: the URL, the fixed headers, and the settings of
-        /// TLS and of the proxy.
+        /// Checks the URL, the fixed headers, and the TLS and proxy settings, without a request.
         ///
         /// # Errors
         ///

@@ -1,12 +1,12 @@
-//! HTTP endpoints that authorize, or tell who the user is.
+//! Channel authorization and user authentication by HTTP endpoints.
 
 mod agents;
-pub(crate) mod answer;
-pub(crate) mod batch;
-mod carrier;
+mod batch;
+mod connector;
 mod endpoint;
 mod failure;
 mod request;
+pub(crate) mod response;
 mod secure;
 #[cfg(test)]
 mod tests;
@@ -23,18 +23,17 @@ use crate::{Auth, AuthRequest, Authorizer, ClientSettings, Error, Proxy, Tls};
 
 pub use user::HttpUserAuthenticator;
 
-/// Asks an HTTP endpoint of yours, as other Pusher clients do.
+/// Authorizes channels with an HTTP endpoint of yours, as other Pusher clients do.
 ///
-/// By default it sends a POST with the form `socket_id=…&channel_name=…`, and expects a status of 200 to 299
-/// and the JSON `{"auth":"…"}`, with a `channel_data` for presence channels and a `shared_secret` for
-/// encrypted ones. The setters change that. It sends `Accept: application/json` too. A UTF-8 byte order mark
-/// before the answer is skipped.
+/// By default it sends a POST with the form `socket_id=…&channel_name=…`, and expects a 2xx status and the JSON
+/// `{"auth":"…"}`, with a `channel_data` for presence channels and a `shared_secret` for encrypted ones. The setters
+/// change that. It also sends `Accept: application/json`. A UTF-8 byte order mark before the response is skipped.
 ///
-/// Redirects are not followed: a 3xx is an error with that status. No cookie is kept and nothing is
-/// compressed. A proxy is used as [`proxy`](Self::proxy) says. Idle connections are used again for 3 seconds.
+/// Redirects are not followed: a 3xx is an error with that status. Cookies are not stored, and compression is not
+/// requested. A proxy is used as set with [`proxy`](Self::proxy). Idle connections are reused for 3 seconds.
 ///
-/// Several clients may share one in an `Arc`. Each then has its own connections and settings, and closing it ends
-/// its own requests only.
+/// Several clients may share one authorizer in an `Arc`. Each then has its own connections and settings, and closing a
+/// client ends only its own requests.
 ///
 /// # Example
 ///
@@ -55,38 +54,36 @@ pub use user::HttpUserAuthenticator;
 /// # Blocking
 ///
 /// [`authorize`](Authorizer::authorize) blocks for at most the [`timeout`](Self::timeout), whatever it waits for.
-/// [`interrupt`](Authorizer::interrupt) ends requests that are under way, for all clients that share it, at once with
-/// an error of kind [`Io`](crate::ErrorKind::Io), and what is asked later works again. A lookup of the host's name
-/// that is given up goes on in the background until the system answers; at most 4 run at once, and more wait for
-/// their turn.
+/// [`interrupt`](Authorizer::interrupt) makes it return at once with an error of kind [`Io`](crate::ErrorKind::Io), for
+/// all clients that share the authorizer; later requests work again. A canceled lookup of the host name continues in
+/// the background until the system responds. At most 4 lookups run at once, and more wait for their turn.
 ///
 /// # Connecting
 ///
-/// As the client's own connection does it: of several addresses of a host the next one is tried when one has not
-/// answered within 250 ms, and the first that connects is used.
+/// Connections are made as the client's own connection: if an address of the host does not respond within 250 ms, the
+/// next one is tried too, and the first to connect is used.
 ///
 /// # Logging
 ///
-/// The HTTP library, ureq, dumps all bytes that it sends and receives at level `trace` under the target
-/// `ureq_proto::util`, tokens and signatures included, and at `debug` the URL under `ureq::run`, with the query that
-/// [`get`](Self::get) makes. Keep these targets out of logs that others read.
+/// The HTTP library, ureq, logs all bytes that it sends and receives at level `trace` with the target
+/// `ureq_proto::util`, including tokens and signatures. At level `debug` it logs URLs with the target `ureq::run`,
+/// including the query that [`get`](Self::get) makes. Keep these targets out of logs that others read.
 ///
 /// # Errors
 ///
-/// Of [`authorize`](Authorizer::authorize), with messages that name the endpoint's host and port, but neither its
-/// path nor anything that was sent:
+/// [`authorize`](Authorizer::authorize) returns these kinds. The messages name the endpoint's host and port, but
+/// neither its path nor anything that was sent.
 ///
-/// - [`Config`](crate::ErrorKind::Config): the URL, a header or a certificate is wrong, or the URL starts with
+/// - [`Config`](crate::ErrorKind::Config): the URL, a header or a certificate is invalid, or the URL begins with
 ///   `https` and this build has no TLS
-/// - [`Auth`](crate::ErrorKind::Auth): the status is not 2xx, see [`Error::http_status`],
-///   [`Error::retry_after`] and [`Error::is_retryable`]; or the answer makes no sense, for example since it is
-///   empty, an HTML page or compressed. The message has up to 200 characters of what a refusal says: the `error`
-///   or `message` of JSON, the title of an HTML page, or else the first line of text; and of a redirect its
-///   target without the query; all without what looks like a secret
-/// - [`Proxy`](crate::ErrorKind::Proxy): a proxy does not let the request through, see [`Proxy`](Proxy#errors)
-/// - [`TooLarge`](crate::ErrorKind::TooLarge): the answer is longer than [`max_body`](Self::max_body)
+/// - [`Auth`](crate::ErrorKind::Auth): the status is not 2xx, see [`Error::http_status`], [`Error::retry_after`] and
+///   [`Error::is_retryable`]; or the response is invalid, for example empty, an HTML page or compressed. The message
+///   has up to 200 characters of a refusal: the `error` or `message` of JSON, the title of an HTML page, or the first
+///   line of text; and the target of a redirect without the query. What looks like a secret is left out
+/// - [`Proxy`](crate::ErrorKind::Proxy): a proxy rejects the connection, see [`Proxy`](Proxy#errors)
+/// - [`TooLarge`](crate::ErrorKind::TooLarge): the response is longer than [`max_body`](Self::max_body)
 /// - [`Dns`](crate::ErrorKind::Dns), [`Io`](crate::ErrorKind::Io), [`Timeout`](crate::ErrorKind::Timeout),
-///   [`Tls`](crate::ErrorKind::Tls): the network's, with their cause as source where there is more to say
+///   [`Tls`](crate::ErrorKind::Tls): the network failed; the source is the cause, if it says more
 ///
 /// See [Pusher's documentation](https://pusher.com/docs/channels/server_api/authorizing-users/).
 pub struct HttpAuthorizer {
@@ -95,27 +92,27 @@ pub struct HttpAuthorizer {
 }
 
 impl HttpAuthorizer {
-    /// Asks the endpoint at `url`, which starts with `https://` or `http://`. A wrong one is an error when it is
-    /// first asked, or of [`check`](Self::check).
+    /// Makes an authorizer for the endpoint at `url`, which begins with `https://` or `http://`. An invalid URL is an
+    /// error of each request, and of [`check`](Self::check).
     pub fn new(url: &str) -> Self {
         Self { endpoint: Endpoint::new("authorization", url, Auth::from_json), window: None }
     }
 
     endpoint_setters!(AuthRequest, Auth, "the socket id and the channel");
 
-    /// Collects the questions of `window` and sends them as one request, for endpoints that understand that.
-    /// 10 to 20 milliseconds are enough for channels that are subscribed together. Default: one request for
-    /// each channel.
+    /// Collects the requests of `window` and sends them as one HTTP request, for endpoints that support that. 10 to
+    /// 20 milliseconds are enough for channels that are subscribed together. Default: one HTTP request for each
+    /// channel.
     ///
-    /// The request and its answer are those of the `pusher-js-auth` plug-in of the JavaScript client. The form
-    /// has numbered channels, also if there is but one, and then the parameters:
+    /// Request and response are those of the JavaScript client's plug-in `pusher-js-auth`. The form has numbered
+    /// channels, also if there is only one, and then the parameters:
     ///
     /// ```text
     /// socket_id=1234.1234&channel_name[0]=private-a&channel_name[1]=private-b
     /// ```
     ///
-    /// With [`json`](Self::json) it is `{"channel_name":["private-a","private-b"],"socket_id":"1234.1234"}`, and
-    /// with [`get`](Self::get) the form as a query, its brackets as `%5B` and `%5D`. The answer is an object by
+    /// With [`json`](Self::json) it is `{"channel_name":["private-a","private-b"],"socket_id":"1234.1234"}`, and with
+    /// [`get`](Self::get) the form as a query, with the brackets as `%5B` and `%5D`. The response is an object by
     /// channel:
     ///
     /// ```text
@@ -126,23 +123,39 @@ impl HttpAuthorizer {
     /// }
     /// ```
     ///
-    /// An absent `status` counts as 200. `data` is what the answer to a single question would be, for the
-    /// [`parser`](Self::parser) too; it may also be a string that holds it. Another status, or the
-    /// absence of a channel, is an error of that channel only. The object may also stand under the
-    /// socket id, `{"1234.1234": {"private-a": …}}`, as the plug-in's first versions had it.
+    /// An absent `status` means 200. `data` is the response to a single request, for the [`parser`](Self::parser) too;
+    /// it may also be a string that contains it. A channel with another status, or one that is absent, fails alone.
+    /// The object may also be inside the socket id, `{"1234.1234": {"private-a": …}}`, as in the first versions of the
+    /// plug-in.
     pub fn batched(mut self, window: Duration) -> Self {
         self.window = Some(window);
         self
+    }
+
+    /// Fails if there have been more interruptions than these.
+    fn call(&self, request: &AuthRequest, interruptions: u64) -> Result<Auth, Error> {
+        let fields = vec![
+            ("socket_id", Field::Text(request.socket_id())),
+            ("channel_name", Field::Text(request.channel())),
+        ];
+        self.endpoint.call(request, interruptions, fields)
+    }
+
+    /// Reads the response to the requests of a batch.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn read_batch(
+        &self,
+        text: &response::ResponseText<'_>,
+        socket_id: &str,
+        channels: &[&str],
+    ) -> Result<Vec<Result<Auth, Error>>, Error> {
+        batch::read(&self.endpoint, text, socket_id, channels)
     }
 }
 
 impl Authorizer for HttpAuthorizer {
     fn authorize(&self, request: &AuthRequest) -> Result<Auth, Error> {
-        let fields = vec![
-            ("socket_id", Field::Text(request.socket_id())),
-            ("channel_name", Field::Text(request.channel())),
-        ];
-        self.endpoint.answer(request, fields)
+        self.call(request, self.endpoint.agents.interruptions())
     }
 
     fn batch_window(&self) -> Option<Duration> {
@@ -150,10 +163,11 @@ impl Authorizer for HttpAuthorizer {
     }
 
     fn authorize_many(&self, requests: &[AuthRequest]) -> Vec<Result<Auth, Error>> {
-        if self.window.is_none() {
-            return requests.iter().map(|request| self.authorize(request)).collect();
+        let interruptions = self.endpoint.agents.interruptions();
+        match self.window {
+            None => requests.iter().map(|request| self.call(request, interruptions)).collect(),
+            Some(_) => batch::authorize(&self.endpoint, requests, interruptions),
         }
-        batch::authorize(self, requests)
     }
 
     fn endpoint(&self) -> Option<String> {

@@ -1,17 +1,16 @@
-//! What an endpoint is asked: a form, JSON or a query.
+//! A request to an endpoint: a form, JSON or a query.
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
-use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 
-use crate::config::options::percent_encode;
-use crate::config::proxy::authority;
+use crate::util::url::{self, Url, percent_encode};
 use crate::{Error, ErrorKind};
 
 pub(super) type Pairs = Vec<(String, String)>;
 
-/// What a request tells beside what its user adds.
+/// A parameter that every request has.
 pub(super) enum Field<'a> {
     Text(&'a str),
     List(Vec<&'a str>),
@@ -25,9 +24,9 @@ pub(super) enum Style {
     Query,
 }
 
-/// One request of an endpoint.
-pub(super) struct Question<'a> {
-    /// What it is about, for messages.
+/// What one request is made of.
+pub(super) struct RequestParts<'a> {
+    /// The endpoint's purpose, for messages.
     pub(super) what: &'a str,
     pub(super) url: &'a str,
     pub(super) style: Style,
@@ -36,30 +35,23 @@ pub(super) struct Question<'a> {
     pub(super) params: Pairs,
 }
 
-impl Question<'_> {
-    /// An absent body is a GET.
-    pub(super) fn request(&self) -> Result<http::Request<Option<String>>, Error> {
+impl RequestParts<'_> {
+    /// Without a body it is a GET.
+    pub(super) fn request(&self) -> Result<Request<Option<String>>, Error> {
         let uri = check_url(self.what, self.url)?;
-        let mut request = http::Request::new(None);
-        let content_type = match self.style {
+        let (method, uri, content_type, body) = match self.style {
             Style::Form => {
-                *request.body_mut() = Some(self.form(false));
-                Some("application/x-www-form-urlencoded")
+                let form = "application/x-www-form-urlencoded";
+                (Method::POST, uri, Some(form), Some(self.form(false)))
             }
-            Style::Json => {
-                *request.body_mut() = Some(self.json());
-                Some("application/json")
-            }
-            Style::Query => None,
+            Style::Json => (Method::POST, uri, Some("application/json"), Some(self.json())),
+            Style::Query => (Method::GET, self.with_query()?, None, None),
         };
-        if request.body().is_some() {
-            *request.method_mut() = Method::POST;
-            *request.uri_mut() = uri;
-        } else {
-            *request.uri_mut() = self.with_query()?;
-        }
-        // Some frameworks redirect to a page for people unless JSON is asked for.
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
         let headers = request.headers_mut();
+        // Without it some frameworks redirect to a page.
         set(self.what, headers, header::ACCEPT.as_str(), "application/json")?;
         if let Some(content_type) = content_type {
             set(self.what, headers, header::CONTENT_TYPE.as_str(), content_type)?;
@@ -70,7 +62,7 @@ impl Question<'_> {
         Ok(request)
     }
 
-    /// What an answer must not be shown with, should it repeat it.
+    /// Returns what is not shown if a response repeats it.
     pub(super) fn secrets(&self) -> Vec<&str> {
         let mut secrets = Vec::new();
         for (_, value) in self.headers.iter().chain(&self.params) {
@@ -90,7 +82,7 @@ impl Question<'_> {
         check_url(self.what, &format!("{url}{joint}{}", self.form(true)))
     }
 
-    /// A list's names are `name[0]`, `name[1]` and so on; their brackets are no part of a URL.
+    /// The names of a list are `name[0]`, `name[1]` and so on; a URL has no brackets.
     fn form(&self, in_url: bool) -> String {
         let mut form = String::new();
         let mut add = |name: &str, value: &str| {
@@ -139,14 +131,14 @@ impl Question<'_> {
     }
 }
 
-/// Of two of the same name the later one counts.
+/// Replaces an earlier header of the same name.
 fn set(what: &str, headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Error> {
-    let wrong = || {
+    let invalid = || {
         let message = format!("a header of the {what} has characters that HTTP does not allow");
         Error::message(ErrorKind::Config, message)
     };
-    let name = HeaderName::try_from(name).map_err(|error| wrong().caused_by(error))?;
-    let value = HeaderValue::try_from(value).map_err(|error| wrong().caused_by(error))?;
+    let name = HeaderName::try_from(name).map_err(|error| invalid().caused_by(error))?;
+    let value = HeaderValue::try_from(value).map_err(|error| invalid().caused_by(error))?;
     headers.insert(name, value);
     Ok(())
 }
@@ -155,45 +147,20 @@ pub(super) fn check_header(what: &str, name: &str, value: &str) -> Result<(), Er
     set(what, &mut HeaderMap::new(), name, value)
 }
 
-/// The text is not shown, since a query may hold a secret.
 pub(super) fn check_url(what: &str, url: &str) -> Result<Uri, Error> {
-    let wrong = |how: &str| {
-        Error::message(ErrorKind::Config, format!("the URL of the {what} endpoint {how}"))
-    };
-    let uri: Uri = url
-        .parse()
-        .map_err(|error: http::uri::InvalidUri| wrong("is not a URL").caused_by(error))?;
-    if !matches!(uri.scheme_str(), Some("http" | "https")) {
-        return Err(wrong("does not start with http:// or https://"));
-    }
-    if uri.host().unwrap_or_default().is_empty() {
-        return Err(wrong("has no host"));
-    }
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err(wrong("has a user name, which is not sent: set a header `authorization`"));
-    }
-    // A port that is no number from 0 to 65535 counts as absent there, and the scheme's would be used.
-    let rest = uri.authority().and_then(|authority| authority.as_str().strip_prefix(host_of(&uri)));
-    if rest != Some("") && uri.port_u16().is_none_or(|port| port == 0) {
-        return Err(wrong("has a port that is not one from 1 to 65535"));
-    }
-    Ok(uri)
+    let what = format!("the URL of the {what} endpoint");
+    Url::parse(&what, url, ["http", "https"]).map(|url| url.uri)
 }
 
-pub(super) fn host_of(uri: &Uri) -> &str {
-    uri.host().unwrap_or_default()
-}
-
-/// The host, without the brackets of an IPv6 address, and the port.
+/// Returns the host, without the brackets of an IPv6 address, and the port.
 pub(super) fn address_of(uri: &Uri) -> (&str, u16) {
-    let host = host_of(uri);
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let of_scheme = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-    (host, uri.port_u16().unwrap_or(of_scheme))
+    let host = url::without_brackets(uri.host().unwrap_or_default());
+    let default_port = url::default_port(uri.scheme_str() == Some("https"));
+    (host, uri.port_u16().unwrap_or(default_port))
 }
 
-/// What to name an endpoint by: its path and its query may hold a secret.
+/// Returns host and port, which name an endpoint in messages: its path and its query may contain a secret.
 pub(super) fn name_of(uri: &Uri) -> String {
     let (host, port) = address_of(uri);
-    authority(host, port)
+    url::authority(host, port)
 }

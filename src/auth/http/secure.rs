@@ -1,22 +1,42 @@
-//! What of TLS can be told to ureq.
+//! TLS settings for ureq, as far as it has them.
 
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 pub(super) use with::*;
 #[cfg(not(any(feature = "native-tls", feature = "rustls")))]
 pub(super) use without::*;
 
+use ureq::config::ConfigBuilder;
+use ureq::typestate::AgentScope;
+
+type Builder = ConfigBuilder<AgentScope>;
+
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 mod with {
     use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
 
+    use super::Builder;
     use crate::config::tls::{Fault, wrong_identity};
     use crate::{Error, ErrorKind, Tls, TlsVersion};
 
-    pub(in crate::auth::http) fn config(
-        tls: &Tls,
-        roots: RootCerts,
-        client: Option<ClientCert>,
-    ) -> TlsConfig {
+    pub(in crate::auth::http) type Config = TlsConfig;
+
+    pub(in crate::auth::http) fn configure(builder: Builder, config: Config) -> Builder {
+        builder.tls_config(config)
+    }
+
+    /// Returns settings that trust the platform's roots, and settings that trust the given ones, if there are any.
+    pub(in crate::auth::http) fn configs(tls: &Tls) -> Result<(Config, Option<Config>), Error> {
+        crate::transport::check_tls(tls)?;
+        let roots = crate::transport::tls_roots(tls)?;
+        let client = client_certificate(tls)?;
+        let given = (!roots.is_empty() && !tls.accepts_invalid_certs()).then(|| {
+            let roots = roots.iter().map(|der| Certificate::from_der(der).to_owned());
+            config(tls, RootCerts::from(roots), client.clone())
+        });
+        Ok((config(tls, RootCerts::PlatformVerifier, client), given))
+    }
+
+    fn config(tls: &Tls, roots: RootCerts, client: Option<ClientCert>) -> Config {
         let config = TlsConfig::builder()
             .provider(if cfg!(feature = "native-tls") {
                 TlsProvider::NativeTls
@@ -26,13 +46,13 @@ mod with {
             .root_certs(roots)
             .client_cert(client)
             .disable_verification(tls.accepts_invalid_certs());
-        // Passed on explicitly: the default of the process may be another, or none.
+        // Explicitly: the default of the process may be another one, or none.
         #[cfg(feature = "rustls")]
         let config = config.unversioned_rustls_crypto_provider(std::sync::Arc::new(provider(tls)));
         config.build()
     }
 
-    /// ureq asks for every version, but a version without a cipher suite is not offered.
+    /// ureq offers every version, but rustls offers no version without a cipher suite.
     #[cfg(feature = "rustls")]
     fn provider(tls: &Tls) -> rustls::crypto::CryptoProvider {
         let mut provider = rustls::crypto::ring::default_provider();
@@ -43,11 +63,9 @@ mod with {
         provider
     }
 
-    pub(in crate::auth::http) fn client_certificate(
-        tls: &Tls,
-    ) -> Result<Option<ClientCert>, Error> {
+    fn client_certificate(tls: &Tls) -> Result<Option<ClientCert>, Error> {
         let Some(identity) = tls.identity()? else { return Ok(None) };
-        // ureq lets nobody name the kind of a key, but knows it from PEM.
+        // ureq reads the kind of a key only from PEM.
         let key = PrivateKey::from_pem(identity.key_pem().as_bytes()).map_err(|error| {
             wrong_identity("key", "the HTTP library cannot read it").caused_by(error)
         })?;
@@ -55,7 +73,7 @@ mod with {
         Ok(Some(ClientCert::new_with_certs(&chain.collect::<Vec<_>>(), key)))
     }
 
-    /// Why `https` is not to be had with these settings.
+    /// Returns why `https` cannot be used with these settings.
     pub(in crate::auth::http) fn refusal(tls: &Tls) -> Option<&'static str> {
         let too_new = cfg!(feature = "native-tls") && tls.oldest() > TlsVersion::Tls12;
         too_new.then_some(
@@ -64,12 +82,12 @@ mod with {
         )
     }
 
-    /// Whether it is a handshake that other roots could have helped.
+    /// Returns `true` for a failed handshake that other roots could have helped.
     pub(in crate::auth::http) fn may_be_about_roots(error: &Error) -> bool {
         error.kind() == ErrorKind::Tls && fault(error).is_none_or(|fault| fault.is_about_roots())
     }
 
-    /// The source is what the platform says, unless that is only that it does not know the issuer.
+    /// Returns the platform's error, unless it is only that the issuer is unknown.
     pub(in crate::auth::http) fn trusted_by_neither(
         place: &str,
         by_given: Error,
@@ -80,14 +98,14 @@ mod with {
             _ => by_platform,
         };
         let failed = ErrorKind::Tls;
-        error.with_message(format!("{place}: {failed}, also with the root certificates given"))
+        error.with_message(format!("{place}: {failed}, also with the given root certificates"))
     }
 
     fn fault(error: &Error) -> Option<Fault> {
         std::error::Error::source(error).and_then(Fault::of)
     }
 
-    /// Whether it comes from the TLS library: native-tls gives an alert after the handshake as an error of I/O.
+    /// Returns `true` for an error of the TLS library: native-tls returns an alert after the handshake as an I/O error.
     #[cfg(feature = "native-tls")]
     pub(in crate::auth::http) fn is_fault(error: &std::io::Error) -> bool {
         error.raw_os_error().is_none() && Fault::of(error).is_some()
@@ -96,17 +114,28 @@ mod with {
 
 #[cfg(not(any(feature = "native-tls", feature = "rustls")))]
 mod without {
-    use crate::Error;
+    use super::Builder;
+    use crate::{Error, Tls};
+
+    pub(in crate::auth::http) struct Config;
+
+    pub(in crate::auth::http) fn configure(builder: Builder, _: Config) -> Builder {
+        builder
+    }
+
+    pub(in crate::auth::http) fn configs(_: &Tls) -> Result<(Config, Option<Config>), Error> {
+        Ok((Config, None))
+    }
+
+    pub(in crate::auth::http) fn refusal(_: &Tls) -> Option<&'static str> {
+        None
+    }
 
     pub(in crate::auth::http) fn may_be_about_roots(_: &Error) -> bool {
         false
     }
 
-    pub(in crate::auth::http) fn trusted_by_neither(
-        _: &str,
-        _: Error,
-        by_platform: Error,
-    ) -> Error {
-        by_platform
+    pub(in crate::auth::http) fn trusted_by_neither(_: &str, _: Error, error: Error) -> Error {
+        error
     }
 }

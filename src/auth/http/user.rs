@@ -1,4 +1,4 @@
-//! An HTTP endpoint that tells who the user is.
+//! User authentication by an HTTP endpoint.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,14 +7,13 @@ use super::endpoint::{Endpoint, endpoint_setters};
 use super::request::Field;
 use crate::{ClientSettings, Error, Proxy, Tls, UserAuth, UserAuthRequest, UserAuthenticator};
 
-/// Asks an HTTP endpoint of yours who the user is, as other Pusher clients do.
+/// Authenticates the user with an HTTP endpoint of yours, as other Pusher clients do.
 ///
-/// By default it sends a POST with the form `socket_id=…`, and expects a status of 200 to 299 and the JSON
+/// By default it sends a POST with the form `socket_id=…`, and expects a 2xx status and the JSON
 /// `{"auth":"…","user_data":"…"}`, see [`UserAuth::from_json`]. The setters change that.
 ///
-/// In all else it is like [`HttpAuthorizer`](crate::HttpAuthorizer): redirects, idle connections, what blocks
-/// for how long, what the HTTP library logs, and the errors, of
-/// [`authenticate`](UserAuthenticator::authenticate) here.
+/// Everything else is as documented at [`HttpAuthorizer`](crate::HttpAuthorizer): redirects, idle connections, how long
+/// [`authenticate`](UserAuthenticator::authenticate) blocks, its errors, and what the HTTP library logs.
 ///
 /// # Example
 ///
@@ -37,8 +36,8 @@ pub struct HttpUserAuthenticator {
 }
 
 impl HttpUserAuthenticator {
-    /// Asks the endpoint at `url`, which starts with `https://` or `http://`. A wrong one is an error when it is
-    /// first asked, or of [`check`](Self::check).
+    /// Makes an authenticator for the endpoint at `url`, which begins with `https://` or `http://`. An invalid URL is
+    /// an error of each request, and of [`check`](Self::check).
     pub fn new(url: &str) -> Self {
         Self { endpoint: Endpoint::new("user authentication", url, UserAuth::from_json) }
     }
@@ -48,7 +47,9 @@ impl HttpUserAuthenticator {
 
 impl UserAuthenticator for HttpUserAuthenticator {
     fn authenticate(&self, request: &UserAuthRequest) -> Result<UserAuth, Error> {
-        self.endpoint.answer(request, vec![("socket_id", Field::Text(request.socket_id()))])
+        let interruptions = self.endpoint.agents.interruptions();
+        let fields = vec![("socket_id", Field::Text(request.socket_id()))];
+        self.endpoint.call(request, interruptions, fields)
     }
 
     fn endpoint(&self) -> Option<String> {

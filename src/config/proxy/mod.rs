@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use no_proxy::Exceptions;
 
-pub(crate) use crate::util::url::authority;
 pub(crate) use url::{Credentials, Protocol, ProxyServer};
 
 use crate::{Error, ErrorKind};

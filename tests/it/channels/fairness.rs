@@ -41,7 +41,7 @@ fn hanging_endpoint_shared_by_many_channels_does_not_delay_another() {
     good_beside(|url| {
         let url = url.to_owned();
         let make = || {
-            let http = HttpAuthorizer::new("").endpoint_with(move |_| url.clone());
+            let http = HttpAuthorizer::new("").url_with(move |_| url.clone());
             Arc::new(http.timeout(SOON))
         };
         Arc::clone(shared.get_or_init(make))

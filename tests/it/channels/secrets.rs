@@ -429,7 +429,7 @@ fn no_secret_in_a_url_or_a_setting_is_logged_or_shown() {
             for endpoint in [
                 bearer(HttpAuthorizer::new(&token)),
                 bearer(HttpAuthorizer::new(&token)).get().param("a", "canary"),
-                HttpAuthorizer::new("").endpoint_with(move |_| token.clone()),
+                HttpAuthorizer::new("").url_with(move |_| token.clone()),
             ] {
                 show_error(&endpoint.authorize(&question).unwrap_err());
             }

@@ -1,4 +1,4 @@
-//! One authorizer of several clients: each has its own settings, connections and interruption.
+//! One authorizer for several clients: each has its own settings, connections and interruptions.
 
 use super::*;
 use crate::{ClientSettings, UserAuth, UserAuthRequest, UserAuthenticator};
@@ -7,12 +7,12 @@ fn attached(http: &HttpAuthorizer, client: &ClientSettings) -> Arc<dyn Authorize
     http.attach(client).unwrap()
 }
 
-/// Whether its request goes to a proxy that does not run.
+/// Returns `true` if its request goes to the proxy, which does not run.
 fn reaches_the_proxy(authorizer: &impl Authorizer) -> bool {
-    authorizer.authorize(&question()).unwrap_err().to_string().contains("the proxy")
+    authorizer.authorize(&auth_request()).unwrap_err().to_string().contains("the proxy")
 }
 
-/// A server that responds to no request until it is told so; and signals each request.
+/// A server that signals each request, and responds when the sender is dropped.
 fn held() -> (String, mpsc::Receiver<()>, mpsc::Sender<()>) {
     let ((asked, wait), (release, released)) = (mpsc::channel(), mpsc::channel::<()>());
     let released = Arc::new(std::sync::Mutex::new(released));
@@ -28,7 +28,7 @@ fn held() -> (String, mpsc::Receiver<()>, mpsc::Sender<()>) {
     (url, wait, release)
 }
 
-/// Both ask; then one of them is interrupted, and the other one gets its response.
+/// Sends both requests, interrupts one of them, and lets the other one get its response.
 fn one_is_interrupted(
     [first, second]: [impl Fn() -> Result<(), Error> + Send + 'static; 2],
     interrupt: impl FnOnce(),
@@ -46,19 +46,19 @@ fn one_is_interrupted(
 }
 
 #[test]
-fn an_interruption_for_one_client_leaves_the_requests_of_the_other() {
+fn interrupting_one_client_keeps_the_requests_of_the_other() {
     let (url, wait, release) = held();
     let http = Arc::new(HttpAuthorizer::new(&url).timeout(LONG * 3));
     let [first, second] = [(); 2].map(|()| http.attach(&ClientSettings::default()).unwrap());
     let asks = [&first, &second].map(|it| {
         let it = Arc::clone(it);
-        move || it.authorize(&question()).map(drop)
+        move || it.authorize(&auth_request()).map(drop)
     });
     one_is_interrupted(asks, || first.interrupt(), &wait, release);
 }
 
 #[test]
-fn nor_does_that_of_an_authenticator() {
+fn interrupting_one_client_keeps_the_other_ones_authentication() {
     let (url, wait, release) = held();
     let http = HttpUserAuthenticator::new(&url)
         .timeout(LONG * 3)
@@ -73,7 +73,7 @@ fn nor_does_that_of_an_authenticator() {
 }
 
 #[test]
-fn channels_of_one_client_share_connections_and_interruption() {
+fn attached_authorizers_of_one_client_are_interrupted_together() {
     let (url, wait, release) = held();
     let http = HttpAuthorizer::new(&url).timeout(LONG * 3);
     let (client, other) = (ClientSettings::default(), ClientSettings::default());
@@ -81,19 +81,20 @@ fn channels_of_one_client_share_connections_and_interruption() {
     let second = attached(&http, &other);
     let asks = [&first, &second].map(|it| {
         let it = Arc::clone(it);
-        move || it.authorize(&question()).map(drop)
+        move || it.authorize(&auth_request()).map(drop)
     });
     one_is_interrupted(asks, || again.interrupt(), &wait, release);
 }
 
 #[test]
-fn an_interruption_of_the_authorizer_itself_is_for_all() {
+fn interrupting_the_authorizer_itself_ends_the_requests_of_all_clients() {
     let (url, wait, _release) = held();
     let http = HttpAuthorizer::new(&url).timeout(LONG * 3);
-    let results = [(); 2].map(|()| {
-        let attached = attached(&http, &ClientSettings::default());
-        spawn(move || attached.authorize(&question()).map(drop))
-    });
+    let first = attached(&http, &ClientSettings::default());
+    // A client may get what is attached to another one.
+    let second = first.attach(&ClientSettings::default()).unwrap();
+    let results = [first, second]
+        .map(|attached| spawn(move || attached.authorize(&auth_request()).map(drop)));
     wait.recv_timeout(LONG).unwrap();
     wait.recv_timeout(LONG).unwrap();
     http.interrupt();
@@ -113,18 +114,18 @@ fn each_client_has_its_own_proxy() {
     let direct = attached(&http, &ClientSettings::default());
     let by_proxy = attached(&http, &ClientSettings::new(Tls::default(), dead.clone()));
     for _ in 0..2 {
-        assert!(direct.authorize(&question()).is_ok());
+        assert!(direct.authorize(&auth_request()).is_ok());
         assert!(reaches_the_proxy(&by_proxy));
-        assert!(ask(&http).is_ok(), "it has no client");
+        assert!(authorize(&http).is_ok(), "it has no client");
     }
-    // What it says itself counts for all.
+    // Its own setting applies to all clients.
     let own = HttpAuthorizer::new(&url).proxy(Proxy::none());
     let client = ClientSettings::new(Tls::default(), dead);
-    assert!(attached(&own, &client).authorize(&question()).is_ok());
+    assert!(attached(&own, &client).authorize(&auth_request()).is_ok());
 }
 
 #[test]
-fn what_is_set_counts_for_each_client_and_is_not_shown() {
+fn settings_apply_to_each_client_and_are_not_shown() {
     let (url, seen) = server("200 OK", "canary");
     let http = HttpAuthorizer::new(&url)
         .header("x-token", "canary")
@@ -135,7 +136,7 @@ fn what_is_set_counts_for_each_client_and_is_not_shown() {
     let attached = attached(&http, &client);
     assert_eq!(attached.batch_window(), Some(Duration::from_millis(7)));
     assert_eq!(attached.endpoint(), http.endpoint());
-    assert_eq!(attached.authorize(&question()).unwrap().auth, "canary");
+    assert_eq!(attached.authorize(&auth_request()).unwrap().auth, "canary");
     let seen = seen.recv_timeout(LONG).unwrap();
     assert_eq!(seen.header("x-token"), Some("canary"));
     assert!(seen.body.ends_with("&device=7"), "{}", seen.body);
@@ -143,7 +144,7 @@ fn what_is_set_counts_for_each_client_and_is_not_shown() {
 }
 
 #[test]
-fn a_client_that_is_gone_leaves_nothing() {
+fn dropped_client_leaves_nothing() {
     let http = HttpAuthorizer::new("http://127.0.0.1:1/");
     for _ in 0..10 {
         drop(attached(&http, &ClientSettings::default()));
@@ -151,7 +152,7 @@ fn a_client_that_is_gone_leaves_nothing() {
     assert_eq!(http.endpoint.agents.attached(), 1, "the last one, until there is another");
 }
 
-/// As authorizers of one's own were written before there was `attach`.
+/// A wrapper as it was written before `attach` existed.
 struct Old(HttpAuthorizer);
 
 impl Authorizer for Old {
@@ -168,7 +169,7 @@ impl Authorizer for Old {
     }
 }
 
-/// As the documentation of `attach` has it.
+/// A wrapper as in the documentation of `attach`.
 struct New<A>(A);
 
 impl<A: Authorizer> Authorizer for New<A> {
@@ -182,7 +183,7 @@ impl<A: Authorizer> Authorizer for New<A> {
 }
 
 #[test]
-fn an_authorizer_around_another_one_passes_the_client_on() {
+fn wrapping_authorizer_attaches_the_inner_one() {
     let (url, _seen) = server("200 OK", GOOD);
     let (listener, address) = listen();
     drop(listener);
@@ -193,14 +194,53 @@ fn an_authorizer_around_another_one_passes_the_client_on() {
     assert!(old.attach(&dead).is_none());
     assert!(reaches_the_proxy(&old));
     assert!(old.attach(&direct).is_none());
-    assert!(old.authorize(&question()).is_ok());
+    assert!(old.authorize(&auth_request()).is_ok());
 
     // Behind an `Arc`, a `Box`, and another of its kind.
     let http: Box<dyn Authorizer + Send + Sync> = Box::new(HttpAuthorizer::new(&url));
     let new = New(New(Arc::new(http)));
     let [by_proxy, direct] = [&dead, &direct].map(|client| new.attach(client).unwrap());
     assert!(reaches_the_proxy(&by_proxy));
-    assert!(direct.authorize(&question()).is_ok());
-    // One that has nothing of a client's.
+    assert!(direct.authorize(&auth_request()).is_ok());
+    // The inner one has no state of a client.
     assert!(New(crate::SecretAuthorizer::new("key", "secret")).attach(&dead).is_none());
+}
+
+#[test]
+fn interruption_while_the_request_is_prepared_ends_it() {
+    let (url, seen) = server("200 OK", GOOD);
+    let http = Arc::new_cyclic(|http: &std::sync::Weak<HttpAuthorizer>| {
+        let interrupt = http.clone();
+        HttpAuthorizer::new(&url).headers_with(move || {
+            interrupt.upgrade().unwrap().interrupt();
+            Vec::new()
+        })
+    });
+    let client = attached(&http, &ClientSettings::default());
+    for authorizer in [&client, &(Arc::clone(&http) as Arc<dyn Authorizer>)] {
+        let error = authorizer.authorize(&auth_request()).unwrap_err();
+        assert_eq!(text_of(&error), "authorization at 127.0.0.1:PORT: interrupted");
+        assert_eq!(error.kind(), ErrorKind::Io);
+    }
+    assert!(seen.try_recv().is_err());
+}
+
+#[test]
+fn interruption_ends_all_requests_of_a_batch() {
+    let batched: fn(HttpAuthorizer) -> HttpAuthorizer = |http| http.batched(Duration::ZERO);
+    for build in [batched, |http| http] {
+        let (url, wait, _release) = held();
+        let http = HttpAuthorizer::new("");
+        let http = build(http.url_with(move |request| format!("{url}?{}", request.channel())));
+        let attached = attached(&http, &ClientSettings::default());
+        let requests = ["private-a", "private-b"].map(|name| AuthRequest::new("1.2", name));
+        let responses = spawn(move || attached.authorize_many(&requests));
+        wait.recv_timeout(LONG).unwrap();
+        http.interrupt();
+        for response in responses.recv_timeout(LONG / 2).unwrap() {
+            let error = response.unwrap_err();
+            assert!(error.to_string().ends_with(": interrupted"), "{error}");
+        }
+        assert!(wait.try_recv().is_err(), "the second request is not sent");
+    }
 }

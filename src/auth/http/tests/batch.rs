@@ -1,8 +1,8 @@
-//! Many channels in one request.
+//! Many channels in one HTTP request.
 
 use super::*;
 
-fn questions(channels: &[&str]) -> Vec<AuthRequest> {
+fn auth_requests(channels: &[&str]) -> Vec<AuthRequest> {
     channels.iter().map(|channel| AuthRequest::new("1.2", channel)).collect()
 }
 
@@ -11,7 +11,7 @@ fn batched(url: &str) -> HttpAuthorizer {
 }
 
 #[test]
-fn one_request_asks_for_all() {
+fn batch_is_one_http_request() {
     let (url, seen) = server(
         "200 OK",
         r#"{"private-a":{"status":200,"data":{"auth":"k:a"}},
@@ -27,20 +27,20 @@ fn one_request_asks_for_all() {
     assert_eq!(http.batch_window(), Some(Duration::from_millis(10)));
     let names = ["private-a", "presence-b", "private-c", "private-d", "private-e", "private-f"];
     let names = [&names[..], &["private-g", "private-h", "private-i"]].concat();
-    let answers = http.authorize_many(&questions(&names));
+    let responses = http.authorize_many(&auth_requests(&names));
     let body = seen.recv_timeout(LONG).unwrap().body;
     let start =
         "socket_id=1.2&channel_name[0]=private-a&channel_name[1]=presence-b&channel_name[2]=";
     assert!(body.starts_with(start) && body.ends_with("[8]=private-i&p=1"), "{body}");
     assert!(seen.try_recv().is_err());
 
-    let [a, b, c, d, e, f, g, h, i] = &answers[..] else { panic!("{answers:?}") };
+    let [a, b, c, d, e, f, g, h, i] = &responses[..] else { panic!("{responses:?}") };
     assert_eq!(a.as_ref().unwrap().auth, "k:a");
     assert_eq!(b.as_ref().unwrap().channel_data.as_deref(), Some(r#"{"user_id":"1"}"#));
     assert_eq!(i.as_ref().unwrap().auth, "k:i");
     let refused = c.as_ref().unwrap_err();
     assert_eq!((refused.kind(), refused.http_status()), (ErrorKind::Auth, Some(403)));
-    assert_eq!(said(refused), "authorization at 127.0.0.1:PORT: HTTP 403: not you");
+    assert_eq!(text_of(refused), "authorization at 127.0.0.1:PORT: HTTP 403: not you");
     assert!(e.as_ref().unwrap_err().is_retryable());
     for wrong in [d, f, g, h] {
         let error = wrong.as_ref().unwrap_err();
@@ -50,30 +50,30 @@ fn one_request_asks_for_all() {
 }
 
 #[test]
-fn the_other_styles_and_the_first_format_work_too() {
+fn batch_may_be_json_a_query_and_in_the_first_format() {
     let (url, seen) = server("200 OK", r#"{"1.2":{"private-a":{"data":{"auth":"k:a"}}}}"#);
-    let answers = batched(&url).json().authorize_many(&questions(&["private-a"]));
-    assert!(answers[0].is_ok());
+    let responses = batched(&url).json().authorize_many(&auth_requests(&["private-a"]));
+    assert!(responses[0].is_ok());
     let body = seen.recv_timeout(LONG).unwrap().body;
     assert_eq!(body, r#"{"channel_name":["private-a"],"socket_id":"1.2"}"#);
-    let answers = batched(&url).get().authorize_many(&questions(&["private-a"]));
-    assert!(answers[0].is_ok());
+    let responses = batched(&url).get().authorize_many(&auth_requests(&["private-a"]));
+    assert!(responses[0].is_ok());
     let line = "GET /auth?socket_id=1.2&channel_name%5B0%5D=private-a HTTP/1.1";
     assert_eq!(seen.recv_timeout(LONG).unwrap().line, line);
 }
 
 #[test]
-fn a_failure_of_the_request_is_that_of_every_channel() {
+fn failed_http_request_fails_every_channel() {
     for (status, body, code) in [
         ("503 Busy\r\nretry-after: 3", "", Some(503)),
         ("200 OK", "[]", None),
         ("200 OK", "x", None),
     ] {
         let (url, _seen) = server(status, body);
-        let answers = batched(&url).authorize_many(&questions(&["private-a", "private-b"]));
-        assert_eq!(answers.len(), 2);
-        for answer in answers {
-            let error = answer.unwrap_err();
+        let responses = batched(&url).authorize_many(&auth_requests(&["private-a", "private-b"]));
+        assert_eq!(responses.len(), 2);
+        for response in responses {
+            let error = response.unwrap_err();
             assert_eq!((error.kind(), error.http_status()), (ErrorKind::Auth, code));
             assert_eq!(error.retry_after(), code.map(|_| Duration::from_secs(3)));
         }
@@ -81,17 +81,17 @@ fn a_failure_of_the_request_is_that_of_every_channel() {
 }
 
 #[test]
-fn channels_of_other_endpoints_are_asked_there_and_answers_keep_their_order() {
+fn channels_are_grouped_by_url_and_responses_keep_their_order() {
     let (one, one_seen) = server(
         "200 OK",
         r#"{"private-a":{"data":{"auth":"1"}},"private-c":{"data":{"auth":"3"}}}"#,
     );
     let (two, two_seen) = server("200 OK", r#"{"private-b":{"data":{"auth":"2"}}}"#);
-    let http = batched("").endpoint_with(move |request| {
+    let http = batched("").url_with(move |request| {
         if request.channel() == "private-b" { two.clone() } else { one.clone() }
     });
-    let answers = http.authorize_many(&questions(&["private-a", "private-b", "private-c"]));
-    let auths: Vec<_> = answers.into_iter().map(|answer| answer.unwrap().auth).collect();
+    let responses = http.authorize_many(&auth_requests(&["private-a", "private-b", "private-c"]));
+    let auths: Vec<_> = responses.into_iter().map(|response| response.unwrap().auth).collect();
     assert_eq!(auths, ["1", "2", "3"]);
     let body = "socket_id=1.2&channel_name[0]=private-a&channel_name[1]=private-c";
     assert_eq!(one_seen.recv_timeout(LONG).unwrap().body, body);
@@ -103,11 +103,13 @@ fn channels_of_other_endpoints_are_asked_there_and_answers_keep_their_order() {
 }
 
 #[test]
-fn without_a_window_each_is_asked_alone() {
+fn without_a_window_each_channel_has_its_own_http_request() {
     let (url, seen) = server("200 OK", GOOD);
     let http = HttpAuthorizer::new(&url);
     assert_eq!(http.batch_window(), None);
-    assert!(http.authorize_many(&questions(&["private-a", "private-b"])).iter().all(Result::is_ok));
+    assert!(
+        http.authorize_many(&auth_requests(&["private-a", "private-b"])).iter().all(Result::is_ok)
+    );
     let bodies: Vec<_> = seen.iter().take(2).map(|seen| seen.body).collect();
     assert_eq!(bodies[1], "socket_id=1.2&channel_name=private-b");
 }

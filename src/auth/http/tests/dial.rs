@@ -1,4 +1,4 @@
-//! How endpoints are reached: lookups, several addresses, proxies, and one deadline for all of it.
+//! Connecting to endpoints: lookups, several addresses, proxies, and one deadline for everything.
 
 use std::io;
 use std::sync::Mutex;
@@ -12,14 +12,14 @@ use crate::transport::Resolver;
 
 const SHORT: Duration = Duration::from_millis(300);
 
-/// Every name has these addresses.
+/// Resolves every name to these addresses.
 fn resolving(mut http: HttpAuthorizer, addresses: Vec<SocketAddr>) -> HttpAuthorizer {
     let lookup = Arc::new(move |_: &str, _| Ok(addresses.clone()));
     http.endpoint.agents.resolver = Arc::new(Resolver::queueing_with(lookup));
     http
 }
 
-/// Lookups that say that they have begun, and find `address` when the sender is dropped.
+/// Lookups that signal their start, and return `address` when the sender is dropped.
 fn stalled(
     mut http: HttpAuthorizer,
     address: SocketAddr,
@@ -40,7 +40,7 @@ fn address_of(url: &str) -> SocketAddr {
     url.split('/').nth(2).unwrap().parse().unwrap()
 }
 
-/// An address of this machine that does not answer: the queue of its listener is full.
+/// A local address that does not respond, since the queue of its listener is full.
 #[cfg(target_os = "linux")]
 fn black_hole() -> (SocketAddr, Socket, Vec<TcpStream>) {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -54,11 +54,11 @@ fn black_hole() -> (SocketAddr, Socket, Vec<TcpStream>) {
     (address, listener, queued)
 }
 
-/// The error of a request that runs into its deadline, which it keeps.
+/// Returns the error of a request that times out, and checks that it does so in time.
 fn late(http: HttpAuthorizer) -> Error {
     let start: Instant = clock::now();
     let http = http.timeout(SHORT);
-    let error = spawn(move || ask(&http).unwrap_err()).recv_timeout(LONG).unwrap();
+    let error = spawn(move || authorize(&http).unwrap_err()).recv_timeout(LONG).unwrap();
     assert!(error.is_timeout() && error.is_retryable(), "{error:?}");
     assert_eq!(error.timeout(), Some(crate::Timeout::Auth));
     let took = clock::now() - start;
@@ -66,12 +66,12 @@ fn late(http: HttpAuthorizer) -> Error {
     error
 }
 
-/// The error of a request that is interrupted when `ready` says so.
+/// Interrupts a request when `ready` receives, and checks its error.
 fn interrupted(http: HttpAuthorizer, ready: &mpsc::Receiver<()>) {
     let http = Arc::new(http.timeout(LONG));
     let result = {
         let http = Arc::clone(&http);
-        spawn(move || ask(&http))
+        spawn(move || authorize(&http))
     };
     ready.recv_timeout(LONG).unwrap();
     http.interrupt();
@@ -81,7 +81,7 @@ fn interrupted(http: HttpAuthorizer, ready: &mpsc::Receiver<()>) {
 }
 
 #[test]
-fn a_stalled_lookup_times_out_and_can_be_interrupted() {
+fn stalled_lookup_times_out_and_can_be_interrupted() {
     let stalled = || stalled(HttpAuthorizer::new("http://slow.test/"), listen().1);
     let (http, _ready, _release) = stalled();
     let words = "authorization at slow.test:80: resolving slow.test timed out";
@@ -91,11 +91,11 @@ fn a_stalled_lookup_times_out_and_can_be_interrupted() {
 }
 
 #[test]
-fn a_lookup_that_gets_no_thread_is_an_io_error_that_is_retried() {
+fn lookup_without_a_thread_is_a_retryable_io_error() {
     let mut http = HttpAuthorizer::new("http://slow.test/");
     http.endpoint.agents.resolver = Arc::new(Resolver::without_threads());
     for _ in 0..9 {
-        let error = ask(&http).unwrap_err();
+        let error = authorize(&http).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
         assert!(error.is_retryable());
         let words = "authorization at slow.test:80: starting a thread to resolve slow.test failed";
@@ -104,7 +104,7 @@ fn a_lookup_that_gets_no_thread_is_an_io_error_that_is_retried() {
 }
 
 #[test]
-fn more_requests_than_lookups_wait_for_their_turn() {
+fn requests_wait_for_a_free_lookup() {
     let (url, _seen) = server("200 OK", GOOD);
     let (http, ready, release) =
         stalled(HttpAuthorizer::new("http://slow.test/"), address_of(&url));
@@ -112,7 +112,7 @@ fn more_requests_than_lookups_wait_for_their_turn() {
     let results: Vec<_> = (0..12)
         .map(|_| {
             let http = Arc::clone(&http);
-            spawn(move || ask(&http))
+            spawn(move || authorize(&http))
         })
         .collect();
     for _ in 0..4 {
@@ -127,20 +127,20 @@ fn more_requests_than_lookups_wait_for_their_turn() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_first_address_that_is_dead_costs_a_head_start() {
+fn dead_first_address_costs_only_its_head_start() {
     let (dead, _listener, _queued) = black_hole();
     let (url, _seen) = server("200 OK", GOOD);
     let http = HttpAuthorizer::new("http://two.test/").timeout(LONG);
     let http = resolving(http, vec![dead, address_of(&url)]);
     let start: Instant = clock::now();
-    spawn(move || ask(&http)).recv_timeout(LONG).unwrap().unwrap();
+    spawn(move || authorize(&http)).recv_timeout(LONG).unwrap().unwrap();
     let took = clock::now() - start;
     assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_connect_that_is_not_answered_times_out_and_can_be_interrupted() {
+fn unanswered_connect_times_out_and_can_be_interrupted() {
     let (dead, _listener, _queued) = black_hole();
     let error = late(resolving(HttpAuthorizer::new("http://dead.test/"), vec![dead]));
     assert_eq!(
@@ -153,18 +153,18 @@ fn a_connect_that_is_not_answered_times_out_and_can_be_interrupted() {
 }
 
 #[test]
-fn the_next_address_is_tried_when_one_refuses() {
+fn next_address_is_tried_after_a_refusal() {
     let (url, _seen) = server("200 OK", GOOD);
     let refusing = listen().1;
     let http = HttpAuthorizer::new("http://two.test/");
-    ask(&resolving(http, vec![refusing, address_of(&url)])).unwrap();
-    let error = ask(&resolving(HttpAuthorizer::new("http://two.test/"), vec![])).unwrap_err();
+    authorize(&resolving(http, vec![refusing, address_of(&url)])).unwrap();
+    let error = authorize(&resolving(HttpAuthorizer::new("http://two.test/"), vec![])).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Dns, "{error:?}");
     assert!(error.to_string().starts_with("authorization at two.test:80: "), "{error}");
 }
 
 #[test]
-fn a_proxy_that_drips_does_not_outlive_the_timeout() {
+fn proxy_that_sends_byte_by_byte_times_out() {
     for (scheme, first) in
         [("http", &b"HTTP/1.1 200 OK\r\nx: "[..]), ("socks5", b"\x05\0\x05\0\0\x03\xff")]
     {
@@ -186,24 +186,24 @@ fn a_proxy_that_drips_does_not_outlive_the_timeout() {
 }
 
 #[test]
-fn a_request_that_does_not_fit_waits_and_keeps_its_deadline() {
-    // Read by nobody, so that what the system takes is soon full.
+fn request_larger_than_the_socket_buffer_waits_and_times_out() {
+    // It does not read, so the system's buffers are soon full.
     let (_listener, address) = listen();
     let large = "x".repeat(5 * 1024 * 1024);
     let http = HttpAuthorizer::new(&format!("http://{address}/"));
     assert_eq!(
-        said(&late(http.param("large", &large))),
+        text_of(&late(http.param("large", &large))),
         "authorization at 127.0.0.1:PORT: the request timed out"
     );
     let url = peer(|mut stream| {
         assert!(read_request(&mut stream).body.len() > 5 * 1024 * 1024);
         reply(&mut stream, "200 OK", GOOD);
     });
-    ask(&HttpAuthorizer::new(&url).param("large", &large).timeout(3 * LONG)).unwrap();
+    authorize(&HttpAuthorizer::new(&url).param("large", &large).timeout(3 * LONG)).unwrap();
 }
 
 #[test]
-fn what_a_proxy_sends_behind_its_response_is_the_endpoints() {
+fn bytes_after_the_proxys_response_belong_to_the_endpoint() {
     let url = peer(|mut stream| {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -212,7 +212,7 @@ fn what_a_proxy_sends_behind_its_response_is_the_endpoints() {
             head.push(byte[0]);
         }
         let body = GOOD.len();
-        // All at once, before the endpoint is asked.
+        // All at once, before the request.
         let all = format!(
             "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: {body}\r\n\r\n{GOOD}"
         );
@@ -220,11 +220,11 @@ fn what_a_proxy_sends_behind_its_response_is_the_endpoints() {
         let _ = stream.read_to_end(&mut Vec::new());
     });
     let proxy = Proxy::new(&format!("http://{}", address_of(&url))).unwrap();
-    ask(&HttpAuthorizer::new("http://endpoint.invalid/").proxy(proxy).timeout(LONG)).unwrap();
+    authorize(&HttpAuthorizer::new("http://endpoint.invalid/").proxy(proxy).timeout(LONG)).unwrap();
 }
 
 #[test]
-fn a_connection_that_the_peer_has_closed_is_not_used_again() {
+fn connection_closed_by_the_peer_is_not_reused() {
     let (closed, wait) = mpsc::channel();
     let url = peer(move |mut stream| {
         read_request(&mut stream);
@@ -235,17 +235,17 @@ fn a_connection_that_the_peer_has_closed_is_not_used_again() {
     });
     let http = HttpAuthorizer::new(&url);
     for _ in 0..3 {
-        ask(&http).unwrap();
+        authorize(&http).unwrap();
         wait.recv_timeout(LONG).unwrap();
     }
 }
 
 #[test]
-fn errors_of_io_stay_what_they_are() {
+fn io_errors_keep_their_kind() {
     let (url, _seen) = server("200 OK", GOOD);
     let http = resolving(HttpAuthorizer::new("http://[::1]:1/"), vec![address_of(&url)]);
     // A literal address is not looked up.
-    let error = ask(&http).unwrap_err();
+    let error = authorize(&http).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
     assert!(
         error.to_string().starts_with("authorization at [::1]:1: connecting to [::1]:1 failed"),

@@ -1,15 +1,15 @@
 //! The HTTP authorizers against scripted servers on loopback.
 
-mod answers;
 mod attach;
 mod batch;
 mod dial;
-mod instead;
+mod json;
 mod network;
+mod not_json;
 mod proxy;
+mod responses;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 mod tls;
-mod types;
 mod user;
 
 use std::io::{Read, Write};
@@ -24,7 +24,7 @@ use crate::util::testing::{LONG, listen, spawn};
 
 const GOOD: &str = r#"{"auth":"key:signature"}"#;
 
-/// A server that takes one connection after the other.
+/// A server that accepts one connection after the other.
 fn peer(script: impl Fn(TcpStream) + Send + 'static) -> String {
     let (listener, address) = listen();
     spawn(move || {
@@ -38,7 +38,7 @@ fn peer(script: impl Fn(TcpStream) + Send + 'static) -> String {
     format!("http://{address}/auth")
 }
 
-/// A request as it came.
+/// A received request.
 struct Seen {
     line: String,
     head: String,
@@ -75,11 +75,11 @@ fn reply(stream: &mut impl Write, status: &str, body: &str) {
     let length = body.len();
     let head =
         format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
-    // The client may have had enough of it.
+    // The client may have closed the connection.
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
 }
 
-/// A server that always answers the same; `status` may have headers after it.
+/// A server that always sends the same response; `status` may have headers after it.
 fn server(status: &'static str, body: &'static str) -> (String, mpsc::Receiver<Seen>) {
     let (to, seen) = mpsc::channel();
     let url = peer(move |mut stream| {
@@ -90,8 +90,8 @@ fn server(status: &'static str, body: &'static str) -> (String, mpsc::Receiver<S
     (url, seen)
 }
 
-/// The error's text, with the ports of this machine as `PORT`.
-fn said(error: &Error) -> String {
+/// Returns the error's text with `PORT` in place of local ports.
+fn text_of(error: &Error) -> String {
     let text = error.to_string();
     let mut parts = text.split("127.0.0.1:");
     let mut said = parts.next().unwrap().to_owned();
@@ -102,19 +102,19 @@ fn said(error: &Error) -> String {
     said
 }
 
-fn question() -> AuthRequest {
+fn auth_request() -> AuthRequest {
     AuthRequest::new("1234.5678", "private-a")
 }
 
-fn ask(http: &HttpAuthorizer) -> Result<Auth, Error> {
-    http.authorize(&question())
+fn authorize(http: &HttpAuthorizer) -> Result<Auth, Error> {
+    http.authorize(&auth_request())
 }
 
 #[test]
-fn a_form_is_posted_by_default() {
+fn form_is_posted_by_default() {
     let (url, seen) =
         server("200 OK", r#"{"auth":"k:s","channel_data":"{}","shared_secret":"c2U="}"#);
-    let auth = ask(&HttpAuthorizer::new(&url)).unwrap();
+    let auth = authorize(&HttpAuthorizer::new(&url)).unwrap();
     assert_eq!(auth.auth, "k:s");
     assert_eq!(auth.channel_data.as_deref(), Some("{}"));
     assert_eq!(auth.shared_secret.unwrap().expose(), "c2U=");
@@ -129,9 +129,9 @@ fn a_form_is_posted_by_default() {
 }
 
 #[test]
-fn json_is_posted_if_asked_for() {
+fn json_is_posted_if_set() {
     let (url, seen) = server("201 Created", GOOD);
-    ask(&HttpAuthorizer::new(&url).json().param("a\"b", "ü\n")).unwrap();
+    authorize(&HttpAuthorizer::new(&url).json().param("a\"b", "ü\n")).unwrap();
     let seen = seen.recv_timeout(LONG).unwrap();
     assert_eq!(seen.header("content-type"), Some("application/json"));
     let expected = r#"{"a\"b":"ü\n","channel_name":"private-a","socket_id":"1234.5678"}"#;
@@ -139,12 +139,12 @@ fn json_is_posted_if_asked_for() {
 }
 
 #[test]
-fn a_get_has_everything_in_its_query() {
+fn get_has_all_parameters_in_its_query() {
     let (url, seen) = server("200 OK", GOOD);
-    ask(&HttpAuthorizer::new(&url).get().param("x", "1")).unwrap();
+    authorize(&HttpAuthorizer::new(&url).get().param("x", "1")).unwrap();
     let line = seen.recv_timeout(LONG).unwrap().line;
     assert_eq!(line, "GET /auth?socket_id=1234.5678&channel_name=private-a&x=1 HTTP/1.1");
-    ask(&HttpAuthorizer::new(&format!("{url}?app=2#part")).get()).unwrap();
+    authorize(&HttpAuthorizer::new(&format!("{url}?app=2#part")).get()).unwrap();
     let seen = seen.recv_timeout(LONG).unwrap();
     let line = "GET /auth?app=2&socket_id=1234.5678&channel_name=private-a HTTP/1.1";
     assert_eq!(seen.line, line);
@@ -153,7 +153,7 @@ fn a_get_has_everything_in_its_query() {
 }
 
 #[test]
-fn odd_characters_are_escaped() {
+fn special_characters_are_encoded() {
     let (url, seen) = server("200 OK", GOOD);
     let http = HttpAuthorizer::new(&url).param("a[b] &", "ä+/=?&\"\r\n~.");
     http.authorize(&AuthRequest::new("1.2", "presence-a=b@c,d;e")).unwrap();
@@ -163,7 +163,7 @@ fn odd_characters_are_escaped() {
 }
 
 #[test]
-fn headers_and_params_are_fixed_or_fresh() {
+fn headers_and_params_are_constant_or_made_by_functions() {
     let (url, seen) = server("200 OK", GOOD);
     let calls = Arc::new(AtomicU32::new(0));
     let number = {
@@ -179,7 +179,7 @@ fn headers_and_params_are_fixed_or_fresh() {
         .param("fixed", "f")
         .params_with(move || vec![("fresh".into(), number())]);
     for (header, param) in [("Bearer 0", 1), ("Bearer 2", 3)] {
-        ask(&http).unwrap();
+        authorize(&http).unwrap();
         let seen = seen.recv_timeout(LONG).unwrap();
         assert_eq!(seen.header("authorization"), Some(header));
         assert_eq!(seen.header("x-fixed"), Some("two"));
@@ -189,21 +189,28 @@ fn headers_and_params_are_fixed_or_fresh() {
 }
 
 #[test]
-fn the_endpoint_and_the_parser_may_be_ones_own() {
+fn url_and_parser_may_be_functions() {
     let (url, seen) = server("200 OK", "signed: k:s");
     let http = HttpAuthorizer::new("")
-        .endpoint_with(move |request| format!("{url}/{}", request.channel()))
+        .url_with(move |request| format!("{url}/{}", request.channel()))
         .parser(|text| match text.strip_prefix("signed: ") {
             Some(auth) => Ok(Auth::new(auth)),
             None => Err(Error::new(ErrorKind::Auth, "not signed")),
         });
     http.check().unwrap();
-    assert_eq!(ask(&http).unwrap().auth, "k:s");
+    assert_eq!(authorize(&http).unwrap().auth, "k:s");
     assert_eq!(seen.recv_timeout(LONG).unwrap().line, "POST /auth/private-a HTTP/1.1");
 }
 
 #[test]
-fn wrong_settings_are_told_and_nothing_panics() {
+#[expect(deprecated, reason = "it works until it is removed")]
+fn url_with_has_its_old_name() {
+    let (url, _seen) = server("200 OK", GOOD);
+    authorize(&HttpAuthorizer::new("").endpoint_with(move |_| url.clone())).unwrap();
+}
+
+#[test]
+fn invalid_settings_are_config_errors() {
     let url = "http://127.0.0.1:1/";
     for http in [
         HttpAuthorizer::new(""),
@@ -218,7 +225,7 @@ fn wrong_settings_are_told_and_nothing_panics() {
         HttpAuthorizer::new(url).header("a b", "canary"),
         HttpAuthorizer::new(url).header("a", "canary\r\nb: c"),
     ] {
-        for error in [http.check().unwrap_err(), ask(&http).unwrap_err()] {
+        for error in [http.check().unwrap_err(), authorize(&http).unwrap_err()] {
             assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
             assert!(!error.is_retryable());
             assert!(!format!("{error} {error:?} {http:?}").contains("canary"));
@@ -227,7 +234,7 @@ fn wrong_settings_are_told_and_nothing_panics() {
 }
 
 #[test]
-fn good_urls_pass() {
+fn valid_urls_are_accepted() {
     for url in ["http://h", "HTTP://H:80", "http://[::1]/a?b", "http://[::1]:65535", "http://h?x=1"]
     {
         HttpAuthorizer::new(url).check().unwrap();
@@ -236,16 +243,16 @@ fn good_urls_pass() {
 
 #[test]
 #[cfg(not(any(feature = "native-tls", feature = "rustls")))]
-fn without_tls_an_https_url_is_told() {
+fn https_url_is_a_config_error_without_tls() {
     let http = HttpAuthorizer::new("https://127.0.0.1:1/");
-    for error in [http.check().unwrap_err(), ask(&http).unwrap_err()] {
+    for error in [http.check().unwrap_err(), authorize(&http).unwrap_err()] {
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains("`rustls`"), "{error}");
     }
 }
 
 #[test]
-fn what_is_secret_is_never_shown() {
+fn secrets_are_never_shown() {
     let echo = peer(|mut stream| {
         let request = read_request(&mut stream);
         let token = request.header("authorization").unwrap();
@@ -258,12 +265,12 @@ fn what_is_secret_is_never_shown() {
         .param("p", "canary-p")
         .tls(Tls::default())
         .batched(Duration::from_millis(5));
-    let error = ask(&http).unwrap_err();
+    let error = authorize(&http).unwrap_err();
     let shown = format!("{http:?} {error:?} {error} {:#?}", http);
     assert!(!shown.contains("canary"), "{shown}");
     assert!(error.to_string().contains("HTTP 403: bad"), "{error}");
 
     let (bad, _seen) = server("200 OK", r#"{"auth":7,"x":"canary-b"}"#);
-    let error = ask(&HttpAuthorizer::new(&bad)).unwrap_err();
+    let error = authorize(&HttpAuthorizer::new(&bad)).unwrap_err();
     assert!(!format!("{error:?} {error}").contains("canary"), "{error:?}");
 }

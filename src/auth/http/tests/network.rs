@@ -1,4 +1,4 @@
-//! Networks that fail.
+//! Failing networks.
 
 use std::error::Error as _;
 use std::time::Instant;
@@ -11,16 +11,16 @@ const SHORT: Duration = Duration::from_millis(300);
 
 fn timed_out(http: HttpAuthorizer) {
     let start: Instant = clock::now();
-    let error = spawn(move || ask(&http).unwrap_err()).recv_timeout(LONG).unwrap();
+    let error = spawn(move || authorize(&http).unwrap_err()).recv_timeout(LONG).unwrap();
     assert!(error.is_timeout() && error.is_retryable(), "{error:?}");
-    assert_eq!(said(&error), "authorization at 127.0.0.1:PORT: the request timed out");
+    assert_eq!(text_of(&error), "authorization at 127.0.0.1:PORT: the request timed out");
     assert!(!format!("{error:#}").contains("global"), "the library's word for the limit");
     let took = clock::now() - start;
     assert!(took >= SHORT / 2 && took < LONG / 2, "{took:?}");
 }
 
 #[test]
-fn an_endpoint_that_is_silent_times_out() {
+fn silent_endpoint_times_out() {
     // Never accepted.
     let (_listener, address) = listen();
     timed_out(HttpAuthorizer::new(&format!("http://{address}")).timeout(SHORT));
@@ -38,12 +38,12 @@ fn an_endpoint_that_is_silent_times_out() {
     );
 
     let half = hold(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 9\r\n\r\nno");
-    let error = ask(&HttpAuthorizer::new(&half).timeout(SHORT)).unwrap_err();
-    assert_eq!(said(&error), "authorization at 127.0.0.1:PORT: HTTP 403: no");
+    let error = authorize(&HttpAuthorizer::new(&half).timeout(SHORT)).unwrap_err();
+    assert_eq!(text_of(&error), "authorization at 127.0.0.1:PORT: HTTP 403: no");
 }
 
 #[test]
-fn an_answer_that_trickles_does_not_outlive_the_timeout() {
+fn response_that_comes_byte_by_byte_times_out() {
     let url = peer(|mut stream| {
         read_request(&mut stream);
         let (_keep, never) = mpsc::channel::<()>();
@@ -52,15 +52,16 @@ fn an_answer_that_trickles_does_not_outlive_the_timeout() {
         }
     });
     let http = HttpAuthorizer::new(&url).timeout(SHORT);
-    let error = spawn(move || ask(&http).unwrap_err()).recv_timeout(LONG).unwrap();
+    let error = spawn(move || authorize(&http).unwrap_err()).recv_timeout(LONG).unwrap();
     assert!(error.kind() == ErrorKind::Timeout || error.kind() == ErrorKind::Auth, "{error:?}");
 }
 
 #[test]
-fn no_connection_is_an_io_error_with_its_cause() {
+fn refused_connection_is_an_io_error_with_its_cause() {
     let (listener, address) = listen();
     drop(listener);
-    let error = ask(&HttpAuthorizer::new(&format!("http://{address}/path?canary"))).unwrap_err();
+    let error =
+        authorize(&HttpAuthorizer::new(&format!("http://{address}/path?canary"))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
     let cause = error.source().unwrap().downcast_ref::<std::io::Error>().unwrap();
     assert_eq!(cause.kind(), std::io::ErrorKind::ConnectionRefused);
@@ -68,7 +69,7 @@ fn no_connection_is_an_io_error_with_its_cause() {
 }
 
 #[test]
-fn a_connection_that_breaks_is_an_io_error() {
+fn lost_connection_is_an_io_error() {
     for reset in [false, true] {
         let url = peer(move |mut stream| {
             read_request(&mut stream);
@@ -76,30 +77,30 @@ fn a_connection_that_breaks_is_an_io_error() {
                 SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
             }
         });
-        let error = ask(&HttpAuthorizer::new(&url)).unwrap_err();
+        let error = authorize(&HttpAuthorizer::new(&url)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
         assert!(error.is_retryable() && error.source().is_some());
     }
 }
 
 #[test]
-fn a_name_that_nobody_has_is_a_dns_error() {
+fn unknown_host_is_a_dns_error() {
     let http = HttpAuthorizer::new("http://name.invalid/").timeout(LONG / 2);
-    let error = ask(&http).unwrap_err();
+    let error = authorize(&http).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Dns | ErrorKind::Timeout), "{error:?}");
     assert!(error.to_string().contains("name.invalid") && error.source().is_some(), "{error:?}");
 }
 
 #[test]
-fn odd_timeouts_do_not_panic() {
+fn extreme_timeouts_do_not_panic() {
     let (url, _seen) = server("200 OK", GOOD);
-    assert!(ask(&HttpAuthorizer::new(&url).timeout(Duration::MAX)).is_ok());
-    let error = ask(&HttpAuthorizer::new(&url).timeout(Duration::ZERO)).unwrap_err();
+    assert!(authorize(&HttpAuthorizer::new(&url).timeout(Duration::MAX)).is_ok());
+    let error = authorize(&HttpAuthorizer::new(&url).timeout(Duration::ZERO)).unwrap_err();
     assert!(error.is_timeout(), "{error:?}");
 }
 
 #[test]
-fn an_interruption_ends_what_is_under_way_and_nothing_else() {
+fn interruption_ends_running_requests_only() {
     let (asked, wait) = mpsc::channel();
     let first = std::sync::atomic::AtomicBool::new(true);
     let url = peer(move |mut stream| {
@@ -114,7 +115,7 @@ fn an_interruption_ends_what_is_under_way_and_nothing_else() {
     let http = Arc::new(HttpAuthorizer::new(&url));
     let result = {
         let http = Arc::clone(&http);
-        spawn(move || ask(&http))
+        spawn(move || authorize(&http))
     };
     wait.recv_timeout(LONG).unwrap();
     http.interrupt();
@@ -123,11 +124,11 @@ fn an_interruption_ends_what_is_under_way_and_nothing_else() {
     assert!(error.is_retryable());
     http.interrupt();
     http.interrupt();
-    assert!(ask(&http).is_ok());
+    assert!(authorize(&http).is_ok());
 }
 
 #[test]
-fn a_connection_is_used_again() {
+fn connection_is_reused() {
     let (listener, address) = listen();
     let accepted = spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
@@ -138,9 +139,9 @@ fn a_connection_is_used_again() {
         }
     });
     let http = HttpAuthorizer::new(&format!("http://{address}")).timeout(LONG);
-    ask(&http).unwrap();
-    // A client with the same settings takes nothing away.
+    authorize(&http).unwrap();
+    // Equal settings keep the connections.
     http.use_tls(&Tls::default());
-    ask(&http).unwrap();
+    authorize(&http).unwrap();
     accepted.recv_timeout(LONG).unwrap();
 }

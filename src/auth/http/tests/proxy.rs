@@ -1,21 +1,21 @@
-//! Through scripted proxies.
+//! Requests through scripted proxies.
 
 use std::error::Error as _;
 
 use super::*;
 use crate::{HttpUserAuthenticator, Proxy, UserAuthRequest, UserAuthenticator as _};
 
-/// No machine has it, so that whatever asks for it goes through the proxy.
+/// A host that does not exist, so only the proxy can connect to it.
 const ENDPOINT: &str = "http://endpoint.invalid:8080/auth";
 
-/// A proxy that is the endpoint, too. Tells the heads of CONNECT and of the request.
-fn http_proxy(answer: &'static str) -> (String, mpsc::Receiver<String>) {
+/// A proxy that is the endpoint too. The receiver gets the head of CONNECT and the first line of the request.
+fn http_proxy(response: &'static str) -> (String, mpsc::Receiver<String>) {
     let (seen, heads) = mpsc::channel();
     let url = peer(move |mut stream| {
         let head = read_head(&mut stream);
         seen.send(head).unwrap();
-        stream.write_all(format!("HTTP/1.1 {answer}\r\n\r\n").as_bytes()).unwrap();
-        if answer.starts_with('2') {
+        stream.write_all(format!("HTTP/1.1 {response}\r\n\r\n").as_bytes()).unwrap();
+        if response.starts_with('2') {
             seen.send(read_request(&mut stream).line).unwrap();
             reply(&mut stream, "200 OK", GOOD);
         }
@@ -38,7 +38,7 @@ fn read_head(stream: &mut impl Read) -> String {
 }
 
 /// Takes user and password, checks the request, and sends `reply`.
-fn socks_proxy(verdict: u8, answer: &'static [u8]) -> String {
+fn socks_proxy(verdict: u8, response: &'static [u8]) -> String {
     let url = peer(move |mut stream| {
         let mut greeting = [0; 4];
         stream.read_exact(&mut greeting).unwrap();
@@ -53,8 +53,8 @@ fn socks_proxy(verdict: u8, answer: &'static [u8]) -> String {
         let mut request = [0; 23];
         stream.read_exact(&mut request).unwrap();
         assert_eq!(&request, b"\x05\x01\0\x03\x10endpoint.invalid\x1f\x90");
-        stream.write_all(answer).unwrap();
-        if answer[1] == 0 {
+        stream.write_all(response).unwrap();
+        if response[1] == 0 {
             read_request(&mut stream);
             reply(&mut stream, "200 OK", GOOD);
         }
@@ -67,7 +67,7 @@ fn with(proxy: &str) -> HttpAuthorizer {
 }
 
 fn refused(http: &HttpAuthorizer) -> Error {
-    let error = ask(http).unwrap_err();
+    let error = authorize(http).unwrap_err();
     let shown = format!("{error} {error:?} {http:?}");
     assert!(!shown.contains("canary"), "{shown}");
     assert!(error.to_string().starts_with("authorization at endpoint.invalid:8080: "), "{error}");
@@ -75,9 +75,9 @@ fn refused(http: &HttpAuthorizer) -> Error {
 }
 
 #[test]
-fn an_http_proxy_connects_to_the_endpoint() {
+fn http_proxy_connects_to_the_endpoint() {
     let (proxy, heads) = http_proxy("200 Connection established");
-    assert_eq!(ask(&with(&proxy)).unwrap().auth, "key:signature");
+    assert_eq!(authorize(&with(&proxy)).unwrap().auth, "key:signature");
     let head = heads.recv_timeout(LONG).unwrap();
     assert!(head.starts_with("CONNECT endpoint.invalid:8080 HTTP/1.1\r\n"), "{head}");
     // user:canary@
@@ -86,13 +86,13 @@ fn an_http_proxy_connects_to_the_endpoint() {
 }
 
 #[test]
-fn a_socks_proxy_connects_to_the_endpoint() {
+fn socks_proxy_connects_to_the_endpoint() {
     let http = with(&socks_proxy(0, b"\x05\0\0\x01\0\0\0\0\0\0"));
-    assert_eq!(ask(&http).unwrap().auth, "key:signature");
+    assert_eq!(authorize(&http).unwrap().auth, "key:signature");
 }
 
 #[test]
-fn users_are_asked_about_through_a_proxy_too() {
+fn users_are_authenticated_through_a_proxy() {
     let (proxy, heads) = http_proxy("200 OK");
     let http =
         HttpUserAuthenticator::new(ENDPOINT).parser(|_| Ok(crate::UserAuth::new("k:s", "{}")));
@@ -102,25 +102,25 @@ fn users_are_asked_about_through_a_proxy_too() {
 }
 
 #[test]
-fn refusals_of_a_proxy_are_told_as_such() {
-    for (answer, status, retryable, part) in [
+fn proxy_refusals_are_proxy_errors() {
+    for (response, status, retryable, part) in [
         ("407 Who", 407, false, "does not accept these credentials: HTTP 407"),
         ("403 No", 403, false, "does not allow connections to endpoint.invalid:8080: HTTP 403"),
         ("502 Bad", 502, true, "cannot connect to endpoint.invalid:8080: HTTP 502"),
     ] {
-        let (proxy, _heads) = http_proxy(answer);
+        let (proxy, _heads) = http_proxy(response);
         let error = refused(&with(&proxy));
         assert_eq!((error.kind(), error.http_status()), (ErrorKind::Proxy, Some(status)));
         assert_eq!(error.is_retryable(), retryable);
         assert!(error.to_string().contains(part), "{error}");
     }
-    for (verdict, answer, retryable, part) in [
+    for (verdict, response, retryable, part) in [
         (1, &b""[..], false, "does not accept these credentials"),
         (0, b"\x05\x02\0\x01\0\0\0\0\0\0", false, "does not allow this connection"),
         (0, b"\x05\x04\0\x01\0\0\0\0\0\0", true, "cannot reach the server's host"),
         (0, b"\x05\x09\0\x01\0\0\0\0\0\0", true, "SOCKS5 reply 9"),
     ] {
-        let error = refused(&with(&socks_proxy(verdict, answer)));
+        let error = refused(&with(&socks_proxy(verdict, response)));
         assert_eq!((error.kind(), error.http_status()), (ErrorKind::Proxy, None), "{error:?}");
         assert_eq!(error.is_retryable(), retryable);
         assert!(error.to_string().contains(part), "{error}");
@@ -128,7 +128,7 @@ fn refusals_of_a_proxy_are_told_as_such() {
 }
 
 #[test]
-fn a_proxy_that_cannot_be_reached_or_is_silent_is_named() {
+fn unreachable_or_silent_proxy_is_named() {
     let (listener, address) = listen();
     drop(listener);
     let error = refused(&with(&format!("http://user:canary@{address}")));
@@ -146,12 +146,12 @@ fn a_proxy_that_cannot_be_reached_or_is_silent_is_named() {
 }
 
 #[test]
-fn an_interruption_ends_a_request_that_a_proxy_holds_up() {
+fn interruption_ends_a_request_that_waits_for_a_proxy() {
     let (listener, address) = listen();
     let http = Arc::new(with(&format!("socks5://{address}")));
     let result = {
         let http = Arc::clone(&http);
-        spawn(move || ask(&http))
+        spawn(move || authorize(&http))
     };
     let (mut stream, _) = listener.accept().unwrap();
     stream.read_exact(&mut [0; 3]).unwrap();
@@ -161,24 +161,24 @@ fn an_interruption_ends_a_request_that_a_proxy_holds_up() {
 }
 
 #[test]
-fn the_clients_proxy_counts_unless_there_is_an_own_one() {
+fn own_proxy_takes_precedence_over_the_clients() {
     let (url, _seen) = server("200 OK", GOOD);
     let (listener, address) = listen();
     drop(listener);
     let dead = Proxy::new(&format!("http://{address}")).unwrap();
 
     let http = HttpAuthorizer::new(&url);
-    ask(&http).unwrap();
+    authorize(&http).unwrap();
     http.use_proxy(&dead);
-    assert!(ask(&http).unwrap_err().to_string().contains("the proxy"));
+    assert!(authorize(&http).unwrap_err().to_string().contains("the proxy"));
     http.use_proxy(&dead.clone().no_proxy("127.0.0.1"));
-    ask(&http).unwrap();
+    authorize(&http).unwrap();
     http.use_proxy(&dead.clone().no_proxy("127.0.0.1:1"));
-    assert!(ask(&http).is_err());
+    assert!(authorize(&http).is_err());
     http.use_proxy(&Proxy::none());
-    ask(&http).unwrap();
+    authorize(&http).unwrap();
 
     let own = HttpAuthorizer::new(&url).proxy(Proxy::none());
     own.use_proxy(&dead);
-    ask(&own).unwrap();
+    authorize(&own).unwrap();
 }

@@ -1,4 +1,4 @@
-//! `https`, with whichever library the features choose, against a rustls server.
+//! `https` with the library that the features select, against a rustls server.
 
 use std::error::Error as _;
 use std::net::Shutdown;
@@ -12,13 +12,13 @@ use crate::{ClientSettings, TlsVersion, UserAuth, UserAuthRequest, UserAuthentic
 
 const FAILED: &str = "authorization at 127.0.0.1:PORT: the TLS handshake failed";
 const NATIVE: bool = cfg!(feature = "native-tls");
-/// Of a certificate that it has signed itself: rustls does not tell whether the chain is whole.
+/// For a self-signed certificate: rustls does not report whether the chain is complete.
 const REST: &str = if NATIVE {
     ""
 } else {
     "; or the server does not send its intermediate certificate: have it send the whole chain"
 };
-/// The same where another one of its name is trusted, which to rustls may also be a key that is too short.
+/// The same if another certificate of its name is trusted: rustls does not tell that from a key that is too short.
 const NAMESAKE: &str = if NATIVE {
     ""
 } else {
@@ -27,7 +27,7 @@ const NAMESAKE: &str = if NATIVE {
 const UNKNOWN: &str = "the server's certificate is not signed by a trusted authority: add its root \
                        with Tls::root_certificate_pem";
 
-/// A server with a certificate that it signed itself, as PEM; and how many connections it took.
+/// A server with a self-signed certificate, and the number of accepted connections.
 struct Site {
     url: String,
     pem: String,
@@ -55,7 +55,7 @@ fn site(name: &str) -> Site {
     Site { url, pem: cert.pem(), taken }
 }
 
-/// A server, and how many connections it took.
+/// Returns the URL of a server, and the number of accepted connections.
 fn serve(config: Arc<ServerConfig>) -> (String, Arc<AtomicU32>) {
     let taken = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&taken);
@@ -64,14 +64,14 @@ fn serve(config: Arc<ServerConfig>) -> (String, Arc<AtomicU32>) {
         let mut connection = ServerConnection::new(Arc::clone(&config)).unwrap();
         while connection.is_handshaking() {
             if connection.complete_io(&mut stream).is_err() {
-                // What is left unread would turn the end into a reset, which may overtake the alert.
+                // Unread bytes would cause a reset, which may overtake the alert.
                 let _ = stream.shutdown(Shutdown::Write);
                 let _ = stream.read_to_end(&mut Vec::new());
                 return;
             }
         }
         let mut secure = StreamOwned::new(connection, stream);
-        // In TLS 1.3 a client that does not like the certificate says so only now.
+        // In TLS 1.3 a client rejects the certificate only now.
         if secure.conn.complete_io(&mut secure.sock).is_err() {
             return;
         }
@@ -84,32 +84,32 @@ fn serve(config: Arc<ServerConfig>) -> (String, Arc<AtomicU32>) {
 }
 
 #[test]
-fn a_certificate_that_is_trusted_is_accepted() {
+fn trusted_certificate_is_accepted() {
     let site = site("127.0.0.1");
     let http = HttpAuthorizer::new(&site.url).tls(site.trust());
     http.check().unwrap();
     for _ in 0..2 {
-        assert_eq!(ask(&http).unwrap().auth, "key:signature");
+        assert_eq!(authorize(&http).unwrap().auth, "key:signature");
     }
     assert_eq!(site.taken.load(Ordering::SeqCst), 2);
-    assert!(ask(&HttpAuthorizer::new(&site.url).tls(site.trust()).get()).is_ok());
+    assert!(authorize(&HttpAuthorizer::new(&site.url).tls(site.trust()).get()).is_ok());
 }
 
 #[test]
-fn the_clients_settings_count_unless_there_are_own_ones() {
+fn own_settings_take_precedence_over_the_clients() {
     let site = site("127.0.0.1");
     let http = HttpAuthorizer::new(&site.url);
-    assert_eq!(ask(&http).unwrap_err().kind(), ErrorKind::Tls);
+    assert_eq!(authorize(&http).unwrap_err().kind(), ErrorKind::Tls);
     http.use_tls(&site.trust());
-    assert!(ask(&http).is_ok());
+    assert!(authorize(&http).is_ok());
     http.use_tls(&Tls::default());
-    assert_eq!(ask(&http).unwrap_err().kind(), ErrorKind::Tls);
+    assert_eq!(authorize(&http).unwrap_err().kind(), ErrorKind::Tls);
 
     let own = HttpAuthorizer::new(&site.url).tls(site.trust());
     own.use_tls(&Tls::default());
-    assert!(ask(&own).is_ok());
+    assert!(authorize(&own).is_ok());
     own.interrupt();
-    assert!(ask(&own).is_ok());
+    assert!(authorize(&own).is_ok());
 }
 
 #[test]
@@ -124,17 +124,17 @@ fn each_of_two_clients_has_its_own_settings() {
     let request = UserAuthRequest::new("1.2");
     for _ in 0..2 {
         for (authorizer, authenticator) in [&trusting, &careless] {
-            assert!(authorizer.authorize(&question()).is_ok());
+            assert!(authorizer.authorize(&auth_request()).is_ok());
             assert!(authenticator.authenticate(&request).is_ok());
         }
         let (authorizer, authenticator) = &strict;
-        assert_eq!(authorizer.authorize(&question()).unwrap_err().kind(), ErrorKind::Tls);
+        assert_eq!(authorizer.authorize(&auth_request()).unwrap_err().kind(), ErrorKind::Tls);
         assert_eq!(authenticator.authenticate(&request).unwrap_err().kind(), ErrorKind::Tls);
     }
 }
 
 #[test]
-fn a_user_is_told_over_tls_with_own_or_the_clients_settings() {
+fn user_is_authenticated_over_tls_with_own_or_the_clients_settings() {
     let site = site("127.0.0.1");
     let user =
         || HttpUserAuthenticator::new(&site.url).parser(|text| Ok(UserAuth::new("k:s", text)));
@@ -146,81 +146,81 @@ fn a_user_is_told_over_tls_with_own_or_the_clients_settings() {
     let error = http.authenticate(&request).unwrap_err();
     let words =
         format!("user authentication at 127.0.0.1:PORT: the TLS handshake failed: {UNKNOWN}{REST}");
-    assert_eq!(said(&error), words);
+    assert_eq!(text_of(&error), words);
     http.use_tls(&site.trust());
     assert_eq!(http.authenticate(&request).unwrap().user_data, GOOD);
 }
 
 #[test]
-fn a_certificate_that_is_not_trusted_is_refused_with_the_cause() {
+fn untrusted_certificate_is_refused_with_the_cause() {
     let (here, other) = (site("127.0.0.1"), site("127.0.0.1"));
-    let error = ask(&HttpAuthorizer::new(&here.url)).unwrap_err();
+    let error = authorize(&HttpAuthorizer::new(&here.url)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
-    assert_eq!(said(&error), format!("{FAILED}: {UNKNOWN}{REST}"));
+    assert_eq!(text_of(&error), format!("{FAILED}: {UNKNOWN}{REST}"));
     assert!(error.source().unwrap().to_string().contains("certificate"), "{error:?}");
 
-    let error = ask(&HttpAuthorizer::new(&here.url).tls(other.trust())).unwrap_err();
+    let error = authorize(&HttpAuthorizer::new(&here.url).tls(other.trust())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
-    let also = ", also with the root certificates given: ";
-    assert_eq!(said(&error), format!("{FAILED}{also}{UNKNOWN}{NAMESAKE}"));
+    let also = ", also with the given root certificates: ";
+    assert_eq!(text_of(&error), format!("{FAILED}{also}{UNKNOWN}{NAMESAKE}"));
     assert!(error.source().unwrap().to_string().contains("certificate"), "{error:?}");
 }
 
 #[test]
-fn danger_accepts_what_nobody_signed_for_any_host() {
+fn danger_accept_invalid_certs_accepts_any_certificate() {
     let site = site("other.test");
     let tls = Tls::default().danger_accept_invalid_certs(true);
-    assert!(ask(&HttpAuthorizer::new(&site.url).tls(tls.clone())).is_ok());
+    assert!(authorize(&HttpAuthorizer::new(&site.url).tls(tls.clone())).is_ok());
     let tls = tls.root_certificate_pem(site.pem.as_bytes());
-    assert!(ask(&HttpAuthorizer::new(&site.url).tls(tls)).is_ok());
+    assert!(authorize(&HttpAuthorizer::new(&site.url).tls(tls)).is_ok());
 }
 
 #[test]
-fn a_wrong_certificate_is_told() {
+fn invalid_root_certificate_is_a_config_error() {
     let tls = Tls::default().root_certificate_pem(b"no certificate");
     let http = HttpAuthorizer::new("https://127.0.0.1:1/").tls(tls);
-    for error in [http.check().unwrap_err(), ask(&http).unwrap_err()] {
+    for error in [http.check().unwrap_err(), authorize(&http).unwrap_err()] {
         assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
     }
 }
 
 #[test]
-fn a_silent_handshake_times_out_and_one_with_no_tls_is_refused() {
+fn silent_tls_handshake_times_out_and_plain_http_is_refused() {
     let (_listener, address) = listen();
     let http = HttpAuthorizer::new(&format!("https://{address}/")).timeout(LONG / 40);
-    let error = spawn(move || ask(&http).unwrap_err()).recv_timeout(LONG).unwrap();
+    let error = spawn(move || authorize(&http).unwrap_err()).recv_timeout(LONG).unwrap();
     assert!(error.is_timeout(), "{error:?}");
 
     let url = peer(|mut stream| {
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         let _ = stream.read_to_end(&mut Vec::new());
     });
-    let error = ask(&HttpAuthorizer::new(&url.replace("http://", "https://"))).unwrap_err();
+    let error = authorize(&HttpAuthorizer::new(&url.replace("http://", "https://"))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
     let words = "the server does not speak TLS on this port; is it plain HTTP or WebSocket?";
-    assert_eq!(said(&error), format!("{FAILED}: {words}"));
+    assert_eq!(text_of(&error), format!("{FAILED}: {words}"));
 }
 
 #[test]
-fn a_server_that_hangs_up_in_the_handshake_is_an_io_error() {
+fn connection_closed_in_the_tls_handshake_is_an_io_error() {
     let url = peer(|mut stream| {
-        // All of it, since an unread rest would turn the end into a reset.
+        // All of it, since unread bytes would cause a reset.
         let mut head = [0; 5];
         stream.read_exact(&mut head).unwrap();
         let length = u16::from_be_bytes([head[3], head[4]]);
         stream.read_exact(&mut vec![0; usize::from(length)]).unwrap();
     });
-    let error = ask(&HttpAuthorizer::new(&url.replace("http://", "https://"))).unwrap_err();
+    let error = authorize(&HttpAuthorizer::new(&url.replace("http://", "https://"))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
 }
 
 #[test]
-fn an_interruption_ends_a_handshake() {
+fn interruption_ends_a_tls_handshake() {
     let (listener, address) = listen();
     let http = Arc::new(HttpAuthorizer::new(&format!("https://{address}/")));
     let result = {
         let http = Arc::clone(&http);
-        spawn(move || ask(&http))
+        spawn(move || authorize(&http))
     };
     let (mut stream, _) = listener.accept().unwrap();
     stream.read_exact(&mut [0]).unwrap();
@@ -233,27 +233,27 @@ fn trusting(authority: &Authority) -> Tls {
     Tls::default().root_certificate_pem(authority.pem().as_bytes())
 }
 
-/// What is said of this server, which is asked so many times.
+/// Returns the error for this server, and checks the number of its connections.
 fn refused(tls: &Tls, config: Arc<ServerConfig>, times: u32) -> String {
     let (url, taken) = serve(config);
-    let error = ask(&HttpAuthorizer::new(&url).tls(tls.clone())).unwrap_err();
+    let error = authorize(&HttpAuthorizer::new(&url).tls(tls.clone())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
     assert!(!error.is_retryable() && error.source().is_some(), "{error:?}");
     assert_eq!(taken.load(Ordering::SeqCst), times);
-    said(&error)
+    text_of(&error)
 }
 
 fn accepted(tls: &Tls, config: Arc<ServerConfig>) {
     let http = HttpAuthorizer::new(&serve(config).0).tls(tls.clone());
     http.check().unwrap();
-    ask(&http).unwrap();
+    authorize(&http).unwrap();
 }
 
 #[test]
-fn a_certificate_at_a_wrong_time_is_told() {
+fn expired_and_future_certificates_are_explained() {
     let authority = Authority::new("authority");
     let expired = authority.sign_for(&["127.0.0.1"], 2000, 2001).server();
-    let also = format!("{FAILED}, also with the root certificates given: the server's certificate");
+    let also = format!("{FAILED}, also with the given root certificates: the server's certificate");
     let words = format!("{also} has expired, or this device's clock is fast");
     assert_eq!(refused(&trusting(&authority), expired, 2), words);
     let future = authority.sign_for(&["127.0.0.1"], 3000, 3001).server();
@@ -262,14 +262,14 @@ fn a_certificate_at_a_wrong_time_is_told() {
 }
 
 #[test]
-fn a_certificate_for_another_host_is_told_and_not_asked_for_again() {
+fn certificate_for_another_host_is_explained_without_a_second_handshake() {
     let authority = Authority::new("authority");
     let certificate = authority.sign(&["other.test"]);
     let tls = trusting(&authority);
     let words = format!("{FAILED}: the server's certificate is not for 127.0.0.1");
     let told = if cfg!(feature = "native-tls") { "" } else { ", but for other.test" };
     assert_eq!(refused(&tls, certificate.server(), 1), format!("{words}{told}"));
-    // Neither is for this host.
+    // `server_name` does not apply here.
     let error = refused(&tls.clone().server_name("other.test"), certificate.server(), 1);
     assert_eq!(error, format!("{words}{told}"));
     let tls = tls.danger_accept_invalid_hostnames(true);
@@ -278,7 +278,7 @@ fn a_certificate_for_another_host_is_told_and_not_asked_for_again() {
 }
 
 #[test]
-fn the_name_of_the_other_server_does_not_matter() {
+fn server_name_of_the_websocket_does_not_apply() {
     let authority = Authority::new("authority");
     let tls = trusting(&authority).server_name("push.test");
     accepted(&tls, authority.sign(&["127.0.0.1"]).server());
@@ -290,7 +290,7 @@ fn as_client(tls: &Tls, certificate: &Signed) -> Tls {
 }
 
 #[test]
-fn a_client_certificate_is_shown_to_whom_asks_for_one() {
+fn client_certificate_is_sent_to_servers_that_request_one() {
     let (authority, clients) = (Authority::new("authority"), Authority::new("clients"));
     let (tls, site) = (trusting(&authority), authority.sign(&["127.0.0.1"]));
     let (known, unknown) = (clients.sign(&["device"]), authority.sign(&["device"]));
@@ -308,20 +308,20 @@ fn a_client_certificate_is_shown_to_whom_asks_for_one() {
 }
 
 #[test]
-fn a_key_of_another_certificate_is_told_and_nothing_is_asked() {
+fn key_of_another_certificate_is_a_config_error() {
     let clients = Authority::new("clients");
     let mut certificate = clients.sign(&["one"]);
     certificate.key_pem = clients.sign(&["two"]).key_pem;
     let tls = as_client(&Tls::default(), &certificate);
     let http = HttpAuthorizer::new("https://127.0.0.1:1/").tls(tls);
-    for error in [http.check().unwrap_err(), ask(&http).unwrap_err()] {
+    for error in [http.check().unwrap_err(), authorize(&http).unwrap_err()] {
         assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
         assert!(error.to_string().contains("does not belong to the first certificate"), "{error}");
     }
 }
 
 #[test]
-fn the_oldest_version_is_kept_or_refused() {
+fn min_version_is_kept_or_refused() {
     let authority = Authority::new("authority");
     let site = authority.sign(&["127.0.0.1"]);
     let newest = trusting(&authority).min_version(TlsVersion::Tls13);
@@ -336,26 +336,26 @@ fn the_oldest_version_is_kept_or_refused() {
     let (url, taken) = serve(site.server_of(BOTH, None));
     let http = HttpAuthorizer::new(&url);
     http.use_tls(&newest);
-    for error in [http.check().unwrap_err(), ask(&http).unwrap_err()] {
+    for error in [http.check().unwrap_err(), authorize(&http).unwrap_err()] {
         assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
         assert!(error.to_string().contains("cannot be kept to TLS 1.3"), "{error}");
     }
     let made = || {
         let url = url.clone();
-        HttpAuthorizer::new("").endpoint_with(move |_| url.clone())
+        HttpAuthorizer::new("").url_with(move |_| url.clone())
     };
     let own = made().tls(trusting(&authority));
     let made = made();
     made.use_tls(&newest);
     made.check().unwrap();
-    assert_eq!(ask(&made).unwrap_err().kind(), ErrorKind::Config);
+    assert_eq!(authorize(&made).unwrap_err().kind(), ErrorKind::Config);
     assert_eq!(taken.load(Ordering::SeqCst), 0);
     own.use_tls(&newest);
-    ask(&own).unwrap();
-    // Without TLS there is no version to keep.
+    authorize(&own).unwrap();
+    // Without TLS there is no minimum version.
     let (url, _seen) = server("200 OK", GOOD);
     let http = HttpAuthorizer::new(&url);
     http.use_tls(&newest);
     http.check().unwrap();
-    ask(&http).unwrap();
+    authorize(&http).unwrap();
 }

@@ -1,18 +1,18 @@
-//! The endpoint that tells who the user is. It shares all but its question and its answer with the other one.
+//! User authentication by an endpoint. All but its requests and responses is shared with authorization.
 
 use super::*;
 use crate::{UserAuth, UserAuthRequest, UserAuthenticator};
 
 const USER: &str = r#"{"auth":"key:signature","user_data":"{\"id\":\"7\"}"}"#;
 
-fn who(http: &HttpUserAuthenticator) -> Result<UserAuth, Error> {
+fn authenticate(http: &HttpUserAuthenticator) -> Result<UserAuth, Error> {
     http.authenticate(&UserAuthRequest::new("1234.5678"))
 }
 
 #[test]
-fn the_socket_id_is_posted_as_a_form() {
+fn socket_id_is_posted_as_a_form() {
     let (url, seen) = server("200 OK", USER);
-    let auth = who(&HttpUserAuthenticator::new(&url).param("a[] b", "ä&=")).unwrap();
+    let auth = authenticate(&HttpUserAuthenticator::new(&url).param("a[] b", "ä&=")).unwrap();
     assert_eq!((&*auth.auth, &*auth.user_data), ("key:signature", r#"{"id":"7"}"#));
     let seen = seen.recv_timeout(LONG).unwrap();
     assert_eq!(seen.line, "POST /auth HTTP/1.1");
@@ -22,21 +22,22 @@ fn the_socket_id_is_posted_as_a_form() {
 }
 
 #[test]
-fn the_socket_id_may_go_as_json_or_in_the_query() {
+fn socket_id_may_be_json_or_in_the_query() {
     let (url, seen) = server("200 OK", USER);
-    who(&HttpUserAuthenticator::new(&url).json().param("p", "1")).unwrap();
+    authenticate(&HttpUserAuthenticator::new(&url).json().param("p", "1")).unwrap();
     let first = seen.recv_timeout(LONG).unwrap();
     assert_eq!(first.header("content-type"), Some("application/json"));
     assert_eq!(first.body, r#"{"p":"1","socket_id":"1234.5678"}"#);
 
-    who(&HttpUserAuthenticator::new(&format!("{url}?app=2")).get().param("p", "1")).unwrap();
+    authenticate(&HttpUserAuthenticator::new(&format!("{url}?app=2")).get().param("p", "1"))
+        .unwrap();
     let second = seen.recv_timeout(LONG).unwrap();
     assert_eq!(second.line, "GET /auth?app=2&socket_id=1234.5678&p=1 HTTP/1.1");
     assert_eq!(second.body, "");
 }
 
 #[test]
-fn headers_and_params_are_fixed_or_fresh() {
+fn headers_and_params_are_constant_or_made_by_functions() {
     let (url, seen) = server("200 OK", USER);
     let calls = Arc::new(AtomicU32::new(0));
     let number = move || calls.fetch_add(1, Ordering::SeqCst).to_string();
@@ -48,7 +49,7 @@ fn headers_and_params_are_fixed_or_fresh() {
         .param("fixed", "f")
         .params_with(move || vec![("fresh".into(), number())]);
     for (header, param) in [("Bearer 0", 1), ("Bearer 2", 3)] {
-        who(&http).unwrap();
+        authenticate(&http).unwrap();
         let seen = seen.recv_timeout(LONG).unwrap();
         assert_eq!(seen.header("authorization"), Some(header));
         assert_eq!(seen.header("x-fixed"), Some("one"));
@@ -57,12 +58,10 @@ fn headers_and_params_are_fixed_or_fresh() {
 }
 
 #[test]
-fn the_endpoint_and_the_parser_may_be_ones_own() {
+fn url_and_parser_may_be_functions() {
     let (url, seen) = server("200 OK", "k:s of 7");
     let http = HttpUserAuthenticator::new("")
-        .endpoint_with(move |request| {
-            format!("{url}/{}/{}", request.socket_id(), request.attempt())
-        })
+        .url_with(move |request| format!("{url}/{}/{}", request.socket_id(), request.attempt()))
         .parser(|text| match text.split_once(" of ") {
             Some((auth, id)) => Ok(UserAuth::new(auth, format!(r#"{{"id":"{id}"}}"#))),
             None => Err(Error::new(ErrorKind::Auth, "not signed")),
@@ -74,23 +73,23 @@ fn the_endpoint_and_the_parser_may_be_ones_own() {
 }
 
 #[test]
-fn user_data_that_is_an_object_goes_on_as_it_stands() {
+fn text_of_a_user_data_object_is_not_changed() {
     let body = r#"{"user_data":{ "id":"7", "b" : 1.0,"a":"\u00e4\/" } , "auth":"k:s"}"#;
     let (url, _seen) = server("200 OK", body);
-    let auth = who(&HttpUserAuthenticator::new(&url)).unwrap();
+    let auth = authenticate(&HttpUserAuthenticator::new(&url)).unwrap();
     assert_eq!(auth.user_data, r#"{ "id":"7", "b" : 1.0,"a":"\u00e4\/" }"#);
     assert_eq!(auth.auth, "k:s");
 }
 
 #[test]
-fn a_refusal_tells_the_status_what_it_says_and_how_long_to_wait() {
+fn refusal_error_has_the_status_the_servers_text_and_retry_after() {
     let refused = |status, body| {
         let (url, _seen) = server(status, body);
-        who(&HttpUserAuthenticator::new(&url)).unwrap_err()
+        authenticate(&HttpUserAuthenticator::new(&url)).unwrap_err()
     };
     let error = refused("403 Forbidden", "no entry");
     assert_eq!((error.kind(), error.http_status()), (ErrorKind::Auth, Some(403)));
-    assert_eq!(said(&error), "user authentication at 127.0.0.1:PORT: HTTP 403: no entry");
+    assert_eq!(text_of(&error), "user authentication at 127.0.0.1:PORT: HTTP 403: no entry");
     assert!(!error.is_retryable());
     for status in ["429 Too Many Requests\r\nretry-after: 7", "503 Busy\r\nretry-after: 7"] {
         let error = refused(status, "");
@@ -105,16 +104,17 @@ fn a_refusal_tells_the_status_what_it_says_and_how_long_to_wait() {
 }
 
 #[test]
-fn an_answer_may_be_too_long() {
+fn response_longer_than_the_limit_is_an_error() {
     let (url, _seen) = server("200 OK", USER);
-    assert!(who(&HttpUserAuthenticator::new(&url).max_body(USER.len())).is_ok());
-    let error = who(&HttpUserAuthenticator::new(&url).max_body(USER.len() - 1)).unwrap_err();
+    assert!(authenticate(&HttpUserAuthenticator::new(&url).max_body(USER.len())).is_ok());
+    let error =
+        authenticate(&HttpUserAuthenticator::new(&url).max_body(USER.len() - 1)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge, "{error:?}");
     assert!(error.to_string().starts_with("user authentication at 127.0.0.1:"), "{error}");
 }
 
 #[test]
-fn wrong_settings_are_told() {
+fn invalid_settings_are_config_errors() {
     let url = "http://127.0.0.1:1/";
     for (http, what) in [
         (HttpUserAuthenticator::new("canary"), "the URL of the user authentication endpoint"),
@@ -122,7 +122,7 @@ fn wrong_settings_are_told() {
         (HttpUserAuthenticator::new(url).header("a b", "canary"), "a header of the user auth"),
         (HttpUserAuthenticator::new(url).header("a", "canary\n"), "a header of the user auth"),
     ] {
-        for error in [http.check().unwrap_err(), who(&http).unwrap_err()] {
+        for error in [http.check().unwrap_err(), authenticate(&http).unwrap_err()] {
             assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
             assert!(error.to_string().starts_with(what), "{error}");
             assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
@@ -132,18 +132,18 @@ fn wrong_settings_are_told() {
 }
 
 #[test]
-fn an_endpoint_that_is_silent_times_out() {
+fn silent_endpoint_times_out() {
     // Never accepted.
     let (_listener, address) = listen();
     let http = HttpUserAuthenticator::new(&format!("http://{address}"))
         .timeout(Duration::from_millis(300));
-    let error = spawn(move || who(&http).unwrap_err()).recv_timeout(LONG / 2).unwrap();
+    let error = spawn(move || authenticate(&http).unwrap_err()).recv_timeout(LONG / 2).unwrap();
     assert!(error.is_timeout() && error.is_retryable(), "{error:?}");
-    assert_eq!(said(&error), "user authentication at 127.0.0.1:PORT: the request timed out");
+    assert_eq!(text_of(&error), "user authentication at 127.0.0.1:PORT: the request timed out");
 }
 
 #[test]
-fn an_interruption_ends_what_is_under_way_and_nothing_else() {
+fn interruption_ends_running_requests_only() {
     let (asked, wait) = mpsc::channel();
     let first = std::sync::atomic::AtomicBool::new(true);
     let url = peer(move |mut stream| {
@@ -161,16 +161,16 @@ fn an_interruption_ends_what_is_under_way_and_nothing_else() {
         spawn(move || http.authenticate(&UserAuthRequest::new("1.2")))
     };
     wait.recv_timeout(LONG).unwrap();
-    // Through the `Arc`'s own implementation.
+    // Through the implementation for `Arc`.
     UserAuthenticator::interrupt(&http);
     let error = result.recv_timeout(LONG / 2).unwrap().unwrap_err();
-    assert_eq!(said(&error), "user authentication at 127.0.0.1:PORT: interrupted");
+    assert_eq!(text_of(&error), "user authentication at 127.0.0.1:PORT: interrupted");
     assert!(error.is_retryable());
     assert!(http.authenticate(&UserAuthRequest::new("1.2")).is_ok());
 }
 
 #[test]
-fn what_is_secret_is_never_shown() {
+fn secrets_are_never_shown() {
     let echo = peer(|mut stream| {
         let request = read_request(&mut stream);
         let token = request.header("authorization").unwrap();
@@ -181,7 +181,7 @@ fn what_is_secret_is_never_shown() {
         .header("authorization", "Bearer canary-h")
         .headers_with(|| vec![("x-token".into(), "canary-f".into())])
         .param("p", "canary-p");
-    let error = who(&http).unwrap_err();
+    let error = authenticate(&http).unwrap_err();
     let shown = format!("{http:?} {error:?} {error}");
     assert!(!shown.contains("canary"), "{shown}");
     assert!(shown.starts_with(r#"HttpUserAuthenticator { host: Some("127.0.0.1")"#), "{shown}");

@@ -1,4 +1,4 @@
-//! What an endpoint answers, and what of it may be shown.
+//! The responses of endpoints, and what of them errors show.
 
 use std::time::Duration;
 
@@ -9,72 +9,68 @@ use crate::util::redact::{clean, shown_location};
 use crate::wire::{pick, text};
 use crate::{Error, ErrorKind};
 
-/// Some servers begin with it what is UTF-8 anyway.
+/// Some servers send a byte order mark.
 const BOM: &[u8] = b"\xef\xbb\xbf";
-/// Text that speaks of these is not shown at all.
-const TELLTALES: [&str; 6] =
+/// Text that contains one of these is not shown.
+const SECRET_MARKERS: [&str; 6] =
     ["\"auth\"", "shared_secret", "channel_data", "user_data", "token\":", "password"];
 
-/// The endpoint's answer: of a refusal, its start.
+/// A response; of a refusal, its start.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
-    /// How the body is compressed, by its header.
+    /// The body's compression, by its header.
     pub(crate) encoding: Option<&'static str>,
     pub(crate) location: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
-/// What a reader of a good answer gets.
-pub(crate) struct Reply<'a> {
+/// The text of a 2xx response, for whoever reads it.
+pub(crate) struct ResponseText<'a> {
     pub(crate) text: &'a str,
-    /// How it is compressed, by its header.
+    /// Its compression, by the header or its first bytes.
     pub(crate) encoding: Option<&'static str>,
-    /// What errors must not show.
+    /// What errors do not show.
     pub(crate) secrets: &'a [&'a str],
-    /// What errors name the endpoint by.
+    /// The endpoint's name in errors.
     pub(crate) place: &'a str,
 }
 
-impl Answer {
-    /// Gives a good answer to `read`. `place` names the endpoint in messages.
+impl HttpResponse {
+    /// Passes a 2xx response to `read`. `place` names the endpoint in messages.
     pub(crate) fn read<T>(
         self,
         place: &str,
         secrets: &[&str],
-        read: impl FnOnce(&Reply<'_>) -> Result<T, Error>,
+        read: impl FnOnce(&ResponseText<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let body = self.body.strip_prefix(BOM).unwrap_or(&self.body);
         let encoding = self.encoding.or_else(|| compressed(body));
-        if is_good(self.status) {
+        if is_success(self.status) {
             let text = std::str::from_utf8(body).map_err(|error| {
                 let instead = match encoding {
-                    Some(encoding) => words_of(encoding),
+                    Some(encoding) => compressed_text(encoding),
                     None => "is not UTF-8 text".to_owned(),
                 };
-                let message = format!("{place}: the answer {instead}");
+                let message = format!("{place}: the response {instead}");
                 Error::message(ErrorKind::Auth, message).caused_by(error)
             })?;
-            return read(&Reply { text, encoding, secrets, place });
+            return read(&ResponseText { text, encoding, secrets, place });
         }
         let location = self.location.as_deref().filter(|_| (300..400).contains(&self.status));
         let error = match (location, encoding) {
             (Some(location), _) => {
                 let target = shown_location(location, secrets);
-                with_status(
-                    place,
-                    self.status,
-                    &format!(" to {target}; redirects are not followed"),
-                )
+                let detail = format!(" to {target}; redirects are not followed");
+                with_status(place, self.status, &detail)
             }
             (None, Some(_)) => refused(place, self.status, ""),
             (None, None) if matches!(self.status, 301 | 302 | 303 | 307 | 308) => {
                 with_status(place, self.status, "; redirects are not followed")
             }
             (None, None) => {
-                let excerpt = excerpt(&String::from_utf8_lossy(body), secrets);
-                refused(place, self.status, &excerpt)
+                refused(place, self.status, &excerpt(&String::from_utf8_lossy(body), secrets))
             }
         };
         Err(match self.retry_after {
@@ -84,15 +80,15 @@ impl Answer {
     }
 }
 
-impl Reply<'_> {
-    /// What came instead of JSON, if it is something that people know: the end of "the answer …".
+impl ResponseText<'_> {
+    /// Returns what came instead of JSON, if that can be named: the end of "the response …".
     pub(crate) fn instead_of_json(&self) -> Option<String> {
         let text = self.text.trim();
         if serde_json::from_str::<IgnoredAny>(text).is_ok() {
             return None;
         }
         if let Some(encoding) = self.encoding {
-            return Some(words_of(encoding));
+            return Some(compressed_text(encoding));
         }
         if text.is_empty() {
             return Some("is empty".to_owned());
@@ -105,7 +101,7 @@ impl Reply<'_> {
     }
 }
 
-/// The last compression by the header.
+/// Returns the last compression that the header names.
 pub(crate) fn coding(header: &str) -> Option<&'static str> {
     let last = header.rsplit(',').next().unwrap_or_default().trim();
     let known = ["gzip", "br", "deflate", "zstd", "compress"];
@@ -113,7 +109,7 @@ pub(crate) fn coding(header: &str) -> Option<&'static str> {
     known.into_iter().find(|name| last.eq_ignore_ascii_case(name))
 }
 
-/// By how the body begins, if the header does not tell.
+/// Returns the compression by the first bytes of the body, if the header does not name it.
 fn compressed(body: &[u8]) -> Option<&'static str> {
     match body {
         [0x1f, 0x8b, ..] => Some("gzip"),
@@ -122,11 +118,11 @@ fn compressed(body: &[u8]) -> Option<&'static str> {
     }
 }
 
-fn words_of(encoding: &str) -> String {
-    format!("is compressed ({encoding}), which was not asked for")
+fn compressed_text(encoding: &str) -> String {
+    format!("is compressed ({encoding}), which was not requested")
 }
 
-pub(crate) fn is_good(status: u16) -> bool {
+pub(crate) fn is_success(status: u16) -> bool {
     (200..300).contains(&status)
 }
 
@@ -145,25 +141,26 @@ fn with_status(place: &str, status: u16, detail: &str) -> Error {
         .with_http_status(status)
 }
 
-/// What an answer says for people: JSON's `error` or `message`, a page's title, else the first line of the text.
+/// Returns the part of a refusal that is meant for people: the `error` or `message` of JSON, the title of a page, or
+/// the first line of the text.
 pub(crate) fn excerpt(body: &str, secrets: &[&str]) -> String {
     let body = body.trim();
-    let said = match serde_json::from_str::<&RawValue>(body) {
-        Ok(json) => told(json.get()),
+    let text = match serde_json::from_str::<&RawValue>(body) {
+        Ok(json) => json_message(json.get()),
         Err(_) if is_html(body) => title(body).to_owned(),
-        // JSON that was cut, or another page.
+        // JSON that was cut off, or another kind of page.
         Err(_) if body.starts_with(['{', '[', '<', '"']) => return String::new(),
         Err(_) => body.lines().next().unwrap_or_default().to_owned(),
     };
-    if TELLTALES.iter().any(|telltale| said.contains(telltale)) {
+    if SECRET_MARKERS.iter().any(|marker| text.contains(marker)) {
         return String::new();
     }
-    let said: String = said.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    clean(&said.split_whitespace().collect::<Vec<_>>().join(" "), ' ', secrets)
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    clean(&text.split_whitespace().collect::<Vec<_>>().join(" "), ' ', secrets)
 }
 
-/// Whether it begins as pages do, in any case: with `<!doctype html`, `<html`, or a comment before them. What begins
-/// with `<?xml …?>` must name HTML itself.
+/// Returns `true` if the text begins as a page does, in upper or lower case, after comments. After `<?xml …?>` it must
+/// name HTML.
 fn is_html(text: &str) -> bool {
     let mut text = text;
     let mut parts = &["<head", "<title", "<body"][..];
@@ -179,9 +176,9 @@ fn is_html(text: &str) -> bool {
     ["<!doctype html", "<html"].iter().chain(parts).any(|tag| begins(tag))
 }
 
-/// The text of the first `<title>`, as it stands there.
+/// Returns the text of the first `<title>`, not unescaped.
 fn title(page: &str) -> &str {
-    // In ASCII the lengths stay.
+    // Lengths stay the same in ASCII.
     let lower = page.to_ascii_lowercase();
     let inside = |tag: &str, from: usize| Some(from + lower.get(from..)?.find(tag)? + tag.len());
     let found = inside("<title", 0).and_then(|tag| inside(">", tag)).and_then(|start| {
@@ -191,7 +188,7 @@ fn title(page: &str) -> &str {
     found.unwrap_or_default()
 }
 
-fn told(json: &str) -> String {
+fn json_message(json: &str) -> String {
     let [error, message] = pick(json, ["error", "message"]);
     let inner = error.and_then(|error| pick(error, ["message"])[0]);
     [error, message, inner].into_iter().flatten().find_map(text).unwrap_or_default()

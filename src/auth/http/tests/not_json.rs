@@ -1,12 +1,12 @@
-//! What comes instead of the JSON that was asked for.
+//! Responses that are not the expected JSON.
 
-use super::super::answer::coding;
+use super::super::response::coding;
 use super::*;
 use crate::{UserAuthRequest, UserAuthenticator as _};
 
 const AT: &str = "authorization at 127.0.0.1:PORT: ";
 
-/// A server that always responds with these bytes, and these headers beside the usual ones.
+/// A server that always sends these bytes; `status` may have headers after it.
 fn bytes(status: &'static str, body: Vec<u8>) -> String {
     peer(move |mut stream| {
         read_request(&mut stream);
@@ -17,7 +17,7 @@ fn bytes(status: &'static str, body: Vec<u8>) -> String {
 }
 
 fn error_of(status: &'static str, body: &[u8]) -> Error {
-    let error = ask(&HttpAuthorizer::new(&bytes(status, body.to_vec()))).unwrap_err();
+    let error = authorize(&HttpAuthorizer::new(&bytes(status, body.to_vec()))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Auth, "{error:?}");
     assert!(!error.is_retryable());
     error
@@ -25,7 +25,7 @@ fn error_of(status: &'static str, body: &[u8]) -> Error {
 
 fn batch_error(status: &'static str, body: &[u8]) -> Error {
     let http = HttpAuthorizer::new(&bytes(status, body.to_vec())).batched(Duration::ZERO);
-    http.authorize_many(&[question()]).remove(0).unwrap_err()
+    http.authorize_many(&[auth_request()]).remove(0).unwrap_err()
 }
 
 fn user_error(status: &'static str, body: &[u8]) -> Error {
@@ -34,28 +34,29 @@ fn user_error(status: &'static str, body: &[u8]) -> Error {
 }
 
 #[test]
-fn a_byte_order_mark_is_skipped() {
+fn byte_order_mark_is_skipped() {
     let marked = |json: &str| bytes("200 OK", format!("\u{feff}{json}").into_bytes());
-    let auth = ask(&HttpAuthorizer::new(&marked(GOOD))).unwrap();
+    let auth = authorize(&HttpAuthorizer::new(&marked(GOOD))).unwrap();
     assert_eq!(auth.auth, "key:signature");
 
     let batch = marked(r#"{"private-a":{"data":{"auth":"k:s"}}}"#);
-    let answers = HttpAuthorizer::new(&batch).batched(Duration::ZERO).authorize_many(&[question()]);
-    assert_eq!(answers[0].as_ref().unwrap().auth, "k:s");
+    let responses =
+        HttpAuthorizer::new(&batch).batched(Duration::ZERO).authorize_many(&[auth_request()]);
+    assert_eq!(responses[0].as_ref().unwrap().auth, "k:s");
 
     let user = HttpUserAuthenticator::new(&marked(r#"{"auth":"k:s","user_data":"{}"}"#));
     assert_eq!(user.authenticate(&UserAuthRequest::new("1.2")).unwrap().auth, "k:s");
 
     let own = HttpAuthorizer::new(&marked("own")).parser(|text| Ok(Auth::new(text)));
-    assert_eq!(ask(&own).unwrap().auth, "own");
+    assert_eq!(authorize(&own).unwrap().auth, "own");
 
     let refusal = format!("\u{feff}{}", r#"{"message":"not you"}"#);
     let error = error_of("403 Forbidden", refusal.as_bytes());
-    assert_eq!(said(&error), format!("{AT}HTTP 403: not you"));
+    assert_eq!(text_of(&error), format!("{AT}HTTP 403: not you"));
 }
 
 #[test]
-fn what_came_instead_of_json_is_named() {
+fn response_that_is_not_json_is_named() {
     for (status, body, words) in [
         ("200 OK", &b""[..], "is empty"),
         ("200 OK", b" \r\n\t", "is empty"),
@@ -76,72 +77,72 @@ fn what_came_instead_of_json_is_named() {
             "is an HTML page: `In`",
         ),
         ("200 OK", b"<?xml version=\"1.0\"?><answer/>", "is not JSON"),
-        ("200 OK", b"\x1f\x8b\x08\0\0\0\0\0", "is compressed (gzip), which was not asked for"),
-        ("200 OK", b"\x28\xb5\x2f\xfd\x04", "is compressed (zstd), which was not asked for"),
+        ("200 OK", b"\x1f\x8b\x08\0\0\0\0\0", "is compressed (gzip), which was not requested"),
+        ("200 OK", b"\x28\xb5\x2f\xfd\x04", "is compressed (zstd), which was not requested"),
         (
             "200 OK\r\ncontent-encoding: br",
             b"\x0b\x02\x80{}\x03",
-            "is compressed (br), which was not asked for",
+            "is compressed (br), which was not requested",
         ),
         (
             "200 OK\r\ncontent-encoding: identity, X-GZIP",
             b"text by chance",
-            "is compressed (gzip), which was not asked for",
+            "is compressed (gzip), which was not requested",
         ),
         ("200 OK", b"\xff\xfe{\0}\0", "is not UTF-8 text"),
         ("200 OK", b"nonsense", "is not JSON"),
     ] {
-        let expected = format!("{AT}the answer {words}");
-        assert_eq!(said(&error_of(status, body)), expected);
-        assert_eq!(said(&batch_error(status, body)), expected);
-        assert_eq!(said(&user_error(status, body)), format!("user {}", expected.replacen("authorization", "authentication", 1)));
+        let expected = format!("{AT}the response {words}");
+        assert_eq!(text_of(&error_of(status, body)), expected);
+        assert_eq!(text_of(&batch_error(status, body)), expected);
+        assert_eq!(text_of(&user_error(status, body)), format!("user {}", expected.replacen("authorization", "authentication", 1)));
     }
-    // What was not compressed after all is read.
+    // A body that is not compressed is read despite its header.
     let url = bytes("200 OK\r\ncontent-encoding: gzip", GOOD.into());
-    ask(&HttpAuthorizer::new(&url)).unwrap();
+    authorize(&HttpAuthorizer::new(&url)).unwrap();
     let status = "200 OK\r\ncontent-encoding: gzip";
-    assert_eq!(said(&error_of(status, b"{}")), format!("{AT}the answer has no `auth`"));
+    assert_eq!(text_of(&error_of(status, b"{}")), format!("{AT}the response has no `auth`"));
     let part = br#"{"private-a":{"data":"nonsense"}}"#;
-    assert_eq!(said(&batch_error(status, part)), format!("{AT}the answer is not JSON"));
+    assert_eq!(text_of(&batch_error(status, part)), format!("{AT}the response is not JSON"));
 }
 
 #[test]
-fn a_channels_part_of_a_batch_is_named_too() {
+fn channels_part_of_a_batch_that_is_not_json_is_named() {
     for (part, words) in [
-        (r#""data":"""#, "the answer is empty"),
-        (r#""data":"<html><title>Sign in</title>""#, "the answer is an HTML page: `Sign in`"),
-        (r#""data":{}"#, "the answer has no `auth`"),
+        (r#""data":"""#, "the response is empty"),
+        (r#""data":"<html><title>Sign in</title>""#, "the response is an HTML page: `Sign in`"),
+        (r#""data":{}"#, "the response has no `auth`"),
         (r#""status":403,"data":"<html><title>No</title>""#, "HTTP 403: No"),
         (r#""status":"x""#, "the channel has a `status` that is not a number"),
     ] {
         let body = format!(r#"{{"private-a":{{{part}}}}}"#);
-        assert_eq!(said(&batch_error("200 OK", body.as_bytes())), format!("{AT}{words}"));
+        assert_eq!(text_of(&batch_error("200 OK", body.as_bytes())), format!("{AT}{words}"));
     }
     assert_eq!(
-        said(&batch_error("200 OK", b"{}")),
-        format!("{AT}the answer does not have the channel")
+        text_of(&batch_error("200 OK", b"{}")),
+        format!("{AT}the response does not have the channel")
     );
-    let words = "the answer is not a JSON object by channel";
-    assert_eq!(said(&batch_error("200 OK", b"[]")), format!("{AT}{words}"));
+    let words = "the response is not a JSON object by channel";
+    assert_eq!(text_of(&batch_error("200 OK", b"[]")), format!("{AT}{words}"));
 }
 
 #[test]
-fn a_parser_of_ones_own_decides_what_makes_sense() {
+fn parser_decides_what_is_valid() {
     let own = |body: &[u8]| {
         let http = HttpAuthorizer::new(&bytes("200 OK", body.to_vec())).parser(|text| match text {
             "" => Ok(Auth::new("empty is fine")),
             _ => Err(Error::new(ErrorKind::RateLimited, "too many")),
         });
-        ask(&http)
+        authorize(&http)
     };
     assert_eq!(own(b"").unwrap().auth, "empty is fine");
     let error = own(b"<html>").unwrap_err();
-    assert_eq!(said(&error), format!("{AT}too many"));
+    assert_eq!(text_of(&error), format!("{AT}too many"));
     assert_eq!(error.kind(), ErrorKind::RateLimited);
 }
 
 #[test]
-fn a_redirect_tells_its_target_without_secrets() {
+fn redirect_error_shows_the_target_without_secrets() {
     for (location, target) in [
         ("https://login.test:8443/sign-in?next=canary#canary", "https://login.test:8443/sign-in"),
         ("https://user:canary@login.test", "https://login.test"),
@@ -157,22 +158,22 @@ fn a_redirect_tells_its_target_without_secrets() {
             read_request(&mut stream);
             reply(&mut stream, &format!("302 Found\r\nlocation: {location}"), "<html>");
         });
-        let error = ask(&HttpAuthorizer::new(&url).header("x", "my-secret")).unwrap_err();
+        let error = authorize(&HttpAuthorizer::new(&url).header("x", "my-secret")).unwrap_err();
         assert_eq!((error.kind(), error.http_status()), (ErrorKind::Auth, Some(302)));
         let words = format!("{AT}HTTP 302 to {target}; redirects are not followed");
-        assert_eq!(said(&error), words);
+        assert_eq!(text_of(&error), words);
         assert!(!format!("{error:?}").contains("canary"), "{error:?}");
     }
-    assert_eq!(said(&error_of("304 Not Modified", b"")), format!("{AT}HTTP 304"));
+    assert_eq!(text_of(&error_of("304 Not Modified", b"")), format!("{AT}HTTP 304"));
     let nowhere = format!("{AT}HTTP 307; redirects are not followed");
-    assert_eq!(said(&error_of("307 Temporary Redirect", b"")), nowhere);
-    // It is about something else there.
+    assert_eq!(text_of(&error_of("307 Temporary Redirect", b"")), nowhere);
+    // There the location is not a redirect.
     let created = error_of("201 Created\r\nlocation: /x", b"x");
-    assert_eq!(said(&created), format!("{AT}the answer is not JSON"));
+    assert_eq!(text_of(&created), format!("{AT}the response is not JSON"));
 }
 
 #[test]
-fn a_refusal_that_is_a_page_or_compressed_is_named() {
+fn refusal_that_is_a_page_or_compressed_is_named() {
     for (status, body, words) in [
         (
             "419 unknown",
@@ -184,26 +185,26 @@ fn a_refusal_that_is_a_page_or_compressed_is_named() {
         ("403 No", b"\x1f\x8b\x08\0canary", "HTTP 403"),
         ("403 No\r\ncontent-encoding: br", b"canary", "HTTP 403"),
     ] {
-        assert_eq!(said(&error_of(status, body)), format!("{AT}{words}"));
+        assert_eq!(text_of(&error_of(status, body)), format!("{AT}{words}"));
     }
 }
 
 #[test]
-fn a_title_tells_no_secret_and_is_short() {
+fn title_is_short_and_shows_no_secret() {
     let body = |title: &str| format!("<html><title>{title}</title>").into_bytes();
     let error_of = |title: &str| {
         let http = HttpAuthorizer::new(&bytes("200 OK", body(title)));
-        said(&ask(&http.header("x", "canary-h")).unwrap_err())
+        text_of(&authorize(&http.header("x", "canary-h")).unwrap_err())
     };
-    let named = |title: &str| format!("{AT}the answer is an HTML page: `{title}`");
+    let named = |title: &str| format!("{AT}the response is an HTML page: `{title}`");
     assert_eq!(error_of("for canary-h"), named("for [redacted]"));
     assert_eq!(error_of("eyJhbGciOiJIUzI1NiIsInR5cCI6"), named("[redacted]"));
-    assert_eq!(error_of("the password is x"), format!("{AT}the answer is an HTML page"));
+    assert_eq!(error_of("the password is x"), format!("{AT}the response is an HTML page"));
     assert_eq!(error_of(&"ä ".repeat(500)).matches('ä').count(), 100);
 }
 
 #[test]
-fn the_last_coding_of_the_header_counts() {
+fn last_coding_of_the_header_is_used() {
     for (header, expected) in [
         ("gzip", Some("gzip")),
         ("GZIP", Some("gzip")),

@@ -1,8 +1,8 @@
-//! How ureq reaches an endpoint: by the dial of the WebSocket, so that a request has one deadline for everything,
-//! and can be interrupted at any time. TLS is ureq's, on top.
+//! Connects ureq to endpoints in the way the WebSocket connects, so that one deadline covers a whole request, and it
+//! can be interrupted at any time. TLS on top of that is ureq's.
 
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use ureq::config::Config;
@@ -17,91 +17,93 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Agent, Error};
 
-use super::agents::LONGEST;
 use super::request::address_of;
 use crate::Interrupt;
 use crate::config::proxy::ProxyServer;
 use crate::transport::{Pipe, Resolver, Route};
 use crate::util::clock;
 
-/// An agent whose connections are made here.
+/// Longer timeouts are cut to this, so that adding them to a time cannot overflow.
+pub(super) const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Makes an agent that connects through this module.
 pub(super) fn agent(
     config: Config,
     resolver: Arc<Resolver>,
     proxy: Option<Arc<ProxyServer>>,
 ) -> Agent {
-    let carrier = Carrier { resolver, proxy };
+    let connector = DialConnector { resolver, proxy };
     #[cfg(feature = "native-tls")]
-    let carrier = carrier.chain(NativeTlsConnector::default());
+    let connector = connector.chain(NativeTlsConnector::default());
     #[cfg(all(feature = "rustls", not(feature = "native-tls")))]
-    let carrier = carrier.chain(RustlsConnector::default());
-    Agent::with_parts(config, carrier, NoLookup)
+    let connector = connector.chain(RustlsConnector::default());
+    Agent::with_parts(config, connector, NoResolver)
 }
 
-/// The names are resolved as part of the dial.
+/// Names are resolved as a part of the dial.
 #[derive(Debug)]
-struct NoLookup;
+struct NoResolver;
 
-impl UreqResolver for NoLookup {
+impl UreqResolver for NoResolver {
     fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
         Ok(self.empty())
     }
 }
 
-struct Carrier {
+struct DialConnector {
     resolver: Arc<Resolver>,
     proxy: Option<Arc<ProxyServer>>,
 }
 
-impl Connector for Carrier {
-    type Out = Carried;
+impl Connector for DialConnector {
+    type Out = DialTransport;
 
     fn connect(
         &self,
         details: &ConnectionDetails<'_>,
         _: Option<()>,
-    ) -> Result<Option<Carried>, Error> {
+    ) -> Result<Option<DialTransport>, Error> {
         let (host, port) = address_of(details.uri);
         let route = Route { host, port, proxy: self.proxy.as_deref() };
-        let switch = Arc::new(Switch::default());
-        // Before anything is done, so that all of it can be interrupted.
-        let handle: Weak<Switch> = Arc::downgrade(&switch);
+        let interrupt = Arc::new(DialInterrupt::default());
+        // First, so that everything else can be interrupted.
+        let handle: Weak<DialInterrupt> = Arc::downgrade(&interrupt);
         (details.register_shutdown)(handle)?;
         let deadline = deadline(details.timeout)?;
-        let pipe = Pipe::open(&route, &self.resolver, deadline, &switch.0)
+        let pipe = Pipe::open(&route, &self.resolver, deadline, &interrupt.0)
             .map_err(|error| Error::Other(Box::new(error)))?;
         let config = details.config;
         let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
-        Ok(Some(Carried { pipe, buffers, _switch: switch }))
+        Ok(Some(DialTransport { pipe, buffers, _interrupt: interrupt }))
     }
 }
 
-impl fmt::Debug for Carrier {
+impl fmt::Debug for DialConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Carrier").field("proxy", &self.proxy).finish_non_exhaustive()
+        f.debug_struct("DialConnector").field("proxy", &self.proxy).finish_non_exhaustive()
     }
 }
 
-/// Ends one connection, whatever it is doing.
+/// Interrupts one connection.
 #[derive(Debug, Default)]
-struct Switch(Interrupt);
+struct DialInterrupt(Interrupt);
 
-impl ShutdownHandle for Switch {
+impl ShutdownHandle for DialInterrupt {
     fn shutdown(&self) {
         self.0.interrupt();
     }
 }
 
-/// One connection of ureq's.
+/// A connection of ureq's.
 #[derive(Debug)]
-struct Carried {
+struct DialTransport {
     pipe: Pipe,
     buffers: LazyBuffers,
-    /// ureq keeps no more than a weak one.
-    _switch: Arc<Switch>,
+    /// ureq keeps a weak reference only.
+    _interrupt: Arc<DialInterrupt>,
 }
 
-impl Transport for Carried {
+impl Transport for DialTransport {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
     }
@@ -125,16 +127,16 @@ impl Transport for Carried {
     }
 }
 
-/// Asked before every read and write, since a peer that drips never lets one wait.
+/// Called before each read and write, since a peer that sends byte by byte never makes one wait.
 fn deadline(timeout: NextTimeout) -> Result<Instant, Error> {
     if timeout.after.is_zero() {
         return Err(Error::Timeout(timeout.reason));
     }
     let now = clock::now();
-    Ok(now.checked_add(*timeout.after).unwrap_or(now + LONGEST))
+    Ok(now.checked_add(*timeout.after).unwrap_or(now + MAX_TIMEOUT))
 }
 
-/// ureq takes some errors of I/O after an answer for its end, so they stay what they are.
+/// ureq treats some I/O errors after a response as its end, so their kinds are kept.
 fn failed(error: io::Error, timeout: NextTimeout) -> Error {
     match error.kind() {
         io::ErrorKind::TimedOut => Error::Timeout(timeout.reason),

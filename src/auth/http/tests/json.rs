@@ -1,7 +1,6 @@
-//! Answers whose JSON is of other types than usual, or nested.
+//! Responses with unusual types of JSON, or deeply nested.
 
-use super::super::answer::{Reply, excerpt};
-use super::super::batch;
+use super::super::response::{ResponseText, excerpt};
 use super::*;
 
 const LEVELS: usize = 10_000;
@@ -12,12 +11,12 @@ fn nested() -> String {
 
 fn batched(part: &str) -> Result<Auth, Error> {
     let text = format!(r#"{{"private-a":{part},"x":{}}}"#, nested());
-    let reply = Reply { text: &text, encoding: None, secrets: &[], place: "here" };
-    batch::read(&HttpAuthorizer::new(""), &reply, "1.2", &["private-a"]).unwrap().remove(0)
+    let reply = ResponseText { text: &text, encoding: None, secrets: &[], place: "here" };
+    HttpAuthorizer::new("").read_batch(&reply, "1.2", &["private-a"]).unwrap().remove(0)
 }
 
 #[test]
-fn a_status_may_be_a_float_or_a_text() {
+fn status_may_be_a_float_or_a_string() {
     for status in ["200", "200.0", "\"200\"", "\" 2e2 \"", "null"] {
         let part = format!(r#"{{"status":{status},"data":{{"auth":"k:s"}}}}"#);
         assert_eq!(batched(&part).unwrap().auth, "k:s", "{status}");
@@ -34,7 +33,7 @@ fn a_status_may_be_a_float_or_a_text() {
 }
 
 #[test]
-fn a_part_is_taken_as_it_stands() {
+fn text_of_a_part_is_not_changed() {
     let data = r#"{ "auth" : "k:s", "channel_data" : "{\"n\":1.0}" }"#;
     assert_eq!(
         batched(&format!(r#"{{"data":{data}}}"#)).unwrap().channel_data.as_deref(),
@@ -45,7 +44,7 @@ fn a_part_is_taken_as_it_stands() {
 }
 
 #[test]
-fn depth_in_an_answer_harms_nothing() {
+fn deeply_nested_response_is_read() {
     let deep = nested();
     let auth = Auth::from_json(&format!(r#"{{"x":{deep},"auth":"k:s"}}"#)).unwrap();
     assert_eq!(auth.auth, "k:s");
