@@ -41,6 +41,9 @@ pub(crate) struct QueueLimits {
 
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
+/// The consumer of a queue with more values than this is slow.
+const MAX_QUICK: usize = 64;
+
 /// What a value takes in a queue beside its own memory: its place there and in the list of sizes.
 const SLOT: usize = 32;
 
@@ -74,7 +77,10 @@ impl Queue {
     ///
     /// A single value that is larger is kept if it is alone. An event counts with its whole frame, although the
     /// events of several bindings share it. Not counted are what a consumer decodes later, and frames that arrived
-    /// just before or after it and are retained with it: at most 32 KiB of text, see [`Event`](crate::Event).
+    /// just before or after it and are retained with it, see [`Event`](crate::Event). While more than 64 values wait,
+    /// events that take less than a quarter of their buffer are copied into one of their own size. So a queue retains
+    /// at most four times the bytes that it counts, and 66 buffers beside, each with up to 32 KiB of text and 256
+    /// frames.
     ///
     /// # Example
     ///
@@ -223,10 +229,18 @@ impl<T> Sink<T> {
 
     /// Queues values of these sizes in bytes, in a row and without waiting.
     pub(crate) fn push(&mut self, values: impl IntoIterator<Item = (T, usize)>) -> Pushed {
+        self.push_by_pace(|_| values)
+    }
+
+    /// As [`Self::push`], for values that depend on whether the consumer is slow.
+    pub(crate) fn push_by_pace<I: IntoIterator<Item = (T, usize)>>(
+        &mut self,
+        values: impl FnOnce(bool) -> I,
+    ) -> Pushed {
         let mut pushed = Pushed::default();
-        // Asking how many wait is dear while the consumer takes them, so it is done once for all.
-        self.catch_up();
-        for (value, size) in values {
+        // Reading how many wait is expensive while the consumer takes them, so it is done once for all.
+        let waiting = self.catch_up();
+        for (value, size) in values(waiting > MAX_QUICK) {
             // A frame is shorter than this, see `Envelope`.
             let size = u32::try_from(size.saturating_add(SLOT)).unwrap_or(u32::MAX);
             if self.make_room(size, &mut pushed) {
@@ -279,17 +293,19 @@ impl<T> Sink<T> {
         self.sizes.each.give_back();
     }
 
-    /// Takes into account what the consumer has taken, which may end an episode.
-    fn catch_up(&mut self) {
+    /// Takes into account what the consumer has taken, which may end an episode. Returns how many values wait.
+    fn catch_up(&mut self) -> usize {
+        let waiting = self.sender.len();
         if self.queue.policy == Policy::Unbounded {
-            return;
+            return waiting;
         }
-        self.sizes.catch_up(self.sender.len());
+        self.sizes.catch_up(waiting);
         if self.counter.overflowing.load(Ordering::Relaxed)
             && self.sizes.is_half_empty(self.queue.limits)
         {
             self.counter.overflowing.store(false, Ordering::Relaxed);
         }
+        waiting
     }
 }
 

@@ -186,3 +186,23 @@ fn the_list_of_sizes_is_given_back_once_the_queue_is_empty() {
     sink.give_back();
     assert!(sink.sizes.each.capacity() < full / 8);
 }
+
+#[test]
+fn a_consumer_is_slow_while_more_than_64_values_wait() {
+    for queue in [Queue::drop_oldest(100), Queue::drop_newest(100), Queue::unbounded()] {
+        let (binding, mut sink) = binding(queue);
+        let mut is_slow = || {
+            let mut slow = false;
+            sink.push_by_pace(|is_slow| {
+                slow = is_slow;
+                [(7, 4)]
+            });
+            slow
+        };
+        assert!((0..=64).all(|_| !is_slow()));
+        assert!(is_slow());
+        // Of the 66, two are taken.
+        binding.try_iter().take(2).for_each(drop);
+        assert!(!is_slow() && is_slow());
+    }
+}

@@ -236,16 +236,33 @@ impl Routes {
         });
         let events = channel.into_iter().chain([&mut client.events]);
         let mut sinks = events.flat_map(|events| events.matching(first.name())).peekable();
+        let mut excerpts = None;
         while let Some(sink) = sinks.next() {
-            // The last one gets the events themselves: to count one copy more and one less is not free.
+            // The last one gets the events themselves: counting one copy more and one less is not free.
             let pushed = match sinks.peek() {
-                Some(_) => sink.push(run.iter().cloned().map(sized)),
-                None => sink.push(run.drain(..).map(sized)),
+                Some(_) => sink.push_by_pace(|is_slow| {
+                    by_pace(is_slow, run, &mut excerpts).iter().cloned().map(sized)
+                }),
+                None => sink.push_by_pace(|is_slow| {
+                    by_pace(is_slow, run, &mut excerpts).drain(..).map(sized)
+                }),
             };
             delivered.add(&first, &pushed);
         }
         run.clear();
     }
+}
+
+/// The events as a consumer gets them. The copies for slow ones are made once for all of them.
+fn by_pace<'a>(
+    is_slow: bool,
+    run: &'a mut Vec<Event>,
+    excerpts: &'a mut Option<Option<Vec<Event>>>,
+) -> &'a mut Vec<Event> {
+    if !is_slow {
+        return run;
+    }
+    excerpts.get_or_insert_with(|| Event::excerpts(run)).as_mut().unwrap_or(run)
 }
 
 fn sized(event: Event) -> (Event, usize) {

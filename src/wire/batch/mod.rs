@@ -39,6 +39,9 @@ const MAX_SPARE: usize = 8;
 /// What an allocation costs at the least, so that less than this is not worth one.
 const SLACK: usize = 512;
 
+/// A slow consumer keeps a batch for some of its frames if they take at least the batch's size divided by this.
+const MAX_PINNED: usize = 4;
+
 /// Frames and their text.
 #[derive(Default)]
 pub(crate) struct Batch {
@@ -99,9 +102,28 @@ impl Batch {
             || (self.frames.len() < MAX_FRAMES && self.text.len() + length <= MAX_TEXT)
     }
 
-    fn push(&mut self, text: &str) {
+    fn push(&mut self, text: &str, envelope: Envelope) {
         self.text.push_str(text);
-        self.frames.push(Frame::new(self.text.len()));
+        self.frames.push(Frame { envelope, ..Frame::new(self.text.len()) });
+    }
+
+    /// Copies these frames into a batch of their own, in no more memory than that takes. `None` if they take at least
+    /// a quarter of this one.
+    pub(crate) fn excerpt(&self, indexes: impl Iterator<Item = usize> + Clone) -> Option<Self> {
+        let limit = self.capacity() / MAX_PINNED;
+        let (mut bytes, mut frames) = (0, 0);
+        for index in indexes.clone() {
+            bytes += self.text(index).len();
+            frames += 1;
+            if bytes + frames * size_of::<Frame>() >= limit {
+                return None;
+            }
+        }
+        let mut excerpt = Self::with_capacity(bytes, frames);
+        for index in indexes {
+            excerpt.push(self.text(index), self.frame(index).envelope.clone());
+        }
+        Some(excerpt)
     }
 
     /// Finds the fields of the frames. Gives the frames that have none, in order.
@@ -229,7 +251,7 @@ impl Inbox {
             self.batches.push(batch);
         }
         if let Some(batch) = self.batches.last_mut() {
-            batch.push(text);
+            batch.push(text, Envelope::EMPTY);
         }
     }
 

@@ -191,3 +191,41 @@ fn the_buffers_of_a_flood_are_given_back_after_a_quiet_second() {
     assert!(receive(1_000, QUIET - Duration::from_millis(1)) > 4 * MAX_TEXT);
     assert!(receive(1, QUIET) < 2_048);
 }
+
+#[test]
+fn excerpts_are_the_same_events_in_exact_buffers() {
+    let (mut inbox, mut ring) = (Inbox::default(), Ring::default());
+    let mut batch = |of: &str| {
+        let raw =
+            |n| format!(r#"{{"event":"\u0065","channel":"{of}","user_id":{n},"data":"\u0061"}}"#);
+        round(&mut inbox, &mut ring, &(0..100).map(raw).collect::<Vec<_>>()).remove(0)
+    };
+    let (one, other) = (batch("one"), batch("other"));
+    let pick = |batch: &Arc<Batch>, range: std::ops::Range<usize>| {
+        range.map(|n| Event::in_batch(batch, n)).collect::<Vec<_>>()
+    };
+    let events = [pick(&one, 96..100), pick(&other, 0..90)].concat();
+    let excerpts = Event::excerpts(&events).unwrap();
+    let view = |event: &Event| {
+        let text = |text: &str| text.to_owned();
+        let fields = [event.name(), event.data(), event.raw()].map(text);
+        (fields, event.channel().map(text), event.user_id().map(text), event.size())
+    };
+    assert!(excerpts.iter().map(view).eq(events.iter().map(view)));
+    let place = |event: &Event| event.raw().as_ptr();
+    assert!(excerpts[4..].iter().map(place).eq(events[4..].iter().map(place)), "most of a batch");
+    assert!((0..4).all(|n| place(&excerpts[n]) != place(&events[n])));
+    let exact = one.excerpt(96..100).unwrap();
+    assert_eq!((exact.len(), exact.capacity()), (4, exact.used()));
+
+    // A renamed event keeps its name.
+    let renamed = [Event::in_batch(&one, 7).renamed("pusher:renamed")];
+    assert_eq!(Event::excerpts(&renamed).unwrap()[0].name(), "pusher:renamed");
+
+    // The limit is a quarter.
+    let most = (1..100).take_while(|&n| one.excerpt(0..n).is_some()).count();
+    let size = |count| one.used() / 100 * count * MAX_PINNED;
+    assert!(size(most) < one.capacity() && size(most + 2) > one.capacity(), "{most}");
+    assert!(Event::excerpts(&pick(&one, 0..50)).is_none());
+    assert!(Event::excerpts(&[]).is_none());
+}
