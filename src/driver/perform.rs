@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::actions::{Action, Performer};
-use super::{Shared, reader};
-use crate::util::guard;
-use crate::util::guard::{call, dispose, guarded, write_log};
+use super::Shared;
+use super::actions::{Action, Patience, Performer};
+use super::active::{close, trace_frame};
+use super::timer;
+use crate::util::guard::{self, call, guarded, write_log};
 use crate::util::units;
-use crate::{Connection, Error, ErrorKind, Timeout};
+use crate::{Error, ErrorKind, Timeout};
 
 /// How many rounds of actions a thread of the user's carries out before the timer thread takes over.
 const USER_ROUNDS: u32 = 4;
@@ -21,7 +22,7 @@ impl Shared {
             let Some(performer) = core.actions.begin() else {
                 return;
             };
-            (performer, core.threads.is_timer())
+            (performer, core.threads.is_current(timer::NAME))
         };
         if is_timer {
             self.perform_for_timer(performer);
@@ -34,7 +35,7 @@ impl Shared {
     /// thread is started.
     fn perform_for_timer(self: &Arc<Self>, performer: Performer) {
         let patience = self.patience();
-        if self.read(|core| core.actions.may_block(patience) || core.actions.is_held_up()) {
+        if self.with_core(|core| core.actions.may_block(patience) || core.actions.is_held_up()) {
             let started =
                 self.spawn("pusher-actions", move |shared| shared.carry_on(performer, None));
             match started {
@@ -83,20 +84,10 @@ impl Shared {
 
     fn carry_out(self: &Arc<Self>, action: Action) {
         match action {
-            Action::Dial { generation, deadline, interrupt, options } => {
-                self.start_reader(generation, deadline, interrupt, options);
-            }
-            Action::HangUp { link, code } => {
-                call("the function given to `Interrupt::on_interrupt`", || {
-                    link.interrupt.interrupt()
-                });
-                if let Some(connection) = &link.connection {
-                    close(&**connection, code);
-                }
-                dispose(link);
-            }
+            Action::Dial(dial) => self.start_reader(*dial),
+            Action::Close { active, code } => active.close(code),
             Action::Send { generation, connection, frame } => {
-                reader::trace_frame("out", &frame);
+                trace_frame("out", &frame);
                 self.counts.sent(frame.len());
                 let sent = guarded(|| connection.send(&frame)).unwrap_or_else(|| {
                     Err(Error::message(ErrorKind::Internal, "the connection panicked in send"))
@@ -107,7 +98,9 @@ impl Shared {
                     close(&*connection, 1000);
                 }
             }
-            Action::Ask { question, attempt, error } => self.start_policy(question, attempt, error),
+            Action::CallPolicy { request, attempt, error } => {
+                self.start_policy(request, attempt, error)
+            }
             Action::StartWorker => self.start_worker(),
             Action::Log(level, line) => {
                 guard::write(level, "pusher_channels::protocol", format_args!("{line}"));
@@ -119,7 +112,7 @@ impl Shared {
     /// connection is given up.
     pub(super) fn replace_performer(self: &Arc<Self>) {
         let (patience, now) = (self.patience(), self.clock.now().mono);
-        let Some(generation) = self.read(|core| core.actions.replace(patience, now)) else {
+        let Some(generation) = self.with_core(|core| core.actions.replace(patience, now)) else {
             return;
         };
         let limit = units::words(patience.limit);
@@ -129,9 +122,12 @@ impl Shared {
         let error = Error::timed_out(Timeout::Pong, message);
         self.act(|machine, now| machine.handle_blocked(generation, error, now));
     }
-}
 
-/// The connection may be the user's.
-pub(super) fn close(connection: &dyn Connection, code: u16) {
-    call("the connection's `close`", || connection.close(code));
+    pub(super) fn patience(&self) -> Patience {
+        Patience {
+            limit: self.settings.machine.pong_timeout,
+            own: !self.settings.built_in,
+            traced: log::max_level() == log::LevelFilter::Trace,
+        }
+    }
 }

@@ -71,8 +71,8 @@ impl Shared {
             events_delivered: total(&counts.queued),
             events_dropped: total(&counts.dropped),
             last_ping: machine.answered().map(|(_, took)| took),
-            auth_requests: core.authorizers.asked,
-            auth_failures: core.authorizers.failed,
+            auth_requests: core.auth_pool.asked,
+            auth_failures: core.auth_pool.failed,
         }
     }
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::Link;
+use super::active::{ActiveConnection, Dial};
 use crate::protocol::LogLine;
 use crate::util::give_back::GiveBack;
-use crate::{Connection, Error, Interrupt, Options};
+use crate::{Connection, Error};
 
 /// The frames that wait may take so much, with [`OVERHEAD`] for each: as much as the built-in WebSocket keeps
 /// unsent, and no more than 65,536 frames.
@@ -27,10 +27,10 @@ const MAX_STUCK: usize = 8;
 
 /// What to do with the lock released. It may run code of the user's.
 pub(super) enum Action {
-    Dial { generation: u64, deadline: Duration, interrupt: Interrupt, options: Box<Options> },
-    HangUp { link: Link, code: u16 },
+    Dial(Box<Dial>),
+    Close { active: ActiveConnection, code: u16 },
     Send { generation: u64, connection: Arc<dyn Connection>, frame: String },
-    Ask { question: u64, attempt: u32, error: Option<Error> },
+    CallPolicy { request: u64, attempt: u32, error: Option<Error> },
     StartWorker,
     Log(Level, LogLine),
 }

@@ -58,7 +58,7 @@ pub(super) fn in_memory(wait: Duration) -> (Client, Receiver<Peer>) {
 }
 
 fn refuse(client: &Client, threads: Option<&'static str>) {
-    client.shared().read(|core| core.threads.refused = threads);
+    client.shared().with_core(|core| core.threads.refused = threads);
 }
 
 fn failure(states: &Receiver<StateChange>) -> (State, Error) {

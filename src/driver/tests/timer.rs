@@ -11,7 +11,7 @@ fn rests(client: &Client) -> u64 {
     loop {
         let (slept_for, next, turns) = client
             .shared()
-            .read(|core| (core.threads.slept_for, core.machine.alarm(), core.threads.turns));
+            .with_core(|core| (core.timer.slept_for, core.machine.alarm(), core.timer.turns));
         let is_heartbeat = matches!(next, Some(Alarm { cause: Cause::Heartbeat, .. }));
         if is_heartbeat && slept_for == next {
             return turns;
@@ -31,7 +31,7 @@ fn connected() -> (Client, Peer) {
 }
 
 fn cause(client: &Client) -> Option<Cause> {
-    client.shared().read(|core| core.sleeping.map(|alarm| alarm.cause))
+    client.shared().with_core(|core| core.timer.alarm.map(|alarm| alarm.cause))
 }
 
 /// Has one deadline of each sort come and go: of the dial, of a subscription, of a ping.
@@ -67,7 +67,7 @@ fn events_wake_the_timer_for_nothing() {
         peer.say(r#"{"event":"event","channel":"room","data":""}"#);
         events.recv_timeout(10 * AT_ONCE).unwrap();
     }
-    let after = client.shared().read(|core| core.threads.turns);
+    let after = client.shared().with_core(|core| core.timer.turns);
     assert_eq!(after, before);
     client.close(10 * AT_ONCE).unwrap();
 }

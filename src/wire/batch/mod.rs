@@ -299,11 +299,11 @@ impl Inbox {
     }
 
     /// Takes out the batches, for events to share.
-    fn share(&mut self, ring: &mut Ring, mut shared: impl FnMut(Shared)) {
+    fn share(&mut self, ring: &mut Ring, mut shared: impl FnMut(SharedBatch)) {
         for mut batch in self.batches.drain(..) {
             let faults = batch.parse();
             let (batch, free) = ring.share(batch);
-            shared(Shared { batch, faults });
+            shared(SharedBatch { batch, faults });
             let kept = free.filter(|free| free.capacity() <= MAX_KEPT);
             if let Some(free) = kept.filter(|_| self.spare.len() < MAX_SPARE) {
                 self.spare.push(free);
@@ -329,7 +329,7 @@ pub(crate) struct Intake {
     pub(crate) inbox: Inbox,
     ring: Ring,
     /// What was taken in and not handled.
-    pub(crate) batches: Vec<Shared>,
+    pub(crate) batches: Vec<SharedBatch>,
 }
 
 impl Intake {
@@ -346,7 +346,7 @@ impl Intake {
 }
 
 /// A batch that is ready for its events to be handled.
-pub(crate) struct Shared {
+pub(crate) struct SharedBatch {
     pub(crate) batch: Arc<Batch>,
     /// Those of its frames that are no events, in order.
     pub(crate) faults: Vec<(usize, Error)>,

@@ -45,7 +45,7 @@ fn frames_that_are_no_events_keep_their_place() {
         inbox.text(text);
     }
     let mut seen = Vec::new();
-    inbox.share(&mut ring, |Shared { batch, faults }| {
+    inbox.share(&mut ring, |SharedBatch { batch, faults }| {
         let faulty = faults.iter().map(|&(index, _)| index).collect::<Vec<_>>();
         seen.push((faulty, Event::in_batch(&batch, 1).raw().to_owned(), batch.len()));
         for (_, error) in faults {

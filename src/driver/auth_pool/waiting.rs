@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use super::shares::EndpointId;
 use super::source::{AuthSource, Request};
-use crate::driver::shares::EndpointId;
 
 /// So many requests are made in one batch at the most.
 pub(super) const MAX_BATCH: usize = 100;
@@ -84,7 +84,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::driver::authorizers::Subject;
+    use crate::driver::auth_pool::Subject;
     use crate::{Auth, AuthRequest, Authorizer, ClientSettings, Error};
 
     /// Its number is its endpoint.

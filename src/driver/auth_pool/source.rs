@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::driver::shares::{EndpointId, endpoint_id};
+use super::shares::{EndpointId, endpoint_id};
 use crate::model::event::ChannelName;
 use crate::util::guard::{Owned, guarded};
 use crate::{

@@ -31,8 +31,8 @@ fn request(id: u64, channel: &str) -> Request {
 }
 
 /// A pool of these workers, with a request to each of the authorizers.
-fn pool(workers: usize, hosts: &[&'static str]) -> Authorizers {
-    let mut pool = Authorizers::new(None, None, workers);
+fn pool(workers: usize, hosts: &[&'static str]) -> AuthPool {
+    let mut pool = AuthPool::new(None, None, workers);
     for (id, host) in hosts.iter().enumerate() {
         let channel = format!("private-{id}");
         pool.by_channel.insert(channel.as_str().into(), at(host));
@@ -42,7 +42,7 @@ fn pool(workers: usize, hosts: &[&'static str]) -> Authorizers {
 }
 
 /// The requests that are made now, and their turns.
-fn asked(pool: &mut Authorizers) -> Vec<(u64, Turn)> {
+fn asked(pool: &mut AuthPool) -> Vec<(u64, Turn)> {
     let mut asked = Vec::new();
     while asked.len() < pool.max_workers {
         let Some((source, request, turn, _)) = pool.next() else { break };
@@ -113,11 +113,11 @@ fn an_endpoint_that_is_given_up_is_slow_and_its_turn_over() {
 
 #[test]
 fn all_who_may_be_asked_count_until_they_are_replaced_or_gone() {
-    let mut pool = Authorizers::new(Some(at("a:80")), None, 4);
+    let mut pool = AuthPool::new(Some(at("a:80")), None, 4);
     let quick = pool.shares.begin(at("a:80").endpoint());
     pool.shares.end(quick, End::Responded(Duration::ZERO));
     // With one worker taken, only an endpoint that may use all of four takes a third and a fourth.
-    let may_use_all = |pool: &mut Authorizers| {
+    let may_use_all = |pool: &mut AuthPool| {
         let endpoint = at("a:80").endpoint();
         let turns = [pool.shares.begin(endpoint), pool.shares.begin(endpoint)];
         let admitted = pool.shares.admits(endpoint);
@@ -138,13 +138,13 @@ fn all_who_may_be_asked_count_until_they_are_replaced_or_gone() {
 }
 
 /// The ids of the batch that is collected with this turn.
-fn batch(pool: &mut Authorizers, turn: Turn) -> Vec<u64> {
+fn batch(pool: &mut AuthPool, turn: Turn) -> Vec<u64> {
     pool.take_batch(turn).into_iter().map(|request| request.id).collect()
 }
 
 #[test]
 fn a_batch_takes_what_waits_and_what_comes_for_its_source_and_connection() {
-    let mut pool = Authorizers::new(Some(at("a:80")), None, 4);
+    let mut pool = AuthPool::new(Some(at("a:80")), None, 4);
     pool.by_channel.insert("private-own".into(), at("a:80"));
     let other = |id| Request { socket_id: "3.4".to_owned(), ..request(id, "private-a") };
     for id in 0..3 {
@@ -163,7 +163,7 @@ fn a_batch_takes_what_waits_and_what_comes_for_its_source_and_connection() {
     assert_eq!(batch(&mut pool, turn), [0, 1, 2, 5, 6]);
     pool.shares.end(turn, End::Responded(Duration::ZERO));
     // The order of the others is kept.
-    let next = |pool: &mut Authorizers| {
+    let next = |pool: &mut AuthPool| {
         let (_, request, turn, _) = pool.next().unwrap();
         pool.shares.end(turn, End::NotAsked);
         request.id
@@ -173,7 +173,7 @@ fn a_batch_takes_what_waits_and_what_comes_for_its_source_and_connection() {
 
 #[test]
 fn a_full_batch_is_collected_and_the_rest_is_for_another_worker() {
-    let mut pool = Authorizers::new(Some(at("a:80")), None, 4);
+    let mut pool = AuthPool::new(Some(at("a:80")), None, 4);
     let limit = waiting::MAX_BATCH as u64;
     assert!(pool.submit(request(0, "private-a")).is_ok());
     let (source, first, turn, _) = pool.next().unwrap();

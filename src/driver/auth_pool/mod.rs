@@ -1,6 +1,7 @@
 //! The threads that call the user's authorizers and authenticator: few, started when there is something
 //! to request, and gone when there is not.
 
+mod shares;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -10,10 +11,10 @@ mod workers;
 use std::collections::{HashMap, HashSet};
 
 use super::Core;
-use super::shares::{End, EndpointId, Shares, Turn};
 use crate::model::event::ChannelName;
 use crate::protocol::Now;
 use crate::{Auth, Error, ErrorKind};
+use shares::{End, EndpointId, Shares, Turn};
 
 pub(crate) use source::AuthSource;
 pub(super) use source::{Request, Subject};
@@ -23,7 +24,7 @@ use waiting::{Waiting, fits};
 const MAX_HANGING: usize = 16;
 
 /// Under the lock: who is to be asked, and what.
-pub(super) struct Authorizers {
+pub(super) struct AuthPool {
     default: Option<AuthSource>,
     by_channel: HashMap<ChannelName, AuthSource>,
     user: Option<AuthSource>,
@@ -51,7 +52,7 @@ struct Running {
     given_up: bool,
 }
 
-impl Authorizers {
+impl AuthPool {
     pub(super) fn new(
         default: Option<AuthSource>,
         user: Option<AuthSource>,
@@ -235,15 +236,15 @@ impl Core {
         }
         let ids = requests.iter().map(|request| request.id).collect();
         let running = Running { turn, source: source.clone(), ids, given_up: false };
-        self.authorizers.running.push(running);
+        self.auth_pool.running.push(running);
     }
 
     /// Ends a turn with all its responses.
     fn finish(&mut self, turn: Turn, end: End, responses: Responses, now: Now) {
-        self.authorizers.shares.end(turn, end);
-        self.authorizers.asked += responses.len() as u64;
+        self.auth_pool.shares.end(turn, end);
+        self.auth_pool.asked += responses.len() as u64;
         for (request, response) in responses {
-            self.authorizers.failed += u64::from(response.is_err());
+            self.auth_pool.failed += u64::from(response.is_err());
             self.respond(&request, response, now);
         }
     }
