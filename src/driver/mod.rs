@@ -140,7 +140,7 @@ impl Shared {
             let result = input(&mut core, now);
             core.route_outputs(&mut delivered, now);
             // Still locked, so that `stats()` counts all that a consumer has received before.
-            self.counts.delivered(&delivered.events);
+            self.counts.delivered(delivered.queued, delivered.dropped);
             self.wake(&mut core);
             (result, core.actions.is_empty())
         });
@@ -285,7 +285,7 @@ impl Core {
         if self.actions.fits(&frame) {
             return self.actions.push(Action::Send { generation, connection, frame });
         }
-        self.actions.forget_frames(generation);
+        self.actions.remove_frames(generation);
         let message = format!(
             "sending failed: more than {MAX_BYTES} bytes wait for the connection to take them"
         );

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::Shared;
 use super::active::{Dial, close, trace_frame};
-use super::stats::Received;
 use crate::util::clock;
 use crate::util::guard::{dispose, guarded};
 use crate::wire::batch::{Intake, SharedBatch};
@@ -124,14 +123,14 @@ impl Shared {
         generation: u64,
         intake: &mut Intake,
     ) -> Option<(Option<u16>, String)> {
-        let mut received = Received::default();
+        let (mut frames, mut bytes) = (0, 0);
         let batches = &mut intake.batches;
         for text in batches.iter().flat_map(|shared| shared.batch.texts()) {
             trace_frame("in", text);
-            received.frames += 1;
-            received.bytes += text.len() as u64;
+            frames += 1;
+            bytes += text.len() as u64;
         }
-        self.counts.received(received);
+        self.counts.received(frames, bytes);
         self.act(|machine, now| {
             for SharedBatch { batch, faults } in batches.drain(..) {
                 let mut faults = faults.into_iter().peekable();

@@ -14,7 +14,6 @@ use crate::{Error, ErrorKind, Timeout};
 pub(super) struct Threads {
     handles: Vec<JoinHandle<()>>,
     running: Vec<Running>,
-    /// Counts those that were started.
     started: u64,
     /// Tests: threads whose names begin with this cannot be started.
     #[cfg(test)]
@@ -24,12 +23,12 @@ pub(super) struct Threads {
 struct Running {
     number: u64,
     name: &'static str,
-    /// From when it runs.
+    /// Set once it runs.
     id: Option<ThreadId>,
 }
 
 impl Shared {
-    /// Starts a thread that counts until `run` has returned, or panicked.
+    /// Starts a thread that counts as running until `run` has returned or panicked.
     pub(super) fn spawn(
         self: &Arc<Self>,
         name: &'static str,
@@ -39,19 +38,23 @@ impl Shared {
         if let Some(size) = self.settings.stack_size {
             builder = builder.stack_size(size);
         }
-        // It counts from now on, and is started with the lock released: that may take its time.
+        // It counts from now on, and is started with the lock released, since that may take long.
         let number = self.with_core(|core| core.threads.enter(name));
         let shared = Arc::clone(self);
         let work = move || {
             shared.with_core(|core| core.threads.runs(number));
             call(name, || run(&shared));
             shared.leave(number);
-            // It may be the last that holds what is the user's.
+            // This may drop the last copy of the user's values.
             dispose(shared);
         };
-        // Where it cannot be started, what it was to run is dropped, which may be the user's.
-        let started = guarded(|| self.start(builder, name, work))
-            .unwrap_or_else(|| Err(io::Error::other("a destructor panicked")));
+        // A thread that cannot be started drops `work`, which may hold values of the user's.
+        let started = guarded(|| {
+            #[cfg(test)]
+            self.with_core(|core| core.threads.may_start(name))?;
+            builder.spawn(work)
+        });
+        let started = started.unwrap_or_else(|| Err(io::Error::other("a destructor panicked")));
         let handle = started.map_err(|error| {
             self.leave(number);
             let message = format!("starting the thread {name} failed");
@@ -64,24 +67,7 @@ impl Shared {
         Ok(())
     }
 
-    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "tests have threads refused"))]
-    fn start(
-        &self,
-        builder: thread::Builder,
-        name: &'static str,
-        work: impl FnOnce() + Send + 'static,
-    ) -> io::Result<JoinHandle<()>> {
-        #[cfg(test)]
-        if self
-            .with_core(|core| core.threads.refused.is_some_and(|refused| name.starts_with(refused)))
-        {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let _ = name;
-        builder.spawn(work)
-    }
-
-    /// Strikes the thread off the list.
+    /// Removes the thread from the list.
     fn leave(&self, number: u64) {
         self.with_core(|core| core.threads.running.retain(|thread| thread.number != number));
         self.changed.notify_all();
@@ -116,10 +102,10 @@ impl Shared {
                 Error::timed_out(Timeout::Wait, message)
             },
         )?;
-        // All have left their work, so this takes no time.
+        // All have left `run`, so this takes no time.
         let handles = std::mem::take(&mut self.lock().threads.handles);
         for handle in handles {
-            // A panic of one has been reported where it happened.
+            // A panic was logged where it happened.
             let _ = handle.join();
         }
         Ok(())
@@ -131,6 +117,14 @@ impl Threads {
         self.started += 1;
         self.running.push(Running { number: self.started, name, id: None });
         self.started
+    }
+
+    #[cfg(test)]
+    fn may_start(&self, name: &str) -> io::Result<()> {
+        match self.refused {
+            Some(refused) if name.starts_with(refused) => Err(io::ErrorKind::WouldBlock.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Returns `true` on a thread of this name.

@@ -38,7 +38,7 @@ impl Shared {
         })
     }
 
-    /// The timer thread lives as long as the client, whatever happens in it: nobody else keeps the time.
+    /// Runs the timer thread as long as the client lives, also after a panic: no other thread keeps deadlines.
     fn keep_time(self: &Arc<Self>) {
         while call(NAME, || self.run_timer()).is_none() {
             let core = self.lock();
@@ -46,8 +46,8 @@ impl Shared {
         }
     }
 
-    /// Tells the machine when its deadlines come. It sleeps until the next one, and is woken only if
-    /// that has changed: see [`Alarm::wakes`](crate::protocol::Alarm::wakes).
+    /// Sleeps until the next deadline and calls the machine then. It is woken if that changes, see
+    /// [`Alarm::wakes`].
     fn run_timer(self: &Arc<Self>) {
         let mut core = self.lock();
         loop {
@@ -61,12 +61,12 @@ impl Shared {
                 core = self.lock();
                 continue;
             }
-            // Whoever carries out the last actions may have to be replaced.
+            // Until then a performer may have to be replaced.
             if core.machine.is_closed() && core.actions.is_empty() {
                 return;
             }
             let now = self.clock.now().mono;
-            // Though every frame moves it, the time slept for comes: soon after a flood, and seldom in one.
+            // Frames move the heartbeat, but not this wake-up: it comes soon after a flood, and seldom in one.
             let is_over = |alarm: &mut Alarm| alarm.cause == Cause::Heartbeat && alarm.at <= now;
             if core.timer.alarm.take_if(is_over).is_some() {
                 core.give_back();
@@ -94,11 +94,11 @@ impl Shared {
         }
     }
 
-    /// Wakes the timer thread if it would sleep too long, or wake up for nothing.
+    /// Wakes the timer thread if it would sleep too long, or wake up for no reason.
     pub(super) fn set_alarm(&self, core: &mut Core) {
         let next = self.next_alarm(core);
         if Alarm::wakes(core.timer.alarm, next) {
-            // It looks again before it sleeps. Until then nobody needs to wake it for the same.
+            // It checks again before it sleeps. Until then it need not be woken for the same alarm.
             core.timer.alarm = next;
             self.timer.notify_one();
         }

@@ -1,4 +1,4 @@
-//! The worker threads: what of them may run code of the user's runs under guard.
+//! The worker threads. The user's code runs under guard.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::util::guard::{call, dispose, write_log};
 use crate::{Authorizer, Error, UserAuthenticator};
 
 impl Shared {
-    /// Gives a channel an authorizer of its own.
+    /// Sets the authorizer of a channel.
     pub(crate) fn set_authorizer(
         self: &Arc<Self>,
         channel: &ChannelName,
@@ -20,12 +20,11 @@ impl Shared {
     ) {
         let new = AuthSource::new(authorizer, &self.settings.client);
         let old = self.with_core(|core| core.auth_pool.set_of_channel(channel.clone(), new));
-        // It is the user's, and so is what happens when it is dropped.
         dispose(old);
         self.act(|machine, now| machine.authorizer_changed(channel, now));
     }
 
-    /// Replaces the authenticator, and signs in with it.
+    /// Replaces the authenticator and signs in with it.
     pub(crate) fn sign_in_with(self: &Arc<Self>, authenticator: Arc<dyn UserAuthenticator>) {
         let new = AuthSource::of_user(authenticator, &self.settings.client);
         let old = self.act_on(|core, now| match core.auth_pool.set_of_user(new) {
@@ -35,7 +34,6 @@ impl Shared {
             }
             Err(unused) => Some(unused),
         });
-        // It is the user's, and so is what happens when it is dropped.
         dispose(old);
     }
 
@@ -45,14 +43,14 @@ impl Shared {
         }
         let started = self.spawn("pusher-auth", |shared| {
             let given_up = shared.run_worker();
-            // Otherwise it was counted out when that happened.
+            // One that was given up is not counted any more.
             if !given_up && shared.with_core(|core| core.auth_pool.leave()) {
                 shared.start_worker();
             }
         });
         if let Err(error) = started {
             write_log!(Error, "{error}; authorizations wait");
-            // With no worker left, nobody else would ever respond.
+            // With no worker left, the requests that wait would get no response.
             let sources = self.act_on(|core, now| {
                 core.auth_pool.workers -= 1;
                 if core.auth_pool.workers > 0 {
@@ -69,7 +67,7 @@ impl Shared {
         }
     }
 
-    /// Returns `true` if it was given up.
+    /// Returns `true` if the worker was given up.
     fn run_worker(self: &Arc<Self>) -> bool {
         while let Some((source, request, turn, more)) = self.with_core(|core| core.auth_pool.next())
         {
@@ -92,7 +90,7 @@ impl Shared {
         false
     }
 
-    /// Waits for further requests to the same source.
+    /// Collects further requests to the same source for `window`.
     fn collect(
         &self,
         turn: Turn,
@@ -120,7 +118,7 @@ impl Shared {
             return;
         }
         let start = clock::now();
-        let responses = source.ask(&requests);
+        let responses = source.authorize(&requests);
         let took = clock::now().saturating_duration_since(start);
         let mut errors = responses.iter().filter_map(|response| response.as_ref().err());
         let end = match errors.any(Error::is_timeout) {

@@ -1,10 +1,10 @@
-//! Who gets what, without a client.
+//! Routing, without a client.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{ChannelList, Delivered, Routes, Selector};
+use super::{AnyList, ChannelList, Delivered, Routes, Selector};
 use crate::binding::{Binding, Queue};
 use crate::protocol::{ChannelNotice, Notice};
 use crate::util::guard::keeping;
@@ -70,7 +70,7 @@ fn every_binding_gets_its_own_in_order_and_no_other() {
     assert_eq!(taken(&client_named), ["1", "2", "4", "6", "7"]);
     assert_eq!(taken(&client), ["1", "2", "3", "4", "5", "6", "7"]);
     assert_eq!(taken(&user), ["6"]);
-    assert_eq!((delivered.events.queued, delivered.events.dropped), (3 + 5 + 1 + 5 + 7 + 1, 0));
+    assert_eq!((delivered.queued, delivered.dropped), (3 + 5 + 1 + 5 + 7 + 1, 0));
 }
 
 /// A batch of a hundred events, with one that is named `rare` in the middle.
@@ -100,7 +100,7 @@ fn slow_consumers_keep_no_batches_for_single_events() {
         for number in 0..200 {
             let batch = batch(number);
             let events = (0..100).map(|index| Notice::Event(Event::in_batch(&batch, index)));
-            assert_eq!(deliver(&mut routes, events).events.queued, 3);
+            assert_eq!(deliver(&mut routes, events).queued, 3);
             let event = quick.try_recv().unwrap();
             assert!(is_in(&event, &batch), "it keeps up, so it gets no copy");
             drop(event);
@@ -134,7 +134,7 @@ fn slow_consumers_share_the_batches_that_are_mostly_theirs() {
 }
 
 #[test]
-fn events_are_not_kept_back_beyond_other_news() {
+fn events_are_not_held_beyond_other_notifications() {
     let mut routes = Routes::default();
     let events = bind(&mut routes, on(|channel, _| &mut channel.events.all), "", Queue::default());
     let gaps = bind(&mut routes, on(|channel, _| &mut channel.gaps), "", Queue::default());
@@ -146,7 +146,7 @@ fn events_are_not_kept_back_beyond_other_news() {
 }
 
 #[test]
-fn lists_of_one_type_are_told_apart() {
+fn lists_of_one_type_are_distinct() {
     let mut routes = Routes::default();
     let queue = Queue::default();
     let failed = bind(&mut routes, on(|channel, _| &mut channel.errors), "", queue);
@@ -159,7 +159,7 @@ fn lists_of_one_type_are_told_apart() {
 }
 
 #[test]
-fn nothing_is_left_of_what_is_unbound() {
+fn unbinding_leaves_nothing_behind() {
     let mut routes = Routes::default();
     let unbind = |routes: &mut Routes, selector: Selector<Event>, event| {
         let [one, other] = [(); 2].map(|()| {
@@ -206,7 +206,7 @@ impl Drop for Cause {
 }
 
 #[test]
-fn errors_are_dropped_after_the_delivery_only() {
+fn errors_are_dropped_only_after_the_delivery() {
     let dropped = Arc::new(AtomicUsize::new(0));
     let error = || Error::new(ErrorKind::Io, Cause(Arc::clone(&dropped)));
     let state = || {

@@ -5,7 +5,7 @@ fn frame(number: usize, length: usize) -> String {
     format!(r#"{{"event":"e","n":{number},"data":"{}"}}"#, "\\n".repeat(length / 2))
 }
 
-/// What a round hands out for these texts.
+/// The batches of one round with these texts.
 fn round(inbox: &mut Inbox, ring: &mut Ring, texts: &[String]) -> Vec<Arc<Batch>> {
     let mut batches = Vec::new();
     texts.iter().for_each(|text| inbox.text(text));
@@ -56,7 +56,7 @@ fn frames_that_are_no_events_keep_their_place() {
 }
 
 #[test]
-fn what_one_event_keeps_is_bounded() {
+fn the_memory_that_one_event_keeps_is_bounded() {
     let (mut inbox, mut ring) = (Inbox::default(), Ring::default());
     let mut seed = fastrand::Rng::with_seed(7);
     for _ in 0..100 {
@@ -96,7 +96,7 @@ fn places(batches: &[Arc<Batch>]) -> Vec<usize> {
 }
 
 #[test]
-fn buffers_are_taken_back_when_all_events_are_gone_and_not_before() {
+fn buffers_are_reused_only_after_all_events_are_dropped() {
     for length in [64, 1_000, 16_000] {
         let (mut inbox, mut ring) = (Inbox::default(), Ring::default());
         let frames: Vec<_> =
@@ -121,7 +121,7 @@ fn buffers_are_taken_back_when_all_events_are_gone_and_not_before() {
 }
 
 #[test]
-fn the_buffers_used_last_are_used_next() {
+fn the_buffers_used_last_are_reused_first() {
     let (mut inbox, mut ring) = (Inbox::default(), Ring::default());
     let frames = [frame(0, 16_000)];
     let many: Vec<_> = (0..MAX_BATCHES).map(|_| round(&mut inbox, &mut ring, &frames)).collect();
@@ -133,7 +133,7 @@ fn the_buffers_used_last_are_used_next() {
 }
 
 #[test]
-fn what_is_kept_for_later_is_bounded() {
+fn the_memory_for_reuse_is_bounded() {
     let (mut inbox, mut ring) = (Inbox::default(), Ring::default());
     let mut kept = Vec::new();
     for size in [64, 1 << 18, 40_000, 1_000, 16_000, 60_000] {
@@ -149,7 +149,7 @@ fn what_is_kept_for_later_is_bounded() {
 }
 
 #[test]
-fn a_connection_of_ones_own_gives_messages_one_by_one() {
+fn a_custom_connection_receives_messages_one_by_one() {
     let mut inbox = Inbox::default();
     inbox
         .messages(|messages| {
@@ -176,7 +176,7 @@ fn debug_shows_no_text() {
 }
 
 #[test]
-fn the_buffers_of_a_flood_are_given_back_after_a_quiet_second() {
+fn the_buffers_of_a_flood_are_released_after_a_quiet_second() {
     let mut intake = Intake::default();
     let mut receive = |count: usize, waited: Duration| {
         (0..count).for_each(|number| intake.inbox.text(&frame(number, 64)));
@@ -224,7 +224,7 @@ fn excerpts_are_the_same_events_in_exact_buffers() {
 
     // The limit is a quarter.
     let most = (1..100).take_while(|&n| one.excerpt(0..n).is_some()).count();
-    let size = |count| one.used() / 100 * count * MAX_PINNED;
+    let size = |count| one.used() / 100 * count * SMALL_PART;
     assert!(size(most) < one.capacity() && size(most + 2) > one.capacity(), "{most}");
     assert!(Event::excerpts(&pick(&one, 0..50)).is_none());
     assert!(Event::excerpts(&[]).is_none());

@@ -66,7 +66,7 @@ impl Core {
 }
 
 #[test]
-fn a_deadline_right_after_the_begin_finds_the_worker() {
+fn a_deadline_right_after_begin_finds_the_worker() {
     let wanted: [fn(&mut Core, Now); 2] = [
         |core, now| core.machine.subscribe("private-a", now),
         |core, now| core.machine.signin(now),
@@ -92,7 +92,7 @@ fn a_deadline_right_after_the_begin_finds_the_worker() {
 }
 
 #[test]
-fn a_request_that_is_of_no_use_any_more_begins_no_turn() {
+fn an_abandoned_request_begins_no_turn() {
     let (dials, _) = unbounded();
     shared(grants as Responses, Memory(dials)).with_core(|core| {
         core.connect();
@@ -104,7 +104,7 @@ fn a_request_that_is_of_no_use_any_more_begins_no_turn() {
 }
 
 #[test]
-fn closing_returns_the_source_that_is_waited_for_though_another_one_has_replaced_it() {
+fn closing_returns_a_replaced_source_that_is_still_waited_for() {
     let (dials, _) = unbounded();
     shared(grants as Responses, Memory(dials)).with_core(|core| {
         core.connect();
@@ -165,7 +165,7 @@ impl Connection for Rendezvous {
 }
 
 #[test]
-fn the_responses_of_a_batch_are_handed_over_before_the_first_frame_is_sent() {
+fn all_responses_of_a_batch_are_handled_before_the_first_frame_is_sent() {
     let ((to_client, received), (sent, frames)) = (unbounded(), bounded(0));
     let (reads, read) = unbounded();
     let client = Client::start(shared(First(read), Rendezvous(received, sent, reads)));
