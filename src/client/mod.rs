@@ -133,7 +133,7 @@ impl Client {
     /// changes then.
     #[doc(alias = "switchCluster")]
     pub fn switch(&self, options: Options) -> Result<(), Error> {
-        options.check(self.shared().settings().built_in)?;
+        options.check(self.shared().settings.built_in)?;
         if self.shared().with_core(|core| core.machine.is_closed()) {
             return Err(Error::message(ErrorKind::Closed, "the client is closed"));
         }
@@ -413,7 +413,7 @@ impl Client {
     }
 
     fn channel(&self, name: &str, kind: ChannelKind) -> Result<ChannelHandle, Error> {
-        check_channel(name, kind, self.shared().settings().check_names)?;
+        check_channel(name, kind, self.shared().settings.check_names)?;
         Ok(ChannelHandle::new(self, name))
     }
 

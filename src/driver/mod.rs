@@ -74,7 +74,7 @@ pub(crate) struct Shared {
     /// Wakes the timer thread.
     timer: Condvar,
     counts: Counts,
-    settings: Settings,
+    pub(crate) settings: Settings,
     clock: Clock,
 }
 
@@ -202,10 +202,6 @@ impl Shared {
         });
         // They may hold a function of the user's.
         dispose(old);
-    }
-
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.settings
     }
 
     /// Makes a binding. `event` is for selectors that select by name.

@@ -6,6 +6,7 @@ use super::Shared;
 use super::active::{Dial, close, trace_frame};
 use crate::util::clock;
 use crate::util::guard::{dispose, guarded};
+use crate::util::url::default_port;
 use crate::wire::batch::{Intake, SharedBatch};
 use crate::{Connection, Error, ErrorKind, Event};
 
@@ -162,8 +163,7 @@ pub(super) fn target(url: &str) -> Option<String> {
     let port = host.rsplit_once(':').map(|(_, port)| port).unwrap_or_default();
     let has_port = !port.is_empty() && port.chars().all(|c| c.is_ascii_digit());
     match scheme {
-        "ws" if !has_port => Some(format!("{host}:80")),
-        "wss" if !has_port => Some(format!("{host}:443")),
+        "ws" | "wss" if !has_port => Some(format!("{host}:{}", default_port(scheme == "wss"))),
         _ => Some(host.to_owned()),
     }
 }
