@@ -32,7 +32,7 @@ enum Policy {
     Unbounded,
 }
 
-/// How many values are kept, and how much they may take together.
+/// How many values are kept, and how many bytes they may take together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct QueueLimits {
     pub(crate) count: usize,
@@ -41,15 +41,18 @@ pub(crate) struct QueueLimits {
 
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
-/// What a value takes in a queue beside its own memory: its place there and in the list of sizes.
+/// A consumer is slow while more values than this wait.
+const MAX_QUICK: usize = 64;
+
+/// What a value takes beside its own memory: its place in the queue and in the list of sizes.
 const SLOT: usize = 32;
 
 /// A value whose memory a queue counts.
 pub(crate) trait Measured: Sized {
-    /// What the log calls several of them.
+    /// Its plural in the log.
     const PLURAL: &str;
 
-    /// How much it takes, itself and what it holds.
+    /// Returns its size, including what it holds.
     fn bytes(&self) -> usize;
 }
 
@@ -74,7 +77,10 @@ impl Queue {
     ///
     /// A single value that is larger is kept if it is alone. An event counts with its whole frame, although the
     /// events of several bindings share it. Not counted are what a consumer decodes later, and frames that arrived
-    /// just before or after it and are retained with it: at most 32 KiB of text, see [`Event`](crate::Event).
+    /// just before or after it and are retained with it, see [`Event`](crate::Event). While more than 64 values wait,
+    /// events that take less than a quarter of their buffer are copied into one of their own size. So a queue retains
+    /// at most four times the bytes that it counts, and 66 buffers beside, each with up to 32 KiB of text and 256
+    /// frames.
     ///
     /// # Example
     ///
@@ -116,23 +122,23 @@ impl Default for Queue {
 /// It survives lost connections. The receiver is disconnected, after the queued values have been received, when the
 /// client is closed or its last handle (clients, channels and users) is dropped. Dropping the binding unbinds it.
 ///
-/// It cannot be cloned, since every binding receives everything. Clone the receiver inside
+/// It cannot be cloned, since every binding receives every value. Clone the receiver inside
 /// (`Receiver::clone(&binding)`) for a second consumer that competes for the same values.
 #[doc(alias = "unbind")]
 pub struct Binding<T> {
     receiver: Receiver<T>,
     counter: Arc<Counter>,
-    /// Takes it out of the client's tables.
+    /// Removes it from the client's routes.
     unbind: Option<Unbind>,
 }
 
 type Unbind = Box<dyn FnOnce(&Arc<Counter>) + Send + Sync>;
 
-/// What a binding and its sink both know; it also identifies the binding.
+/// Shared by a binding and its sink. Its address identifies the binding.
 #[derive(Debug, Default)]
 pub(crate) struct Counter {
     dropped: AtomicU64,
-    /// Values have been dropped, and the queue has not been half empty since.
+    /// Values were dropped, and the queue has not been half empty since.
     overflowing: AtomicBool,
 }
 
@@ -147,8 +153,8 @@ pub(crate) struct Sink<T> {
     counter: Arc<Counter>,
 }
 
-/// The sizes of the values in a queue, in order. Consumers take values without telling, so it is brought up to
-/// date by how many are left.
+/// The sizes of the values in a queue, in order. Consumers take values from the channel directly, so the list catches
+/// up by the number of those left.
 #[derive(Debug, Default)]
 struct Sizes {
     each: VecDeque<u32>,
@@ -156,7 +162,7 @@ struct Sizes {
 }
 
 impl Sizes {
-    /// Forgets the oldest until as many are left as wait.
+    /// Removes the oldest sizes until `waiting` are left.
     fn catch_up(&mut self, waiting: usize) {
         while self.each.len() > waiting {
             self.total -= self.each.pop_front().map_or(0, |size| size as usize);
@@ -168,7 +174,7 @@ impl Sizes {
         self.total += size as usize;
     }
 
-    /// A single value fits always.
+    /// A single value always fits.
     fn has_room(&self, size: u32, limits: QueueLimits) -> bool {
         self.each.is_empty()
             || (self.each.len() < limits.count
@@ -180,24 +186,24 @@ impl Sizes {
     }
 }
 
-/// What became of the values that were pushed.
+/// The outcome of a push.
 #[derive(Debug, Default)]
 pub(crate) struct Pushed {
-    /// How many of them were put into the queue.
+    /// How many of its values were queued.
     pub(crate) queued: u64,
-    /// How many values were dropped: of these, or older ones.
+    /// How many values were dropped: its own or older ones.
     pub(crate) dropped: u64,
-    /// An episode began in which values are dropped.
+    /// The queue began to overflow.
     pub(crate) began_to_overflow: bool,
 }
 
 impl<T> Binding<T> {
-    /// A binding and the sink that feeds it.
+    /// Returns a binding and the sink that feeds it.
     pub(crate) fn new(
         queue: Queue,
         unbind: impl FnOnce(&Arc<Counter>) + Send + Sync + 'static,
     ) -> (Self, Sink<T>) {
-        // A bounded channel would take all its memory at once.
+        // A bounded channel would allocate all its memory at once.
         let (sender, receiver) = crossbeam_channel::unbounded();
         let counter = Arc::new(Counter::default());
         let sink = Sink {
@@ -221,12 +227,20 @@ impl<T> Sink<T> {
         Arc::ptr_eq(&self.counter, counter)
     }
 
-    /// Queues values of these sizes in bytes, in a row and without waiting.
+    /// Queues values, each with its size in bytes, without waiting.
     pub(crate) fn push(&mut self, values: impl IntoIterator<Item = (T, usize)>) -> Pushed {
+        self.push_by_pace(|_| values)
+    }
+
+    /// As [`Self::push`], for values that depend on whether the consumer is slow.
+    pub(crate) fn push_by_pace<I: IntoIterator<Item = (T, usize)>>(
+        &mut self,
+        values: impl FnOnce(bool) -> I,
+    ) -> Pushed {
         let mut pushed = Pushed::default();
-        // Asking how many wait is dear while the consumer takes them, so it is done once for all.
-        self.catch_up();
-        for (value, size) in values {
+        // Reading how many wait is expensive while the consumer takes them, so it is done once for all.
+        let waiting = self.catch_up();
+        for (value, size) in values(waiting > MAX_QUICK) {
             // A frame is shorter than this, see `Envelope`.
             let size = u32::try_from(size.saturating_add(SLOT)).unwrap_or(u32::MAX);
             if self.make_room(size, &mut pushed) {
@@ -234,7 +248,7 @@ impl<T> Sink<T> {
                     self.sizes.push(size);
                 }
                 pushed.queued += 1;
-                // It has a receiver of its own, so it cannot be disconnected.
+                // The sink has a receiver, so the channel cannot be disconnected.
                 let _ = self.sender.send(value);
             } else {
                 self.count_drop(&mut pushed);
@@ -246,14 +260,14 @@ impl<T> Sink<T> {
         pushed
     }
 
-    /// Counts a value that was dropped, before any later one can be received: who has got that one finds this one
-    /// in [`Binding::dropped`].
+    /// Counts a dropped value before a later one can be received, so that who has received that one finds this one in
+    /// [`Binding::dropped`].
     fn count_drop(&self, pushed: &mut Pushed) {
         pushed.dropped += 1;
         self.counter.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns `true` if there is room for a value of this size, which may have been made.
+    /// Makes room for a value of this size as the policy allows. Returns `true` if there is room.
     fn make_room(&mut self, size: u32, pushed: &mut Pushed) -> bool {
         let Queue { policy, limits } = self.queue;
         if policy == Policy::Unbounded || self.sizes.has_room(size, limits) {
@@ -264,7 +278,7 @@ impl<T> Sink<T> {
             if policy == Policy::DropNewest {
                 return false;
             }
-            // The consumer may take some meanwhile, which makes room just as well.
+            // The consumer may take some meanwhile, which also makes room.
             if self.receiver.try_recv().is_ok() {
                 self.count_drop(pushed);
             }
@@ -273,23 +287,25 @@ impl<T> Sink<T> {
         true
     }
 
-    /// Gives back the memory of a list of sizes that has become short.
+    /// Releases memory of the list of sizes.
     pub(crate) fn give_back(&mut self) {
         self.catch_up();
         self.sizes.each.give_back();
     }
 
-    /// Takes into account what the consumer has taken, which may end an episode.
-    fn catch_up(&mut self) {
+    /// Accounts for the values that the consumer has taken, which may end the overflow. Returns how many wait.
+    fn catch_up(&mut self) -> usize {
+        let waiting = self.sender.len();
         if self.queue.policy == Policy::Unbounded {
-            return;
+            return waiting;
         }
-        self.sizes.catch_up(self.sender.len());
+        self.sizes.catch_up(waiting);
         if self.counter.overflowing.load(Ordering::Relaxed)
             && self.sizes.is_half_empty(self.queue.limits)
         {
             self.counter.overflowing.store(false, Ordering::Relaxed);
         }
+        waiting
     }
 }
 

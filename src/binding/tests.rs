@@ -9,7 +9,7 @@ fn fill(sink: &mut Sink<u32>, values: std::ops::Range<u32>) -> usize {
 }
 
 #[test]
-fn the_oldest_make_room() {
+fn drop_oldest_keeps_the_newest() {
     let (binding, mut sink) = binding(Queue::drop_oldest(3));
     assert_eq!(fill(&mut sink, 0..10), 1, "one warning an episode");
     assert_eq!(binding.try_iter().collect::<Vec<_>>(), [7, 8, 9]);
@@ -18,7 +18,7 @@ fn the_oldest_make_room() {
 }
 
 #[test]
-fn the_newest_are_dropped() {
+fn drop_newest_keeps_the_oldest() {
     let (binding, mut sink) = binding(Queue::drop_newest(3));
     assert_eq!(fill(&mut sink, 0..10), 1);
     assert_eq!(binding.try_iter().collect::<Vec<_>>(), [0, 1, 2]);
@@ -26,7 +26,7 @@ fn the_newest_are_dropped() {
 }
 
 #[test]
-fn unbounded_keeps_all_and_zero_counts_as_one() {
+fn unbounded_keeps_all_and_a_limit_of_zero_counts_as_one() {
     let (binding_all, mut sink) = binding(Queue::unbounded());
     assert_eq!(fill(&mut sink, 0..10_000), 0);
     assert_eq!((binding_all.len(), binding_all.dropped()), (10_000, 0));
@@ -36,7 +36,7 @@ fn unbounded_keeps_all_and_zero_counts_as_one() {
 }
 
 #[test]
-fn it_disconnects_with_its_sink_after_what_is_queued() {
+fn it_disconnects_after_the_queued_values() {
     let (binding, mut sink) = binding(Queue::default());
     fill(&mut sink, 0..2);
     drop(sink);
@@ -45,7 +45,7 @@ fn it_disconnects_with_its_sink_after_what_is_queued() {
 }
 
 #[test]
-fn values_in_a_row_count_as_those_one_by_one() {
+fn a_push_of_many_counts_like_many_pushes() {
     for queue in [Queue::drop_oldest(7), Queue::drop_newest(7), Queue::unbounded()] {
         let (one_by_one, mut one) = binding(queue);
         let (in_a_row, mut row) = binding(queue);
@@ -77,7 +77,7 @@ fn drops_count_before_later_values_can_be_received() {
 }
 
 #[test]
-fn an_episode_may_end_and_begin_within_one_row() {
+fn an_overflow_may_end_and_begin_within_one_push() {
     let (binding, mut sink) = binding(Queue::drop_newest(4));
     fill(&mut sink, 0..8);
     let receiver = Receiver::clone(&binding);
@@ -93,7 +93,7 @@ fn an_episode_may_end_and_begin_within_one_row() {
     assert!(pushed.began_to_overflow, "a new episode");
 }
 
-/// Sizes as they are given, without the queue's own share.
+/// Values whose sizes count with the queue's overhead included.
 fn sized(queue: Queue) -> (Binding<usize>, impl FnMut(usize) -> Pushed) {
     let (binding, mut sink) = Binding::new(queue, |_| ());
     (binding, move |size| sink.push([(size, size - SLOT)]))
@@ -104,7 +104,7 @@ fn waiting(binding: &Binding<usize>) -> Vec<usize> {
 }
 
 #[test]
-fn bytes_count_as_values_do() {
+fn bytes_are_limited_by_the_same_rule() {
     let (binding, mut push) = sized(Queue::drop_oldest(100).max_bytes(1_000));
     let warnings = [400, 400, 200, 100, 100, 900].map(|size| push(size).began_to_overflow);
     assert_eq!(warnings, [false, false, false, true, false, false], "once an episode");
@@ -119,7 +119,7 @@ fn bytes_count_as_values_do() {
 }
 
 #[test]
-fn a_single_value_may_be_larger() {
+fn a_single_value_may_exceed_the_limit() {
     for queue in [Queue::drop_oldest(9), Queue::drop_newest(9)] {
         let (binding, mut push) = sized(queue.max_bytes(100));
         assert_eq!(push(5_000).queued, 1);
@@ -134,7 +134,7 @@ fn a_single_value_may_be_larger() {
 }
 
 #[test]
-fn what_consumers_take_makes_room_at_once() {
+fn a_received_value_makes_room_at_once() {
     let (binding, mut push) = sized(Queue::drop_oldest(100).max_bytes(1_000));
     let second = Receiver::clone(&binding);
     for round in 0..100 {
@@ -151,14 +151,14 @@ fn what_consumers_take_makes_room_at_once() {
 }
 
 #[test]
-fn unbounded_knows_no_bytes() {
+fn unbounded_ignores_bytes() {
     let (binding, mut push) = sized(Queue::unbounded().max_bytes(50));
     assert!((0..1_000).all(|_| push(1_000).queued == 1));
     assert_eq!((waiting(&binding).len(), binding.dropped()), (1_000, 0));
 }
 
 #[test]
-fn every_value_is_either_received_or_counted() {
+fn every_value_is_received_or_counted_as_dropped() {
     const VALUES: u64 = 20_000;
     let (binding, mut push) = sized(Queue::drop_oldest(64).max_bytes(5_000));
     let receivers = [Receiver::clone(&binding), Receiver::clone(&binding)];
@@ -176,7 +176,7 @@ fn every_value_is_either_received_or_counted() {
 }
 
 #[test]
-fn the_list_of_sizes_is_given_back_once_the_queue_is_empty() {
+fn the_list_of_sizes_shrinks_once_the_queue_is_empty() {
     let (binding, mut sink) = binding(Queue::default());
     fill(&mut sink, 0..4096);
     let full = sink.sizes.each.capacity();
@@ -185,4 +185,24 @@ fn the_list_of_sizes_is_given_back_once_the_queue_is_empty() {
     binding.try_iter().for_each(drop);
     sink.give_back();
     assert!(sink.sizes.each.capacity() < full / 8);
+}
+
+#[test]
+fn a_consumer_is_slow_while_more_than_64_values_wait() {
+    for queue in [Queue::drop_oldest(100), Queue::drop_newest(100), Queue::unbounded()] {
+        let (binding, mut sink) = binding(queue);
+        let mut is_slow = || {
+            let mut slow = false;
+            sink.push_by_pace(|is_slow| {
+                slow = is_slow;
+                [(7, 4)]
+            });
+            slow
+        };
+        assert!((0..=64).all(|_| !is_slow()));
+        assert!(is_slow());
+        // Of the 66, two are taken.
+        binding.try_iter().take(2).for_each(drop);
+        assert!(!is_slow() && is_slow());
+    }
 }

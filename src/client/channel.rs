@@ -285,7 +285,7 @@ impl PresenceChannel {
     /// The list is replaced as a whole with every subscription, and is empty while the channel is not subscribed.
     #[doc(alias("here", "whenMembers"))]
     pub fn members(&self) -> Members {
-        self.0.shared().read(|core| core.machine.members(self.name()))
+        self.0.shared().with_core(|core| core.machine.members(self.name()))
     }
 
     /// Returns a binding that receives each user that joins after this client has subscribed.

@@ -166,7 +166,7 @@ pub trait Channel: sealed::Sealed + Send + Sync {
     /// See [`PublicChannel::status`].
     fn status(&self) -> ChannelStatus {
         let handle = self.handle();
-        handle.shared().read(|core| core.machine.channel_status(handle.name()))
+        handle.shared().with_core(|core| core.machine.channel_status(handle.name()))
     }
     /// See [`PublicChannel::is_subscribed`].
     fn is_subscribed(&self) -> bool {
@@ -175,7 +175,7 @@ pub trait Channel: sealed::Sealed + Send + Sync {
     /// See [`PublicChannel::subscription_count`].
     fn subscription_count(&self) -> Option<u64> {
         let handle = self.handle();
-        handle.shared().read(|core| core.machine.subscription_count(handle.name()))
+        handle.shared().with_core(|core| core.machine.subscription_count(handle.name()))
     }
     /// See [`PublicChannel::bind`].
     fn bind(&self, event: &str) -> Binding<Event> {

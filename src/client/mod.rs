@@ -133,8 +133,8 @@ impl Client {
     /// changes then.
     #[doc(alias = "switchCluster")]
     pub fn switch(&self, options: Options) -> Result<(), Error> {
-        options.check(self.shared().settings().built_in)?;
-        if self.shared().read(|core| core.machine.is_closed()) {
+        options.check(self.shared().settings.built_in)?;
+        if self.shared().with_core(|core| core.machine.is_closed()) {
             return Err(Error::message(ErrorKind::Closed, "the client is closed"));
         }
         self.shared().switch(options);
@@ -207,12 +207,12 @@ impl Client {
 
     /// Returns the state of the connection. Never blocks.
     pub fn state(&self) -> State {
-        self.shared().read(|core| core.machine.state())
+        self.shared().with_core(|core| core.machine.state())
     }
 
     /// Returns the id that the server has assigned to this connection; `None` unless connected. Never blocks.
     pub fn socket_id(&self) -> Option<String> {
-        self.shared().read(|core| core.machine.socket_id().map(str::to_owned))
+        self.shared().with_core(|core| core.machine.socket_id().map(str::to_owned))
     }
 
     /// Returns counts of what the client has done so far: connections, frames, events, authorizations.
@@ -413,7 +413,7 @@ impl Client {
     }
 
     fn channel(&self, name: &str, kind: ChannelKind) -> Result<ChannelHandle, Error> {
-        check_channel(name, kind, self.shared().settings().check_names)?;
+        check_channel(name, kind, self.shared().settings.check_names)?;
         Ok(ChannelHandle::new(self, name))
     }
 

@@ -59,7 +59,7 @@ impl User {
     /// ```
     #[doc(alias = "user_data")]
     pub fn current(&self) -> Option<UserData> {
-        self.0.shared().read(|core| core.machine.signed_in().cloned())
+        self.0.shared().with_core(|core| core.machine.signed_in().cloned())
     }
 
     /// The old name of [`current`](Self::current).

@@ -1,44 +1,45 @@
 //! The threads, and the only lock around the protocol's [`Machine`].
 //!
-//! Every input goes through [`Shared::act`]: it locks, tells the machine, takes the machine's outputs,
-//! queues the notifications for the bindings, which neither waits nor runs code of the user's, and unlocks. Frames,
-//! dials and hang-ups are carried out with the lock released. Both are done in the order in which the machine
-//! gave them.
+//! Every input goes through [`Shared::act`]. Under the lock it calls the machine, polls the machine's outputs and
+//! queues the notifications for the bindings, which neither waits nor runs the user's code. Frames, dials and
+//! closes are carried out with the lock released. Both keep the order of the outputs.
 
 mod actions;
-mod authorizers;
+mod active;
+mod auth_pool;
 mod perform;
+mod policy;
 mod reader;
 mod routes;
-mod shares;
+
 mod stats;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod timer;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::Interrupt;
 use crate::binding::{Binding, Queue};
 use crate::model::event::ChannelName;
-use crate::protocol::{Alarm, Cause, Config, Machine, Now, Output};
+use crate::protocol::{Config, Machine, Now, Output};
 use crate::util::clock;
 use crate::util::clock::Clock;
 use crate::util::guard::{call, dispose, keeping, write_log};
-use crate::{
-    ChannelStatus, ClientSettings, Connection, Connector, Error, ErrorKind, Options, Reconnect,
-};
+use crate::{ChannelStatus, ClientSettings, Connector, Error, ErrorKind, Options, Reconnect};
 
-use actions::{Action, Actions, MAX_BYTES, Patience};
-pub(crate) use authorizers::AuthSource;
-use authorizers::{Authorizers, Request, Subject};
+use actions::{Action, Actions, MAX_BYTES};
+use active::{ActiveConnection, Dial};
+pub(crate) use auth_pool::AuthSource;
+use auth_pool::{AuthPool, Request, Subject};
 pub(crate) use routes::{ChannelList, Selector};
 use routes::{Delivered, Routes};
 use stats::Counts;
 use threads::Threads;
+use timer::Timer;
 
-/// What the threads need to know and never change.
+/// What never changes.
 pub(crate) struct Settings {
     pub(crate) machine: Config,
     pub(crate) reconnect: Reconnect,
@@ -47,33 +48,33 @@ pub(crate) struct Settings {
     pub(crate) stack_size: Option<usize>,
     pub(crate) max_authorizations: usize,
     pub(crate) client: ClientSettings,
-    /// Whether channels' names must be as Pusher wants them.
+    /// Channel names must follow Pusher's rules.
     pub(crate) check_names: bool,
-    /// Whether the connector is the built-in WebSocket, which takes its own URLs only.
+    /// The connector is the built-in WebSocket, which takes `ws` and `wss` URLs only.
     pub(crate) built_in: bool,
-    /// The user's code that the built-in connector runs, for people to read.
+    /// Describes the user's code that the built-in connector runs.
     pub(crate) dial_code: Option<&'static str>,
 }
 
-/// What the client begins with. It is not kept: some of it may be replaced, and all that is the user's
-/// is let go of when the client is closed, since it may hold the client.
+/// What the client starts with and may replace. All of it is dropped when the client is closed, since the user's
+/// code may hold the client.
 pub(crate) struct Initial {
     pub(crate) options: Options,
-    /// For every channel that has none of its own.
+    /// For channels without one of their own.
     pub(crate) authorizer: Option<AuthSource>,
     pub(crate) authenticator: Option<AuthSource>,
 }
 
 /// What the client's handles and threads share.
 pub(crate) struct Shared {
-    /// Held until all notifications of an input are delivered, so that all bindings see them in one order.
+    /// Locked until all notifications of an input are queued, so that all bindings get them in one order.
     core: Mutex<Core>,
-    /// Something that a `wait_*` may be waiting for has changed.
+    /// Wakes those who wait for a change of state.
     changed: Condvar,
-    /// The timer thread has something to do earlier than it thought.
+    /// Wakes the timer thread.
     timer: Condvar,
     counts: Counts,
-    settings: Settings,
+    pub(crate) settings: Settings,
     clock: Clock,
 }
 
@@ -83,19 +84,11 @@ pub(crate) struct Core {
     /// Where the next dial goes.
     options: Options,
     routes: Routes,
-    link: Option<Link>,
+    active: Option<ActiveConnection>,
     actions: Actions,
-    /// Until when the timer thread means to sleep.
-    sleeping: Option<Alarm>,
+    timer: Timer,
     threads: Threads,
-    authorizers: Authorizers,
-}
-
-/// The dial or connection of one generation.
-struct Link {
-    generation: u64,
-    interrupt: Interrupt,
-    connection: Option<Arc<dyn Connection>>,
+    auth_pool: AuthPool,
 }
 
 impl Shared {
@@ -105,11 +98,11 @@ impl Shared {
             machine: Machine::new(settings.machine.clone()),
             options,
             routes: Routes::default(),
-            link: None,
+            active: None,
             actions: Actions::default(),
-            sleeping: None,
+            timer: Timer::default(),
             threads: Threads::default(),
-            authorizers: Authorizers::new(authorizer, authenticator, settings.max_authorizations),
+            auth_pool: AuthPool::new(authorizer, authenticator, settings.max_authorizations),
         };
         Arc::new(Self {
             core: Mutex::new(core),
@@ -121,23 +114,23 @@ impl Shared {
         })
     }
 
-    /// A panic elsewhere leaves nothing half done that matters more than going on.
+    /// A poisoned lock is safe to enter: every critical section leaves the state consistent.
     fn lock(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at the present state.
-    pub(crate) fn read<R>(&self, look: impl FnOnce(&mut Core) -> R) -> R {
-        // What is kept is the user's, and dropped with the lock released.
-        keeping(|| look(&mut self.lock())).0
+    /// Runs this under the lock and leaves the machine's outputs alone. Values of the user's that are dropped
+    /// meanwhile are dropped after it.
+    pub(crate) fn with_core<R>(&self, run: impl FnOnce(&mut Core) -> R) -> R {
+        keeping(|| run(&mut self.lock())).0
     }
 
-    /// Gives the machine an input, and sees to all that follows from it.
+    /// Passes an input to the machine and carries out its outputs.
     pub(crate) fn act<R>(self: &Arc<Self>, input: impl FnOnce(&mut Machine, Now) -> R) -> R {
         self.act_on(|core, now| input(&mut core.machine, now))
     }
 
-    /// As [`Self::act`], for what the machine and the rest must learn at once.
+    /// As [`Self::act`], for an input that also changes the rest of the state.
     fn act_on<R>(self: &Arc<Self>, input: impl FnOnce(&mut Core, Now) -> R) -> R {
         let mut delivered = Delivered::default();
         self.clock.notice_suspends();
@@ -145,9 +138,9 @@ impl Shared {
             let mut core = self.lock();
             let now = self.clock.now();
             let result = input(&mut core, now);
-            core.settle(&mut delivered, now);
-            // Still locked, so that `stats()` counts what a consumer has received before it was called.
-            self.counts.delivered(&delivered.events);
+            core.route_outputs(&mut delivered, now);
+            // Still locked, so that `stats()` counts all that a consumer has received before.
+            self.counts.delivered(delivered.queued, delivered.dropped);
             self.wake(&mut core);
             (result, core.actions.is_empty())
         });
@@ -160,7 +153,7 @@ impl Shared {
         if !idle {
             self.perform();
         }
-        // Last, since it is the user's.
+        // Last, since the user's destructors run here.
         drop(kept);
         result
     }
@@ -173,31 +166,7 @@ impl Shared {
         self.set_alarm(core);
     }
 
-    /// Wakes the timer thread if it would sleep too long, or wake up for nothing.
-    fn set_alarm(&self, core: &mut Core) {
-        let next = self.next_alarm(core);
-        if Alarm::wakes(core.sleeping, next) {
-            // It looks again before it sleeps. Until then nobody needs to wake it for the same.
-            core.sleeping = next;
-            self.timer.notify_one();
-        }
-    }
-
-    fn next_alarm(&self, core: &mut Core) -> Option<Alarm> {
-        let call = core.actions.overdue_at(self.patience());
-        let call = call.map(|at| Alarm { at, cause: Cause::Call });
-        [core.machine.alarm(), call].into_iter().flatten().min_by_key(|alarm| alarm.at)
-    }
-
-    fn patience(&self) -> Patience {
-        Patience {
-            limit: self.settings.machine.pong_timeout,
-            own: !self.settings.built_in,
-            traced: log::max_level() == log::LevelFilter::Trace,
-        }
-    }
-
-    /// Waits until `check` has an answer, or for `timeout`.
+    /// Waits until `check` returns a result, for at most `timeout`.
     pub(crate) fn wait<T>(
         &self,
         timeout: Duration,
@@ -207,8 +176,8 @@ impl Shared {
         let deadline = clock::now().checked_add(timeout);
         let mut core = self.lock();
         loop {
-            if let Some(answer) = check(&mut core) {
-                return answer;
+            if let Some(result) = check(&mut core) {
+                return result;
             }
             core = match deadline {
                 // Longer than the clock can count is for ever.
@@ -224,22 +193,18 @@ impl Shared {
         }
     }
 
-    /// The next dial, which is at once if there is a connection, goes where these options say.
+    /// Replaces the options: dials again at once if connected or dialing.
     pub(crate) fn switch(self: &Arc<Self>, options: Options) {
         let old = self.act_on(|core, now| {
             let old = std::mem::replace(&mut core.options, options);
             core.machine.switch(now);
             old
         });
-        // A function in them is the user's, and so is what happens when it is dropped.
+        // They may hold a function of the user's.
         dispose(old);
     }
 
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// Makes a binding. The name is of an event, for the selectors that look at it.
+    /// Makes a binding. `event` is for selectors that select by name.
     pub(crate) fn bind<T: Clone + Send + 'static>(
         self: &Arc<Self>,
         selector: Selector<T>,
@@ -251,11 +216,7 @@ impl Shared {
         let (to_unbind, name) = (selector.clone(), Box::<str>::from(event));
         let (binding, sink) = Binding::new(queue, move |counter| {
             if let Some(shared) = shared.upgrade() {
-                let retired = shared.read(|core| {
-                    let unused = core.routes.unbind(&to_unbind, &name, counter);
-                    unused.and_then(|channel| core.retire(&channel))
-                });
-                dispose(retired);
+                shared.release(|routes| routes.unbind(&to_unbind, &name, counter));
             }
         });
         self.lock().routes.bind(&selector, event, sink);
@@ -267,23 +228,29 @@ impl Shared {
     }
 
     pub(crate) fn remove_handle(&self, channel: &ChannelName) {
-        let retired = self.read(|core| {
-            let unused = core.routes.remove_handle(channel);
-            unused.and_then(|channel| core.retire(&channel))
-        });
-        // It is the user's, and so is what happens when it is dropped.
-        dispose(retired);
+        self.release(|routes| routes.remove_handle(channel));
     }
 
-    /// Ends everything without waiting: the threads end soon, and every binding is disconnected.
+    /// Runs what may leave a channel unused, and forgets the channel and its authorizer in that case.
+    fn release(&self, release: impl FnOnce(&mut Routes) -> Option<ChannelName>) {
+        let source = self.with_core(|core| {
+            let unused = release(&mut core.routes)?;
+            core.machine.retire(&unused);
+            let is_idle = core.machine.channel_status(&unused) == ChannelStatus::Idle;
+            is_idle.then(|| core.auth_pool.remove(&unused)).flatten()
+        });
+        dispose(source);
+    }
+
+    /// Closes the client without waiting for its threads. Every binding is disconnected.
     pub(crate) fn shut_down(self: &Arc<Self>) {
         self.act(|machine, now| machine.close(now));
-        let (sources, waiting) = self.read(|core| {
+        let (sources, waiting) = self.with_core(|core| {
             core.routes.close();
-            core.authorizers.close()
+            core.auth_pool.close()
         });
         self.timer.notify_one();
-        // A worker that collects requests is to see that there will be no more.
+        // For a worker that collects requests.
         self.changed.notify_all();
         for source in sources {
             call("the authorizer's `interrupt`", move || source.interrupt());
@@ -293,30 +260,28 @@ impl Shared {
 }
 
 impl Core {
-    /// Nobody has the channel in hand any more. Gives the authorizer that was only its own.
-    fn retire(&mut self, channel: &str) -> Option<AuthSource> {
-        self.machine.retire(channel);
-        match self.machine.channel_status(channel) {
-            ChannelStatus::Idle => self.authorizers.remove(channel),
-            _ => None,
-        }
-    }
-
-    /// Gives back the memory that a flood has left. Not after each turn: the next one of the flood needs as much.
+    /// Releases the memory that a flood has left. Not after each input: the next one of the flood needs it.
     fn give_back(&mut self) {
         self.machine.give_back();
         self.routes.give_back();
     }
 
+    fn active(&mut self, generation: u64) -> Option<&mut ActiveConnection> {
+        self.active.as_mut().filter(|active| active.generation == generation)
+    }
+
+    fn take_active(&mut self, generation: u64) -> Option<ActiveConnection> {
+        self.active.take_if(|active| active.generation == generation)
+    }
+
     fn send(&mut self, generation: u64, frame: String, now: Now) {
-        let link = self.link.as_ref().filter(|link| link.generation == generation);
-        let Some(connection) = link.and_then(|link| link.connection.clone()) else {
+        let Some(connection) = self.active(generation).and_then(|it| it.connection.clone()) else {
             return;
         };
         if self.actions.fits(&frame) {
             return self.actions.push(Action::Send { generation, connection, frame });
         }
-        self.actions.forget_frames(generation);
+        self.actions.remove_frames(generation);
         let message = format!(
             "sending failed: more than {MAX_BYTES} bytes wait for the connection to take them"
         );
@@ -325,36 +290,35 @@ impl Core {
     }
 
     fn submit(&mut self, request: Request, now: Now) {
-        match self.authorizers.submit(request) {
+        match self.auth_pool.submit(request) {
             Ok(true) => self.actions.push(Action::StartWorker),
             Ok(false) => {}
             Err((request, error)) => self.respond(&request, Err(error), now),
         }
     }
 
-    /// Delivers the machine's notifications, and turns its other outputs into actions, in order.
-    fn settle(&mut self, delivered: &mut Delivered, now: Now) {
+    /// Queues the machine's notifications and turns its other outputs into actions, in order.
+    fn route_outputs(&mut self, delivered: &mut Delivered, now: Now) {
         while let Some(output) = self.machine.poll_output() {
             match output {
                 Output::Notify(notice) => self.routes.deliver(notice, delivered),
                 Output::Dial { generation, deadline } => {
-                    let interrupt = Interrupt::default();
-                    let link = Link { generation, interrupt: interrupt.clone(), connection: None };
-                    // Left by a reader that ends otherwise. It is the user's, and so is its drop.
-                    if let Some(link) = self.link.replace(link) {
-                        self.actions.push(Action::HangUp { link, code: 1000 });
+                    let options = self.options.clone();
+                    let (dial, active) = Dial::new(generation, deadline, options);
+                    // Its reader has not ended yet.
+                    if let Some(active) = self.active.replace(active) {
+                        self.actions.push(Action::Close { active, code: 1000 });
                     }
-                    let options = Box::new(self.options.clone());
-                    self.actions.push(Action::Dial { generation, deadline, interrupt, options });
+                    self.actions.push(Action::Dial(Box::new(dial)));
                 }
                 Output::HangUp { generation, code } => {
-                    if let Some(link) = self.link.take_if(|link| link.generation == generation) {
-                        self.actions.push(Action::HangUp { link, code });
+                    if let Some(active) = self.take_active(generation) {
+                        self.actions.push(Action::Close { active, code });
                     }
                 }
                 Output::Send { generation, frame } => self.send(generation, frame, now),
                 Output::Ask { question, attempt, error } => {
-                    self.actions.push(Action::Ask { question, attempt, error });
+                    self.actions.push(Action::CallPolicy { request: question, attempt, error });
                 }
                 Output::Authorize { ticket, channel, socket_id, attempt } => {
                     let subject = Subject::Channel(channel);
@@ -365,7 +329,7 @@ impl Core {
                     self.submit(Request { id: ticket, subject, socket_id, attempt }, now);
                 }
                 Output::Abandon { ticket } => {
-                    if self.authorizers.abandon(ticket) {
+                    if self.auth_pool.abandon(ticket) {
                         self.actions.push(Action::StartWorker);
                     }
                 }

@@ -1,27 +1,28 @@
-//! Carrying actions out, with the lock released. What of them is the user's runs under guard.
+//! Carries actions out with the lock released, and the user's code under guard.
 
 use std::sync::Arc;
 
-use super::actions::{Action, Performer};
-use super::{Shared, reader};
-use crate::util::guard;
-use crate::util::guard::{call, dispose, guarded, write_log};
+use super::Shared;
+use super::actions::{Action, Patience, Performer};
+use super::active::{close, trace_frame};
+use super::timer;
+use crate::util::guard::{self, call, guarded, write_log};
 use crate::util::units;
-use crate::{Connection, Error, ErrorKind, Timeout};
+use crate::{Error, ErrorKind, Timeout};
 
-/// How many rounds of actions a thread of the user's carries out before the timer thread takes over.
+/// How many rounds of actions a thread carries out before it leaves the rest to the timer thread.
 const USER_ROUNDS: u32 = 4;
 
 impl Shared {
-    /// Carries out the actions in order. One thread at a time does so; what is added meanwhile, be it
-    /// by the user's code that runs here, is carried out by that thread too.
+    /// Carries the actions out in order, unless another thread does. Actions that are added meanwhile, also by the
+    /// user's code that runs here, are carried out by the same thread.
     pub(super) fn perform(self: &Arc<Self>) {
         let (performer, is_timer) = {
             let mut core = self.lock();
             let Some(performer) = core.actions.begin() else {
                 return;
             };
-            (performer, core.threads.is_timer())
+            (performer, core.threads.is_current(timer::NAME))
         };
         if is_timer {
             self.perform_for_timer(performer);
@@ -30,11 +31,10 @@ impl Shared {
         }
     }
 
-    /// While the timer thread is held up in the user's code, no deadline is kept: where that may be, another
-    /// thread is started.
+    /// On the timer thread, which keeps no deadline while the user's code blocks it: starts another thread if it may.
     fn perform_for_timer(self: &Arc<Self>, performer: Performer) {
         let patience = self.patience();
-        if self.read(|core| core.actions.may_block(patience) || core.actions.is_held_up()) {
+        if self.with_core(|core| core.actions.may_block(patience) || core.actions.has_stuck()) {
             let started =
                 self.spawn("pusher-actions", move |shared| shared.carry_on(performer, None));
             match started {
@@ -42,11 +42,12 @@ impl Shared {
                 Err(error) => write_log!(Warn, "{error}; the timer thread carries on"),
             }
         }
-        // What comes meanwhile may be another matter.
+        // Actions that are added meanwhile may block.
         self.carry_on(performer, Some(1));
     }
 
-    /// Leaves the rest to the timer thread after so many rounds: a thread of the user's, an endless supply.
+    /// Carries actions out until none is left, or for `max_rounds` rounds of the actions that were in the queue at
+    /// their start. It leaves the rest to the timer thread: this may be the user's thread, and the supply endless.
     fn carry_on(self: &Arc<Self>, performer: Performer, max_rounds: Option<u32>) {
         let (mut rounds, mut left) = (0, 0);
         loop {
@@ -54,11 +55,11 @@ impl Shared {
                 let mut core = self.lock();
                 let is_closed = core.machine.is_closed();
                 if is_closed {
-                    // The timer thread ends once there is nothing more to take over.
+                    // The timer thread ends when no actions are left.
                     self.timer.notify_one();
                 }
                 if left == 0 {
-                    // A closed client has no further supply, and perhaps no timer thread.
+                    // A closed client has no endless supply, and perhaps no timer thread.
                     if Some(rounds) == max_rounds && !is_closed && !core.actions.is_empty() {
                         core.actions.leave(performer);
                         self.timer.notify_one();
@@ -68,46 +69,38 @@ impl Shared {
                 }
                 left = left.saturating_sub(1);
                 let action = core.actions.next(performer, self.clock.now().mono);
-                // The timer is to know by when this call must return. Or one that had been replaced has returned,
-                // so that another one may be.
+                // The deadline of the call has changed. Or a replaced performer has returned, so that another one
+                // may be replaced.
                 self.set_alarm(&mut core);
                 let Some(action) = action else {
                     return;
                 };
                 action
             };
-            // What it is made of is the user's too, down to the destructors.
+            // The destructors of its parts are the user's code too.
             call("an action of the client", || self.carry_out(action));
         }
     }
 
     fn carry_out(self: &Arc<Self>, action: Action) {
         match action {
-            Action::Dial { generation, deadline, interrupt, options } => {
-                self.start_reader(generation, deadline, interrupt, options);
-            }
-            Action::HangUp { link, code } => {
-                call("the function given to `Interrupt::on_interrupt`", || {
-                    link.interrupt.interrupt()
-                });
-                if let Some(connection) = &link.connection {
-                    close(&**connection, code);
-                }
-                dispose(link);
-            }
+            Action::Dial(dial) => self.start_reader(*dial),
+            Action::Close { active, code } => active.close(code),
             Action::Send { generation, connection, frame } => {
-                reader::trace_frame("out", &frame);
+                trace_frame("out", &frame);
                 self.counts.sent(frame.len());
                 let sent = guarded(|| connection.send(&frame)).unwrap_or_else(|| {
                     Err(Error::message(ErrorKind::Internal, "the connection panicked in send"))
                 });
                 if let Err(error) = sent {
-                    // The cause first: the reader may tell of the closing at once.
+                    // The cause first: the reader may report the close at once.
                     self.act(|machine, now| machine.handle_lost(generation, error, now));
                     close(&*connection, 1000);
                 }
             }
-            Action::Ask { question, attempt, error } => self.start_policy(question, attempt, error),
+            Action::CallPolicy { request, attempt, error } => {
+                self.start_policy(request, attempt, error)
+            }
             Action::StartWorker => self.start_worker(),
             Action::Log(level, line) => {
                 guard::write(level, "pusher_channels::protocol", format_args!("{line}"));
@@ -115,11 +108,11 @@ impl Shared {
         }
     }
 
-    /// The call that actions wait for has not returned in time: another thread carries them out. If it sends, its
-    /// connection is given up.
+    /// Lets another thread carry the actions out, since the present call has not returned in time. If the call sends,
+    /// its connection is given up.
     pub(super) fn replace_performer(self: &Arc<Self>) {
         let (patience, now) = (self.patience(), self.clock.now().mono);
-        let Some(generation) = self.read(|core| core.actions.replace(patience, now)) else {
+        let Some(generation) = self.with_core(|core| core.actions.replace(patience, now)) else {
             return;
         };
         let limit = units::words(patience.limit);
@@ -129,9 +122,12 @@ impl Shared {
         let error = Error::timed_out(Timeout::Pong, message);
         self.act(|machine, now| machine.handle_blocked(generation, error, now));
     }
-}
 
-/// The connection may be the user's.
-pub(super) fn close(connection: &dyn Connection, code: u16) {
-    call("the connection's `close`", || connection.close(code));
+    pub(super) fn patience(&self) -> Patience {
+        Patience {
+            limit: self.settings.machine.pong_timeout,
+            own: !self.settings.built_in,
+            traced: log::max_level() == log::LevelFilter::Trace,
+        }
+    }
 }

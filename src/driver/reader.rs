@@ -1,52 +1,31 @@
-//! The reader thread: one for each dial; it opens the connection and reads it to its end.
+//! The reader thread: one for each dial. It opens the connection and reads it to its end.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use log::Level;
-
-use super::perform::close;
-use super::stats::Received;
-use super::{Link, Shared};
-use crate::Interrupt;
+use super::Shared;
+use super::active::{Dial, close, trace_frame};
 use crate::util::clock;
-use crate::util::guard;
 use crate::util::guard::{dispose, guarded};
-use crate::util::redact::redact;
-use crate::wire::batch::{Intake, Shared as SharedBatch};
-use crate::{Connection, Error, ErrorKind, Event, Options};
-
-const FRAMES: &str = "pusher_channels::frames";
+use crate::util::url::default_port;
+use crate::wire::batch::{Intake, SharedBatch};
+use crate::{Connection, Error, ErrorKind, Event};
 
 const RESOLVER: &str = "the function given to `Options::custom`";
 
-/// One frame in the log, without its secrets.
-pub(super) fn trace_frame(direction: &str, frame: &str) {
-    if guard::is_logged(Level::Trace, FRAMES) {
-        guard::write(Level::Trace, FRAMES, format_args!("{direction} {}", redact(frame)));
-    }
-}
-
 impl Shared {
-    pub(super) fn start_reader(
-        self: &Arc<Self>,
-        generation: u64,
-        deadline: Duration,
-        interrupt: Interrupt,
-        options: Box<Options>,
-    ) {
+    pub(super) fn start_reader(self: &Arc<Self>, dial: Dial) {
+        let generation = dial.generation;
         if let Err(error) = self.start_timer() {
             let error = error.with_hint("call connect() once threads can be started");
             return self.act(|machine, now| machine.handle_untimed(generation, error, now));
         }
         let started = self.spawn("pusher-reader", move |shared| {
-            let run = || shared.run_reader(generation, deadline, &interrupt, options);
-            let lost = guarded(run).unwrap_or_else(|| {
+            let lost = guarded(move || shared.run_reader(dial)).unwrap_or_else(|| {
                 let message = "the reader thread panicked; the connection is lost";
                 Some(Error::message(ErrorKind::Internal, message))
             });
             // Dropped with the lock released: the connection may be the user's.
-            dispose((shared.take_link(generation), interrupt));
+            dispose(shared.with_core(|core| core.take_active(generation)));
             if let Some(error) = lost {
                 shared.act(|machine, now| machine.handle_lost(generation, error, now));
             }
@@ -59,18 +38,13 @@ impl Shared {
         }
     }
 
-    /// Gives the error that ended it, unless the machine knows already.
-    fn run_reader(
-        self: &Arc<Self>,
-        generation: u64,
-        deadline: Duration,
-        interrupt: &Interrupt,
-        options: Box<Options>,
-    ) -> Option<Error> {
-        // All of the user's code that a dial runs is in here, what their options' drop does included.
-        let dialled = guarded(move || self.dial(generation, deadline, interrupt, &options));
+    /// Returns the error that ended the connection, unless the machine knows it.
+    fn run_reader(self: &Arc<Self>, dial: Dial) -> Option<Error> {
+        let generation = dial.generation;
+        // All of the user's code that a dial runs is in here, the destructors of its options included.
+        let dialed = guarded(move || self.dial(&dial));
         self.act(|machine, now| machine.handle_dial_returned(generation, now));
-        let connection = match dialled {
+        let connection = match dialed {
             Some(Ok(connection)) => connection,
             Some(Err(error)) => return Some(error),
             None => return Some(Error::message(ErrorKind::Internal, "the connector panicked")),
@@ -85,11 +59,11 @@ impl Shared {
         generation: u64,
         connection: &Arc<dyn Connection>,
     ) -> Option<Error> {
-        let wanted = self.act_on_link(generation, connection);
+        let wanted = self.activate(generation, connection);
         if !wanted {
             close(&**connection, 1000);
         }
-        // A connection that is not wanted any more is still read until its closing is done.
+        // A connection that is closed is read until the close has completed.
         let mut intake = Intake::default();
         loop {
             let start = clock::now();
@@ -108,12 +82,11 @@ impl Shared {
         }
     }
 
-    /// Makes the connection the one that frames are sent on, if it is still wanted.
-    fn act_on_link(self: &Arc<Self>, generation: u64, connection: &Arc<dyn Connection>) -> bool {
-        self.read(|core| {
-            let link = core.link.as_mut().filter(|link| link.generation == generation);
-            if let Some(link) = link {
-                link.connection = Some(Arc::clone(connection));
+    /// Sends on the connection from now on. Returns `true` if it is still wanted.
+    fn activate(self: &Arc<Self>, generation: u64, connection: &Arc<dyn Connection>) -> bool {
+        self.with_core(|core| {
+            if let Some(active) = core.active(generation) {
+                active.connection = Some(Arc::clone(connection));
             }
         });
         self.act(|machine, now| {
@@ -122,21 +95,11 @@ impl Shared {
         })
     }
 
-    fn take_link(&self, generation: u64) -> Option<Link> {
-        self.read(|core| core.link.take_if(|link| link.generation == generation))
-    }
-
-    fn dial(
-        self: &Arc<Self>,
-        generation: u64,
-        deadline: Duration,
-        interrupt: &Interrupt,
-        options: &Options,
-    ) -> Result<Arc<dyn Connection>, Error> {
+    fn dial(self: &Arc<Self>, dial: &Dial) -> Result<Arc<dyn Connection>, Error> {
+        let Dial { generation, deadline, interrupt, options } = dial;
         let calling = |code| {
-            self.act(|machine, now| machine.handle_calling(generation, code, now));
+            self.act(|machine, now| machine.handle_calling(*generation, code, now));
         };
-        // The function behind `Options::custom` is the user's.
         if options.is_custom() {
             calling(Some(RESOLVER));
         }
@@ -144,31 +107,31 @@ impl Shared {
             Err(Error::message(ErrorKind::Config, "the function given to Options::custom panicked"))
         })?;
         if let Some(target) = target(&url) {
-            self.read(|core| core.machine.handle_target(generation, target));
+            self.with_core(|core| core.machine.handle_target(*generation, target));
         }
         if interrupt.is_interrupted() {
             return Err(Error::message(ErrorKind::Closed, "the dial was given up"));
         }
         calling(self.settings.dial_code);
-        let deadline = self.clock.instant(deadline);
+        let deadline = self.clock.instant(*deadline);
         let connector = &self.settings.connector;
         Ok(Arc::from(connector.connect_interruptibly(&url, deadline, interrupt)?))
     }
 
-    /// Handles what was received, in one turn of the lock. Gives the peer's close, if it came.
+    /// Handles what was received, in one turn of the lock. Returns the peer's close, if it came.
     fn handle_received(
         self: &Arc<Self>,
         generation: u64,
         intake: &mut Intake,
     ) -> Option<(Option<u16>, String)> {
-        let mut received = Received::default();
+        let (mut frames, mut bytes) = (0, 0);
         let batches = &mut intake.batches;
         for text in batches.iter().flat_map(|shared| shared.batch.texts()) {
             trace_frame("in", text);
-            received.frames += 1;
-            received.bytes += text.len() as u64;
+            frames += 1;
+            bytes += text.len() as u64;
         }
-        self.counts.received(received);
+        self.counts.received(frames, bytes);
         self.act(|machine, now| {
             for SharedBatch { batch, faults } in batches.drain(..) {
                 let mut faults = faults.into_iter().peekable();
@@ -187,8 +150,8 @@ impl Shared {
     }
 }
 
-/// Host and port of a URL for the log, and nothing else of it: the path has the key, and a password may stand
-/// before the host. `None` if the URL has none that is certain.
+/// Returns host and port of a URL for messages, without anything private: the path holds the key, and the authority
+/// may hold a password. `None` if they are not certain.
 pub(super) fn target(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
@@ -200,8 +163,7 @@ pub(super) fn target(url: &str) -> Option<String> {
     let port = host.rsplit_once(':').map(|(_, port)| port).unwrap_or_default();
     let has_port = !port.is_empty() && port.chars().all(|c| c.is_ascii_digit());
     match scheme {
-        "ws" if !has_port => Some(format!("{host}:80")),
-        "wss" if !has_port => Some(format!("{host}:443")),
+        "ws" | "wss" if !has_port => Some(format!("{host}:{}", default_port(scheme == "wss"))),
         _ => Some(host.to_owned()),
     }
 }

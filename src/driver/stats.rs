@@ -1,12 +1,11 @@
-//! What has passed through the client, counted where it passes.
+//! Counts frames and events, and puts [`Stats`] together.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Shared;
 use crate::Stats;
 
-/// Totals since the client was built. Each is right by itself; together they may be of slightly
-/// different moments.
+/// Totals since the client was built. Each is exact; together they may be of slightly different moments.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     frames_in: AtomicU64,
@@ -17,24 +16,10 @@ pub(super) struct Counts {
     dropped: AtomicU64,
 }
 
-/// What was received in one turn.
-#[derive(Debug, Default)]
-pub(super) struct Received {
-    pub(super) frames: u64,
-    pub(super) bytes: u64,
-}
-
-/// What was queued for bindings in one turn, and what was dropped for it.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) queued: u64,
-    pub(super) dropped: u64,
-}
-
 impl Counts {
-    pub(super) fn received(&self, received: Received) {
-        self.frames_in.fetch_add(received.frames, Ordering::Relaxed);
-        self.bytes_in.fetch_add(received.bytes, Ordering::Relaxed);
+    pub(super) fn received(&self, frames: u64, bytes: u64) {
+        self.frames_in.fetch_add(frames, Ordering::Relaxed);
+        self.bytes_in.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(super) fn sent(&self, bytes: usize) {
@@ -42,10 +27,10 @@ impl Counts {
         self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn delivered(&self, tally: &Tally) {
-        if tally.queued + tally.dropped > 0 {
-            self.queued.fetch_add(tally.queued, Ordering::Relaxed);
-            self.dropped.fetch_add(tally.dropped, Ordering::Relaxed);
+    pub(super) fn delivered(&self, queued: u64, dropped: u64) {
+        if queued + dropped > 0 {
+            self.queued.fetch_add(queued, Ordering::Relaxed);
+            self.dropped.fetch_add(dropped, Ordering::Relaxed);
         }
     }
 }
@@ -71,8 +56,8 @@ impl Shared {
             events_delivered: total(&counts.queued),
             events_dropped: total(&counts.dropped),
             last_ping: machine.answered().map(|(_, took)| took),
-            auth_requests: core.authorizers.asked,
-            auth_failures: core.authorizers.failed,
+            auth_requests: core.auth_pool.requests,
+            auth_failures: core.auth_pool.failures,
         }
     }
 }

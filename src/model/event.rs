@@ -24,8 +24,9 @@ pub(crate) type ChannelName = Arc<str>;
 ///
 /// **Memory**: frames that arrive together share one buffer, which is freed or reused when all events in it are
 /// dropped. An event therefore keeps the whole buffer alive: at most 32 KiB of text and 256 frames, or its own frame
-/// alone if that is longer. The buffer of an event that arrives alone has the size of its frame. To keep single
-/// events for long, copy what you need of them (`event.data().to_owned()`).
+/// alone if that is longer. The buffer of an event that arrives alone has the size of its frame. While more than 64
+/// values wait in a [`Queue`](crate::Queue), events that take less than a quarter of their buffer are copied into one
+/// of their own size. To keep single events for long, copy what you need of them (`event.data().to_owned()`).
 ///
 /// # Example
 ///
@@ -85,6 +86,25 @@ impl Event {
     /// Returns the event of this frame, which must be one.
     pub(crate) fn in_batch(batch: &Arc<Batch>, index: usize) -> Self {
         Self { batch: Arc::clone(batch), index, instead: None }
+    }
+
+    /// Returns the events for a slow consumer: those that take less than a quarter of their batch are copied into one
+    /// of their own. `None` if there are none of these.
+    pub(crate) fn excerpts(events: &[Self]) -> Option<Vec<Self>> {
+        let mut excerpts = None;
+        let mut done = 0;
+        for group in events.chunk_by(|one, other| Arc::ptr_eq(&one.batch, &other.batch)) {
+            let indexes = group.iter().map(|event| event.index);
+            let batch = group.first().and_then(|first| first.batch.excerpt(indexes));
+            if let Some(batch) = batch.map(Arc::new) {
+                let excerpts: &mut Vec<_> = excerpts.get_or_insert_with(|| events.to_vec());
+                for (index, event) in excerpts.iter_mut().skip(done).take(group.len()).enumerate() {
+                    (event.batch, event.index) = (Arc::clone(&batch), index);
+                }
+            }
+            done += group.len();
+        }
+        excerpts
     }
 
     /// Returns the event under the name that the user sees.

@@ -1,7 +1,7 @@
-//! What is to be done with the lock released: in order, by one thread at a time. It knows no lock and no clock.
+//! The queue of actions, which are carried out in order, by one thread at a time and with the lock released. It
+//! knows no lock and no clock.
 //!
-//! Whoever carries actions out may be held up in one of them, since most run code of the user's. Then
-//! another thread takes over, and what waits is bounded.
+//! Most actions run the user's code, which may not return. Another thread then takes over, and the queue is bounded.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,57 +9,57 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::Link;
+use super::active::{ActiveConnection, Dial};
 use crate::protocol::LogLine;
 use crate::util::give_back::GiveBack;
-use crate::{Connection, Error, Interrupt, Options};
+use crate::{Connection, Error};
 
-/// The frames that wait may take so much, with [`OVERHEAD`] for each: as much as the built-in WebSocket keeps
-/// unsent, and no more than 65,536 frames.
+/// The largest size of the frames that wait, with [`OVERHEAD`] for each: as much as the built-in WebSocket keeps
+/// unsent, and at most 65,536 frames.
 pub(super) const MAX_BYTES: usize = 4 * 1024 * 1024;
 const OVERHEAD: usize = 64;
 
-/// So many lines of the log may wait.
+/// The largest number of log lines that wait.
 const MAX_LINES: usize = 1024;
 
-/// So many threads may be held up in actions and replaced. The next one is waited for.
+/// The largest number of replaced performers that have not returned. The next one is not replaced.
 const MAX_STUCK: usize = 8;
 
-/// What to do with the lock released. It may run code of the user's.
+/// Something to do with the lock released, which may run the user's code.
 pub(super) enum Action {
-    Dial { generation: u64, deadline: Duration, interrupt: Interrupt, options: Box<Options> },
-    HangUp { link: Link, code: u16 },
+    Dial(Box<Dial>),
+    Close { active: ActiveConnection, code: u16 },
     Send { generation: u64, connection: Arc<dyn Connection>, frame: String },
-    Ask { question: u64, attempt: u32, error: Option<Error> },
+    CallPolicy { request: u64, attempt: u32, error: Option<Error> },
     StartWorker,
     Log(Level, LogLine),
 }
 
-/// Who carries actions out, until another one takes over.
+/// Identifies the thread that carries actions out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Performer(u64);
 
 /// The action that is being carried out.
 struct Call {
     since: Duration,
-    /// That of the connection, if the action sends.
+    /// The generation of the connection, if the action sends.
     generation: Option<u64>,
-    /// It writes to the log and does nothing else.
+    /// The action only writes to the log.
     is_line: bool,
 }
 
 #[derive(Default)]
 pub(super) struct Actions {
     queue: VecDeque<Action>,
-    /// What the frames in it take.
+    /// The size of its frames.
     bytes: usize,
-    /// Its lines of the log, and how many found no room since it was last empty.
+    /// The number of its log lines, and of those dropped since it was last empty.
     lines: usize,
-    lost_lines: u64,
+    dropped_lines: u64,
     performer: Option<Performer>,
     performers: u64,
     call: Option<Call>,
-    /// Performers who were replaced and have not come back.
+    /// Replaced performers that have not returned.
     stuck: usize,
 }
 
@@ -76,17 +76,17 @@ impl Actions {
         self.queue.is_empty()
     }
 
-    /// Returns `true` if there is something to do and nobody does it.
+    /// Returns `true` if there are actions and no performer.
     pub(super) fn is_waiting(&self) -> bool {
         !self.queue.is_empty() && self.performer.is_none()
     }
 
-    /// Returns `true` if a performer was replaced and has not come back.
-    pub(super) fn is_held_up(&self) -> bool {
+    /// Returns `true` if a replaced performer has not returned.
+    pub(super) fn has_stuck(&self) -> bool {
         self.stuck > 0
     }
 
-    /// Returns `true` if what is to be done runs code of the user's, which may not return.
+    /// Returns `true` if the actions run code of the user's, which may not return.
     pub(super) fn may_block(&self, patience: Patience) -> bool {
         patience.own || patience.traced || self.lines > 0
     }
@@ -99,7 +99,7 @@ impl Actions {
     pub(super) fn push(&mut self, action: Action) {
         match &action {
             Action::Log(..) if self.lines == MAX_LINES => {
-                self.lost_lines += 1;
+                self.dropped_lines += 1;
                 return;
             }
             Action::Log(..) => self.lines += 1,
@@ -109,8 +109,8 @@ impl Actions {
         self.queue.push_back(action);
     }
 
-    /// The frames for this connection need not be sent any more.
-    pub(super) fn forget_frames(&mut self, generation: u64) {
+    /// Removes the frames for this connection.
+    pub(super) fn remove_frames(&mut self, generation: u64) {
         let bytes = &mut self.bytes;
         self.queue.retain(|action| match action {
             Action::Send { generation: of, frame, .. } if *of == generation => {
@@ -121,7 +121,7 @@ impl Actions {
         });
     }
 
-    /// The caller carries out what there is, unless somebody does already.
+    /// Makes the caller the performer, if there are actions and no other performer.
     pub(super) fn begin(&mut self) -> Option<Performer> {
         if !self.is_waiting() {
             return None;
@@ -131,15 +131,15 @@ impl Actions {
         self.performer
     }
 
-    /// The performer's next action. `None` if there is none left, or if another one has taken over.
+    /// Returns the performer's next action. `None` if none is left, or if the performer was replaced.
     pub(super) fn next(&mut self, performer: Performer, now: Duration) -> Option<Action> {
         if self.performer != Some(performer) {
-            // It has come back from the action in which it was replaced.
+            // It has returned from the action in which it was replaced.
             self.stuck = self.stuck.saturating_sub(1);
             return None;
         }
         self.call = None;
-        let action = self.queue.pop_front().or_else(|| self.lost_lines());
+        let action = self.queue.pop_front().or_else(|| self.dropped_lines());
         let (mut generation, mut is_line) = (None, false);
         match &action {
             None => {
@@ -161,13 +161,13 @@ impl Actions {
         action
     }
 
-    fn lost_lines(&mut self) -> Option<Action> {
-        let lost = std::mem::take(&mut self.lost_lines);
-        let line = || format!("{lost} lines were not logged: the client's calls did not return");
-        (lost > 0).then(|| Action::Log(Level::Warn, line().into()))
+    fn dropped_lines(&mut self) -> Option<Action> {
+        let dropped = std::mem::take(&mut self.dropped_lines);
+        let line = || format!("{dropped} lines were not logged: the client's calls did not return");
+        (dropped > 0).then(|| Action::Log(Level::Warn, line().into()))
     }
 
-    /// The performer leaves the rest to another one.
+    /// Leaves the rest to another performer.
     pub(super) fn leave(&mut self, performer: Performer) {
         if self.performer == Some(performer) {
             (self.performer, self.call) = (None, None);
@@ -176,8 +176,8 @@ impl Actions {
         }
     }
 
-    /// When the performer is to be replaced: its call runs code of the user's, and something waits for it to return,
-    /// or it sends on a connection of theirs.
+    /// Returns when the performer must be replaced: its call runs the user's code, and other actions wait for it or it
+    /// sends on a connection of the user's own.
     pub(super) fn overdue_at(&self, patience: Patience) -> Option<Duration> {
         let call = self.call.as_ref().filter(|_| self.stuck < MAX_STUCK)?;
         let sends = call.generation.is_some();
@@ -186,26 +186,26 @@ impl Actions {
         counts.then(|| call.since.saturating_add(patience.limit))
     }
 
-    /// If that time has come, whoever begins next is the performer. Returns the generation of the connection
-    /// that the call sends on, whose frames are forgotten.
+    /// Replaces the performer if that time has come: the next caller of [`Self::begin`] becomes the performer. Returns
+    /// the generation of the connection that the call sends on, whose frames are removed.
     pub(super) fn replace(&mut self, patience: Patience, now: Duration) -> Option<u64> {
         self.overdue_at(patience).filter(|at| *at <= now)?;
         let call = self.call.take()?;
         self.performer = None;
         self.stuck += 1;
         let generation = call.generation?;
-        self.forget_frames(generation);
+        self.remove_frames(generation);
         Some(generation)
     }
 }
 
-/// How long a call may hold up what waits for it.
+/// How long a call may hold up the actions behind it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     pub(super) limit: Duration,
-    /// Whether the connection is the user's own, which may wait in `send` though it must not.
+    /// The connection is the user's own, whose `send` may block although it must not.
     pub(super) own: bool,
-    /// Whether the user's logger gets each frame that is sent.
+    /// The user's logger gets each frame that is sent.
     pub(super) traced: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Who carries actions out, and what may wait meanwhile, without a thread and a clock.
+//! Performers and the bounds of the queue, without a thread and a clock.
 
 use super::*;
 use crate::Message;
@@ -29,7 +29,7 @@ fn line(number: usize) -> Action {
     Action::Log(Level::Warn, number.to_string().into())
 }
 
-/// What is left, carried out at once by somebody who may begin.
+/// Begins and takes all actions that are left.
 fn drain(actions: &mut Actions) -> Vec<String> {
     let Some(performer) = actions.begin() else {
         return Vec::new();
@@ -46,7 +46,7 @@ fn drain(actions: &mut Actions) -> Vec<String> {
 }
 
 #[test]
-fn one_carries_out_all_in_order_and_nobody_else_begins() {
+fn one_performer_takes_all_actions_in_order() {
     let mut actions = Actions::default();
     assert!(actions.begin().is_none(), "there is nothing to do");
     actions.push(line(1));
@@ -63,7 +63,7 @@ fn one_carries_out_all_in_order_and_nobody_else_begins() {
 }
 
 #[test]
-fn a_call_is_overdue_once_something_waits_for_it() {
+fn a_call_is_overdue_once_an_action_waits_for_it() {
     let mut actions = Actions::default();
     assert_eq!(actions.overdue_at(OWN), None);
     actions.push(line(1));
@@ -102,7 +102,7 @@ fn with_the_built_in_connection_only_a_logger_may_block() {
 }
 
 #[test]
-fn who_is_replaced_does_no_more_and_the_frames_of_its_connection_are_forgotten() {
+fn a_replaced_performer_stops_and_the_frames_of_its_connection_are_removed() {
     let mut actions = Actions::default();
     for generation in [1, 1, 2] {
         actions.push(frame(generation, 10));
@@ -111,20 +111,20 @@ fn who_is_replaced_does_no_more_and_the_frames_of_its_connection_are_forgotten()
     let first = actions.begin().unwrap();
     actions.next(first, SECOND).unwrap();
     assert_eq!(actions.replace(OWN, 2 * SECOND - Duration::from_nanos(1)), None, "not yet");
-    assert!(!actions.is_held_up());
+    assert!(!actions.has_stuck());
     assert_eq!(actions.replace(OWN, 2 * SECOND), Some(1));
-    assert!(actions.is_waiting() && actions.is_held_up());
+    assert!(actions.is_waiting() && actions.has_stuck());
     assert_eq!(drain(&mut actions), ["send on 2", "1"]);
     assert_eq!(actions.bytes, 0);
     // It comes back at last.
     actions.push(line(2));
     assert!(actions.next(first, SECOND).is_none());
-    assert!(!actions.is_held_up());
+    assert!(!actions.has_stuck());
     assert_eq!(drain(&mut actions), ["2"]);
 }
 
 #[test]
-fn no_more_than_some_are_replaced() {
+fn the_number_of_replaced_performers_is_bounded() {
     let mut actions = Actions::default();
     let mut stuck = Vec::new();
     for number in 0..2 * MAX_STUCK {
@@ -143,7 +143,7 @@ fn no_more_than_some_are_replaced() {
 }
 
 #[test]
-fn what_waits_is_bounded_by_bytes_and_count_and_what_is_lost_is_said() {
+fn the_queue_is_bounded_by_bytes_and_count_and_dropped_lines_are_logged() {
     for (length, most) in [(0, MAX_BYTES / OVERHEAD), (1000, MAX_BYTES / (1000 + OVERHEAD))] {
         let mut actions = Actions::default();
         let text = "x".repeat(length);
@@ -151,7 +151,7 @@ fn what_waits_is_bounded_by_bytes_and_count_and_what_is_lost_is_said() {
             actions.push(frame(1, length));
         }
         assert_eq!(actions.len(), most);
-        actions.forget_frames(1);
+        actions.remove_frames(1);
         assert_eq!((actions.len(), actions.bytes), (0, 0));
         assert!(actions.fits(&"x".repeat(2 * MAX_BYTES)), "one alone always fits");
     }

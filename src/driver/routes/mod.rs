@@ -1,4 +1,4 @@
-//! Which bindings get what, and handing it to them.
+//! Routes notifications to the bindings. It knows no thread, lock or machine.
 
 #[cfg(test)]
 mod tests;
@@ -6,7 +6,6 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::stats::Tally;
 use crate::binding::{Counter, Measured, Pushed, Sink};
 use crate::model::event::ChannelName;
 use crate::protocol::{ChannelNotice, Notice, USER_CHANNEL_PREFIX, UserNotice};
@@ -43,7 +42,7 @@ pub(crate) struct ChannelRoutes {
     pub(crate) added: List<Member>,
     pub(crate) removed: List<Member>,
     pub(crate) undecryptable: List<Error>,
-    /// How many handles of the user's name the channel.
+    /// How many handles the user holds.
     handles: usize,
 }
 
@@ -62,17 +61,17 @@ pub(super) struct Routes {
     channels: HashMap<ChannelName, ChannelRoutes>,
     user: UserRoutes,
     closed: bool,
-    /// Events of one name on one channel, to be handed over together.
+    /// Events of one name on one channel, to be queued together.
     run: Vec<Event>,
 }
 
-/// Finds a list of a channel's, see [`Selector`].
+/// Finds a list of a channel, see [`Selector`].
 pub(crate) type ChannelList<T> = Find<ChannelRoutes, T>;
 
-/// Finds a list of its owner's: the one for this event's name, or one that has nothing to do with names.
+/// Finds a list of its owner: the one for this event name, or one that ignores names.
 type Find<O, T> = for<'a> fn(&'a mut O, &str) -> &'a mut List<T>;
 
-/// Whose bindings, and which list of theirs.
+/// Selects a list: its owner, and which of the owner's lists.
 #[derive(Clone)]
 pub(crate) enum Selector<T> {
     Client(Find<ClientRoutes, T>),
@@ -80,15 +79,17 @@ pub(crate) enum Selector<T> {
     User(Find<UserRoutes, T>),
 }
 
-/// What is left to do about a turn's deliveries once the lock is released.
+/// What one input delivered, to be counted and logged.
 #[derive(Debug, Default)]
 pub(super) struct Delivered {
-    pub(super) events: Tally,
-    /// The names of what has begun to overflow.
+    /// How many events were queued, and how many dropped.
+    pub(super) queued: u64,
+    pub(super) dropped: u64,
+    /// What has begun to overflow.
     pub(super) overflowing: Vec<String>,
 }
 
-/// What each type takes in a queue.
+/// What a value of each type takes in a queue.
 macro_rules! measured {
     ($($type:ty, $plural:literal: |$value:pat_param| $bytes:expr),+ $(,)?) => {$(
         impl Measured for $type {
@@ -135,7 +136,7 @@ impl Routes {
         }
     }
 
-    /// Removes a binding. Gives the channel that nobody may be using any more.
+    /// Removes a binding. Returns the channel that has become unused, if any.
     pub(super) fn unbind<T>(
         &mut self,
         selector: &Selector<T>,
@@ -161,7 +162,7 @@ impl Routes {
         self.channel(channel).handles += 1;
     }
 
-    /// A handle is gone. Gives the channel that nobody may be using any more.
+    /// Counts a dropped handle. Returns the channel that has become unused, if any.
     pub(super) fn remove_handle(&mut self, channel: &ChannelName) -> Option<ChannelName> {
         let routes = self.channels.get_mut(channel)?;
         routes.handles = routes.handles.saturating_sub(1);
@@ -169,7 +170,7 @@ impl Routes {
     }
 
     fn prune(&mut self, channel: &ChannelName) -> Option<ChannelName> {
-        if self.channels.get(channel)?.is_unused() {
+        if self.channels.get_mut(channel)?.is_unused() {
             self.channels.remove_entry(channel).map(|(name, _)| name)
         } else {
             None
@@ -181,8 +182,8 @@ impl Routes {
         *self = Self { closed: true, ..Self::default() };
     }
 
-    /// Queues a notice for everybody whom it concerns, without waiting. Events may be kept back for those that
-    /// follow, until [`Self::flush`].
+    /// Queues a notification for its bindings, without waiting. Events are held until an event with another name or
+    /// channel, another notification or [`Self::flush`].
     pub(super) fn deliver(&mut self, notice: Notice, delivered: &mut Delivered) {
         if let Notice::Event(event) = notice {
             if self.run.last().is_some_and(|last| !is_same(last, &event)) {
@@ -190,7 +191,7 @@ impl Routes {
             }
             return self.run.push(event);
         }
-        // All bindings see all notices in one order.
+        // All bindings get all notifications in one order.
         self.flush(delivered);
         match notice {
             Notice::Event(_) => {}
@@ -223,24 +224,29 @@ impl Routes {
         }
     }
 
-    /// Hands over the events that were kept back.
+    /// Queues the events that are held.
     pub(super) fn flush(&mut self, delivered: &mut Delivered) {
         let Self { client, channels, user, run, .. } = self;
         let Some(first) = run.first().cloned() else {
             return;
         };
-        // Servers send to the user by a channel.
+        // Servers send a user's events on a channel.
         let channel = first.channel().and_then(|name| match channels.get_mut(name) {
             None if name.starts_with(USER_CHANNEL_PREFIX) => Some(&mut user.events),
             routes => routes.map(|routes| &mut routes.events),
         });
         let events = channel.into_iter().chain([&mut client.events]);
         let mut sinks = events.flat_map(|events| events.matching(first.name())).peekable();
+        let mut excerpts = None;
         while let Some(sink) = sinks.next() {
-            // The last one gets the events themselves: to count one copy more and one less is not free.
+            // The last one gets the events themselves: counting one copy more and one less is not free.
             let pushed = match sinks.peek() {
-                Some(_) => sink.push(run.iter().cloned().map(sized)),
-                None => sink.push(run.drain(..).map(sized)),
+                Some(_) => sink.push_by_pace(|is_slow| {
+                    by_pace(is_slow, run, &mut excerpts).iter().cloned().map(sized)
+                }),
+                None => sink.push_by_pace(|is_slow| {
+                    by_pace(is_slow, run, &mut excerpts).drain(..).map(sized)
+                }),
             };
             delivered.add(&first, &pushed);
         }
@@ -248,34 +254,50 @@ impl Routes {
     }
 }
 
+/// Returns the events to queue for a consumer. Slow consumers get excerpts, made once for all of them.
+fn by_pace<'a>(
+    is_slow: bool,
+    run: &'a mut Vec<Event>,
+    excerpts: &'a mut Option<Option<Vec<Event>>>,
+) -> &'a mut Vec<Event> {
+    if !is_slow {
+        return run;
+    }
+    excerpts.get_or_insert_with(|| Event::excerpts(run)).as_mut().unwrap_or(run)
+}
+
 fn sized(event: Event) -> (Event, usize) {
     let size = event.size();
     (event, size)
 }
 
-/// Whether the same bindings get both.
+/// Returns `true` if the same bindings get both events.
 fn is_same(one: &Event, other: &Event) -> bool {
     one.name() == other.name() && one.channel() == other.channel()
 }
 
 impl Routes {
-    /// Gives back what a flood has left.
+    /// Releases the memory that a flood has left.
     pub(super) fn give_back(&mut self) {
         let Self { client, channels, user, run, closed: _ } = self;
         run.give_back();
         let ClientRoutes { events, states, connected, errors } = client;
-        events.give_back();
-        states.give_back();
-        connected.give_back();
-        errors.give_back();
+        give_back([events, states, connected, errors]);
         let UserRoutes { events, watchlist, signed_in, errors } = user;
-        events.give_back();
-        watchlist.give_back();
-        signed_in.give_back();
-        errors.give_back();
-        channels.values_mut().for_each(ChannelRoutes::give_back);
+        give_back([events, watchlist, signed_in, errors]);
+        channels.values_mut().for_each(|routes| give_back(routes.lists()));
         channels.give_back();
     }
+}
+
+/// A list of bindings of any type, or several.
+trait AnyList {
+    fn is_empty(&self) -> bool;
+    fn give_back(&mut self);
+}
+
+fn give_back<const N: usize>(lists: [&mut dyn AnyList; N]) {
+    lists.into_iter().for_each(AnyList::give_back);
 }
 
 impl Delivered {
@@ -290,10 +312,10 @@ impl Delivered {
         }
     }
 
-    /// Events like this one were pushed to one binding.
+    /// Counts events like `first` that were pushed to one binding.
     fn add(&mut self, first: &Event, pushed: &Pushed) {
-        self.events.queued += pushed.queued;
-        self.events.dropped += pushed.dropped;
+        self.queued += pushed.queued;
+        self.dropped += pushed.dropped;
         if pushed.began_to_overflow {
             self.overflowing.push(format!("{:.100}", first.name()));
         }
@@ -312,13 +334,15 @@ impl Events {
         named.chain(&mut self.all.0)
     }
 
-    /// Forgets a name that nobody is bound to any more.
+    /// Removes the name if it has no bindings.
     fn prune(&mut self, name: &str) {
         if self.by_name.get(name).is_some_and(List::is_empty) {
             self.by_name.remove(name);
         }
     }
+}
 
+impl AnyList for Events {
     fn is_empty(&self) -> bool {
         self.by_name.is_empty() && self.all.is_empty()
     }
@@ -331,36 +355,23 @@ impl Events {
 }
 
 impl ChannelRoutes {
-    fn give_back(&mut self) {
+    fn lists(&mut self) -> [&mut dyn AnyList; 7] {
         let Self { events, errors, counts, gaps, added, removed, undecryptable, handles: _ } = self;
-        events.give_back();
-        errors.give_back();
-        counts.give_back();
-        gaps.give_back();
-        added.give_back();
-        removed.give_back();
-        undecryptable.give_back();
+        [events, errors, counts, gaps, added, removed, undecryptable]
     }
 
-    fn is_unused(&self) -> bool {
-        self.handles == 0
-            && self.events.is_empty()
-            && self.errors.is_empty()
-            && self.counts.is_empty()
-            && self.gaps.is_empty()
-            && self.added.is_empty()
-            && self.removed.is_empty()
-            && self.undecryptable.is_empty()
+    fn is_unused(&mut self) -> bool {
+        self.handles == 0 && self.lists().iter().all(|list| list.is_empty())
     }
 }
 
-impl<T> List<T> {
-    fn give_back(&mut self) {
-        self.0.iter_mut().for_each(Sink::give_back);
-    }
-
+impl<T> AnyList for List<T> {
     fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    fn give_back(&mut self) {
+        self.0.iter_mut().for_each(Sink::give_back);
     }
 }
 

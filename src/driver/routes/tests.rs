@@ -1,13 +1,14 @@
-//! Who gets what, without a client.
+//! Routing, without a client.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{ChannelList, Delivered, Routes, Selector};
+use super::{AnyList, ChannelList, Delivered, Routes, Selector};
 use crate::binding::{Binding, Queue};
 use crate::protocol::{ChannelNotice, Notice};
 use crate::util::guard::keeping;
+use crate::wire::batch::{Batch, Intake};
 use crate::{Error, ErrorKind, Event, Gap, State, StateChange};
 
 fn bind<T>(routes: &mut Routes, selector: Selector<T>, event: &str, queue: Queue) -> Binding<T> {
@@ -69,11 +70,71 @@ fn every_binding_gets_its_own_in_order_and_no_other() {
     assert_eq!(taken(&client_named), ["1", "2", "4", "6", "7"]);
     assert_eq!(taken(&client), ["1", "2", "3", "4", "5", "6", "7"]);
     assert_eq!(taken(&user), ["6"]);
-    assert_eq!((delivered.events.queued, delivered.events.dropped), (3 + 5 + 1 + 5 + 7 + 1, 0));
+    assert_eq!((delivered.queued, delivered.dropped), (3 + 5 + 1 + 5 + 7 + 1, 0));
+}
+
+/// A batch of a hundred events, with one that is named `rare` in the middle.
+fn batch(data: usize) -> Arc<Batch> {
+    let mut intake = Intake::default();
+    for index in 0..100 {
+        let name = if index == 50 { "rare" } else { "common" };
+        intake.inbox.text(&format!(r#"{{"event":"{name}","channel":"c","data":{data}}}"#));
+    }
+    intake.take_in(std::time::Duration::ZERO);
+    Arc::clone(&intake.batches[0].batch)
+}
+
+fn is_in(event: &Event, batch: &Batch) -> bool {
+    batch.texts().any(|text| text.as_ptr() == event.raw().as_ptr())
 }
 
 #[test]
-fn events_are_not_kept_back_beyond_other_news() {
+fn slow_consumers_keep_no_batches_for_single_events() {
+    const QUICK: usize = 65;
+    for queue in [Queue::drop_oldest(200), Queue::drop_newest(200), Queue::unbounded()] {
+        let mut routes = Routes::default();
+        let rare = on(|channel, name| channel.events.named(name));
+        let slow = bind(&mut routes, rare.clone(), "rare", queue);
+        let quick = bind(&mut routes, rare.clone(), "rare", queue);
+        let slow_too = bind(&mut routes, rare, "rare", queue);
+        for number in 0..200 {
+            let batch = batch(number);
+            let events = (0..100).map(|index| Notice::Event(Event::in_batch(&batch, index)));
+            assert_eq!(deliver(&mut routes, events).queued, 3);
+            let event = quick.try_recv().unwrap();
+            assert!(is_in(&event, &batch), "it keeps up, so it gets no copy");
+            drop(event);
+            let handles = if number < QUICK { 2 } else { 0 };
+            assert_eq!(Arc::strong_count(&batch), 1 + handles, "batch {number}");
+        }
+        let of_both: Vec<_> = slow.try_iter().zip(slow_too.try_iter()).collect();
+        assert_eq!((of_both.len(), slow.dropped() + slow_too.dropped()), (200, 0));
+        for (number, (one, other)) in of_both.iter().enumerate() {
+            assert_eq!(one.data(), number.to_string());
+            assert_eq!(one.raw().as_ptr(), other.raw().as_ptr(), "one copy for both");
+        }
+    }
+}
+
+#[test]
+fn slow_consumers_share_the_batches_that_are_mostly_theirs() {
+    let mut routes = Routes::default();
+    let common = on(|channel, name| channel.events.named(name));
+    let slow = bind(&mut routes, common, "common", Queue::default());
+    let batches = [(); 5].map(|()| batch(0));
+    for batch in &batches {
+        let events = (0..100).map(|index| Notice::Event(Event::in_batch(batch, index)));
+        deliver(&mut routes, events);
+    }
+    let kept: Vec<_> = slow.try_iter().collect();
+    assert_eq!(kept.len(), 5 * 99);
+    for (batch, events) in batches.iter().zip(kept.chunks(99)) {
+        assert!(events.iter().all(|event| is_in(event, batch)));
+    }
+}
+
+#[test]
+fn events_are_not_held_beyond_other_notifications() {
     let mut routes = Routes::default();
     let events = bind(&mut routes, on(|channel, _| &mut channel.events.all), "", Queue::default());
     let gaps = bind(&mut routes, on(|channel, _| &mut channel.gaps), "", Queue::default());
@@ -85,7 +146,7 @@ fn events_are_not_kept_back_beyond_other_news() {
 }
 
 #[test]
-fn lists_of_one_type_are_told_apart() {
+fn lists_of_one_type_are_distinct() {
     let mut routes = Routes::default();
     let queue = Queue::default();
     let failed = bind(&mut routes, on(|channel, _| &mut channel.errors), "", queue);
@@ -98,7 +159,7 @@ fn lists_of_one_type_are_told_apart() {
 }
 
 #[test]
-fn nothing_is_left_of_what_is_unbound() {
+fn unbinding_leaves_nothing_behind() {
     let mut routes = Routes::default();
     let unbind = |routes: &mut Routes, selector: Selector<Event>, event| {
         let [one, other] = [(); 2].map(|()| {
@@ -145,7 +206,7 @@ impl Drop for Cause {
 }
 
 #[test]
-fn errors_are_dropped_after_the_delivery_only() {
+fn errors_are_dropped_only_after_the_delivery() {
     let dropped = Arc::new(AtomicUsize::new(0));
     let error = || Error::new(ErrorKind::Io, Cause(Arc::clone(&dropped)));
     let state = || {

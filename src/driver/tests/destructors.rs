@@ -1,5 +1,5 @@
-//! The cause of an error may be the user's. Where the client lets go of its last copy, its destructor may use the
-//! client like any code of theirs.
+//! The cause of an error may be a value of the user's. Its destructor may use the client wherever the client drops
+//! its last copy.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -12,7 +12,7 @@ use crate::{Connection, Error, ErrorKind};
 
 /// Fails each dial after two signals.
 struct Failing {
-    told: Receiver<()>,
+    signals: Receiver<()>,
     client: &'static OnceLock<Client>,
     dropped: Sender<State>,
 }
@@ -36,8 +36,8 @@ impl Drop for Cause {
 
 impl Connector for Failing {
     fn connect(&self, _: &str, _: std::time::Instant) -> Result<Box<dyn Connection>, Error> {
-        let _ = self.told.recv();
-        let _ = self.told.recv();
+        let _ = self.signals.recv();
+        let _ = self.signals.recv();
         Err(Error::new(ErrorKind::Io, Cause(self.client, self.dropped.clone())))
     }
 }
@@ -47,55 +47,55 @@ fn failing(
     client: &'static OnceLock<Client>,
     queue: Queue,
 ) -> (&'static Client, Sender<()>, Receiver<State>) {
-    let ((tell, told), (dropped, states)) = (bounded(0), unbounded());
+    let ((signal, signals), (dropped, states)) = (bounded(0), unbounded());
     let none = Duration::ZERO;
     let backoff = Backoff { initial: none, min: none, max: none, max_attempts: None };
-    let connector = Arc::new(Failing { told, client, dropped });
+    let connector = Arc::new(Failing { signals, client, dropped });
     let settings = Settings { queue, ..settings(connector, Policy::Backoff(backoff)) };
     let client = client.get_or_init(|| start(Options::url("ws://memory/app"), settings));
     client.connect();
-    (client, tell, states)
+    (client, signal, states)
 }
 
 #[test]
-fn that_of_a_failure_which_the_next_one_replaces() {
+fn of_a_failure_that_the_next_one_replaces() {
     static CLIENT: OnceLock<Client> = OnceLock::new();
-    let (client, tell, dropped) = failing(&CLIENT, Queue::default());
+    let (client, signal, dropped) = failing(&CLIENT, Queue::default());
     for _ in 0..3 {
-        tell.send_timeout((), 10 * AT_ONCE).unwrap();
-        tell.send_timeout((), 10 * AT_ONCE).unwrap();
+        signal.send_timeout((), 10 * AT_ONCE).unwrap();
+        signal.send_timeout((), 10 * AT_ONCE).unwrap();
     }
     for _ in 0..2 {
         assert_ne!(dropped.recv_timeout(10 * AT_ONCE).unwrap(), State::Connected);
     }
-    drop(tell);
+    drop(signal);
     client.close(10 * AT_ONCE).unwrap();
 }
 
 #[test]
-fn that_of_a_failure_which_comes_too_late() {
+fn of_a_failure_that_comes_too_late() {
     static CLIENT: OnceLock<Client> = OnceLock::new();
-    let (client, tell, dropped) = failing(&CLIENT, Queue::default());
-    tell.send_timeout((), 10 * AT_ONCE).unwrap();
+    let (client, signal, dropped) = failing(&CLIENT, Queue::default());
+    signal.send_timeout((), 10 * AT_ONCE).unwrap();
     client.disconnect();
-    tell.send_timeout((), 10 * AT_ONCE).unwrap();
+    signal.send_timeout((), 10 * AT_ONCE).unwrap();
     assert_eq!(dropped.recv_timeout(10 * AT_ONCE).unwrap(), State::Disconnected);
     client.close(10 * AT_ONCE).unwrap();
 }
 
 #[test]
-fn that_of_a_failure_which_has_no_room_in_a_queue() {
+fn of_a_failure_that_a_full_queue_drops() {
     static CLIENTS: [OnceLock<Client>; 2] = [const { OnceLock::new() }; 2];
     for (client, queue) in CLIENTS.iter().zip([Queue::drop_oldest(1), Queue::drop_newest(1)]) {
-        let (client, tell, dropped) = failing(client, queue);
+        let (client, signal, dropped) = failing(client, queue);
         let states = client.bind_states();
         for _ in 0..3 {
-            tell.send_timeout((), 10 * AT_ONCE).unwrap();
-            tell.send_timeout((), 10 * AT_ONCE).unwrap();
+            signal.send_timeout((), 10 * AT_ONCE).unwrap();
+            signal.send_timeout((), 10 * AT_ONCE).unwrap();
         }
         dropped.recv_timeout(10 * AT_ONCE).unwrap();
         assert!(states.dropped() > 0);
-        drop(tell);
+        drop(signal);
         client.close(10 * AT_ONCE).unwrap();
     }
 }

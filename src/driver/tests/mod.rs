@@ -1,5 +1,5 @@
-//! What needs a look inside: a lookup of a name that does not end, threads that cannot be started, what the
-//! timer thread sleeps for. The rest is in `tests/it`.
+//! Tests that need the state inside: a lookup that does not end, threads that cannot be started, what the timer
+//! thread sleeps for. The others are in `tests/it`.
 
 mod destructors;
 pub(super) mod threads;
@@ -75,7 +75,7 @@ fn disconnect_and_close_do_not_wait_for_a_lookup() {
     client.disconnect();
     assert_eq!(client.state(), State::Disconnected);
     client.close(AT_ONCE).unwrap();
-    assert_eq!(states.iter().count(), 1, "the lookup's end is no news any more");
+    assert_eq!(states.iter().count(), 1, "the lookup's end changes nothing");
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn drop_does_not_wait_for_a_lookup() {
 }
 
 #[test]
-fn the_log_gets_host_and_port_of_a_url_and_no_more() {
+fn messages_hold_host_and_port_of_a_url_only() {
     for (url, expected) in [
         ("wss://ws-eu.pusher.com/app/canary?x=canary", Some("ws-eu.pusher.com:443")),
         ("ws://h", Some("h:80")),

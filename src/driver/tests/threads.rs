@@ -44,7 +44,7 @@ impl Connection for Pipe {
 }
 
 impl Peer {
-    pub(super) fn say(&self, frame: &str) {
+    pub(super) fn send(&self, frame: &str) {
         self.to_client.send(Message::Text(frame.to_owned())).unwrap();
     }
 }
@@ -58,7 +58,7 @@ pub(super) fn in_memory(wait: Duration) -> (Client, Receiver<Peer>) {
 }
 
 fn refuse(client: &Client, threads: Option<&'static str>) {
-    client.shared().read(|core| core.threads.refused = threads);
+    client.shared().with_core(|core| core.threads.refused = threads);
 }
 
 fn failure(states: &Receiver<StateChange>) -> (State, Error) {
@@ -72,7 +72,7 @@ fn failure(states: &Receiver<StateChange>) -> (State, Error) {
 
 fn connects(client: &Client, dialled: &Receiver<Peer>) {
     let peer = dialled.recv_timeout(10 * AT_ONCE).unwrap();
-    peer.say(ESTABLISHED);
+    peer.send(ESTABLISHED);
     client.wait_connected(10 * AT_ONCE).unwrap();
     client.close(10 * AT_ONCE).unwrap();
 }
@@ -85,7 +85,7 @@ fn without_any_thread_the_client_fails_until_it_is_called_again() {
         let states = client.bind_states();
         refuse(&client, Some("pusher-"));
         client.connect();
-        // While nothing has changed it fails again, and no thread counts that does not run.
+        // Until that changes it fails again, and no thread counts that does not run.
         for _ in 0..2 {
             let (state, cause) = failure(&states);
             assert_eq!((state, cause.kind()), (State::Failed, ErrorKind::Io));
@@ -102,7 +102,7 @@ fn without_any_thread_the_client_fails_until_it_is_called_again() {
 }
 
 #[test]
-fn a_changed_network_connects_nobody_who_has_disconnected() {
+fn a_network_change_does_not_connect_a_disconnected_client() {
     let (client, dialled) = in_memory(Duration::ZERO);
     refuse(&client, Some("pusher-"));
     client.connect();
@@ -134,7 +134,7 @@ fn a_worker_that_cannot_be_started_does_not_count() {
     let errors = room.bind_subscription_error();
     client.connect();
     let peer = dialled.recv_timeout(10 * AT_ONCE).unwrap();
-    peer.say(ESTABLISHED);
+    peer.send(ESTABLISHED);
     client.wait_connected(10 * AT_ONCE).unwrap();
     for _ in 0..3 {
         refuse(&client, Some("pusher-auth"));
@@ -145,7 +145,7 @@ fn a_worker_that_cannot_be_started_does_not_count() {
     }
     refuse(&client, None);
     room.subscribe();
-    let asked = peer.from_client.recv_timeout(10 * AT_ONCE).unwrap();
-    assert!(asked.contains("pusher:subscribe"), "{asked}");
+    let frame = peer.from_client.recv_timeout(10 * AT_ONCE).unwrap();
+    assert!(frame.contains("pusher:subscribe"), "{frame}");
     client.close(10 * AT_ONCE).unwrap();
 }

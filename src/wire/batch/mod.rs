@@ -1,8 +1,7 @@
-//! What one round of reading received, in buffers that its events share.
+//! Frames that one round of reading received, in buffers that their events share.
 //!
-//! An event is a place in a [`Batch`] and allocates nothing. A [`Ring`] keeps the last batches and takes their
-//! buffers back once all events of them are gone. So in a flood nothing is allocated on the reader's thread,
-//! and nothing is freed on a consumer's.
+//! An event is an index into a [`Batch`] and allocates nothing. A [`Ring`] keeps the last batches and reuses their
+//! buffers once all their events are dropped. So in a flood the reader allocates nothing, and consumers free nothing.
 //!
 //! It knows no connection, thread or clock.
 
@@ -18,26 +17,29 @@ use super::{Envelope, Malformed};
 use crate::util::give_back::GiveBack;
 use crate::{Error, ErrorKind, Message};
 
-/// A batch takes no further text beyond this: so much more than its own frame may be kept by one event.
+/// The largest text of a batch of several frames, in bytes: one event keeps this much at most beside its frame.
 const MAX_TEXT: usize = 32 * 1024;
 
-/// Nor more frames.
+/// The largest number of frames in a batch.
 const MAX_FRAMES: usize = 256;
 
-/// So many batches are kept to be taken back.
+/// The largest number of batches in a ring.
 const MAX_BATCHES: usize = 16;
 
-/// Buffers that take more than this together are not kept for the next batch.
+/// Larger buffers are not kept for the next batch.
 const MAX_KEPT: usize = 2 * MAX_TEXT;
 
-/// After so long without a message the buffers of a flood are given back.
+/// After this time without a message, the buffers of a flood are released.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Batches that are empty and kept for the next round.
+/// The largest number of empty batches that are kept for the next round.
 const MAX_SPARE: usize = 8;
 
-/// What an allocation costs at the least, so that less than this is not worth one.
+/// Less memory than this is not worth an allocation.
 const SLACK: usize = 512;
+
+/// Frames that take less than this fraction of their batch are copied for a slow consumer.
+const SMALL_PART: usize = 4;
 
 /// Frames and their text.
 #[derive(Default)]
@@ -48,10 +50,10 @@ pub(crate) struct Batch {
 
 /// One frame of a batch.
 pub(crate) struct Frame {
-    /// Where its text ends. It begins where that of the one before ends.
+    /// Where its text ends, and that of the next frame begins.
     end: usize,
     pub(crate) envelope: Envelope,
-    /// The text of `data`, once somebody has asked for it and it is not the frame's as it is.
+    /// The decoded text of `data`, once it was read, if it differs from that in the frame.
     pub(crate) decoded: OnceLock<Box<str>>,
 }
 
@@ -61,11 +63,11 @@ impl Frame {
     }
 }
 
-/// Stands for a frame that is not there.
+/// Stands for a missing frame.
 static NO_FRAME: Frame = Frame::new(0);
 
 impl Batch {
-    /// A batch of one frame, in no more memory than that takes.
+    /// A batch of one frame, in buffers of its size.
     pub(crate) fn of_one(text: String) -> Self {
         let frames = vec![Frame::new(text.len())];
         Self { text, frames }
@@ -99,12 +101,30 @@ impl Batch {
             || (self.frames.len() < MAX_FRAMES && self.text.len() + length <= MAX_TEXT)
     }
 
-    fn push(&mut self, text: &str) {
+    fn push(&mut self, text: &str, envelope: Envelope) {
         self.text.push_str(text);
-        self.frames.push(Frame::new(self.text.len()));
+        self.frames.push(Frame { envelope, ..Frame::new(self.text.len()) });
     }
 
-    /// Finds the fields of the frames. Gives the frames that have none, in order.
+    /// Copies these frames into a batch of their own size. `None` if they take a quarter of this one or more.
+    pub(crate) fn excerpt(&self, indexes: impl Iterator<Item = usize> + Clone) -> Option<Self> {
+        let limit = self.capacity() / SMALL_PART;
+        let (mut bytes, mut frames) = (0, 0);
+        for index in indexes.clone() {
+            bytes += self.text(index).len();
+            frames += 1;
+            if bytes + frames * size_of::<Frame>() >= limit {
+                return None;
+            }
+        }
+        let mut excerpt = Self::with_capacity(bytes, frames);
+        for index in indexes {
+            excerpt.push(self.text(index), self.frame(index).envelope.clone());
+        }
+        Some(excerpt)
+    }
+
+    /// Parses the envelopes of the frames. Returns the frames that are no events, in order.
     pub(crate) fn parse(&mut self) -> Vec<(usize, Error)> {
         let (mut faults, mut start) = (Vec::new(), 0);
         for (index, frame) in self.frames.iter_mut().enumerate() {
@@ -123,22 +143,22 @@ impl Batch {
         self.frames.clear();
     }
 
-    /// What its content takes.
+    /// The size of its content.
     fn used(&self) -> usize {
         self.text.len() + self.frames.len() * size_of::<Frame>()
     }
 
-    /// What its buffers take.
+    /// The size of its buffers.
     fn capacity(&self) -> usize {
         self.text.capacity() + self.frames.capacity() * size_of::<Frame>()
     }
 
-    /// Whether content of this size may be kept in these buffers for as long as somebody likes.
+    /// Returns `true` if content of this size wastes little of these buffers.
     fn suits(&self, used: usize) -> bool {
         self.capacity() <= 2 * used + SLACK
     }
 
-    /// Moves the content into buffers that have the room.
+    /// Moves the content into buffers with enough room.
     fn move_into(&mut self, other: &mut Self) {
         other.text.push_str(&self.text);
         other.frames.append(&mut self.frames);
@@ -151,14 +171,14 @@ fn no_event(length: usize, malformed: Malformed) -> Error {
     Error::message(ErrorKind::Protocol, message).caused_by(malformed)
 }
 
-/// Batches that were handed out, until all their events are gone.
+/// The batches that were shared last, for reuse once their events are dropped.
 #[derive(Default)]
 pub(crate) struct Ring(VecDeque<Arc<Batch>>);
 
 impl Ring {
-    /// Makes a batch one that events can share. Gives buffers for another one, empty, if there are any left.
+    /// Makes a batch that events can share. Also returns empty buffers for another one, if there are any.
     ///
-    /// What the buffers take is at most about twice what is in them: one that is mostly empty is copied.
+    /// The buffers take at most about twice their content: a batch that is mostly empty is copied.
     pub(crate) fn share(&mut self, mut batch: Batch) -> (Arc<Batch>, Option<Batch>) {
         let (used, capacity) = (batch.used(), batch.capacity());
         if batch.suits(used) {
@@ -184,12 +204,12 @@ impl Ring {
         (self.keep(shared), Some(batch))
     }
 
-    /// Takes out a batch that nobody has any more and that suits, empty. The one used last, for the processor's cache
-    /// may still have it.
+    /// Removes an unused batch that suits, and empties it. Prefers the one used last, which may still be in the
+    /// processor's cache.
     fn take(&mut self, suits: impl Fn(&Batch) -> bool) -> Option<Arc<Batch>> {
         let position = self.0.iter_mut().rposition(|batch| {
             let free = Arc::get_mut(batch).filter(|batch| suits(batch));
-            // What its consumers decoded is freed here.
+            // This frees what consumers decoded.
             free.map(Batch::clear).is_some()
         });
         self.0.remove(position?)
@@ -206,34 +226,34 @@ impl Ring {
     }
 }
 
-/// Takes what a connection receives, see [`Connection::recv_batch`](crate::Connection::recv_batch).
+/// Collects what a connection receives, see [`Connection::recv_batch`](crate::Connection::recv_batch).
 #[derive(Default)]
 pub struct Inbox {
     batches: Vec<Batch>,
     closed: Option<(Option<u16>, String)>,
-    /// Empty ones, for the next round.
+    /// Empty batches for the next round.
     spare: Vec<Batch>,
-    /// Empty: for connections that give messages one by one.
+    /// Empty, for connections that receive messages one by one.
     messages: Vec<Message>,
 }
 
 impl Inbox {
-    /// A text message.
+    /// Adds a text message.
     pub(crate) fn text(&mut self, text: &str) {
         if !self.batches.last().is_some_and(|batch| batch.has_room(text.len())) {
             let batch = self.spare.pop().unwrap_or_else(|| match self.batches.is_empty() {
                 true => Batch::default(),
-                // There is a lot to come.
+                // There is more to come.
                 false => Batch::with_capacity(MAX_TEXT, self.batches.last().map_or(0, Batch::len)),
             });
             self.batches.push(batch);
         }
         if let Some(batch) = self.batches.last_mut() {
-            batch.push(text);
+            batch.push(text, Envelope::EMPTY);
         }
     }
 
-    /// The peer's close. Nothing follows it.
+    /// Adds the peer's close. Nothing follows it.
     pub(crate) fn closed(&mut self, code: Option<u16>, reason: String) {
         self.closed = Some((code, reason));
     }
@@ -254,7 +274,7 @@ impl Inbox {
         self.closed = None;
     }
 
-    /// Takes what `receive` gives, one by one.
+    /// Adds the messages that `receive` returns.
     pub(crate) fn messages(
         &mut self,
         receive: impl FnOnce(&mut Vec<Message>) -> Result<(), Error>,
@@ -267,7 +287,7 @@ impl Inbox {
         Ok(())
     }
 
-    /// Takes out all that was received, as messages.
+    /// Removes all that was received, as messages.
     pub(crate) fn drain(&mut self, messages: &mut impl Extend<Message>) {
         for batch in self.batches.drain(..) {
             messages.extend(batch.texts().map(|text| Message::Text(text.to_owned())));
@@ -276,12 +296,12 @@ impl Inbox {
         messages.extend(closed.map(|(code, reason)| Message::Close(code, reason)));
     }
 
-    /// Takes out the batches, for events to share.
-    fn share(&mut self, ring: &mut Ring, mut shared: impl FnMut(Shared)) {
+    /// Removes the batches, for events to share.
+    fn share(&mut self, ring: &mut Ring, mut shared: impl FnMut(SharedBatch)) {
         for mut batch in self.batches.drain(..) {
             let faults = batch.parse();
             let (batch, free) = ring.share(batch);
-            shared(Shared { batch, faults });
+            shared(SharedBatch { batch, faults });
             let kept = free.filter(|free| free.capacity() <= MAX_KEPT);
             if let Some(free) = kept.filter(|_| self.spare.len() < MAX_SPARE) {
                 self.spare.push(free);
@@ -295,23 +315,23 @@ impl Inbox {
 }
 
 impl fmt::Debug for Inbox {
-    /// Without what is in it, which may be private.
+    /// Without its content, which may be private.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inbox").field("batches", &self.batches.len()).finish_non_exhaustive()
     }
 }
 
-/// All that one reader keeps for what it receives.
+/// The buffers of one reader.
 #[derive(Default)]
 pub(crate) struct Intake {
     pub(crate) inbox: Inbox,
     ring: Ring,
-    /// What was taken in and not handled.
-    pub(crate) batches: Vec<Shared>,
+    /// Batches that were not handled yet.
+    pub(crate) batches: Vec<SharedBatch>,
 }
 
 impl Intake {
-    /// Takes in what is in the inbox, for which the reader has waited so long.
+    /// Moves the inbox into shared batches, after the reader has waited this long for it.
     pub(crate) fn take_in(&mut self, waited: Duration) {
         if waited >= QUIET {
             self.ring = Ring::default();
@@ -323,9 +343,9 @@ impl Intake {
     }
 }
 
-/// A batch that is ready for its events to be handled.
-pub(crate) struct Shared {
+/// A batch whose events can be handled.
+pub(crate) struct SharedBatch {
     pub(crate) batch: Arc<Batch>,
-    /// Those of its frames that are no events, in order.
+    /// The frames that are no events, in order.
     pub(crate) faults: Vec<(usize, Error)>,
 }

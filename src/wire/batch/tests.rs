@@ -5,7 +5,7 @@ fn frame(number: usize, length: usize) -> String {
     format!(r#"{{"event":"e","n":{number},"data":"{}"}}"#, "\\n".repeat(length / 2))
 }
 
-/// What a round hands out for these texts.
+/// The batches of one round with these texts.
 fn round(inbox: &mut Inbox, ring: &mut Ring, texts: &[String]) -> Vec<Arc<Batch>> {
     let mut batches = Vec::new();
     texts.iter().for_each(|text| inbox.text(text));
@@ -45,7 +45,7 @@ fn frames_that_are_no_events_keep_their_place() {
         inbox.text(text);
     }
     let mut seen = Vec::new();
-    inbox.share(&mut ring, |Shared { batch, faults }| {
+    inbox.share(&mut ring, |SharedBatch { batch, faults }| {
         let faulty = faults.iter().map(|&(index, _)| index).collect::<Vec<_>>();
         seen.push((faulty, Event::in_batch(&batch, 1).raw().to_owned(), batch.len()));
         for (_, error) in faults {
@@ -56,7 +56,7 @@ fn frames_that_are_no_events_keep_their_place() {
 }
 
 #[test]
-fn what_one_event_keeps_is_bounded() {
+fn the_memory_that_one_event_keeps_is_bounded() {
     let (mut inbox, mut ring) = (Inbox::default(), Ring::default());
     let mut seed = fastrand::Rng::with_seed(7);
     for _ in 0..100 {
@@ -96,7 +96,7 @@ fn places(batches: &[Arc<Batch>]) -> Vec<usize> {
 }
 
 #[test]
-fn buffers_are_taken_back_when_all_events_are_gone_and_not_before() {
+fn buffers_are_reused_only_after_all_events_are_dropped() {
     for length in [64, 1_000, 16_000] {
         let (mut inbox, mut ring) = (Inbox::default(), Ring::default());
         let frames: Vec<_> =
@@ -121,7 +121,7 @@ fn buffers_are_taken_back_when_all_events_are_gone_and_not_before() {
 }
 
 #[test]
-fn the_buffers_used_last_are_used_next() {
+fn the_buffers_used_last_are_reused_first() {
     let (mut inbox, mut ring) = (Inbox::default(), Ring::default());
     let frames = [frame(0, 16_000)];
     let many: Vec<_> = (0..MAX_BATCHES).map(|_| round(&mut inbox, &mut ring, &frames)).collect();
@@ -133,7 +133,7 @@ fn the_buffers_used_last_are_used_next() {
 }
 
 #[test]
-fn what_is_kept_for_later_is_bounded() {
+fn the_memory_for_reuse_is_bounded() {
     let (mut inbox, mut ring) = (Inbox::default(), Ring::default());
     let mut kept = Vec::new();
     for size in [64, 1 << 18, 40_000, 1_000, 16_000, 60_000] {
@@ -149,7 +149,7 @@ fn what_is_kept_for_later_is_bounded() {
 }
 
 #[test]
-fn a_connection_of_ones_own_gives_messages_one_by_one() {
+fn a_custom_connection_receives_messages_one_by_one() {
     let mut inbox = Inbox::default();
     inbox
         .messages(|messages| {
@@ -176,7 +176,7 @@ fn debug_shows_no_text() {
 }
 
 #[test]
-fn the_buffers_of_a_flood_are_given_back_after_a_quiet_second() {
+fn the_buffers_of_a_flood_are_released_after_a_quiet_second() {
     let mut intake = Intake::default();
     let mut receive = |count: usize, waited: Duration| {
         (0..count).for_each(|number| intake.inbox.text(&frame(number, 64)));
@@ -190,4 +190,42 @@ fn the_buffers_of_a_flood_are_given_back_after_a_quiet_second() {
     }
     assert!(receive(1_000, QUIET - Duration::from_millis(1)) > 4 * MAX_TEXT);
     assert!(receive(1, QUIET) < 2_048);
+}
+
+#[test]
+fn excerpts_are_the_same_events_in_exact_buffers() {
+    let (mut inbox, mut ring) = (Inbox::default(), Ring::default());
+    let mut batch = |of: &str| {
+        let raw =
+            |n| format!(r#"{{"event":"\u0065","channel":"{of}","user_id":{n},"data":"\u0061"}}"#);
+        round(&mut inbox, &mut ring, &(0..100).map(raw).collect::<Vec<_>>()).remove(0)
+    };
+    let (one, other) = (batch("one"), batch("other"));
+    let pick = |batch: &Arc<Batch>, range: std::ops::Range<usize>| {
+        range.map(|n| Event::in_batch(batch, n)).collect::<Vec<_>>()
+    };
+    let events = [pick(&one, 96..100), pick(&other, 0..90)].concat();
+    let excerpts = Event::excerpts(&events).unwrap();
+    let view = |event: &Event| {
+        let text = |text: &str| text.to_owned();
+        let fields = [event.name(), event.data(), event.raw()].map(text);
+        (fields, event.channel().map(text), event.user_id().map(text), event.size())
+    };
+    assert!(excerpts.iter().map(view).eq(events.iter().map(view)));
+    let place = |event: &Event| event.raw().as_ptr();
+    assert!(excerpts[4..].iter().map(place).eq(events[4..].iter().map(place)), "most of a batch");
+    assert!((0..4).all(|n| place(&excerpts[n]) != place(&events[n])));
+    let exact = one.excerpt(96..100).unwrap();
+    assert_eq!((exact.len(), exact.capacity()), (4, exact.used()));
+
+    // A renamed event keeps its name.
+    let renamed = [Event::in_batch(&one, 7).renamed("pusher:renamed")];
+    assert_eq!(Event::excerpts(&renamed).unwrap()[0].name(), "pusher:renamed");
+
+    // The limit is a quarter.
+    let most = (1..100).take_while(|&n| one.excerpt(0..n).is_some()).count();
+    let size = |count| one.used() / 100 * count * SMALL_PART;
+    assert!(size(most) < one.capacity() && size(most + 2) > one.capacity(), "{most}");
+    assert!(Event::excerpts(&pick(&one, 0..50)).is_none());
+    assert!(Event::excerpts(&[]).is_none());
 }

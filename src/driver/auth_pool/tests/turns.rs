@@ -44,21 +44,21 @@ fn at_time(mono: Duration) -> Now {
 impl Core {
     fn input(&mut self, mono: Duration, input: impl FnOnce(&mut Self, Now)) {
         input(self, at_time(mono));
-        self.settle(&mut Delivered::default(), at_time(mono));
+        self.route_outputs(&mut Delivered::default(), at_time(mono));
     }
 
     /// Without a thread: nothing of what the machine wants is performed.
     fn connect(&mut self) {
         self.input(MINUTE, |core, now| core.machine.connect(now));
-        let generation = self.link.as_ref().unwrap().generation;
+        let generation = self.active.as_ref().unwrap().generation;
         let established = Event::parse(ESTABLISHED.to_owned()).unwrap();
         self.input(MINUTE, |core, now| core.machine.handle_event(generation, established, now));
     }
 
     /// A worker takes the next request and begins with it.
     fn begin_next(&mut self) -> (Turn, AuthSource, Vec<Request>) {
-        assert!(self.authorizers.enter());
-        let (source, request, turn, _) = self.authorizers.next().unwrap();
+        assert!(self.auth_pool.enter());
+        let (source, request, turn, _) = self.auth_pool.next().unwrap();
         let mut requests = vec![request];
         self.input(MINUTE, |core, now| core.begin(turn, &source, &mut requests, now));
         (turn, source, requests)
@@ -66,53 +66,53 @@ impl Core {
 }
 
 #[test]
-fn a_deadline_right_after_the_begin_finds_the_worker() {
+fn a_deadline_right_after_begin_finds_the_worker() {
     let wanted: [fn(&mut Core, Now); 2] = [
         |core, now| core.machine.subscribe("private-a", now),
         |core, now| core.machine.signin(now),
     ];
     for wanted in wanted {
         let (dials, _) = unbounded();
-        shared(grants as Responses, Memory(dials)).read(|core| {
+        shared(grants as Responses, Memory(dials)).with_core(|core| {
             core.connect();
             core.input(MINUTE, wanted);
             let (turn, source, requests) = core.begin_next();
             assert_eq!(requests.len(), 1);
             core.input(2 * MINUTE, |core, now| core.machine.handle_timeout(now));
-            assert_eq!((core.authorizers.hanging(), core.authorizers.workers), (1, 0));
+            assert_eq!((core.auth_pool.hanging(), core.auth_pool.workers), (1, 0));
             // It comes back at last.
             let end = End::Responded(2 * MINUTE);
             let responses = requests.into_iter().map(|it| (it, Ok(Auth::new("k:s")))).collect();
             core.finish(turn, end, responses, at_time(3 * MINUTE));
-            assert!(core.authorizers.came_back(turn));
-            assert_eq!((core.authorizers.hanging(), core.authorizers.running.len()), (0, 0));
+            assert!(core.auth_pool.came_back(turn));
+            assert_eq!((core.auth_pool.hanging(), core.auth_pool.running.len()), (0, 0));
             drop(source);
         });
     }
 }
 
 #[test]
-fn a_request_that_is_of_no_use_any_more_begins_no_turn() {
+fn an_abandoned_request_begins_no_turn() {
     let (dials, _) = unbounded();
-    shared(grants as Responses, Memory(dials)).read(|core| {
+    shared(grants as Responses, Memory(dials)).with_core(|core| {
         core.connect();
         core.input(MINUTE, |core, now| core.machine.subscribe("private-a", now));
         core.input(MINUTE, |core, now| core.machine.unsubscribe("private-a", now));
         let (_, _, requests) = core.begin_next();
-        assert_eq!((requests.len(), core.authorizers.running.len()), (0, 0));
+        assert_eq!((requests.len(), core.auth_pool.running.len()), (0, 0));
     });
 }
 
 #[test]
-fn closing_returns_the_source_that_is_waited_for_though_another_one_has_replaced_it() {
+fn closing_returns_a_replaced_source_that_is_still_waited_for() {
     let (dials, _) = unbounded();
-    shared(grants as Responses, Memory(dials)).read(|core| {
+    shared(grants as Responses, Memory(dials)).with_core(|core| {
         core.connect();
-        assert!(core.authorizers.set_of_channel("private-a".into(), at("a:80")).is_none());
+        assert!(core.auth_pool.set_of_channel("private-a".into(), at("a:80")).is_none());
         core.input(MINUTE, |core, now| core.machine.subscribe("private-a", now));
         let (_, first, _) = core.begin_next();
-        assert!(core.authorizers.set_of_channel("private-a".into(), at("b:80")).is_some());
-        let (sources, _waiting) = core.authorizers.close();
+        assert!(core.auth_pool.set_of_channel("private-a".into(), at("b:80")).is_some());
+        let (sources, _waiting) = core.auth_pool.close();
         // The client's own two, and both of the channel.
         assert_eq!(sources.len(), 4);
         assert_eq!(sources.iter().filter(|source| source.is(&first)).count(), 1);
@@ -165,7 +165,7 @@ impl Connection for Rendezvous {
 }
 
 #[test]
-fn the_responses_of_a_batch_are_handed_over_before_the_first_frame_is_sent() {
+fn all_responses_of_a_batch_are_handled_before_the_first_frame_is_sent() {
     let ((to_client, received), (sent, frames)) = (unbounded(), bounded(0));
     let (reads, read) = unbounded();
     let client = Client::start(shared(First(read), Rendezvous(received, sent, reads)));

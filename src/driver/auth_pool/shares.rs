@@ -1,6 +1,6 @@
-//! How many workers each endpoint may use, so that one that hangs leaves some to the others.
+//! Limits how many workers each endpoint may use, so that one that hangs leaves some to the others.
 //!
-//! A decision over a table: it knows neither threads nor a clock.
+//! It knows no thread and no clock.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -9,13 +9,13 @@ use std::time::Duration;
 /// An endpoint whose last response took longer than this counts as slow.
 const QUICK: Duration = Duration::from_secs(1);
 
-/// So many endpoints are remembered; those beyond count as new again.
+/// The number of endpoints that are remembered. Others count as new.
 const REMEMBERED: usize = 64;
 
-/// Names an endpoint: all that share it share its workers.
+/// Identifies an endpoint.
 pub(super) type EndpointId = u64;
 
-/// Two with the same name are one, and whoever has none is one by its address.
+/// The same name is the same endpoint. A source that names none is an endpoint of its own, by its address.
 pub(super) fn endpoint_id(name: Option<String>, address: *const ()) -> EndpointId {
     let mut hasher = DefaultHasher::new();
     match name {
@@ -25,41 +25,41 @@ pub(super) fn endpoint_id(name: Option<String>, address: *const ()) -> EndpointI
     hasher.finish()
 }
 
-/// Names one use of a worker.
+/// Identifies one use of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Turn(u64);
 
 /// How a turn ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// The endpoint was not asked after all.
-    NotAsked,
-    /// It has responded, with an error or without, after this time.
+    /// No request was made.
+    NotRequested,
+    /// It responded after this time, with an error or without.
     Responded(Duration),
-    /// It ran into a time-out.
+    /// It timed out.
     TimedOut,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// It has responded quickly the last time, so it may use all workers that no other endpoint may need.
+    /// Its last response was quick, so it may use all workers if it is the only endpoint.
     Quick,
-    /// It has not, so it shares half of them with all others that have not.
+    /// It was not, so it shares half of the workers with all other slow endpoints.
     Slow,
 }
 
-/// Who uses the workers, and who may.
+/// Tracks which endpoints use the workers.
 ///
-/// An endpoint that has not responded yet may use half of the workers, and so may one that is not the only one of
-/// the client: it may have begun to hang since it responded.
+/// An endpoint that has not responded yet may use half of the workers. So may one that is not the client's only
+/// one, since it may have begun to hang since its last response.
 pub(super) struct Shares {
     half: usize,
-    /// How many authorizers and authenticators of the client name each endpoint.
+    /// How many sources of the client name each endpoint.
     members: HashMap<EndpointId, usize>,
-    /// Whose turn it is, by worker.
+    /// The turns that have not ended.
     turns: Vec<(Turn, EndpointId)>,
     last: u64,
-    /// The one that was heard of last is at the end.
+    /// The one whose turn ended last is at the end.
     standings: VecDeque<(EndpointId, Standing)>,
 }
 
@@ -74,12 +74,12 @@ impl Shares {
         }
     }
 
-    /// The client has one more authorizer or authenticator for this endpoint.
+    /// Adds a source of this endpoint.
     pub(super) fn enter(&mut self, endpoint: EndpointId) {
         *self.members.entry(endpoint).or_default() += 1;
     }
 
-    /// It has one less.
+    /// Removes a source of this endpoint.
     pub(super) fn leave(&mut self, endpoint: EndpointId) {
         if let Some(count) = self.members.get_mut(&endpoint) {
             *count = count.saturating_sub(1);
@@ -93,7 +93,7 @@ impl Shares {
         self.members.len() == usize::from(self.members.contains_key(&endpoint))
     }
 
-    /// Returns `true` if the endpoint may use a worker, should one be free.
+    /// Returns `true` if the endpoint may use another worker.
     pub(super) fn admits(&self, endpoint: EndpointId) -> bool {
         let counts = |other| match self.standing(endpoint) {
             Some(Standing::Slow) => self.standing(other) == Some(Standing::Slow),
@@ -118,7 +118,7 @@ impl Shares {
         };
         let (_, endpoint) = self.turns.swap_remove(position);
         let standing = match end {
-            End::NotAsked => return,
+            End::NotRequested => return,
             End::Responded(took) if took <= QUICK => Standing::Quick,
             End::Responded(_) | End::TimedOut => Standing::Slow,
         };
@@ -174,9 +174,9 @@ mod tests {
         let turns = taken(&mut shares, A, 4);
         assert_eq!(turns.len(), 4);
         for (turn, end) in turns.into_iter().zip([
-            End::NotAsked,
+            End::NotRequested,
             End::Responded(Duration::ZERO),
-            End::NotAsked,
+            End::NotRequested,
             End::Responded(QUICK + Duration::from_millis(1)),
         ]) {
             assert!(shares.admits(A));
@@ -196,7 +196,7 @@ mod tests {
         let mut shares = Shares::new(4);
         let limit = |shares: &mut Shares| {
             let turns = taken(shares, A, 4);
-            turns.iter().for_each(|turn| shares.end(*turn, End::NotAsked));
+            turns.iter().for_each(|turn| shares.end(*turn, End::NotRequested));
             turns.len()
         };
         responded(&mut shares, A, Duration::ZERO);
@@ -224,7 +224,7 @@ mod tests {
         assert!(!shares.admits(A) && !shares.admits(B));
         // Neither takes anything from one that is new or quick.
         assert_eq!(taken(&mut shares, C, 2).len(), 2);
-        shares.end(turns[0], End::NotAsked);
+        shares.end(turns[0], End::NotRequested);
         assert!(shares.admits(A) && shares.admits(B));
     }
 
@@ -236,7 +236,7 @@ mod tests {
         // It comes back at last.
         shares.end(given_up, End::Responded(Duration::ZERO));
         assert!(!shares.admits(A), "the other one is not over");
-        shares.end(next, End::NotAsked);
+        shares.end(next, End::NotRequested);
         assert!(shares.admits(A));
     }
 

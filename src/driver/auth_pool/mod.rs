@@ -1,6 +1,7 @@
-//! The threads that call the user's authorizers and authenticator: few, started when there is something
-//! to request, and gone when there is not.
+//! The pool of worker threads that call the user's authorizers and authenticator. A worker is started when a
+//! request waits for one, and ends when none does.
 
+mod shares;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -10,48 +11,48 @@ mod workers;
 use std::collections::{HashMap, HashSet};
 
 use super::Core;
-use super::shares::{End, EndpointId, Shares, Turn};
 use crate::model::event::ChannelName;
 use crate::protocol::Now;
 use crate::{Auth, Error, ErrorKind};
+use shares::{End, EndpointId, Shares, Turn};
 
 pub(crate) use source::AuthSource;
 pub(super) use source::{Request, Subject};
 use waiting::{Waiting, fits};
 
-/// So many threads may hang in authorizers that do not come back, beside those that work.
+/// The largest number of hanging workers, which are replaced and do not count as workers any more.
 const MAX_HANGING: usize = 16;
 
-/// Under the lock: who is to be asked, and what.
-pub(super) struct Authorizers {
+/// The sources, the requests to them and the workers, under the lock.
+pub(super) struct AuthPool {
     default: Option<AuthSource>,
     by_channel: HashMap<ChannelName, AuthSource>,
     user: Option<AuthSource>,
     waiting: Waiting,
-    /// The batches that workers collect.
+    /// The batches that workers are collecting.
     collecting: Vec<(Turn, AuthSource, Vec<Request>)>,
     running: Vec<Running>,
     shares: Shares,
-    /// Those that run, or are just being started, and do not hang.
+    /// Workers that run or are being started, without those that hang.
     workers: usize,
     max_workers: usize,
     closed: bool,
     /// How many requests were made, and how many of the responses were errors.
-    pub(super) asked: u64,
-    pub(super) failed: u64,
+    pub(super) requests: u64,
+    pub(super) failures: u64,
 }
 
-/// What one worker waits for.
+/// The requests that a worker waits for.
 struct Running {
     turn: Turn,
-    /// The worker has it too, so that it is never dropped here.
+    /// The worker has a clone, so the last one is never dropped here.
     source: AuthSource,
     ids: Vec<u64>,
-    /// The worker hangs, and does not count any more.
+    /// The worker hangs and has been replaced.
     given_up: bool,
 }
 
-impl Authorizers {
+impl AuthPool {
     pub(super) fn new(
         default: Option<AuthSource>,
         user: Option<AuthSource>,
@@ -71,12 +72,12 @@ impl Authorizers {
             workers: 0,
             max_workers,
             closed: false,
-            asked: 0,
-            failed: 0,
+            requests: 0,
+            failures: 0,
         }
     }
 
-    /// Takes a request in. Returns `true` if another worker is to be started.
+    /// Queues a request. Returns `true` if another worker must be started.
     pub(super) fn submit(&mut self, request: Request) -> Result<bool, (Request, Error)> {
         let (source, missing) = match &request.subject {
             Subject::Channel(name) => (
@@ -105,7 +106,7 @@ impl Authorizers {
         Ok(admitted && self.workers < self.max_workers)
     }
 
-    /// Returns `true` if another worker has something to request, and may be started.
+    /// Returns `true` if a request waits for another worker, and one may be started.
     fn wants_worker(&self) -> bool {
         self.workers < self.max_workers && self.next_endpoint().is_some()
     }
@@ -114,27 +115,27 @@ impl Authorizers {
         self.waiting.next(|endpoint| self.shares.admits(endpoint))
     }
 
-    /// Counts a worker that is started now, if it is wanted: the wish for it may be an old one.
+    /// Counts a worker that is started now, unless none is needed any more.
     fn enter(&mut self) -> bool {
-        let wanted = self.wants_worker();
-        self.workers += usize::from(wanted);
-        wanted
+        let is_needed = self.wants_worker();
+        self.workers += usize::from(is_needed);
+        is_needed
     }
 
-    /// Counts the worker out. Returns `true` if requests have come meanwhile, for another one.
+    /// Counts a worker that ends. Returns `true` if another must be started, for requests that came meanwhile.
     fn leave(&mut self) -> bool {
         self.workers -= 1;
         self.wants_worker()
     }
 
-    /// The next request that may be made, and whether another worker is to be started for one more.
+    /// Returns the next request that may be made, and `true` if another worker must be started for one more.
     fn next(&mut self) -> Option<(AuthSource, Request, Turn, bool)> {
         let (source, request) = self.waiting.pop(self.next_endpoint()?)?;
         let turn = self.shares.begin(source.endpoint());
         Some((source, request, turn, self.wants_worker()))
     }
 
-    /// A batch begins with what waits already. It grows until it is taken back with the same turn.
+    /// Starts a batch with the requests that wait. It grows until [`Self::take_batch`].
     fn collect(&mut self, turn: Turn, source: &AuthSource, first: Request) {
         let mut batch = vec![first];
         self.waiting.fill(source, &mut batch);
@@ -152,8 +153,7 @@ impl Authorizers {
         position.map(|position| self.collecting.swap_remove(position).2).unwrap_or_default()
     }
 
-    /// The worker that has made this request hangs in it: it does not count any more. Returns `true` if another
-    /// one is to be started in its place.
+    /// Gives the worker up that hangs in this request. Returns `true` if another must be started in its place.
     pub(super) fn abandon(&mut self, id: u64) -> bool {
         let hanging = self.hanging();
         let mut running = self.running.iter_mut();
@@ -171,15 +171,15 @@ impl Authorizers {
         self.running.iter().filter(|running| running.given_up).count()
     }
 
-    /// The worker whose turn it was has come back. Returns `true` if it had been given up.
+    /// Ends the turn of a worker that has returned. Returns `true` if it had been given up.
     fn came_back(&mut self, turn: Turn) -> bool {
-        // Unless it has ended with responses.
-        self.shares.end(turn, End::NotAsked);
+        // Does nothing if the turn ended with responses.
+        self.shares.end(turn, End::NotRequested);
         let position = self.running.iter().position(|running| running.turn == turn);
         position.is_some_and(|position| self.running.swap_remove(position).given_up)
     }
 
-    /// Returns the one that it replaces, or the new one if the client is closed.
+    /// Returns the replaced source, or the new one if the client is closed.
     fn set_of_channel(&mut self, channel: ChannelName, new: AuthSource) -> Option<AuthSource> {
         if self.closed {
             return Some(new);
@@ -189,7 +189,7 @@ impl Authorizers {
         self.left(old)
     }
 
-    /// As [`Self::set_of_channel`].
+    /// Returns the replaced source, or the new one as an error if the client is closed.
     fn set_of_user(&mut self, new: AuthSource) -> Result<Option<AuthSource>, AuthSource> {
         if self.closed {
             return Err(new);
@@ -208,13 +208,13 @@ impl Authorizers {
         old.inspect(|old| self.shares.leave(old.endpoint()))
     }
 
-    /// Takes no more requests. Returns all that may be asked, to be interrupted, and what else holds some of them.
+    /// Takes no more requests. Returns the sources, to be interrupted, and the requests that wait.
     pub(super) fn close(&mut self) -> (Vec<AuthSource>, Waiting) {
         self.closed = true;
         let own = std::mem::take(&mut self.by_channel).into_values();
         let mut sources: Vec<_> =
             [self.default.take(), self.user.take()].into_iter().flatten().chain(own).collect();
-        // That of a channel that is gone, or that has another one now, may still be waited for.
+        // A worker may still wait for the source of a channel that was removed or has another source now.
         let known: HashSet<_> = sources.iter().map(AuthSource::address).collect();
         let running = self.running.iter().map(|running| &running.source);
         sources.extend(running.filter(|source| !known.contains(&source.address())).cloned());
@@ -223,8 +223,8 @@ impl Authorizers {
 }
 
 impl Core {
-    /// Begins a turn: from now on the requests' time counts, so that a deadline finds them running. Those that were
-    /// given up while they waited are taken out.
+    /// Begins a turn: the time-outs of its requests start. Requests that were given up while they waited are
+    /// removed.
     fn begin(&mut self, turn: Turn, source: &AuthSource, requests: &mut Vec<Request>, now: Now) {
         requests.retain(|request| match &request.subject {
             Subject::Channel(name) => self.machine.begin_authorization(name, request.id, now),
@@ -235,20 +235,20 @@ impl Core {
         }
         let ids = requests.iter().map(|request| request.id).collect();
         let running = Running { turn, source: source.clone(), ids, given_up: false };
-        self.authorizers.running.push(running);
+        self.auth_pool.running.push(running);
     }
 
-    /// Ends a turn with all its responses.
+    /// Ends a turn with its responses.
     fn finish(&mut self, turn: Turn, end: End, responses: Responses, now: Now) {
-        self.authorizers.shares.end(turn, end);
-        self.authorizers.asked += responses.len() as u64;
+        self.auth_pool.shares.end(turn, end);
+        self.auth_pool.requests += responses.len() as u64;
         for (request, response) in responses {
-            self.authorizers.failed += u64::from(response.is_err());
+            self.auth_pool.failures += u64::from(response.is_err());
             self.respond(&request, response, now);
         }
     }
 
-    /// Hands a response over.
+    /// Passes a response to the machine.
     pub(super) fn respond(&mut self, request: &Request, response: Result<Auth, Error>, now: Now) {
         match &request.subject {
             Subject::Channel(name) => {

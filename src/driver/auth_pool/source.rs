@@ -1,9 +1,9 @@
-//! Whoever responds to requests for authorization, as one kind. It runs the user's code, so no lock may be held.
+//! Authorizers and authenticators as one type. They run the user's code, so no lock may be held.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::driver::shares::{EndpointId, endpoint_id};
+use super::shares::{EndpointId, endpoint_id};
 use crate::model::event::ChannelName;
 use crate::util::guard::{Owned, guarded};
 use crate::{
@@ -11,13 +11,13 @@ use crate::{
     UserAuthenticator,
 };
 
-/// An authorizer or authenticator that a client was given, and what it has said about itself. Clones are one.
+/// An authorizer or authenticator of a client, and its properties. Clones are the same source.
 #[derive(Clone)]
 pub(crate) struct AuthSource(Arc<Source>);
 
 struct Source {
     authorizer: Arc<dyn Authorizer>,
-    /// What was given. It is kept, since its address may name the endpoint. Its destructor is another one.
+    /// What the user gave. It is kept, since its address may identify the endpoint, and dropped under its own guard.
     _given: Owned<Arc<dyn Authorizer>>,
     window: Option<Duration>,
     endpoint: EndpointId,
@@ -43,7 +43,7 @@ impl AuthSource {
         self.0.endpoint
     }
 
-    /// For how long it wants its requests collected.
+    /// For how long its requests are collected.
     pub(super) fn window(&self) -> Option<Duration> {
         self.0.window
     }
@@ -56,8 +56,8 @@ impl AuthSource {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Blocks for as long as it takes. Returns one response for each request.
-    pub(super) fn ask(&self, requests: &[Request]) -> Vec<Result<Auth, Error>> {
+    /// Calls the user's code, which blocks. Returns one response for each request.
+    pub(super) fn authorize(&self, requests: &[Request]) -> Vec<Result<Auth, Error>> {
         let failed = |what| Err(Error::message(ErrorKind::Auth, what));
         let responses = guarded(|| {
             let requests: Vec<_> = requests.iter().map(Request::to_authorizer).collect();
@@ -67,7 +67,7 @@ impl AuthSource {
             }
         });
         let missing = match responses {
-            Some(_) => "the authorizer's authorize_many gave too few answers",
+            Some(_) => "the authorizer's authorize_many returned too few responses",
             None => "the authorizer panicked",
         };
         let mut responses = responses.unwrap_or_default();
@@ -76,7 +76,7 @@ impl AuthSource {
     }
 }
 
-/// A user authenticator as an authorizer: what the user is stands where a member's data does.
+/// Adapts an authenticator: `channel_data` carries the user data.
 struct OfUser(Arc<dyn UserAuthenticator>);
 
 impl Authorizer for OfUser {
@@ -99,14 +99,14 @@ impl Authorizer for OfUser {
     }
 }
 
-/// What [`OfUser`] has made of it.
+/// Reverses what [`OfUser`] does.
 pub(super) fn user_auth(auth: Auth) -> UserAuth {
     UserAuth::new(auth.auth, auth.channel_data.unwrap_or_default())
 }
 
 /// One request for authorization.
 pub(in crate::driver) struct Request {
-    /// They grow.
+    /// Increases with each request.
     pub(in crate::driver) id: u64,
     pub(in crate::driver) subject: Subject,
     pub(in crate::driver) socket_id: String,

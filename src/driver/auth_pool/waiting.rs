@@ -1,19 +1,19 @@
-//! The requests that wait for a worker. What is done under the lock does not grow with their number.
+//! The requests that wait for a worker. The work under the lock does not grow with their number.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use super::shares::EndpointId;
 use super::source::{AuthSource, Request};
-use crate::driver::shares::EndpointId;
 
-/// So many requests are made in one batch at the most.
+/// The largest number of requests in a batch.
 pub(super) const MAX_BATCH: usize = 100;
 
-/// So many are looked at for one batch.
+/// The largest number of requests that are considered for a batch.
 const MAX_LOOK: usize = 10 * MAX_BATCH;
 
 type Queue = VecDeque<(AuthSource, Request)>;
 
-/// A queue for each endpoint, since they take turns.
+/// One queue for each endpoint.
 #[derive(Default)]
 pub(in crate::driver) struct Waiting {
     queues: HashMap<EndpointId, Queue>,
@@ -35,7 +35,7 @@ impl Waiting {
         self.edit(endpoint, Queue::pop_front)
     }
 
-    /// Adds the other requests to the source about the connection of the batch's first, up to the limits.
+    /// Adds requests to the same source and of the same connection, up to the limits.
     pub(super) fn fill(&mut self, source: &AuthSource, batch: &mut Vec<Request>) {
         self.edit(source.endpoint(), |queue| {
             let mut passed = Vec::new();
@@ -72,7 +72,7 @@ impl Waiting {
     }
 }
 
-/// Returns `true` if the request may join the batch, which is about one connection.
+/// Returns `true` if the request may join the batch: all are of one connection.
 pub(super) fn fits(batch: &[Request], request: &Request) -> bool {
     batch.len() < MAX_BATCH
         && batch.first().is_none_or(|first| first.socket_id == request.socket_id)
@@ -84,10 +84,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::driver::authorizers::Subject;
+    use crate::driver::auth_pool::Subject;
     use crate::{Auth, AuthRequest, Authorizer, ClientSettings, Error};
 
-    /// Its number is its endpoint.
+    /// Names its number as the endpoint.
     struct Numbered(u64);
 
     impl Authorizer for Numbered {
@@ -109,8 +109,8 @@ mod tests {
         Request { id, subject, socket_id: "1.2".to_owned(), attempt: 1 }
     }
 
-    /// How often it is asked about endpoints while 60,000 requests to these sources come and go, each after one look
-    /// at whether there is another.
+    /// Counts the endpoints that are considered while 60,000 requests to these sources are pushed and popped, with
+    /// two calls of `next` for each.
     fn looks(sources: &[AuthSource], admits: impl Fn(EndpointId) -> bool) -> u32 {
         let looks = Cell::new(0);
         let counted = |endpoint| {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_not_looked_at_one_by_one() {
+    fn next_does_not_scan_the_requests() {
         let one = [source(1)];
         assert_eq!(looks(&one, |_| true), 120_000);
         assert_eq!(looks(&one, |_| false), 120_000);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_request_that_is_admitted_comes_first() {
+    fn the_oldest_admitted_request_is_first() {
         let sources = [source(1), source(2)];
         let mut waiting = Waiting::default();
         for (id, of) in [(1, 0), (2, 1), (3, 0), (4, 1)] {
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_looks_at_a_bounded_number_of_requests() {
+    fn a_batch_considers_a_bounded_number_of_requests() {
         let (mine, others) = (source(1), source(1));
         let mut waiting = Waiting::default();
         for id in 1..=MAX_LOOK as u64 {
