@@ -7,8 +7,8 @@ use std::thread;
 
 use mio::Waker;
 
+use super::dial::DialContext;
 use super::lock;
-use super::wait::Dial;
 use crate::util::guard::write_log;
 use crate::{Error, ErrorKind};
 
@@ -70,7 +70,7 @@ impl Resolver {
     /// `host` is a name, or a literal address without brackets.
     pub(super) fn resolve(
         &self,
-        dial: &mut Dial,
+        dial: &mut DialContext,
         host: &str,
         port: u16,
     ) -> Result<Vec<SocketAddr>, Error> {
@@ -78,20 +78,10 @@ impl Resolver {
             return Ok(vec![SocketAddr::new(ip, port)]);
         }
         dial.begin(format!("resolving {host}"))?;
-        let answer = loop {
-            match self.begin(dial, host, port)? {
-                Some(answer) => break answer,
-                None => dial.wait(None)?,
-            }
-        };
-        let result = loop {
-            let arrived = lock(&answer).take();
-            match arrived {
-                Some(result) => break result,
-                None => dial.wait(None)?,
-            }
-        };
-        let addresses = result.map_err(|error| dial.failed(ErrorKind::Dns).caused_by(error))?;
+        let response = dial.wait_for(|dial| self.begin(dial, host, port))?;
+        let addresses = dial
+            .wait_for(|_| Ok(lock(&response).take()))?
+            .map_err(|error| dial.failed(ErrorKind::Dns).caused_by(error))?;
         if addresses.is_empty() {
             return Err(Error::message(ErrorKind::Dns, format!("{host} has no address")));
         }
@@ -101,11 +91,11 @@ impl Resolver {
     /// Starts a lookup. `None`: all threads are taken, and the dial is woken when one is free.
     fn begin(
         &self,
-        dial: &Dial,
+        dial: &DialContext,
         host: &str,
         port: u16,
     ) -> Result<Option<Arc<Mutex<Answer>>>, Error> {
-        let Some(slot) = Slot::take(&self.running, self.queues.then(|| dial.wait.waker())) else {
+        let Some(slot) = Slot::take(&self.running, self.queues.then(|| dial.poller.waker())) else {
             if self.queues {
                 return Ok(None);
             }
@@ -117,7 +107,7 @@ impl Resolver {
         };
         let answer = Arc::new(Mutex::new(None));
         let told = Arc::clone(&answer);
-        let waker = Arc::clone(dial.wait.waker());
+        let waker = Arc::clone(dial.poller.waker());
         let lookup = Arc::clone(&self.lookup);
         let name = host.to_owned();
         let work = move || {

@@ -15,7 +15,7 @@ use tungstenite::protocol::Role;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use super::memory::{Chunk, Memory, would_block};
+use super::memory::{MemoryStream, ReadBuffer, would_block};
 use super::tls::Stream;
 
 pub(super) type Codec = tungstenite::WebSocket<Frames>;
@@ -50,7 +50,7 @@ pub(super) fn settle(codec: &mut Codec) {
     // After a flush it has nothing left to send. A close is for the one that knows of it.
     if is_long && is_between && codec.can_write() && codec.flush().is_ok() {
         let role = codec.get_ref().role;
-        let none = Frames::new(Stream::Plain(Memory::default()), &[], role, 0);
+        let none = Frames::new(Stream::Plain(MemoryStream::default()), &[], role, 0);
         let none = Codec::from_raw_socket(none, role, Some(config));
         let mut frames = mem::replace(codec, none).into_inner();
         frames.longest = 0;
@@ -62,7 +62,7 @@ pub(super) fn settle(codec: &mut Codec) {
 pub(super) struct Frames {
     stream: Stream,
     /// What TLS has decrypted. Without TLS, what came in is looked at in the memory.
-    decrypted: Chunk,
+    decrypted: ReadBuffer,
     role: Role,
     max_message_size: u64,
     /// How many bytes of the frame at the front tungstenite may still read.
@@ -89,7 +89,7 @@ impl Frames {
     pub(super) fn new(stream: Stream, early: &[u8], role: Role, max_message_size: usize) -> Self {
         let mut this = Self {
             stream,
-            decrypted: Chunk::default(),
+            decrypted: ReadBuffer::default(),
             role,
             max_message_size: u64::try_from(max_message_size).unwrap_or(u64::MAX),
             passing: 0,
@@ -97,12 +97,12 @@ impl Frames {
             is_fragmented: false,
             ended: false,
         };
-        this.chunk().extend(early);
+        this.buffer().extend(early);
         this
     }
 
     /// The memory at the bottom.
-    pub(super) fn memory(&mut self) -> &mut Memory {
+    pub(super) fn memory(&mut self) -> &mut MemoryStream {
         self.stream.memory()
     }
 
@@ -121,12 +121,12 @@ impl Frames {
             }
             match self.front() {
                 Front::Text(header, length) => {
-                    let chunk = self.chunk();
-                    let text = chunk.rest().get(header..header + length).unwrap_or_default();
+                    let buffer = self.buffer();
+                    let text = buffer.rest().get(header..header + length).unwrap_or_default();
                     match str::from_utf8(text) {
                         Ok(text) => {
                             take(text);
-                            chunk.consume(header + length);
+                            buffer.consume(header + length);
                         }
                         Err(_) => self.passing = (header + length) as u64,
                     }
@@ -139,7 +139,7 @@ impl Frames {
                 Front::Part => match self.fill() {
                     Ok(0) => {
                         self.ended = true;
-                        self.passing = self.chunk().rest().len() as u64;
+                        self.passing = self.buffer().rest().len() as u64;
                         return Ok(true);
                     }
                     Ok(_) => {}
@@ -154,7 +154,7 @@ impl Frames {
         let limit = self.max_message_size;
         // What a client sends must be masked, so that a server takes nothing here.
         let is_taken = self.role == Role::Client && !self.is_fragmented;
-        let bytes = self.chunk().rest();
+        let bytes = self.buffer().rest();
         let mut cursor = Cursor::new(bytes);
         let (header, length) = match FrameHeader::parse(&mut cursor) {
             Ok(Some(parsed)) => parsed,
@@ -178,7 +178,7 @@ impl Frames {
     }
 
     /// Where the frames are.
-    fn chunk(&mut self) -> &mut Chunk {
+    fn buffer(&mut self) -> &mut ReadBuffer {
         match &mut self.stream {
             Stream::Plain(memory) => memory.inbox(),
             Stream::Tls(_) => &mut self.decrypted,
@@ -201,11 +201,11 @@ impl Read for Frames {
         if self.passing == 0 && !self.ended {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        if self.passing > 0 && self.chunk().rest().is_empty() {
+        if self.passing > 0 && self.buffer().rest().is_empty() {
             self.fill()?;
         }
         let most = usize::try_from(self.passing).unwrap_or(usize::MAX).min(buffer.len());
-        let read = self.chunk().read(buffer.get_mut(..most).unwrap_or_default())?;
+        let read = self.buffer().read(buffer.get_mut(..most).unwrap_or_default())?;
         self.passing -= read as u64;
         Ok(read)
     }

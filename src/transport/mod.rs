@@ -1,21 +1,24 @@
 //! Bytes: DNS, TCP, proxy, TLS, WebSocket.
 //!
-//! TLS and WebSocket run over [`memory`]; only [`wait::Line`] and [`WebSocket`] touch the socket. Every
-//! step of a dial waits in [`wait::Dial`], so that each one has the deadline and can be interrupted.
+//! TLS and WebSocket run over [`memory`]; only [`wait::HandshakeStream`] and [`WebSocket`] touch the socket. Every
+//! step of a dial waits in [`wait::DialContext`], so that each one has the deadline and can be interrupted.
 
 mod connector;
+mod dial;
 mod dns;
 mod frames;
 mod handshake;
+mod handshake_stream;
 mod head;
 mod memory;
 mod pipe;
+mod poller;
 mod proxy;
 mod route;
 mod session;
 mod tcp;
 mod tls;
-mod wait;
+
 mod websocket;
 
 #[cfg(test)]
@@ -33,6 +36,7 @@ use crate::util::url::{Url, default_port};
 use crate::{Error, ErrorKind, Proxy, Tls};
 
 pub use connector::{Connection, Connector, Interrupt, Message};
+use dial::DialContext;
 pub(crate) use dns::Resolver;
 use handshake::USE_PLAIN;
 pub(crate) use pipe::Pipe;
@@ -103,7 +107,7 @@ impl WebSocketConnector {
         }
         let proxy = self.proxy.server_for(target.tls, host, target.port);
         let route = Route { host, port: target.port, proxy: proxy.map(AsRef::as_ref) };
-        let dial = wait::Dial::new(deadline, interrupt)?;
+        let dial = DialContext::new(deadline, interrupt)?;
         let (mut line, memory) = route.open(dial, &self.resolver)?;
         let name = self.server_name.as_deref().unwrap_or(host);
         let explain = |error| self.asked.explain(error, name);

@@ -4,22 +4,24 @@
 
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
+use std::mem;
 use std::time::Instant;
 
 use mio::net::TcpStream;
 
+use super::dial::DialContext;
 use super::dns::Resolver;
-use super::memory::{Memory, is_interrupted, would_block};
+use super::handshake_stream::HandshakeStream;
+use super::memory::{ReadBuffer, is_interrupted, would_block};
 use super::route::Route;
-use super::wait::{Dial, Line};
 use crate::{Error, ErrorKind, Interrupt};
 
 /// An open connection. Dropping it closes it.
 pub(crate) struct Pipe {
-    dial: Dial,
+    dial: DialContext,
     socket: TcpStream,
     /// What came in behind a proxy's response.
-    early: Memory,
+    early: ReadBuffer,
 }
 
 impl Pipe {
@@ -32,15 +34,16 @@ impl Pipe {
         deadline: Instant,
         interrupt: &Interrupt,
     ) -> Result<Self, Error> {
-        let dial = Dial::new(deadline, interrupt)?;
-        let (Line { mut dial, socket, .. }, early) = route.open(dial, resolver)?;
+        let dial = DialContext::new(deadline, interrupt)?;
+        let (HandshakeStream { mut dial, socket, .. }, mut memory) = route.open(dial, resolver)?;
+        let early = mem::take(memory.inbox());
         dial.begin("waiting for the peer".to_owned())?;
         Ok(Self { dial, socket, early })
     }
 
     /// Reads what is there, or waits for something until `deadline`. Returns 0 at the end.
     pub(crate) fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
-        if !self.early.unread().is_empty() {
+        if !self.early.rest().is_empty() {
             return self.early.read(buffer);
         }
         // A peer that never lets it wait must not keep it either.
@@ -71,7 +74,7 @@ impl Pipe {
 
     /// Returns `true` if the peer has neither closed nor sent anything that was not read.
     pub(crate) fn is_open(&self) -> bool {
-        self.early.unread().is_empty()
+        self.early.rest().is_empty()
             && matches!((&self.socket).read(&mut [0]), Err(error) if would_block(&error))
     }
 

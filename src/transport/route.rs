@@ -1,9 +1,10 @@
 //! What all dials have in common: a name is resolved, its addresses are raced, and a proxy, if there is one, is
 //! asked for the rest of the way. It knows nothing of what is spoken then.
 
+use super::dial::DialContext;
 use super::dns::Resolver;
-use super::memory::Memory;
-use super::wait::{Dial, Line};
+use super::handshake_stream::HandshakeStream;
+use super::memory::MemoryStream;
 use super::{proxy, tcp};
 use crate::Error;
 use crate::config::proxy::ProxyServer;
@@ -22,9 +23,9 @@ impl Route<'_> {
     /// response.
     pub(super) fn open(
         &self,
-        mut dial: Dial,
+        mut dial: DialContext,
         resolver: &Resolver,
-    ) -> Result<(Line, Memory), Error> {
+    ) -> Result<(HandshakeStream, MemoryStream), Error> {
         let (who, host, port) = match self.proxy {
             Some(proxy) => ("the proxy ", proxy.host.as_str(), proxy.port),
             None => ("", self.host, self.port),
@@ -32,11 +33,11 @@ impl Route<'_> {
         let addresses = resolver.resolve(&mut dial, host, port)?;
         let target = format!("{who}{}", authority(host, port));
         let socket = tcp::connect(&mut dial, &target, &addresses)?;
-        let mut line = Line::new(dial, socket);
-        let mut memory = Memory::default();
+        let mut peer = HandshakeStream::new(dial, socket);
+        let mut memory = MemoryStream::default();
         if let Some(proxy) = self.proxy {
-            proxy::tunnel(&mut line, &mut memory, proxy, self.host, self.port)?;
+            proxy::tunnel(&mut peer, &mut memory, proxy, self.host, self.port)?;
         }
-        Ok((line, memory))
+        Ok((peer, memory))
     }
 }

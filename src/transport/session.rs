@@ -10,7 +10,7 @@ use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::frames::{self, Codec};
-use super::memory::{Chunk, Memory, would_block};
+use super::memory::{MemoryStream, ReadBuffer, would_block};
 use crate::util::guard::write_log;
 use crate::wire::batch::Inbox;
 use crate::{Error, ErrorKind};
@@ -39,16 +39,20 @@ impl Session {
         self.memory().end();
     }
 
-    /// Decodes all there is in `chunk`, and leaves in it what is not whole; an error is the end of the connection.
-    pub(super) fn decode(&mut self, chunk: &mut Chunk, ready: &mut Inbox) -> Result<(), Error> {
-        mem::swap(self.memory().inbox(), chunk);
+    /// Decodes all there is in `buffer`, and leaves in it what is not whole; an error is the end of the connection.
+    pub(super) fn decode(
+        &mut self,
+        buffer: &mut ReadBuffer,
+        ready: &mut Inbox,
+    ) -> Result<(), Error> {
+        mem::swap(self.memory().inbox(), buffer);
         let decoded = self.decode_frames(ready);
-        mem::swap(self.memory().inbox(), chunk);
+        mem::swap(self.memory().inbox(), buffer);
         decoded
     }
 
     /// Takes out what came in behind the handshake.
-    pub(super) fn take_early(&mut self) -> Chunk {
+    pub(super) fn take_early(&mut self) -> ReadBuffer {
         mem::take(self.memory().inbox())
     }
 
@@ -105,7 +109,7 @@ impl Session {
         self.broken.clone()
     }
 
-    fn memory(&mut self) -> &mut Memory {
+    fn memory(&mut self) -> &mut MemoryStream {
         self.codec.get_mut().memory()
     }
 

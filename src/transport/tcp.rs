@@ -9,7 +9,7 @@ use mio::Token;
 use mio::net::TcpStream;
 use socket2::{SockRef, TcpKeepalive};
 
-use super::wait::Dial;
+use super::dial::DialContext;
 use crate::Error;
 use crate::util::clock;
 use crate::util::guard::write_log;
@@ -21,7 +21,7 @@ const KEEP_ALIVE_TIME: Duration = Duration::from_secs(60);
 
 /// Connects to one of `addresses`, which are those of `target`; the socket is registered with the dial's wait.
 pub(super) fn connect(
-    dial: &mut Dial,
+    dial: &mut DialContext,
     target: &str,
     addresses: &[SocketAddr],
 ) -> Result<TcpStream, Error> {
@@ -51,7 +51,7 @@ impl Race {
         }
     }
 
-    fn run(mut self, dial: &mut Dial) -> Result<TcpStream, Error> {
+    fn run(mut self, dial: &mut DialContext) -> Result<TcpStream, Error> {
         loop {
             self.start_due(dial);
             if self.running.is_empty() {
@@ -65,7 +65,7 @@ impl Race {
     }
 
     /// Starts the next attempt when it is time, and those after it as long as they fail at once.
-    fn start_due(&mut self, dial: &Dial) {
+    fn start_due(&mut self, dial: &DialContext) {
         while self.running.is_empty() || clock::now() >= self.next_start {
             let Some(address) = self.waiting.pop_front() else {
                 return;
@@ -73,7 +73,7 @@ impl Race {
             let token = Token(self.started);
             self.started += 1;
             let attempt = TcpStream::connect(address).and_then(|mut socket| {
-                dial.wait.register(&mut socket, token)?;
+                dial.poller.register(&mut socket, token)?;
                 Ok(socket)
             });
             match attempt {
@@ -86,9 +86,9 @@ impl Race {
         }
     }
 
-    fn winner(&mut self, dial: &Dial) -> Option<TcpStream> {
+    fn winner(&mut self, dial: &DialContext) -> Option<TcpStream> {
         for (token, socket) in std::mem::take(&mut self.running) {
-            let result = if dial.wait.is_ready(token) { outcome(&socket) } else { Ok(false) };
+            let result = if dial.poller.is_ready(token) { outcome(&socket) } else { Ok(false) };
             match result {
                 Ok(true) => return Some(socket),
                 Ok(false) => self.running.push((token, socket)),
@@ -101,7 +101,7 @@ impl Race {
         None
     }
 
-    fn lost(self, dial: &Dial) -> Error {
+    fn lost(self, dial: &DialContext) -> Error {
         let error = self.last_error.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into());
         let tried = match self.started {
             1 => String::new(),

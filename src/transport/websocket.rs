@@ -13,10 +13,11 @@ use mio::Waker;
 use mio::net::TcpStream;
 
 use super::frames::Codec;
+use super::handshake_stream::HandshakeStream;
 use super::lock;
-use super::memory::{Chunk, is_interrupted, would_block};
+use super::memory::{ReadBuffer, is_interrupted, would_block};
+use super::poller::Poller;
 use super::session::{Outgoing, Session};
-use super::wait::{Line, Wait};
 use crate::util::clock;
 use crate::util::guard::write_log;
 use crate::wire::batch::Inbox;
@@ -51,8 +52,8 @@ pub(crate) struct WebSocket {
 }
 
 struct Reader {
-    wait: Wait,
-    chunk: Chunk,
+    poller: Poller,
+    buffer: ReadBuffer,
     /// What was received and not taken.
     ready: Inbox,
     /// The same, for those who take messages one by one.
@@ -95,18 +96,18 @@ impl Queue {
 
 impl WebSocket {
     /// A connection whose handshakes are done.
-    pub(super) fn new(line: Line, codec: Codec) -> Self {
-        let (wait, socket) = line.into_parts();
+    pub(super) fn new(line: HandshakeStream, codec: Codec) -> Self {
+        let (poller, socket) = line.into_parts();
         let mut session = Session::new(codec);
-        let (mut chunk, mut ready) = (session.take_early(), Inbox::default());
+        let (mut buffer, mut ready) = (session.take_early(), Inbox::default());
         // What came together with the end of the handshake is not announced again.
-        let end = session.decode(&mut chunk, &mut ready).err();
+        let end = session.decode(&mut buffer, &mut ready).err();
         session.send(&socket);
         let queue = Queue { end: end.clone(), ..Queue::default() };
         Self {
             socket,
-            waker: Arc::clone(wait.waker()),
-            reader: Mutex::new(Reader { wait, chunk, ready, messages: VecDeque::new(), end }),
+            waker: Arc::clone(poller.waker()),
+            reader: Mutex::new(Reader { poller, buffer, ready, messages: VecDeque::new(), end }),
             session: Mutex::new(session),
             queue: Mutex::new(queue),
             closing: OnceLock::new(),
@@ -141,14 +142,14 @@ impl WebSocket {
     /// One round: reads once, decodes all of it, sends what can be sent, and waits if there is
     /// nothing to tell. Says whether there is more to read, by all appearances.
     fn advance(&self, reader: &mut Reader) -> bool {
-        let read = reader.chunk.fill(&mut &self.socket);
+        let read = reader.buffer.fill(&mut &self.socket);
         let mut session = lock(&self.session);
         let result = match &read {
             Ok(0) => {
                 session.end();
-                session.decode(&mut reader.chunk, &mut reader.ready)
+                session.decode(&mut reader.buffer, &mut reader.ready)
             }
-            Ok(_) => session.decode(&mut reader.chunk, &mut reader.ready),
+            Ok(_) => session.decode(&mut reader.buffer, &mut reader.ready),
             Err(error) if would_block(error) || is_interrupted(error) => Ok(()),
             Err(_) => Err(Error::message(ErrorKind::Io, "reading from the peer failed")),
         };
@@ -158,7 +159,7 @@ impl WebSocket {
         drop(session);
 
         let idle = matches!(&read, Err(error) if would_block(error));
-        let filled = read.is_ok() && reader.chunk.is_full();
+        let filled = read.is_ok() && reader.buffer.is_full();
         reader.end = match (result, read, broken) {
             (Err(end), Err(cause), _) => Some(end.caused_by(cause)),
             (Err(end), Ok(_), _) => Some(end),
@@ -178,9 +179,9 @@ impl WebSocket {
     }
 
     fn wait(&self, reader: &mut Reader) -> Result<(), Error> {
-        reader.chunk.settle();
+        reader.buffer.settle();
         lock(&self.session).settle();
-        reader.wait.until(self.closing.get().copied()).map_err(|error| {
+        reader.poller.wait(self.closing.get().copied()).map_err(|error| {
             Error::message(ErrorKind::Io, "waiting for the peer failed").caused_by(error)
         })
     }
@@ -265,7 +266,7 @@ impl WebSocket {
 impl WebSocket {
     /// The memory that is kept to read with. Not while somebody receives.
     pub(super) fn room(&self) -> usize {
-        lock(&self.reader).chunk.room() + lock(&self.session).room()
+        lock(&self.reader).buffer.room() + lock(&self.session).room()
     }
 }
 

@@ -15,9 +15,9 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::Target;
 use super::frames::{Codec, Frames};
+use super::handshake_stream::HandshakeStream;
 use super::memory::{IDLE, is_interrupted, would_block};
 use super::tls::Stream;
-use super::wait::Line;
 use crate::config::headers::Header;
 use crate::util::clock;
 use crate::{Error, ErrorKind};
@@ -48,7 +48,7 @@ fn codec(stream: Stream, early: &[u8], role: Role, max_message_size: usize) -> C
 
 /// Asks the server to speak WebSocket.
 pub(super) fn request(
-    line: &mut Line,
+    peer: &mut HandshakeStream,
     mut stream: Stream,
     target: &Target,
     headers: &[Header],
@@ -56,29 +56,29 @@ pub(super) fn request(
 ) -> Result<Codec, Error> {
     let (mut handshake, request) = Handshake::new(target, headers, &generate_key());
     let written = stream.write_all(&request).and_then(|()| stream.flush());
-    written.map_err(|error| broken(line, &stream, error))?;
-    line.send(stream.memory()).map_err(|error| silent(error, target, &[]))?;
+    written.map_err(|error| broken(peer, &stream, error))?;
+    peer.send(stream.memory()).map_err(|error| silent(error, target, &[]))?;
     let mut input = Vec::new();
     // What came with the end of the step before is here already.
-    let mut is_all = take(&mut stream, &mut input).map_err(|error| broken(line, &stream, error))?;
+    let mut is_all = take(&mut stream, &mut input).map_err(|error| broken(peer, &stream, error))?;
     let mut patience = None;
     loop {
         let known = Input { bytes: &input, is_all, wall: clock::wall() };
-        match handshake.advance(known).map_err(|refusal| refusal.into_error(line))? {
+        match handshake.advance(known).map_err(|refusal| refusal.into_error(peer))? {
             Progress::Done(length) => {
                 let rest = input.get(length..).unwrap_or_default();
                 return Ok(codec(stream, rest, Role::Client, max_message_size));
             }
             Progress::Skip(length) => drop(input.drain(..length)),
-            Progress::Wait if is_all => return Err(ended(line, target, &input)),
+            Progress::Wait if is_all => return Err(ended(peer, target, &input)),
             Progress::Wait => {
-                line.exchange(stream.memory()).map_err(|error| silent(error, target, &input))?;
+                peer.exchange(stream.memory()).map_err(|error| silent(error, target, &input))?;
                 is_all =
-                    take(&mut stream, &mut input).map_err(|error| broken(line, &stream, error))?;
+                    take(&mut stream, &mut input).map_err(|error| broken(peer, &stream, error))?;
             }
             Progress::WaitBriefly => {
                 let until = *patience.get_or_insert_with(|| clock::now() + PAGE);
-                is_all = linger(line, &mut stream, &mut input, until);
+                is_all = linger(peer, &mut stream, &mut input, until);
             }
         }
     }
@@ -96,24 +96,29 @@ fn take(stream: &mut Stream, input: &mut Vec<u8>) -> io::Result<bool> {
 }
 
 /// Waits until `until` for more. Returns `true` if there will be none; why is of no interest, for the refusal is here.
-fn linger(line: &mut Line, stream: &mut Stream, input: &mut Vec<u8>, until: Instant) -> bool {
-    let waited = line.exchange_until(stream.memory(), Some(until));
+fn linger(
+    peer: &mut HandshakeStream,
+    stream: &mut Stream,
+    input: &mut Vec<u8>,
+    until: Instant,
+) -> bool {
+    let waited = peer.exchange_until(stream.memory(), Some(until));
     waited.is_err() || take(stream, input).unwrap_or(true) || clock::now() >= until
 }
 
 /// The TLS library failed: memory does not.
-fn broken(line: &Line, stream: &Stream, error: io::Error) -> Error {
+fn broken(peer: &HandshakeStream, stream: &Stream, error: io::Error) -> Error {
     let kind = match stream {
         Stream::Plain(_) => ErrorKind::Io,
         // A server may refuse its client only now.
         Stream::Tls(_) => ErrorKind::Tls,
     };
-    line.refused(kind).caused_by(error)
+    peer.refused(kind).caused_by(error)
 }
 
 /// The peer has closed the connection before its answer was whole.
-fn ended(line: &Line, target: &Target, input: &[u8]) -> Error {
-    let error = line.refused(ErrorKind::Io);
+fn ended(peer: &HandshakeStream, target: &Target, input: &[u8]) -> Error {
+    let error = peer.refused(ErrorKind::Io);
     let error = match input {
         [] => error,
         _ => {

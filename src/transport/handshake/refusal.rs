@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::transport::handshake_stream::HandshakeStream;
 use crate::transport::head::{values, wait_of};
-use crate::transport::wait::Line;
 use crate::util::redact::shown_location;
 use crate::util::units::words;
 use crate::{Error, ErrorKind};
@@ -86,8 +86,8 @@ impl Refusal {
         Self { why, status: Some(status), wait }
     }
 
-    pub(super) fn into_error(self, line: &Line) -> Error {
-        let mut error = line.dial.failed_because(ErrorKind::Handshake, &self.why);
+    pub(super) fn into_error(self, peer: &HandshakeStream) -> Error {
+        let mut error = peer.dial.failed_because(ErrorKind::Handshake, &self.why);
         if let Some(status) = self.status {
             error = error.with_http_status(status);
         }

@@ -6,9 +6,11 @@ use tungstenite::protocol::Role;
 
 use super::codec;
 use crate::transport::WebSocket;
-use crate::transport::memory::Memory;
+use crate::transport::dial::DialContext;
+use crate::transport::handshake_stream::HandshakeStream;
+use crate::transport::memory::MemoryStream;
 use crate::transport::tls::Stream;
-use crate::transport::wait::{Dial, Line};
+
 use crate::util::clock;
 use crate::{Error, Interrupt};
 
@@ -19,10 +21,10 @@ impl WebSocket {
     pub(crate) fn accepted(stream: TcpStream, received: &[u8]) -> Result<Self, Error> {
         stream.set_nonblocking(true)?;
         let mut socket = mio::net::TcpStream::from_std(stream);
-        let dial = Dial::new(clock::now(), &Interrupt::default())?;
-        dial.wait.register(&mut socket, mio::Token(0))?;
-        let memory = Stream::Plain(Memory::default());
+        let dial = DialContext::new(clock::now(), &Interrupt::default())?;
+        dial.poller.register(&mut socket, mio::Token(0))?;
+        let memory = Stream::Plain(MemoryStream::default());
         let codec = codec(memory, received, Role::Server, MAX_MESSAGE);
-        Ok(Self::new(Line::new(dial, socket), codec))
+        Ok(Self::new(HandshakeStream::new(dial, socket), codec))
     }
 }

@@ -10,8 +10,8 @@ mod tests;
 use std::io::Write;
 use std::time::Duration;
 
-use super::memory::Memory;
-use super::wait::Line;
+use super::handshake_stream::HandshakeStream;
+use super::memory::MemoryStream;
 use crate::config::proxy::{Protocol, ProxyServer};
 use crate::util::clock;
 use crate::util::url::authority;
@@ -97,34 +97,34 @@ impl Handshake {
 
 /// Has `server` connect to `host`. What came in behind its answer is left in `memory`.
 pub(super) fn tunnel(
-    line: &mut Line,
-    memory: &mut Memory,
+    peer: &mut HandshakeStream,
+    memory: &mut MemoryStream,
     server: &ProxyServer,
     host: &str,
     port: u16,
 ) -> Result<(), Error> {
     let (target, proxy) = (authority(host, port), authority(&server.host, server.port));
-    line.dial.begin(format!("asking the proxy {proxy} for {target}"))?;
+    peer.dial.begin(format!("asking the proxy {proxy} for {target}"))?;
     let (mut handshake, first) = Handshake::new(server, host, port)?;
     put(memory, &first);
     loop {
-        let progress = handshake.advance(memory.unread(), clock::wall());
+        let progress = handshake.advance(memory.inbox().rest(), clock::wall());
         match progress.map_err(|refusal| refusal.into_error(server))? {
-            Progress::Wait if memory.is_ended() => return Err(line.refused(ErrorKind::Proxy)),
-            Progress::Wait => line.exchange(memory)?,
+            Progress::Wait if memory.is_ended() => return Err(peer.refused(ErrorKind::Proxy)),
+            Progress::Wait => peer.exchange(memory)?,
             Progress::Send(length, bytes) => {
-                memory.consume(length);
+                memory.inbox().consume(length);
                 put(memory, &bytes);
             }
             Progress::Done(length) => {
-                memory.consume(length);
+                memory.inbox().consume(length);
                 return Ok(());
             }
         }
     }
 }
 
-fn put(memory: &mut Memory, bytes: &[u8]) {
+fn put(memory: &mut MemoryStream, bytes: &[u8]) {
     // Memory takes everything.
     let _ = memory.write_all(bytes);
 }

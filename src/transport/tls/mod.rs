@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use super::memory::Memory;
+use super::memory::MemoryStream;
 
 #[cfg(feature = "native-tls")]
 mod native;
@@ -26,7 +26,7 @@ pub(crate) use library::roots;
 
 /// What WebSocket runs over.
 pub(super) enum Stream {
-    Plain(Memory),
+    Plain(MemoryStream),
     #[cfg_attr(
         not(any(feature = "native-tls", feature = "rustls")),
         expect(dead_code, reason = "without a library for it, no stream is encrypted")
@@ -36,7 +36,7 @@ pub(super) enum Stream {
 
 impl Stream {
     /// The memory at the bottom.
-    pub(super) fn memory(&mut self) -> &mut Memory {
+    pub(super) fn memory(&mut self) -> &mut MemoryStream {
         match self {
             Self::Plain(memory) => memory,
             Self::Tls(stream) => library::memory(stream),

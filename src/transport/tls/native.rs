@@ -6,13 +6,13 @@ use native_tls::{Certificate, HandshakeError, Identity, Protocol};
 
 use super::Stream;
 use crate::config::tls::{KeyKind, wrong_identity};
-use crate::transport::memory::Memory;
-use crate::transport::wait::Line;
+use crate::transport::handshake_stream::HandshakeStream;
+use crate::transport::memory::MemoryStream;
 use crate::{Error, ErrorKind, Tls, TlsVersion};
 
-pub(in crate::transport) type TlsStream = native_tls::TlsStream<Memory>;
+pub(in crate::transport) type TlsStream = native_tls::TlsStream<MemoryStream>;
 
-pub(super) fn memory(stream: &mut TlsStream) -> &mut Memory {
+pub(super) fn memory(stream: &mut TlsStream) -> &mut MemoryStream {
     stream.get_mut()
 }
 
@@ -54,9 +54,9 @@ impl TlsConnector {
 
     pub(in crate::transport) fn handshake(
         &self,
-        line: &mut Line,
+        peer: &mut HandshakeStream,
         host: &str,
-        memory: Memory,
+        memory: MemoryStream,
     ) -> Result<Stream, Error> {
         let connector = self.connector()?;
         let mut state = connector.connect(host, memory);
@@ -64,11 +64,11 @@ impl TlsConnector {
             match state {
                 Ok(stream) => return Ok(Stream::Tls(Box::new(stream))),
                 Err(HandshakeError::WouldBlock(mut unfinished)) => {
-                    line.exchange(unfinished.get_mut())?;
+                    peer.exchange(unfinished.get_mut())?;
                     state = unfinished.handshake();
                 }
                 Err(HandshakeError::Failure(error)) => {
-                    return Err(line.refused(ErrorKind::Tls).caused_by(error));
+                    return Err(peer.refused(ErrorKind::Tls).caused_by(error));
                 }
             }
         }

@@ -1,8 +1,8 @@
 //! No TLS in this build.
 
-use crate::transport::memory::Memory;
+use crate::transport::handshake_stream::HandshakeStream;
+use crate::transport::memory::MemoryStream;
 use crate::transport::tls::Stream;
-use crate::transport::wait::Line;
 use crate::{Error, ErrorKind, Tls};
 
 /// There is no such stream, so that its bytes are never reached.
@@ -25,7 +25,7 @@ impl std::io::Write for TlsStream {
 }
 
 #[expect(clippy::needless_pass_by_ref_mut, reason = "the other libraries need it mutable")]
-pub(super) fn memory(stream: &mut TlsStream) -> &mut Memory {
+pub(super) fn memory(stream: &mut TlsStream) -> &mut MemoryStream {
     match *stream {}
 }
 
@@ -46,9 +46,9 @@ impl TlsConnector {
 
     pub(in crate::transport) fn handshake(
         &self,
-        _: &mut Line,
+        _: &mut HandshakeStream,
         _: &str,
-        memory: Memory,
+        memory: MemoryStream,
     ) -> Result<Stream, Error> {
         self.prepare().map(|()| Stream::Plain(memory))
     }

@@ -19,13 +19,13 @@ use rustls_platform_verifier::Verifier;
 
 use super::Stream;
 use crate::config::tls::{KeyKind, wrong_identity};
-use crate::transport::memory::{Memory, would_block};
-use crate::transport::wait::Line;
+use crate::transport::handshake_stream::HandshakeStream;
+use crate::transport::memory::{MemoryStream, would_block};
 use crate::{Error, ErrorKind, Tls, TlsVersion};
 
-pub(in crate::transport) type TlsStream = StreamOwned<ClientConnection, Memory>;
+pub(in crate::transport) type TlsStream = StreamOwned<ClientConnection, MemoryStream>;
 
-pub(super) fn memory(stream: &mut TlsStream) -> &mut Memory {
+pub(super) fn memory(stream: &mut TlsStream) -> &mut MemoryStream {
     &mut stream.sock
 }
 
@@ -64,9 +64,9 @@ impl TlsConnector {
 
     pub(in crate::transport) fn handshake(
         &self,
-        line: &mut Line,
+        peer: &mut HandshakeStream,
         host: &str,
-        mut memory: Memory,
+        mut memory: MemoryStream,
     ) -> Result<Stream, Error> {
         let name = ServerName::try_from(host.to_owned()).map_err(|error| {
             let message = format!("{host} is not a host name that TLS can check");
@@ -74,15 +74,15 @@ impl TlsConnector {
         })?;
         let config = Arc::clone(self.config()?);
         let mut connection = ClientConnection::new(config, name)
-            .map_err(|error| line.refused(ErrorKind::Tls).caused_by(error))?;
+            .map_err(|error| peer.refused(ErrorKind::Tls).caused_by(error))?;
         while connection.is_handshaking() {
             match connection.complete_io(&mut memory) {
                 Ok(_) => {}
-                Err(error) if would_block(&error) => line.exchange(&mut memory)?,
+                Err(error) if would_block(&error) => peer.exchange(&mut memory)?,
                 Err(error) => {
                     // The alert tells the server why; it may be gone already.
-                    let _ = line.send(&mut memory);
-                    return Err(failed(line, error));
+                    let _ = peer.send(&mut memory);
+                    return Err(failed(peer, error));
                 }
             }
         }
@@ -184,8 +184,8 @@ fn identity(tls: &Tls) -> Result<Option<Arc<SingleCertAndKey>>, Error> {
     Ok(Some(Arc::new(SingleCertAndKey::from(certified))))
 }
 
-fn failed(line: &Line, error: io::Error) -> Error {
-    let failed = line.refused(ErrorKind::Tls);
+fn failed(peer: &HandshakeStream, error: io::Error) -> Error {
+    let failed = peer.refused(ErrorKind::Tls);
     match error.downcast::<rustls::Error>() {
         Ok(error) => failed.caused_by(error),
         Err(error) => failed.caused_by(error),
