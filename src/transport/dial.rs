@@ -81,6 +81,11 @@ impl DialContext {
         Error::message(kind, format!("{} failed", self.step))
     }
 
+    /// Puts the step in front of a message that is the end of a sentence.
+    pub(super) fn failed_by(&self, error: Error) -> Error {
+        error.at(&format!("{} failed", self.step))
+    }
+
     pub(super) fn failed_because(&self, kind: ErrorKind, why: &str) -> Error {
         Error::message(kind, format!("{} failed: {why}", self.step))
     }

@@ -25,7 +25,7 @@ use crate::{Error, ErrorKind};
 use client::{Handshake, Input, Progress};
 pub(super) use refusal::{USE_PLAIN, USE_TLS};
 
-/// What tungstenite reads at once. It sees no whole texts, see [`Frames`].
+/// How much tungstenite reads at once. It sees no whole texts, see [`Frames`].
 const READ: usize = 1024;
 
 /// What an idle connection keeps to read with, over TLS too: the encrypted bytes, the decrypted ones, a frame.
@@ -34,7 +34,7 @@ const _: () = assert!(2 * IDLE + READ <= 4 * 1024);
 /// How long the page behind a refusal is waited for.
 const PAGE: Duration = Duration::from_millis(500);
 
-/// `early` is what came in behind the handshake.
+/// `early` is what was received behind the handshake.
 fn codec(stream: Stream, early: &[u8], role: Role, max_message_size: usize) -> Codec {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ)
@@ -46,7 +46,7 @@ fn codec(stream: Stream, early: &[u8], role: Role, max_message_size: usize) -> C
     Codec::from_raw_socket(frames, role, Some(config))
 }
 
-/// Asks the server to speak WebSocket.
+/// Does the handshake of a client.
 pub(super) fn request(
     peer: &mut HandshakeStream,
     mut stream: Stream,
@@ -59,17 +59,16 @@ pub(super) fn request(
     written.map_err(|error| broken(peer, &stream, error))?;
     peer.send(stream.memory()).map_err(|error| silent(error, target, &[]))?;
     let mut input = Vec::new();
-    // What came with the end of the step before is here already.
+    // What came with the end of the previous step is here already.
     let mut is_all = take(&mut stream, &mut input).map_err(|error| broken(peer, &stream, error))?;
-    let mut patience = None;
+    let mut page_deadline = None;
     loop {
         let known = Input { bytes: &input, is_all, wall: clock::wall() };
-        match handshake.advance(known).map_err(|refusal| refusal.into_error(peer))? {
+        match handshake.advance(known).map_err(|refusal| peer.dial.failed_by(refusal))? {
             Progress::Done(length) => {
                 let rest = input.get(length..).unwrap_or_default();
                 return Ok(codec(stream, rest, Role::Client, max_message_size));
             }
-            Progress::Skip(length) => drop(input.drain(..length)),
             Progress::Wait if is_all => return Err(ended(peer, target, &input)),
             Progress::Wait => {
                 peer.exchange(stream.memory()).map_err(|error| silent(error, target, &input))?;
@@ -77,14 +76,14 @@ pub(super) fn request(
                     take(&mut stream, &mut input).map_err(|error| broken(peer, &stream, error))?;
             }
             Progress::WaitBriefly => {
-                let until = *patience.get_or_insert_with(|| clock::now() + PAGE);
+                let until = *page_deadline.get_or_insert_with(|| clock::now() + PAGE);
                 is_all = linger(peer, &mut stream, &mut input, until);
             }
         }
     }
 }
 
-/// Adds what has come in to `input`. Returns `true` if it was the last.
+/// Adds what was received to `input`. Returns `true` if no more will come.
 fn take(stream: &mut Stream, input: &mut Vec<u8>) -> io::Result<bool> {
     match stream.read_to_end(input) {
         Ok(_) => Ok(true),
@@ -95,7 +94,7 @@ fn take(stream: &mut Stream, input: &mut Vec<u8>) -> io::Result<bool> {
     }
 }
 
-/// Waits until `until` for more. Returns `true` if there will be none; why is of no interest, for the refusal is here.
+/// Waits until `until` for more. Returns `true` if none will come. An error does not matter: there is a refusal already.
 fn linger(
     peer: &mut HandshakeStream,
     stream: &mut Stream,
@@ -106,7 +105,7 @@ fn linger(
     waited.is_err() || take(stream, input).unwrap_or(true) || clock::now() >= until
 }
 
-/// The TLS library failed: memory does not.
+/// Returns the error of the TLS library: memory has none.
 fn broken(peer: &HandshakeStream, stream: &Stream, error: io::Error) -> Error {
     let kind = match stream {
         Stream::Plain(_) => ErrorKind::Io,
@@ -116,7 +115,7 @@ fn broken(peer: &HandshakeStream, stream: &Stream, error: io::Error) -> Error {
     peer.refused(kind).caused_by(error)
 }
 
-/// The peer has closed the connection before its answer was whole.
+/// Returns the error of a connection that was closed before the response was complete.
 fn ended(peer: &HandshakeStream, target: &Target, input: &[u8]) -> Error {
     let error = peer.refused(ErrorKind::Io);
     let error = match input {
@@ -129,7 +128,7 @@ fn ended(peer: &HandshakeStream, target: &Target, input: &[u8]) -> Error {
     silent(error, target, input)
 }
 
-/// Adds to the failure of a connection on which nothing came that TLS may be spoken there.
+/// Adds to the failure of a connection on which nothing was received that TLS may be spoken there.
 fn silent(error: Error, target: &Target, input: &[u8]) -> Error {
     if target.tls || !input.is_empty() || error.kind() != ErrorKind::Io {
         return error;

@@ -10,7 +10,6 @@ use crate::transport::dial::DialContext;
 use crate::transport::handshake_stream::HandshakeStream;
 use crate::transport::memory::MemoryStream;
 use crate::transport::tls::Stream;
-
 use crate::util::clock;
 use crate::{Error, Interrupt};
 

@@ -4,8 +4,6 @@ use super::*;
 use crate::config::headers::Headers;
 use crate::transport::head::MAX_HEAD;
 
-use refusal::Refusal;
-
 /// RFC 6455, section 1.3.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
@@ -15,7 +13,7 @@ const PLAIN: &str = "ws://h/app/key";
 const SECURE: &str = "wss://h/app/key";
 
 /// What is left of the input.
-type End = Result<Vec<u8>, Refusal>;
+type End = Result<Vec<u8>, Error>;
 
 fn begin(url: &str, headers: &[(&str, &str)]) -> (Handshake, String) {
     let mut given = Headers::default();
@@ -37,7 +35,6 @@ fn run(url: &str, parts: &[&[u8]]) -> Option<End> {
                 Ok(Progress::Wait) => break,
                 Ok(Progress::WaitBriefly) if index + 1 < parts.len() => break,
                 Ok(Progress::WaitBriefly) => is_all = true,
-                Ok(Progress::Skip(length)) => drop(bytes.drain(..length)),
                 Ok(Progress::Done(length)) => {
                     bytes.drain(..length);
                     bytes.extend(parts[index + 1..].concat());
@@ -59,7 +56,11 @@ fn run_cut(url: &str, input: &[u8]) -> End {
         match (&end, run(url, &parts).expect("the input is whole")) {
             (Ok(rest), Ok(cut)) => assert_eq!(&cut, rest, "{parts:?}"),
             (Err(refusal), Err(cut)) => {
-                assert_eq!((&cut.why, cut.status), (&refusal.why, refusal.status), "{parts:?}");
+                assert_eq!(
+                    (cut.text(), cut.http_status()),
+                    (refusal.text(), refusal.http_status()),
+                    "{parts:?}"
+                );
             }
             (end, cut) => panic!("{end:?}, but cut {cut:?}"),
         }
@@ -75,9 +76,9 @@ fn accepted(head: &str) {
     assert_eq!(run_cut(PLAIN, &input).expect(head), b"\x81\x02{}");
 }
 
-fn refused(url: &str, answer: &str) -> Refusal {
+fn refused(url: &str, answer: &str) -> Error {
     let refusal = run_cut(url, answer.as_bytes()).expect_err(answer);
-    assert!(refusal.why.len() < 500 && !refusal.why.contains("canary"), "{refusal:?}");
+    assert!(refusal.text().len() < 500 && !refusal.text().contains("canary"), "{refusal:?}");
     refusal
 }
 
@@ -170,7 +171,7 @@ fn informational_answers_are_survived() {
         "{SWITCH}{ACCEPT}Sec-WebSocket-Extensions: \r\nSec-WebSocket-Protocol:,\r\n\r\n"
     ));
     let refusal = refused(PLAIN, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 401 No\r\n\r\n");
-    assert_eq!(refusal.status, Some(401));
+    assert_eq!(refusal.http_status(), Some(401));
 }
 
 #[test]
@@ -204,8 +205,8 @@ fn a_switch_that_is_not_what_was_asked_for_is_refused() {
         (offered("").replacen("1.1", "1.0", 1), "HTTP/1.0"),
     ] {
         let refusal = refused(PLAIN, &head);
-        assert!(refusal.why.contains(part), "{head}: {refusal:?}");
-        assert_eq!((refusal.status, refusal.wait), (None, None));
+        assert!(refusal.text().contains(part), "{head}: {refusal:?}");
+        assert_eq!((refusal.http_status(), refusal.retry_after()), (None, None));
     }
 }
 
@@ -229,10 +230,10 @@ fn a_refusal_tells_its_status_in_every_version_and_with_a_damaged_head() {
                 (304, "; redirects are not followed"),
             ] {
                 let refusal = refused(SECURE, &format!("HTTP/{version} {status} {rest}\r\n"));
-                assert_eq!(refusal.status, Some(status));
+                assert_eq!(refusal.http_status(), Some(status));
                 let told = format!("the server answered with HTTP {status}{hint}");
-                assert!(refusal.why.starts_with(&told), "{refusal:?}");
-                assert!(!hint.is_empty() || refusal.why == told, "{refusal:?}");
+                assert!(refusal.text().starts_with(&told), "{refusal:?}");
+                assert!(!hint.is_empty() || refusal.text() == told, "{refusal:?}");
             }
         }
     }
@@ -249,9 +250,9 @@ fn a_refusal_tells_how_long_to_wait() {
         ("403 x\r\nRetry-After: 7", None),
     ] {
         let refusal = refused(PLAIN, &format!("HTTP/1.1 {head}\r\n\r\n"));
-        assert_eq!(refusal.wait, seconds.map(Duration::from_secs), "{head}");
+        assert_eq!(refusal.retry_after(), seconds.map(Duration::from_secs), "{head}");
         let hint = seconds.map(|seconds| format!("; it asks to wait for {seconds} s"));
-        assert!(hint.is_none_or(|hint| refusal.why.ends_with(&hint)), "{refusal:?}");
+        assert!(hint.is_none_or(|hint| refusal.text().ends_with(&hint)), "{refusal:?}");
     }
 }
 
@@ -274,7 +275,7 @@ fn a_redirect_tells_where_to_without_what_may_be_secret() {
         (PLAIN, &long, "redirects are not followed"),
     ] {
         let refusal = refused(url, &format!("HTTP/1.1 302 x\r\nLocation: {location}\r\n\r\n"));
-        assert!(refusal.why.ends_with(end), "{refusal:?}");
+        assert!(refusal.text().ends_with(end), "{refusal:?}");
     }
 }
 
@@ -289,16 +290,16 @@ fn a_page_of_a_tls_port_is_known() {
         "HTTP/1.1 400 \r\n\r\nBad Request\r\nThis combination of host and port requires TLS.\r\n",
     ] {
         let refusal = refused(PLAIN, page);
-        assert_eq!(refusal.status, Some(400));
-        assert!(refusal.why.ends_with(hint), "{refusal:?}");
-        assert!(!refused(SECURE, page).why.contains(hint));
+        assert_eq!(refusal.http_status(), Some(400));
+        assert!(refusal.text().ends_with(hint), "{refusal:?}");
+        assert!(!refused(SECURE, page).text().contains(hint));
     }
-    assert!(!refused(PLAIN, "HTTP/1.1 400 x\r\n\r\n<a href=\"https://x\">").why.contains(hint));
+    assert!(!refused(PLAIN, "HTTP/1.1 400 x\r\n\r\n<a href=\"https://x\">").text().contains(hint));
     // No page is waited for that is longer than it should be.
     let long = format!("HTTP/1.1 400 x\r\n\r\n{}", "x".repeat(10_000));
     let (mut handshake, _) = begin(PLAIN, &[]);
     let input = Input { bytes: long.as_bytes(), is_all: false, wall: WALL };
-    assert_eq!(handshake.advance(input).unwrap_err().status, Some(400));
+    assert_eq!(handshake.advance(input).unwrap_err().http_status(), Some(400));
 }
 
 #[test]
@@ -317,12 +318,12 @@ fn an_answer_that_is_not_http_is_named() {
         (b"\x81\x02{}", "with bytes that are not HTTP"),
     ] {
         let refusal = run(PLAIN, &[input]).unwrap().unwrap_err();
-        assert!(refusal.why.contains(told) && !refusal.why.contains("canary"), "{refusal:?}");
-        assert_eq!(refusal.status, None);
+        assert!(refusal.text().contains(told) && !refusal.text().contains("canary"), "{refusal:?}");
+        assert_eq!(refusal.http_status(), None);
         // However it is cut: what came so far is enough to give up, if not to name it.
         for cut in 1..input.len() {
             let cut = run(PLAIN, &[&input[..cut], &input[cut..]]).unwrap().unwrap_err();
-            assert!(cut.why.starts_with("the server answered "), "{cut:?}");
+            assert!(cut.text().starts_with("the server answered "), "{cut:?}");
         }
     }
     // Inside TLS it is no alert.
@@ -330,12 +331,12 @@ fn an_answer_that_is_not_http_is_named() {
         run(SECURE, &[b"\x15\x03\x01"])
             .unwrap()
             .unwrap_err()
-            .why
+            .text()
             .contains("bytes that are not HTTP")
     );
     for status in ["20 OK", "2000 OK", "-1 No", "+20 x", "600 x", "099 x", "x", ""] {
         let refusal = refused(PLAIN, &format!("HTTP/1.1 {status}\r\n\r\n"));
-        assert!(refusal.why.ends_with("with an HTTP status that is none"), "{refusal:?}");
+        assert!(refusal.text().ends_with("with an invalid HTTP status"), "{refusal:?}");
     }
 }
 
@@ -355,7 +356,7 @@ fn heads_are_taken_up_to_the_limit_and_no_longer() {
     let between = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(MAX_HEAD);
     for input in [&head(MAX_HEAD + 1), &head(MAX_HEAD + 1)[..=MAX_HEAD], &between] {
         let refusal = run(PLAIN, &[input]).unwrap().unwrap_err();
-        assert!(refusal.why.ends_with("with a head of more than 16384 bytes"), "{refusal:?}");
+        assert!(refusal.text().ends_with("with a head of more than 16384 bytes"), "{refusal:?}");
     }
 }
 
@@ -365,7 +366,7 @@ proptest::proptest! {
         let begin: [&[u8]; 6] =
             [b"", b"HTTP/1.1 ", b"HTTP/1.1 101 x\r\n", b"HTTP/1.1 400 x\r\n", b"HTTP/1.1 100\r\n\r\n", b"\x15"];
         let input = [begin[prefix], &input].concat();
-        let told = |end: Option<End>| end.map(|end| end.map_err(|refusal| refusal.status));
+        let told = |end: Option<End>| end.map(|end| end.map_err(|refusal| refusal.http_status()));
         let bytes: Vec<&[u8]> = input.chunks(1).collect();
         proptest::prop_assert_eq!(told(run(PLAIN, &[&input])), told(run(PLAIN, &bytes)));
     }

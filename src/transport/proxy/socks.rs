@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Progress, Refusal};
+use super::{Progress, refused};
 use crate::config::proxy::Credentials;
 use crate::{Error, ErrorKind};
 
@@ -55,7 +55,7 @@ impl Socks {
         Ok((socks, greeting))
     }
 
-    pub(super) fn advance(&mut self, input: &[u8]) -> Result<Progress, Refusal> {
+    pub(super) fn advance(&mut self, input: &[u8]) -> Result<Progress, Error> {
         match self.expects {
             Expects::Method => self.method(input),
             Expects::Authentication => self.authentication(input),
@@ -63,7 +63,7 @@ impl Socks {
         }
     }
 
-    fn method(&mut self, input: &[u8]) -> Result<Progress, Refusal> {
+    fn method(&mut self, input: &[u8]) -> Result<Progress, Error> {
         match (input, &self.credentials) {
             ([] | [VERSION], _) => Ok(Progress::Wait),
             ([VERSION, NONE, ..], _) => Ok(self.ask()),
@@ -71,29 +71,27 @@ impl Socks {
                 self.expects = Expects::Authentication;
                 Ok(Progress::Send(2, credentials.clone()))
             }
-            ([VERSION, NO_ACCEPTABLE, ..], Some(_)) => Err(Refusal::lasting(
+            ([VERSION, NO_ACCEPTABLE, ..], Some(_)) => Err(permanent(
                 "takes neither these credentials nor none: it wants another kind of authentication",
             )),
-            ([VERSION, NO_ACCEPTABLE, ..], None) => Err(Refusal::lasting("wants credentials")),
+            ([VERSION, NO_ACCEPTABLE, ..], None) => Err(permanent("wants credentials")),
             ([VERSION, method, ..], _) => {
                 let why = format!("wants authentication method {method}, which it was not offered");
-                Err(Refusal::new(why))
+                Err(refused(why))
             }
-            _ => Err(Refusal::new(NOT_SOCKS)),
+            _ => Err(refused(NOT_SOCKS)),
         }
     }
 
-    fn authentication(&mut self, input: &[u8]) -> Result<Progress, Refusal> {
+    fn authentication(&mut self, input: &[u8]) -> Result<Progress, Error> {
         match input {
             [] | [AUTH_VERSION] => Ok(Progress::Wait),
             [AUTH_VERSION, SUCCEEDED, ..] => Ok(self.ask()),
             // Some proxies tell the version of SOCKS.
             [VERSION] => Ok(Progress::Wait),
             [VERSION, SUCCEEDED, ..] => Ok(self.ask()),
-            [AUTH_VERSION | VERSION, ..] => {
-                Err(Refusal::lasting("does not accept these credentials"))
-            }
-            _ => Err(Refusal::new(NOT_SOCKS)),
+            [AUTH_VERSION | VERSION, ..] => Err(permanent("does not accept these credentials")),
+            _ => Err(refused(NOT_SOCKS)),
         }
     }
 
@@ -103,30 +101,32 @@ impl Socks {
     }
 }
 
-fn reply(input: &[u8]) -> Result<Progress, Refusal> {
+fn reply(input: &[u8]) -> Result<Progress, Error> {
     let length = match input {
         [] | [VERSION] | [VERSION, SUCCEEDED] | [VERSION, SUCCEEDED, _] => {
             return Ok(Progress::Wait);
         }
         // The address that follows is of no use then, and some proxies leave it out.
-        [VERSION, code @ 1..=u8::MAX, ..] => return Err(refused(*code)),
+        [VERSION, code @ 1..=u8::MAX, ..] => return Err(refused_with(*code)),
         [VERSION, SUCCEEDED, _, IPV4, ..] => 4,
         [VERSION, SUCCEEDED, _, IPV6, ..] => 16,
         [VERSION, SUCCEEDED, _, NAME] => return Ok(Progress::Wait),
         [VERSION, SUCCEEDED, _, NAME, length, ..] => 1 + usize::from(*length),
         [VERSION, SUCCEEDED, _, kind, ..] => {
-            return Err(Refusal::new(format!(
-                "answers with an address of the unknown kind {kind}"
-            )));
+            return Err(refused(format!("answers with an address of the unknown kind {kind}")));
         }
-        _ => return Err(Refusal::new(NOT_SOCKS)),
+        _ => return Err(refused(NOT_SOCKS)),
     };
     // Before it four bytes, behind it the port.
     let length = 4 + length + 2;
     if input.len() < length { Ok(Progress::Wait) } else { Ok(Progress::Done(length)) }
 }
 
-fn refused(code: u8) -> Refusal {
+fn permanent(why: &str) -> Error {
+    refused(why).lasting()
+}
+
+fn refused_with(code: u8) -> Error {
     let (words, lasting) = match code {
         1 => ("has failed in general", false),
         2 => ("does not allow this connection", true),
@@ -138,7 +138,8 @@ fn refused(code: u8) -> Refusal {
         8 => ("does not support this kind of address", true),
         _ => ("failed for a reason that SOCKS5 does not know", false),
     };
-    Refusal { lasting, ..Refusal::new(format!("{words} (SOCKS5 reply {code})")) }
+    let error = refused(format!("{words} (SOCKS5 reply {code})"));
+    if lasting { error.lasting() } else { error }
 }
 
 fn authentication(credentials: &Credentials) -> Result<Vec<u8>, Error> {

@@ -36,7 +36,7 @@ fn run(url: &str, host: &str, parts: &[&[u8]]) -> (Sent, Option<End>) {
                     input.extend(parts[index + 1..].concat());
                     return (sent, Some(Ok(input)));
                 }
-                Err(refusal) => return (sent, Some(Err(refusal.into_error(&server)))),
+                Err(refusal) => return (sent, Some(Err(named(refusal, &server)))),
             }
         }
     }
@@ -187,7 +187,7 @@ fn connect_notices_early_that_it_is_no_http() {
         "HTTP/1.1 099 x",
     ] {
         let error = refused("http://p", format!("{head}\r\n\r\n").as_bytes());
-        assert!(error.to_string().contains("status that is none"), "{error}");
+        assert!(error.to_string().contains("invalid HTTP status"), "{error}");
     }
 }
 
