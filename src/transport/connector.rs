@@ -3,10 +3,11 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use crate::Error;
+use crate::util::sync::lock;
 use crate::wire::batch::Inbox;
 
 /// Opens connections: the built-in WebSocket, or one of your own (a Unix socket, a pipe, a test).
@@ -66,7 +67,7 @@ impl Interrupt {
     /// one, may be called from any thread, and must not block.
     pub fn on_interrupt(&self, wake: impl Fn() + Send + Sync + 'static) {
         let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(wake);
-        let earlier = self.wake().replace(Arc::clone(&wake));
+        let earlier = lock(&self.0.wake).replace(Arc::clone(&wake));
         // With the lock released, since it may be the user's.
         drop(earlier);
         if self.is_interrupted() {
@@ -92,14 +93,10 @@ impl Interrupt {
     pub fn interrupt(&self) {
         // The flag first: whoever asks to be woken after this looks at it.
         self.0.interrupted.store(true, Ordering::SeqCst);
-        let wake = self.wake().clone();
+        let wake = lock(&self.0.wake).clone();
         if let Some(wake) = wake {
             wake();
         }
-    }
-
-    fn wake(&self) -> MutexGuard<'_, Option<Arc<dyn Fn() + Send + Sync>>> {
-        self.0.wake.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

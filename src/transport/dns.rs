@@ -8,8 +8,8 @@ use std::thread;
 use mio::Waker;
 
 use super::dial::DialContext;
-use super::lock;
 use crate::util::guard::write_log;
+use crate::util::sync::lock;
 use crate::{Error, ErrorKind};
 
 pub(crate) type Lookup = Arc<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync>;

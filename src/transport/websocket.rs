@@ -14,12 +14,12 @@ use mio::net::TcpStream;
 
 use super::frames::Codec;
 use super::handshake_stream::HandshakeStream;
-use super::lock;
 use super::memory::{ReadBuffer, is_interrupted, would_block};
 use super::poller::Poller;
 use super::session::{Outgoing, Session};
 use crate::util::clock;
 use crate::util::guard::write_log;
+use crate::util::sync::lock;
 use crate::wire::batch::Inbox;
 use crate::{Connection, Error, ErrorKind, Message};
 

@@ -9,8 +9,9 @@ use tungstenite::handshake::derive_accept_key;
 use super::refusal::{is_tls_page, not_http, refusal, refused};
 use crate::Error;
 use crate::config::headers::Header;
-use crate::transport::Target;
+
 use crate::transport::head::{Fault, Head, HeadReader, MAX_HEAD};
+use crate::util::url::{Url, default_port};
 
 /// How much of the text behind a refusal is looked at.
 const MAX_BODY: usize = 4 * 1024;
@@ -45,10 +46,10 @@ pub(super) struct Input<'a> {
 
 impl Handshake {
     /// Returns the handshake with `key`, and its request.
-    pub(super) fn new(target: &Target, headers: &[Header], key: &str) -> (Self, Vec<u8>) {
+    pub(super) fn new(url: &Url, headers: &[Header], key: &str) -> (Self, Vec<u8>) {
         let accept = derive_accept_key(key.as_bytes());
-        let this = Self { accept, encrypted: target.tls, head: HeadReader::new(true) };
-        (this, request(target, headers, key))
+        let this = Self { accept, encrypted: url.secure, head: HeadReader::new(true) };
+        (this, request(url, headers, key))
     }
 
     pub(super) fn advance(&mut self, input: Input<'_>) -> Result<Progress, Error> {
@@ -111,11 +112,11 @@ impl Handshake {
     }
 }
 
-fn request(target: &Target, headers: &[Header], key: &str) -> Vec<u8> {
-    let host = target.uri.host().unwrap_or_default();
+fn request(url: &Url, headers: &[Header], key: &str) -> Vec<u8> {
+    let host = url.uri.host().unwrap_or_default();
     // Proxies that compare the whole value do not know the one with the scheme's own port.
-    let host = match target.uri.port_u16() {
-        Some(port) if port != target.default_port() => format!("{host}:{port}"),
+    let host = match url.uri.port_u16() {
+        Some(port) if port != default_port(url.secure) => format!("{host}:{port}"),
         _ => host.to_owned(),
     };
     let agent = concat!("pusher-channels/", env!("CARGO_PKG_VERSION"));
@@ -135,7 +136,7 @@ fn request(target: &Target, headers: &[Header], key: &str) -> Vec<u8> {
         }
     }
     // `Display` begins with a slash, also if there is only a query.
-    let path = target.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
+    let path = url.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
     let mut request = format!("GET {path} HTTP/1.1\r\n");
     for (name, value) in lines {
         request.extend([name, ": ", value, "\r\n"]);

@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 use tungstenite::handshake::client::generate_key;
 use tungstenite::protocol::{Role, WebSocketConfig};
 
-use super::Target;
 use super::frames::{Codec, Frames};
 use super::handshake_stream::HandshakeStream;
 use super::memory::{IDLE, is_interrupted, would_block};
 use super::tls::Stream;
 use crate::config::headers::Header;
 use crate::util::clock;
+use crate::util::url::Url;
 use crate::{Error, ErrorKind};
 
 use client::{Handshake, Input, Progress};
@@ -50,14 +50,14 @@ fn codec(stream: Stream, early: &[u8], role: Role, max_message_size: usize) -> C
 pub(super) fn request(
     peer: &mut HandshakeStream,
     mut stream: Stream,
-    target: &Target,
+    url: &Url,
     headers: &[Header],
     max_message_size: usize,
 ) -> Result<Codec, Error> {
-    let (mut handshake, request) = Handshake::new(target, headers, &generate_key());
+    let (mut handshake, request) = Handshake::new(url, headers, &generate_key());
     let written = stream.write_all(&request).and_then(|()| stream.flush());
     written.map_err(|error| broken(peer, &stream, error))?;
-    peer.send(stream.memory()).map_err(|error| silent(error, target, &[]))?;
+    peer.send(stream.memory()).map_err(|error| silent(error, url, &[]))?;
     let mut input = Vec::new();
     // What came with the end of the previous step is here already.
     let mut is_all = take(&mut stream, &mut input).map_err(|error| broken(peer, &stream, error))?;
@@ -69,9 +69,9 @@ pub(super) fn request(
                 let rest = input.get(length..).unwrap_or_default();
                 return Ok(codec(stream, rest, Role::Client, max_message_size));
             }
-            Progress::Wait if is_all => return Err(ended(peer, target, &input)),
+            Progress::Wait if is_all => return Err(ended(peer, url, &input)),
             Progress::Wait => {
-                peer.exchange(stream.memory()).map_err(|error| silent(error, target, &input))?;
+                peer.exchange(stream.memory()).map_err(|error| silent(error, url, &input))?;
                 is_all =
                     take(&mut stream, &mut input).map_err(|error| broken(peer, &stream, error))?;
             }
@@ -116,7 +116,7 @@ fn broken(peer: &HandshakeStream, stream: &Stream, error: io::Error) -> Error {
 }
 
 /// Returns the error of a connection that was closed before the response was complete.
-fn ended(peer: &HandshakeStream, target: &Target, input: &[u8]) -> Error {
+fn ended(peer: &HandshakeStream, url: &Url, input: &[u8]) -> Error {
     let error = peer.refused(ErrorKind::Io);
     let error = match input {
         [] => error,
@@ -125,12 +125,12 @@ fn ended(peer: &HandshakeStream, target: &Target, input: &[u8]) -> Error {
             error.with_message(message)
         }
     };
-    silent(error, target, input)
+    silent(error, url, input)
 }
 
 /// Adds to the failure of a connection on which nothing was received that TLS may be spoken there.
-fn silent(error: Error, target: &Target, input: &[u8]) -> Error {
-    if target.tls || !input.is_empty() || error.kind() != ErrorKind::Io {
+fn silent(error: Error, url: &Url, input: &[u8]) -> Error {
+    if url.secure || !input.is_empty() || error.kind() != ErrorKind::Io {
         return error;
     }
     error.with_hint(USE_TLS)

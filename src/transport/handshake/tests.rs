@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::headers::Headers;
+use crate::config::options::websocket_url;
 use crate::transport::head::MAX_HEAD;
 
 /// RFC 6455, section 1.3.
@@ -18,8 +19,8 @@ type End = Result<Vec<u8>, Error>;
 fn begin(url: &str, headers: &[(&str, &str)]) -> (Handshake, String) {
     let mut given = Headers::default();
     headers.iter().for_each(|(name, value)| given.push(name, value));
-    let target = Target::parse(url).unwrap();
-    let (handshake, request) = Handshake::new(&target, &given.collect().unwrap(), KEY);
+    let url = websocket_url(url).unwrap();
+    let (handshake, request) = Handshake::new(&url, &given.collect().unwrap(), KEY);
     (handshake, String::from_utf8(request).unwrap())
 }
 

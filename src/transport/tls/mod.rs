@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 
 use super::memory::MemoryStream;
+use crate::{Error, Tls};
 
 #[cfg(feature = "native-tls")]
 mod native;
@@ -20,9 +21,13 @@ mod none;
 use none as library;
 
 pub(super) use library::TlsConnector;
-pub(crate) use library::check;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 pub(crate) use library::roots;
+
+/// Fails if `tls` is invalid or not supported.
+pub(crate) fn check(tls: &Tls) -> Result<(), Error> {
+    TlsConnector::new(tls).map(drop)
+}
 
 /// What WebSocket runs over.
 pub(super) enum Stream {

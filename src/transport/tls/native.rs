@@ -10,7 +10,7 @@ use crate::transport::handshake_stream::HandshakeStream;
 use crate::transport::memory::MemoryStream;
 use crate::{Error, ErrorKind, Tls, TlsVersion};
 
-pub(in crate::transport) type TlsStream = native_tls::TlsStream<MemoryStream>;
+pub(super) type TlsStream = native_tls::TlsStream<MemoryStream>;
 
 pub(super) fn memory(stream: &mut TlsStream) -> &mut MemoryStream {
     stream.get_mut()
@@ -22,7 +22,7 @@ pub(in crate::transport) struct TlsConnector {
     min_version: TlsVersion,
     accept_invalid_certs: bool,
     accept_invalid_hostnames: bool,
-    /// Reading the platform's roots takes long, so once, and only if there is something to check.
+    /// Loading the platform's roots takes long, so it is done once, for the first dial.
     connector: OnceLock<native_tls::TlsConnector>,
 }
 
@@ -47,7 +47,7 @@ impl TlsConnector {
         Ok(this)
     }
 
-    /// Fails if no TLS can be had, before anything is dialed.
+    /// Fails if TLS is not available, before anything is dialed.
     pub(in crate::transport) fn prepare(&self) -> Result<(), Error> {
         self.connector().map(|_| ())
     }
@@ -107,11 +107,6 @@ impl TlsConnector {
         };
         what.caused_by(error)
     }
-}
-
-/// Fails if something of `tls` cannot be read, or cannot be had.
-pub(crate) fn check(tls: &Tls) -> Result<(), Error> {
-    TlsConnector::new(tls).map(drop)
 }
 
 /// The extra roots of `tls`, in DER, after the same checks.

@@ -23,7 +23,7 @@ use crate::transport::handshake_stream::HandshakeStream;
 use crate::transport::memory::{MemoryStream, would_block};
 use crate::{Error, ErrorKind, Tls, TlsVersion};
 
-pub(in crate::transport) type TlsStream = StreamOwned<ClientConnection, MemoryStream>;
+pub(super) type TlsStream = StreamOwned<ClientConnection, MemoryStream>;
 
 pub(super) fn memory(stream: &mut TlsStream) -> &mut MemoryStream {
     &mut stream.sock
@@ -35,7 +35,7 @@ pub(in crate::transport) struct TlsConnector {
     min_version: TlsVersion,
     accept_invalid_certs: bool,
     accept_invalid_hostnames: bool,
-    /// Reading the platform's roots takes long, so once, and only if there is something to check.
+    /// Loading the platform's roots takes long, so it is done once, for the first dial.
     config: OnceLock<Arc<ClientConfig>>,
 }
 
@@ -57,7 +57,7 @@ impl TlsConnector {
         Ok(this)
     }
 
-    /// Fails if no TLS can be had, before anything is dialed.
+    /// Fails if TLS is not available, before anything is dialed.
     pub(in crate::transport) fn prepare(&self) -> Result<(), Error> {
         self.config().map(|_| ())
     }
@@ -105,9 +105,10 @@ impl TlsConnector {
         // Passed on explicitly: the default of the process may be another, or none.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = if self.accept_invalid_certs {
-            Arc::new(AcceptAny(Arc::clone(&provider)))
+            Arc::new(Lenient { provider: Arc::clone(&provider), verifier: None })
         } else if self.accept_invalid_hostnames {
-            Arc::new(AcceptAnyName(self.verifier(&provider)?))
+            let verifier = Some(self.verifier(&provider)?);
+            Arc::new(Lenient { provider: Arc::clone(&provider), verifier })
         } else {
             Arc::new(self.verifier(&provider)?)
         };
@@ -138,11 +139,6 @@ impl TlsConnector {
         }
         Verifier::new(Arc::clone(provider))
     }
-}
-
-/// Fails if something of `tls` cannot be read, or cannot be had.
-pub(crate) fn check(tls: &Tls) -> Result<(), Error> {
-    TlsConnector::new(tls).map(drop)
 }
 
 /// The extra roots of `tls`, in DER, after the same checks.
@@ -192,16 +188,19 @@ fn failed(peer: &HandshakeStream, error: io::Error) -> Error {
     }
 }
 
-/// Where webpki checks, a wrong name is told only of a certificate that is right otherwise. Other
-/// verifiers may find several things wrong and tell of one.
+/// webpki reports a wrong name only for a certificate that is valid otherwise. Other verifiers may find several
+/// faults and report one.
 const NAMES_ARE_LAST: bool =
     cfg!(all(unix, not(target_os = "android"), not(target_vendor = "apple")));
 
-/// Checks everything but the name.
+/// Checks everything but the name, or, without a verifier, only that the server has the certificate's key.
 #[derive(Debug)]
-struct AcceptAnyName(Verifier);
+struct Lenient {
+    provider: Arc<CryptoProvider>,
+    verifier: Option<Verifier>,
+}
 
-impl ServerCertVerifier for AcceptAnyName {
+impl ServerCertVerifier for Lenient {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -210,8 +209,9 @@ impl ServerCertVerifier for AcceptAnyName {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        let Some(verifier) = &self.verifier else { return Ok(ServerCertVerified::assertion()) };
         let verified =
-            self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+            verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verified {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
@@ -226,46 +226,7 @@ impl ServerCertVerifier for AcceptAnyName {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
-}
-
-/// Checks that the server has the certificate's key, but not whether to trust the certificate.
-#[derive(Debug)]
-struct AcceptAny(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AcceptAny {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         verify_tls12_signature(message, certificate, signature, algorithms)
     }
 
@@ -275,11 +236,11 @@ impl ServerCertVerifier for AcceptAny {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         verify_tls13_signature(message, certificate, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
