@@ -1,6 +1,6 @@
-//! A connection for a library that reads and writes by itself, as the HTTP client does.
+//! A blocking connection for a library that reads and writes by itself, such as the HTTP client.
 //!
-//! It blocks, but every call has a deadline and can be interrupted. It knows nothing of what it carries.
+//! Every call has a deadline and can be interrupted. It knows nothing of what is sent.
 
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
@@ -20,12 +20,12 @@ use crate::{Error, ErrorKind, Interrupt};
 pub(crate) struct Pipe {
     dial: DialContext,
     socket: TcpStream,
-    /// What came in behind a proxy's response.
+    /// What was received behind a proxy's response.
     early: ReadBuffer,
 }
 
 impl Pipe {
-    /// Connects, by `deadline` and unless interrupted.
+    /// Connects, until `deadline` or an interrupt.
     ///
     /// A lookup that is given up may go on in the background until the system answers.
     pub(crate) fn open(
@@ -41,12 +41,12 @@ impl Pipe {
         Ok(Self { dial, socket, early })
     }
 
-    /// Reads what is there, or waits for something until `deadline`. Returns 0 at the end.
+    /// Reads what was received, or waits for something until `deadline`. Returns 0 at the end.
     pub(crate) fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
         if !self.early.rest().is_empty() {
             return self.early.read(buffer);
         }
-        // A peer that never lets it wait must not keep it either.
+        // A peer that sends without a pause must not prolong it.
         self.check(deadline)?;
         loop {
             match (&self.socket).read(buffer) {
@@ -57,7 +57,7 @@ impl Pipe {
         }
     }
 
-    /// Writes all of `bytes` by `deadline`.
+    /// Writes all of `bytes` until `deadline`.
     pub(crate) fn write_all(&mut self, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
         while !bytes.is_empty() {
             self.check(deadline)?;
@@ -89,7 +89,7 @@ impl Pipe {
     }
 }
 
-/// Why the wait is over.
+/// Returns the error for the library.
 fn ended(error: Error) -> io::Error {
     match error.kind() {
         ErrorKind::Timeout => io::ErrorKind::TimedOut.into(),

@@ -1,5 +1,5 @@
-//! What all dials have in common: a name is resolved, its addresses are raced, and a proxy, if there is one, is
-//! asked for the rest of the way. It knows nothing of what is spoken then.
+//! The first steps of all dials: a name is resolved, its addresses are tried, and a proxy, if there is one, is asked
+//! for a connection to the server. It knows nothing of what follows.
 
 use super::dial::DialContext;
 use super::dns::Resolver;
@@ -10,7 +10,7 @@ use crate::Error;
 use crate::config::proxy::ProxyServer;
 use crate::util::url::authority;
 
-/// The way to a peer.
+/// Where to connect, and through which proxy.
 pub(crate) struct Route<'a> {
     /// A name, or a literal address without brackets.
     pub(crate) host: &'a str,
@@ -19,8 +19,7 @@ pub(crate) struct Route<'a> {
 }
 
 impl Route<'_> {
-    /// Connects, by the dial's deadline and unless interrupted. The memory has what came in behind a proxy's
-    /// response.
+    /// Connects. The memory has what was received behind a proxy's response.
     pub(super) fn open(
         &self,
         mut dial: DialContext,

@@ -93,7 +93,7 @@ impl Session {
     /// Encodes the batch, and writes to the socket what it takes without waiting.
     pub(super) fn send(&mut self, socket: impl Write) {
         if let Err(error) = self.encode() {
-            self.give_up("the message could not be encrypted", error);
+            self.give_up("encrypting a message failed", error);
         }
         if let Err(error) = self.memory().write_to(socket) {
             self.give_up("sending to the peer failed", error);
@@ -160,10 +160,12 @@ impl Session {
             // TLS takes a bare end of the connection for an error.
             Fault::Io(_) if ended => return cut(),
             Fault::Io(error) => {
-                return Error::message(ErrorKind::Io, "the TLS connection broke").caused_by(error);
+                return Error::message(ErrorKind::Io, "the TLS connection failed").caused_by(error);
             }
             Fault::Utf8(_) => (CloseCode::Invalid, wrong("sent text that is not UTF-8")),
-            error => (CloseCode::Protocol, wrong("broke the WebSocket protocol").caused_by(error)),
+            error => {
+                (CloseCode::Protocol, wrong("violated the WebSocket protocol").caused_by(error))
+            }
         };
         // If it cannot be told, the connection ends all the same.
         let _ = self.close(code, String::new());

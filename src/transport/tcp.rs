@@ -1,4 +1,4 @@
-//! TCP to whichever of a host's addresses answers first (RFC 8305, in simple form).
+//! Connects to the first of a host's addresses that accepts (RFC 8305, simplified).
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,12 +14,12 @@ use crate::Error;
 use crate::util::clock;
 use crate::util::guard::write_log;
 
-/// How long an address may be the only one that is tried.
+/// How long after an attempt the next address is tried too.
 const HEAD_START: Duration = Duration::from_millis(250);
 
 const KEEP_ALIVE_TIME: Duration = Duration::from_secs(60);
 
-/// Connects to one of `addresses`, which are those of `target`; the socket is registered with the dial's wait.
+/// Connects to one of `addresses`, which are those of `target`. The socket is registered with the dial's poller.
 pub(super) fn connect(
     dial: &mut DialContext,
     target: &str,
@@ -31,7 +31,7 @@ pub(super) fn connect(
     Ok(socket)
 }
 
-/// The attempts under way, and the addresses not tried yet.
+/// The running attempts, and the addresses that are not tried yet.
 struct Race {
     waiting: VecDeque<SocketAddr>,
     running: Vec<(Token, TcpStream)>,
@@ -64,7 +64,7 @@ impl Race {
         }
     }
 
-    /// Starts the next attempt when it is time, and those after it as long as they fail at once.
+    /// Starts the next attempt when it is due, and those after it while they fail at once.
     fn start_due(&mut self, dial: &DialContext) {
         while self.running.is_empty() || clock::now() >= self.next_start {
             let Some(address) = self.waiting.pop_front() else {
@@ -111,7 +111,7 @@ impl Race {
     }
 }
 
-/// Whether the attempt has succeeded; `false` is "not yet", since readiness may be told in error.
+/// Returns `true` if the attempt has succeeded, `false` if it is still running: readiness may be spurious.
 fn outcome(socket: &TcpStream) -> io::Result<bool> {
     if let Some(error) = socket.take_error()? {
         return Err(error);
@@ -123,7 +123,7 @@ fn outcome(socket: &TcpStream) -> io::Result<bool> {
     }
 }
 
-/// Alternates between the two families, beginning with that of the first address.
+/// Alternates between IPv4 and IPv6, beginning with the family of the first address.
 fn alternate(addresses: &[SocketAddr]) -> VecDeque<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) =
@@ -135,17 +135,17 @@ fn alternate(addresses: &[SocketAddr]) -> VecDeque<SocketAddr> {
         .collect()
 }
 
-/// A connection without these works too, so their failure is only noted.
+/// Sets socket options. A connection works without them, so a failure is only logged.
 fn tune(socket: &TcpStream) {
     let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE_TIME);
     // Not every system can set it.
     #[cfg(any(windows, target_vendor = "apple", target_os = "android", target_os = "linux"))]
     let keep_alive = keep_alive.with_interval(Duration::from_secs(15));
     if let Err(error) = socket.set_nodelay(true) {
-        write_log!(Debug, "TCP_NODELAY could not be set: {error}");
+        write_log!(Debug, "setting TCP_NODELAY failed: {error}");
     }
     if let Err(error) = SockRef::from(socket).set_tcp_keepalive(&keep_alive) {
-        write_log!(Debug, "TCP keep-alive could not be set: {error}");
+        write_log!(Debug, "setting TCP keep-alive failed: {error}");
     }
 }
 
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_families_take_turns_from_the_first() {
+    fn address_families_alternate_from_the_first() {
         let addresses: Vec<SocketAddr> =
             ["[::1]:1", "[::2]:1", "[::3]:1", "1.0.0.1:1", "1.0.0.2:1"]
                 .iter()

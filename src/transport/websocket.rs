@@ -218,7 +218,7 @@ impl WebSocket {
 
     fn wake(&self) {
         if let Err(error) = self.waker.wake() {
-            write_log!(Debug, "the reader could not be woken: {error}");
+            write_log!(Debug, "waking the reader failed: {error}");
         }
     }
 
@@ -232,7 +232,7 @@ impl WebSocket {
             queue.frames.push_back(Outgoing::Close(code, reason.to_owned()));
         }
         if let Err(error) = self.push_out() {
-            write_log!(Debug, "the close could not be sent: {error}");
+            write_log!(Debug, "sending the close failed: {error}");
         }
         // Even if it was sent: the reader does not know yet that there is a deadline.
         self.wake();

@@ -121,7 +121,7 @@ fn ended(peer: &HandshakeStream, url: &Url, input: &[u8]) -> Error {
     let error = match input {
         [] => error,
         _ => {
-            let message = format!("{} in the middle of its answer", error.text());
+            let message = format!("{} in the middle of its response", error.text());
             error.with_message(message)
         }
     };

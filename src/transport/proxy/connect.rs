@@ -36,7 +36,7 @@ impl Connect {
     /// `wall` is the wall clock, as time since 1970.
     pub(super) fn advance(&mut self, input: &[u8], wall: Duration) -> Result<Progress, Error> {
         let head = self.head.read(input).map_err(|fault| match fault {
-            Fault::NotHttp(_) => refused("does not answer with HTTP: is it another kind of proxy?"),
+            Fault::NotHttp(_) => refused("does not answer with HTTP; is it another kind of proxy?"),
             Fault::TooLong => refused(format!("answers with a head of more than {MAX_HEAD} bytes")),
             Fault::InvalidStatus => refused("answers with an invalid HTTP status"),
         })?;
@@ -52,13 +52,13 @@ impl Connect {
         let target = &self.target;
         match head.status {
             407 if !takes_basic(head) => {
-                "wants credentials by another scheme than Basic: HTTP 407".to_owned()
+                "requires credentials of another scheme than Basic: HTTP 407".to_owned()
             }
             // tinyproxy sends 401 for wrong credentials.
             status @ (401 | 407) if self.has_credentials => {
                 format!("does not accept these credentials: HTTP {status}")
             }
-            status @ (401 | 407) => format!("wants credentials: HTTP {status}"),
+            status @ (401 | 407) => format!("requires credentials: HTTP {status}"),
             403 => format!("does not allow connections to {target}: HTTP 403"),
             status @ 502..=504 => format!("cannot connect to {target}: HTTP {status}"),
             status => format!("refuses CONNECT {target} with HTTP {status}"),

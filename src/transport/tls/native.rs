@@ -38,9 +38,9 @@ impl TlsConnector {
             connector: OnceLock::new(),
         };
         if this.min_version > TlsVersion::Tls12 && cfg!(target_vendor = "apple") {
-            return Err(too_new(this.min_version));
+            return Err(unsupported(this.min_version));
         }
-        // Only a connector tells whether these can be had.
+        // Only building a connector shows whether these are supported.
         if this.identity.is_some() || this.min_version > TlsVersion::Tls12 {
             this.prepare()?;
         }
@@ -92,18 +92,18 @@ impl TlsConnector {
             }))
             .danger_accept_invalid_certs(self.accept_invalid_certs)
             .danger_accept_invalid_hostnames(self.accept_invalid_hostnames);
-        let connector = builder.build().map_err(|error| self.cannot(error))?;
+        let connector = builder.build().map_err(|error| self.setup_error(error))?;
         Ok(self.connector.get_or_init(|| connector))
     }
 
-    fn cannot(&self, error: native_tls::Error) -> Error {
+    fn setup_error(&self, error: native_tls::Error) -> Error {
         let text = error.to_string();
         let what = if text.contains("mismatch") {
             wrong_identity("key", "it does not belong to the first certificate of the chain")
         } else if text.contains("version") {
-            too_new(self.min_version)
+            unsupported(self.min_version)
         } else {
-            Error::message(ErrorKind::Config, "the platform's TLS could not be set up")
+            Error::message(ErrorKind::Config, "setting up the platform's TLS failed")
         };
         what.caused_by(error)
     }
@@ -147,7 +147,7 @@ fn identity(tls: &Tls) -> Result<Option<Identity>, Error> {
     })
 }
 
-fn too_new(version: TlsVersion) -> Error {
-    let message = format!("Tls::min_version: the platform's TLS does not have {version}");
+fn unsupported(version: TlsVersion) -> Error {
+    let message = format!("Tls::min_version: the platform's TLS does not support {version}");
     Error::message(ErrorKind::Config, message)
 }

@@ -23,7 +23,7 @@ impl TlsConnector {
     pub(in crate::transport) fn prepare(&self) -> Result<(), Error> {
         Err(Error::message(
             ErrorKind::Config,
-            "this build has no TLS for wss://: turn on the feature `native-tls` or `rustls` of pusher-channels",
+            "this build has no TLS for `wss://`; enable the feature `native-tls` or `rustls` of pusher-channels",
         ))
     }
 

@@ -51,7 +51,8 @@ impl TlsConnector {
             config: OnceLock::new(),
         };
         if this.accept_invalid_hostnames && !this.accept_invalid_certs && !NAMES_ARE_LAST {
-            let message = "Tls::danger_accept_invalid_hostnames: not with rustls on this system";
+            let message =
+                "Tls::danger_accept_invalid_hostnames: rustls does not support it on this system";
             return Err(Error::message(ErrorKind::Config, message));
         }
         Ok(this)
@@ -69,7 +70,8 @@ impl TlsConnector {
         mut memory: MemoryStream,
     ) -> Result<Stream, Error> {
         let name = ServerName::try_from(host.to_owned()).map_err(|error| {
-            let message = format!("{host} is not a host name that TLS can check");
+            let message =
+                format!("the host `{host}` must be a name or an address that TLS can verify");
             Error::message(ErrorKind::Config, message).caused_by(error)
         })?;
         let config = Arc::clone(self.config()?);
@@ -80,7 +82,7 @@ impl TlsConnector {
                 Ok(_) => {}
                 Err(error) if would_block(&error) => peer.exchange(&mut memory)?,
                 Err(error) => {
-                    // The alert tells the server why; it may be gone already.
+                    // An alert, which tells the server why. It may be gone already.
                     let _ = peer.send(&mut memory);
                     return Err(failed(peer, error));
                 }
@@ -94,15 +96,17 @@ impl TlsConnector {
             return Ok(config);
         }
         let config = self.build().map_err(|error| {
-            let message = "rustls could not be set up: has the system its trusted root certificates \
-                           installed? One can be given with Tls::root_certificate_pem";
-            Error::message(ErrorKind::Config, message).caused_by(error)
+            let hint = "install the system's trusted root certificates, or give one with \
+                        Tls::root_certificate_pem";
+            Error::message(ErrorKind::Config, "setting up rustls failed")
+                .with_hint(hint)
+                .caused_by(error)
         })?;
         Ok(self.config.get_or_init(|| Arc::new(config)))
     }
 
     fn build(&self) -> Result<ClientConfig, rustls::Error> {
-        // Passed on explicitly: the default of the process may be another, or none.
+        // Explicit, since the process may have another default, or none.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = if self.accept_invalid_certs {
             Arc::new(Lenient { provider: Arc::clone(&provider), verifier: None })
@@ -134,7 +138,7 @@ impl TlsConnector {
     #[cfg(target_os = "android")]
     fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
         if !self.roots.is_empty() {
-            let message = "Android takes no root certificates of the program's own";
+            let message = "Android does not support root certificates of the program";
             return Err(rustls::Error::General(message.to_owned()));
         }
         Verifier::new(Arc::clone(provider))
