@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_in_before_the_rest_was_read_comes_after_it() {
+    fn bytes_are_read_in_the_order_received() {
         let mut memory = MemoryStream::default();
         assert!(would_block(&memory.read(&mut [0]).unwrap_err()));
         for part in ["one ", "two ", "", "three"] {
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_looked_at_is_read_later() {
+    fn inbox_can_be_looked_at_before_reading() {
         let mut memory = MemoryStream::default();
         for part in ["head", "er, ", "rest"] {
             memory.inbox().fill(&mut part.as_bytes()).unwrap();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_reads_more_at_once_while_reads_come_back_full_and_less_after_a_wait_for_little() {
+    fn buffer_grows_with_full_reads_and_shrinks_after_a_quiet_wait() {
         let mut buffer = ReadBuffer::default();
         assert_eq!(buffer.room(), 0);
         let flood = vec![7; 4 * MOST];
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rest_is_kept_through_waits_and_has_room_behind_it() {
+    fn rest_is_kept_through_waits_and_has_room_behind_it() {
         let mut buffer = ReadBuffer::default();
         let long: Vec<_> = (0..=255).cycle().take(5 * MOST).collect();
         let mut source = &long[..];
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_elsewhere_has_room_behind_it() {
+    fn extended_buffer_has_room_behind_it() {
         let mut buffer = ReadBuffer::default();
         for (extended, expected) in [(&b"early"[..], "early!"), (b"more", "early!more!")] {
             buffer.extend(extended);
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_taken_goes_out_later_and_in_order() {
+    fn unsent_bytes_are_sent_later_in_order() {
         let mut memory = MemoryStream::default();
         let mut sink = Narrow(Vec::new(), 5);
         memory.write_all(b"hello, ").unwrap();

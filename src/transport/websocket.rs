@@ -329,7 +329,7 @@ mod tests {
     use crate::transport::tests::{LONG, open, peer, recv, spawn, text};
 
     #[test]
-    fn a_sender_that_finds_the_session_taken_leaves_it_to_the_reader() {
+    fn sender_that_finds_the_session_locked_leaves_sending_to_the_reader() {
         let (address, peer) = peer(|mut server| {
             server.send("hello".into()).unwrap();
             server.read().unwrap()

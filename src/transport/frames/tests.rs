@@ -148,7 +148,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_bytes_are_what_tungstenite_alone_makes_of_them(
+    fn any_bytes_are_read_as_by_tungstenite_alone(
         frames in vec(sent(), 0..12),
         masks in any::<bool>(),
         parts in vec(prop_oneof![1_usize..20, 100_usize..3_000, 10_000_usize..80_000], 0..60),

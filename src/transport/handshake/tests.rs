@@ -104,7 +104,7 @@ fn request_leaves_the_default_port_out_of_host() {
 }
 
 #[test]
-fn request_has_what_the_rfc_wants_and_names_the_client() {
+fn request_has_the_required_fields_and_a_user_agent() {
     let (_, request) = begin("ws://h/app/k?protocol=7&a=b%20c", &[]);
     let agent = concat!("pusher-channels/", env!("CARGO_PKG_VERSION"));
     let expected = format!(
@@ -119,7 +119,7 @@ fn request_has_what_the_rfc_wants_and_names_the_client() {
 }
 
 #[test]
-fn headers_replace_the_defaults_and_earlier_ones_in_any_case() {
+fn headers_replace_defaults_and_earlier_ones_in_any_case() {
     let (_, request) = begin(
         "wss://h/",
         &[
@@ -139,7 +139,7 @@ fn headers_replace_the_defaults_and_earlier_ones_in_any_case() {
 }
 
 #[test]
-fn tokens_are_found_in_lists_of_any_case_over_any_lines() {
+fn tokens_are_found_in_lists_of_any_case_and_lines() {
     for connection in [
         "Connection: Upgrade",
         "connection: upgrade",
@@ -163,7 +163,7 @@ fn tokens_are_found_in_lists_of_any_case_over_any_lines() {
 const SWITCH: &str = "HTTP/1.1 101 x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
 
 #[test]
-fn informational_answers_are_survived() {
+fn informational_responses_are_skipped() {
     let good = format!("{SWITCH}{ACCEPT}\r\n");
     accepted(&format!("HTTP/1.1 100 Continue\r\n\r\n{good}"));
     accepted(&format!("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 102\r\n\r\n{good}"));
@@ -176,7 +176,7 @@ fn informational_answers_are_survived() {
 }
 
 #[test]
-fn a_switch_that_is_not_what_was_asked_for_is_refused() {
+fn switch_to_another_protocol_is_refused() {
     let offered = |line: &str| format!("{SWITCH}{ACCEPT}{line}\r\n\r\n");
     for (head, part) in [
         (format!("HTTP/1.1 101 x\r\n{ACCEPT}Connection: Upgrade\r\n\r\n"), "`Upgrade: websocket`"),
@@ -212,7 +212,7 @@ fn a_switch_that_is_not_what_was_asked_for_is_refused() {
 }
 
 #[test]
-fn a_refusal_tells_its_status_in_every_version_and_with_a_damaged_head() {
+fn refusal_has_its_status_in_any_version_and_with_an_invalid_head() {
     for version in ["1.0", "1.1"] {
         for rest in ["Forbidden\r\n", "\r\n", "\u{1}\r\n", "x\r\nno colon\r\n", "x\nServer: y\n"] {
             for (status, hint) in [
@@ -241,7 +241,7 @@ fn a_refusal_tells_its_status_in_every_version_and_with_a_damaged_head() {
 }
 
 #[test]
-fn a_refusal_tells_how_long_to_wait() {
+fn refusal_has_the_wait_that_the_server_asks_for() {
     for (head, seconds) in [
         ("503 x\r\nRetry-After: 7", Some(7)),
         ("429 x\r\nretry-after:\t7 ", Some(7)),
@@ -258,7 +258,7 @@ fn a_refusal_tells_how_long_to_wait() {
 }
 
 #[test]
-fn a_redirect_tells_where_to_without_what_may_be_secret() {
+fn redirect_names_the_location_without_secrets() {
     let long = format!("https://{}", "x".repeat(1000));
     for (url, location, end) in [
         (PLAIN, "ws://other.test/a?t=canary", "connect to `ws://other.test/a` if that is right"),
@@ -281,7 +281,7 @@ fn a_redirect_tells_where_to_without_what_may_be_secret() {
 }
 
 #[test]
-fn a_page_of_a_tls_port_is_known() {
+fn page_of_a_tls_port_is_recognized() {
     let hint = "this port speaks TLS, use `.tls(true)` or `wss://`";
     for page in [
         "HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\n\r\n<html>\r\n<head><title>400 The plain HTTP \
@@ -304,7 +304,7 @@ fn a_page_of_a_tls_port_is_known() {
 }
 
 #[test]
-fn an_answer_that_is_not_http_is_named() {
+fn response_of_another_protocol_is_named() {
     let tls = "the server answered in TLS; if this port speaks TLS, use `.tls(true)` or `wss://`";
     for (input, told) in [
         (&b"\x15\x03\x01\0\x02\x02\x28"[..], tls),
@@ -342,7 +342,7 @@ fn an_answer_that_is_not_http_is_named() {
 }
 
 #[test]
-fn heads_are_taken_up_to_the_limit_and_no_longer() {
+fn heads_are_accepted_up_to_the_limit() {
     let head = |length: usize| {
         let mut head = format!("{SWITCH}{ACCEPT}X: ").into_bytes();
         head.resize(length - 4, b'y');

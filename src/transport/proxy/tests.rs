@@ -79,7 +79,7 @@ fn refused(url: &str, input: &[u8]) -> Error {
 const AGENT: &str = concat!("User-Agent: pusher-channels/", env!("CARGO_PKG_VERSION"));
 
 #[test]
-fn connect_asks_for_names_and_addresses() {
+fn connect_sends_names_and_addresses() {
     for (host, target) in
         [("host.test", "host.test:443"), ("1.2.3.4", "1.2.3.4:443"), ("::1", "[::1]:443")]
     {
@@ -100,7 +100,7 @@ fn connect_sends_credentials_at_once() {
 }
 
 #[test]
-fn connect_ends_behind_the_head_and_leaves_the_rest() {
+fn connect_leaves_what_follows_the_head() {
     for head in [
         "HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\n",
         "HTTP/1.0 200\r\n\r\n",
@@ -116,7 +116,7 @@ fn connect_ends_behind_the_head_and_leaves_the_rest() {
 }
 
 #[test]
-fn connect_tells_refusals_by_their_status() {
+fn connect_explains_refusals_by_status() {
     for (url, head, status, retryable, part) in [
         (
             "http://p",
@@ -158,7 +158,7 @@ fn connect_tells_refusals_by_their_status() {
 }
 
 #[test]
-fn connect_tells_how_long_a_proxy_asks_to_wait() {
+fn connect_returns_the_wait_that_the_proxy_asks_for() {
     for (head, seconds) in [
         ("HTTP/1.1 503 x\r\nRetry-After: 7", Some(7)),
         ("HTTP/1.0 429 x\r\nretry-after:Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
@@ -171,7 +171,7 @@ fn connect_tells_how_long_a_proxy_asks_to_wait() {
 }
 
 #[test]
-fn connect_notices_early_that_it_is_no_http() {
+fn connect_recognizes_other_protocols_early() {
     for input in [&b"\x05\xff"[..], b"S", b"HTTP/2", b"<html>", b"\r\n", b"http/1.1"] {
         let error = refused("http://p", input);
         assert!(error.to_string().contains("another kind of proxy"), "{error}");
@@ -192,7 +192,7 @@ fn connect_notices_early_that_it_is_no_http() {
 }
 
 #[test]
-fn connect_takes_heads_up_to_the_limit_and_no_longer() {
+fn connect_accepts_heads_up_to_the_limit() {
     const LIMIT: usize = 16 * 1024;
     let head = |length: usize| {
         let mut head = b"HTTP/1.1 200 OK\r\nx: ".to_vec();
@@ -226,7 +226,7 @@ fn successes() -> [Vec<u8>; 4] {
 }
 
 #[test]
-fn socks_asks_for_names_and_addresses() {
+fn socks_sends_names_and_addresses() {
     let long = "n".repeat(255);
     let name = |name: &str| [&[3, name.len() as u8][..], name.as_bytes()].concat();
     for (host, address) in [
@@ -247,7 +247,7 @@ fn socks_asks_for_names_and_addresses() {
 }
 
 #[test]
-fn socks_sends_credentials_if_it_is_asked_for_them() {
+fn socks_sends_credentials_on_request() {
     let request = b"\x05\x01\0\x03\x01h\x01\xbb".to_vec();
     let credentials = b"\x01\x04user\x05p\xc3\xa4ss".to_vec();
     for version in [1, 5] {
@@ -263,7 +263,7 @@ fn socks_sends_credentials_if_it_is_asked_for_them() {
 }
 
 #[test]
-fn socks_tells_refusals_in_words() {
+fn socks_explains_refusals() {
     let with = "socks5://u:canary@p";
     for (url, input, retryable, part) in [
         ("socks5://p", &b"\x05\xff"[..], false, "the proxy p:1080 requires credentials"),
@@ -295,7 +295,7 @@ fn socks_tells_refusals_in_words() {
 }
 
 #[test]
-fn a_name_that_socks_has_no_room_for_is_a_wrong_setting() {
+fn socks_refuses_a_long_host_name() {
     let server = server("socks5://p");
     let error = Handshake::new(&server, &"n".repeat(256), 443).map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);

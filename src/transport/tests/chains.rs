@@ -23,7 +23,7 @@ fn builder(
 }
 
 #[test]
-fn a_missing_intermediate_is_told_beside_an_unknown_root() {
+fn missing_intermediate_is_named_beside_an_unknown_root() {
     let root = Authority::new("root");
     let intermediate = root.intermediate("intermediate");
     let certificate = intermediate.sign(&["127.0.0.1"]);
@@ -34,7 +34,7 @@ fn a_missing_intermediate_is_told_beside_an_unknown_root() {
 }
 
 #[test]
-fn a_certificate_of_an_authority_as_the_servers_own_is_told_by_rustls() {
+fn authority_certificate_as_the_servers_own_is_named_by_rustls() {
     let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
@@ -72,7 +72,7 @@ fn own(params: CertificateParams, change: impl Fn(&mut Vec<u8>)) -> (Arc<ServerC
 }
 
 #[test]
-fn a_certificate_for_something_else_is_told() {
+fn certificate_for_another_purpose_is_named() {
     let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     let (server, der) = own(params, |_| {});
@@ -82,7 +82,7 @@ fn a_certificate_for_something_else_is_told() {
 }
 
 #[test]
-fn a_certificate_with_nothing_but_a_common_name_is_told_by_rustls() {
+fn certificate_with_only_a_common_name_is_named_by_rustls() {
     let authority = Authority::new("authority");
     let told = refused(&trusting(&authority), &authority.sign(&[]).server());
     let words = "the server's certificate is not for 127.0.0.1";
@@ -93,7 +93,7 @@ fn a_certificate_with_nothing_but_a_common_name_is_told_by_rustls() {
 
 #[cfg(not(feature = "native-tls"))]
 #[test]
-fn a_certificate_of_an_old_version_is_told() {
+fn certificate_of_an_old_version_is_named() {
     let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     let (server, _) = own(params, |der| {
         // Version (RFC 5280, section 4.1): 2 is version 3.
@@ -159,7 +159,7 @@ impl ResolvesServerCert for Only {
 }
 
 #[test]
-fn an_rsa_key_that_is_too_short_is_told() {
+fn short_rsa_key_is_named() {
     let authority = Authority::new("authority");
     let chain = vec![authority.sign_key(&Short::new())];
     for versions in [OLD, NEW] {
