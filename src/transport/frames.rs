@@ -1,8 +1,8 @@
 //! What tungstenite reads from: one frame at a time, and no whole texts.
 //!
-//! Nearly all that a server sends are texts of one frame. Those are checked and taken where they lie. Every other
-//! frame is given to tungstenite, exactly to its end, so that tungstenite is the judge of the protocol, and where the
-//! next frame begins stays known. It knows no socket, thread or clock.
+//! Nearly all messages of a server are texts of one frame. Those are checked and taken in place. Every other frame is
+//! passed to tungstenite, exactly to its end, so that tungstenite judges the protocol, and the start of the next frame
+//! stays known. It knows no socket, thread or clock.
 
 #[cfg(test)]
 mod tests;
@@ -40,14 +40,14 @@ pub(super) fn read(
     Ok(None)
 }
 
-/// To be called before a wait. Tungstenite keeps the memory of the longest frame that it has read; so after one that
-/// is longer than what it reads at once, another takes its place.
+/// To be called before a wait. Tungstenite keeps the memory of the longest frame that it has read, so it is replaced
+/// after one that is longer than what it reads at once.
 pub(super) fn settle(codec: &mut Codec) {
     codec.get_mut().decrypted.settle();
     let (frames, config) = (codec.get_ref(), *codec.get_config());
     let is_between = frames.passing == 0 && !frames.is_fragmented && !frames.ended;
     let is_long = frames.longest > config.read_buffer_size as u64;
-    // After a flush it has nothing left to send. A close is for the one that knows of it.
+    // After a flush it has nothing left to send. A closing one keeps the state of the close.
     if is_long && is_between && codec.can_write() && codec.flush().is_ok() {
         let role = codec.get_ref().role;
         let none = Frames::new(Stream::Plain(MemoryStream::default()), &[], role, 0);
@@ -61,31 +61,31 @@ pub(super) fn settle(codec: &mut Codec) {
 /// The bytes of a connection, cut into frames.
 pub(super) struct Frames {
     stream: Stream,
-    /// What TLS has decrypted. Without TLS, what came in is looked at in the memory.
+    /// What TLS has decrypted. Without TLS, frames are read in the memory.
     decrypted: ReadBuffer,
     role: Role,
     max_message_size: u64,
     /// How many bytes of the frame at the front tungstenite may still read.
     passing: u64,
-    /// How many bytes the longest frame takes that tungstenite has read since it was new.
+    /// The size of the longest frame that this tungstenite has read.
     longest: u64,
-    /// The frames that were given to tungstenite have begun a message and not ended it.
+    /// The frames passed to tungstenite have begun a message and not ended it.
     is_fragmented: bool,
     ended: bool,
 }
 
-/// What the bytes at the front are.
+/// The frame at the front.
 enum Front {
-    /// Not enough to tell, or a text that is not whole yet.
+    /// Incomplete: its header, or a text.
     Part,
-    /// A text message that is whole: how many bytes its header and its text take.
+    /// A whole text message, with the sizes of its header and its text.
     Text(usize, usize),
-    /// A frame for tungstenite, of so many bytes; whether it leaves a message unfinished, if it may.
+    /// A frame for tungstenite, with its size, and whether it leaves a message unfinished, if it is of one.
     Other(u64, Option<bool>),
 }
 
 impl Frames {
-    /// `early` is what came in behind the handshake.
+    /// `early` is what was received behind the handshake.
     pub(super) fn new(stream: Stream, early: &[u8], role: Role, max_message_size: usize) -> Self {
         let mut this = Self {
             stream,
@@ -152,7 +152,7 @@ impl Frames {
 
     fn front(&mut self) -> Front {
         let limit = self.max_message_size;
-        // What a client sends must be masked, so that a server takes nothing here.
+        // Texts of clients are masked, so a server takes none here.
         let is_taken = self.role == Role::Client && !self.is_fragmented;
         let bytes = self.buffer().rest();
         let mut cursor = Cursor::new(bytes);

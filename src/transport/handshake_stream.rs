@@ -6,7 +6,6 @@ use mio::net::TcpStream;
 
 use super::dial::DialContext;
 use super::memory::{MemoryStream, is_interrupted, would_block};
-use super::poller::Poller;
 use crate::util::clock;
 use crate::{Error, ErrorKind};
 
@@ -82,9 +81,5 @@ impl HandshakeStream {
     /// Returns `true` if nothing was received since [`listen`](Self::listen).
     pub(super) fn is_silent(&self) -> bool {
         !self.has_received
-    }
-
-    pub(super) fn into_parts(self) -> (Poller, TcpStream) {
-        (self.dial.poller, self.socket)
     }
 }

@@ -30,7 +30,6 @@ pub(super) enum Fault<'a> {
     InvalidStatus,
 }
 
-#[derive(Clone)]
 pub(super) struct Head<'a> {
     pub(super) status: u16,
     /// The minor version of HTTP.

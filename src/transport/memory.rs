@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::mem;
 
-/// How much is read at once while little comes. Most events fit in, and it is kept while nothing comes.
+/// How much is read at once while little is received. Most events fit in, and an idle connection keeps it.
 pub(super) const IDLE: usize = 1536;
 
-/// How much is read at once after a read that came back full.
+/// How much is read at once after a full read.
 const BUSY: usize = 16 * 1024;
 
-/// How much is read at once at the most, unless there are frames of more than half of it.
+/// The most that is read at once, unless a frame is longer than half of it.
 const MOST: usize = 64 * 1024;
 
 /// A reusable buffer of raw bytes, which takes no memory before the first read.
@@ -45,7 +45,7 @@ impl ReadBuffer {
         self.is_full
     }
 
-    /// To be called before a wait: gives back the room of a flood once a wait has brought little.
+    /// To be called before a wait: frees the memory of a flood if little was received since the previous wait.
     pub(super) fn settle(&mut self) {
         let brought = mem::take(&mut self.read);
         if brought <= IDLE && self.is_empty() && self.bytes.len() > IDLE {
@@ -107,7 +107,7 @@ impl Read for ReadBuffer {
     }
 }
 
-/// A stream whose far end is this program: what came in is fed to it, what is to go out is taken from it.
+/// A stream whose peer is this program: it is fed with what was received, and drained of what is to be sent.
 #[derive(Default)]
 pub(super) struct MemoryStream {
     inbox: ReadBuffer,
@@ -121,7 +121,7 @@ impl MemoryStream {
         &mut self.inbox
     }
 
-    /// Nothing more will come in.
+    /// Marks the end: nothing more will be received.
     pub(super) fn end(&mut self) {
         self.ended = true;
     }
@@ -130,12 +130,12 @@ impl MemoryStream {
         self.ended
     }
 
-    /// How many bytes wait to go out.
+    /// Returns how many bytes are not sent yet.
     pub(super) fn unsent(&self) -> usize {
         self.outbox.len()
     }
 
-    /// Writes out as much as is taken without waiting.
+    /// Writes as much as `sink` accepts without waiting.
     pub(super) fn write_to(&mut self, mut sink: impl Write) -> io::Result<()> {
         while !self.outbox.is_empty() {
             match sink.write(self.outbox.as_slices().0) {
@@ -146,12 +146,12 @@ impl MemoryStream {
                 Err(error) => return Err(error),
             }
         }
-        // One burst should not be paid for with memory for ever.
+        // A burst must not keep its memory for ever.
         self.outbox.shrink_to(BUSY);
         Ok(())
     }
 
-    /// Gives up what waits to go out.
+    /// Drops what is not sent yet.
     pub(super) fn discard(&mut self) {
         self.outbox = VecDeque::new();
     }

@@ -119,7 +119,7 @@ impl WebSocketConnector {
         // In TLS 1.3 a server may refuse its client only now.
         let codec = handshake::request(&mut peer, stream, &url, &headers, self.max_message_size)
             .map_err(explain)?;
-        Ok(WebSocket::new(peer, codec))
+        Ok(WebSocket::new(peer.dial.poller, peer.socket, codec))
     }
 }
 

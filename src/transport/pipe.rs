@@ -50,7 +50,7 @@ impl Pipe {
         self.check(deadline)?;
         loop {
             match (&self.socket).read(buffer) {
-                Err(error) if would_block(&error) => self.wait(deadline)?,
+                Err(error) if would_block(&error) => self.wait()?,
                 Err(error) if is_interrupted(&error) => {}
                 result => return result,
             }
@@ -64,7 +64,7 @@ impl Pipe {
             match (&self.socket).write(bytes) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-                Err(error) if would_block(&error) => self.wait(deadline)?,
+                Err(error) if would_block(&error) => self.wait()?,
                 Err(error) if is_interrupted(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -83,8 +83,8 @@ impl Pipe {
         self.dial.check().map_err(ended)
     }
 
-    fn wait(&mut self, deadline: Instant) -> io::Result<()> {
-        self.dial.set_deadline(deadline);
+    /// Waits until the deadline that was checked last.
+    fn wait(&mut self) -> io::Result<()> {
         self.dial.wait(None).map_err(ended)
     }
 }

@@ -51,17 +51,17 @@ impl Session {
         decoded
     }
 
-    /// Takes out what came in behind the handshake.
+    /// Takes out what was received behind the handshake.
     pub(super) fn take_early(&mut self) -> ReadBuffer {
         mem::take(self.memory().inbox())
     }
 
-    /// To be called before a wait: gives back what a flood or long messages have taken.
+    /// To be called before a wait: frees the memory of a flood and of long messages.
     pub(super) fn settle(&mut self) {
         frames::settle(&mut self.codec);
     }
 
-    /// The memory that is kept to read with.
+    /// Returns the memory that is kept to read with.
     #[cfg(test)]
     pub(super) fn room(&mut self) -> usize {
         self.codec.get_mut().room()
@@ -78,12 +78,12 @@ impl Session {
                         None => (None, String::new()),
                     };
                     ready.closed(code, reason);
-                    // Encodes the reply. A server is told with an error that this was the last.
+                    // Encodes the reply. For a server it fails, since this was the last message.
                     let _ = self.codec.flush();
                     return Err(closed_by_peer());
                 }
                 Ok(Some(Frame::Binary(_))) => write_log!(Debug, "a binary message was ignored"),
-                // The answer to a ping is encoded by the next read, or with what is sent next.
+                // The pong is encoded by the next read or write.
                 Ok(Some(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => {}
                 Err(error) => return Err(self.ended(error)),
             }
@@ -119,7 +119,7 @@ impl Session {
                 Outgoing::Text(text) => self.codec.write(Frame::text(text)),
                 Outgoing::Close(code, reason) => self.close(code.into(), reason),
             };
-            // After a close frame nothing is sent, which is an error too, but no news.
+            // An error after a close frame is expected: nothing is sent then.
             if let Err(tungstenite::Error::Io(error)) = result {
                 return Err(error);
             }
@@ -147,7 +147,7 @@ impl Session {
     fn ended(&mut self, error: tungstenite::Error) -> Error {
         use tungstenite::Error as Fault;
         let ended = self.memory().is_ended();
-        let (code, told) = match error {
+        let (code, end) = match error {
             Fault::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
                 let message = format!(
                     "the peer sent a message of {size} bytes, but the limit is {max_size} bytes; \
@@ -167,9 +167,9 @@ impl Session {
                 (CloseCode::Protocol, wrong("violated the WebSocket protocol").caused_by(error))
             }
         };
-        // If it cannot be told, the connection ends all the same.
+        // If the close cannot be sent, the connection ends all the same.
         let _ = self.close(code, String::new());
-        told
+        end
     }
 }
 

@@ -13,7 +13,6 @@ use mio::Waker;
 use mio::net::TcpStream;
 
 use super::frames::Codec;
-use super::handshake_stream::HandshakeStream;
 use super::memory::{ReadBuffer, is_interrupted, would_block};
 use super::poller::Poller;
 use super::session::{Outgoing, Session};
@@ -23,19 +22,19 @@ use crate::util::sync::lock;
 use crate::wire::batch::Inbox;
 use crate::{Connection, Error, ErrorKind, Message};
 
-/// So much may wait to be sent.
+/// How many bytes may be queued.
 const MAX_UNSENT: usize = 4 * 1024 * 1024;
 
-/// So much more may wait because the peer asks for it, with pings.
+/// How many more bytes may be queued in reply to the peer's pings.
 const MAX_REPLIES: usize = 256 * 1024;
 
-/// What a message takes beside its text: the string, the frame's header, a TLS record.
+/// The size of a message beside its text: the string, the frame's header, a TLS record.
 const OVERHEAD: usize = 64;
 
-/// So many chunks in a row are handed over together, if there are: consumers are woken for each batch.
+/// How many reads in a row may make one batch: consumers are woken for each batch.
 const MAX_READS: usize = 4;
 
-/// How long the peer has to confirm a close.
+/// How long a close waits for the peer's confirmation.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// An open WebSocket. Dropping it drops the TCP connection.
@@ -54,22 +53,22 @@ pub(crate) struct WebSocket {
 struct Reader {
     poller: Poller,
     buffer: ReadBuffer,
-    /// What was received and not taken.
+    /// What was received and not returned.
     ready: Inbox,
     /// The same, for those who take messages one by one.
     messages: VecDeque<Message>,
-    /// What to tell when both are empty.
+    /// Returned once both are empty.
     end: Option<Error>,
 }
 
 #[derive(Default)]
 struct Queue {
     frames: VecDeque<Outgoing>,
-    /// What the frames take, by count.
+    /// The size of the frames.
     queued: usize,
-    /// What the session has not sent yet.
+    /// The bytes that the session has not sent yet.
     encoded: usize,
-    /// Why nothing more is taken.
+    /// Why nothing more is accepted.
     end: Option<Error>,
 }
 
@@ -96,8 +95,7 @@ impl Queue {
 
 impl WebSocket {
     /// A connection whose handshakes are done.
-    pub(super) fn new(line: HandshakeStream, codec: Codec) -> Self {
-        let (poller, socket) = line.into_parts();
+    pub(super) fn new(poller: Poller, socket: TcpStream, codec: Codec) -> Self {
         let mut session = Session::new(codec);
         let (mut buffer, mut ready) = (session.take_early(), Inbox::default());
         // What came together with the end of the handshake is not announced again.
@@ -139,8 +137,8 @@ impl WebSocket {
         }
     }
 
-    /// One round: reads once, decodes all of it, sends what can be sent, and waits if there is
-    /// nothing to tell. Says whether there is more to read, by all appearances.
+    /// One round: reads once, decodes all of it, sends what can be sent, and waits if there is nothing to return.
+    /// Returns `true` if there seems to be more to read.
     fn advance(&self, reader: &mut Reader) -> bool {
         let read = reader.buffer.fill(&mut &self.socket);
         let mut session = lock(&self.session);
@@ -200,7 +198,7 @@ impl WebSocket {
     /// Sends what is queued, or has the reader do it. Never waits.
     fn push_out(&self) -> Result<(), Error> {
         let Some(mut session) = try_lock(&self.session) else {
-            // Whoever holds it may have looked at the queue already.
+            // The thread that holds it may have looked at the queue already.
             self.wake();
             return Ok(());
         };
@@ -264,7 +262,7 @@ impl WebSocket {
 
 #[cfg(test)]
 impl WebSocket {
-    /// The memory that is kept to read with. Not while somebody receives.
+    /// Returns the memory that is kept to read with. Blocks while a thread receives.
     pub(super) fn room(&self) -> usize {
         lock(&self.reader).buffer.room() + lock(&self.session).room()
     }
@@ -338,7 +336,7 @@ mod tests {
         assert_eq!(recv(&socket).unwrap(), text("hello"));
         let reader = Arc::clone(&socket);
         let receiving = spawn(move || reader.recv());
-        // Nothing but the time tells that the reader has begun to wait.
+        // Only time shows that the reader has begun to wait.
         assert!(receiving.recv_timeout(Duration::from_millis(100)).is_err());
         let session = lock(&socket.session);
         socket.send("later").unwrap();

@@ -74,18 +74,12 @@ fn redirect(head: &Head<'_>, encrypted: bool) -> String {
     let location = head.text("location").filter(|it| is_plain_text(it) && it.len() <= MAX_LOCATION);
     let location = location.map(|location| shown_location(location, &[]));
     let refused = "; redirects are not followed";
-    match location.filter(|it| !it.is_empty()) {
-        Some(location) => {
-            let scheme = location.split("://").next().unwrap_or_default().to_ascii_lowercase();
-            match scheme.as_str() {
-                "https" | "wss" if !encrypted => {
-                    format!("{refused}: `{location}` speaks TLS, use `.tls(true)` or `wss://`")
-                }
-                _ => format!("{refused}: connect to `{location}` if that is right"),
-            }
-        }
-        None => refused.to_owned(),
+    let Some(location) = location.filter(|it| !it.is_empty()) else { return refused.to_owned() };
+    let scheme = location.split("://").next().unwrap_or_default().to_ascii_lowercase();
+    if matches!(&*scheme, "https" | "wss") && !encrypted {
+        return format!("{refused}: `{location}` speaks TLS, use `.tls(true)` or `wss://`");
     }
+    format!("{refused}: connect to `{location}` if that is right")
 }
 
 /// Returns `true` if the page is about a plain request on a TLS port.

@@ -232,9 +232,9 @@ fn refusal_has_its_status_in_any_version_and_with_an_invalid_head() {
             ] {
                 let refusal = refused(SECURE, &format!("HTTP/{version} {status} {rest}\r\n"));
                 assert_eq!(refusal.http_status(), Some(status));
-                let told = format!("the server answered with HTTP {status}{hint}");
-                assert!(refusal.text().starts_with(&told), "{refusal:?}");
-                assert!(!hint.is_empty() || refusal.text() == told, "{refusal:?}");
+                let text = format!("the server answered with HTTP {status}{hint}");
+                assert!(refusal.text().starts_with(&text), "{refusal:?}");
+                assert!(!hint.is_empty() || refusal.text() == text, "{refusal:?}");
             }
         }
     }
@@ -296,7 +296,7 @@ fn page_of_a_tls_port_is_recognized() {
         assert!(!refused(SECURE, page).text().contains(hint));
     }
     assert!(!refused(PLAIN, "HTTP/1.1 400 x\r\n\r\n<a href=\"https://x\">").text().contains(hint));
-    // No page is waited for that is longer than it should be.
+    // A page that exceeds the limit is not waited for.
     let long = format!("HTTP/1.1 400 x\r\n\r\n{}", "x".repeat(10_000));
     let (mut handshake, _) = begin(PLAIN, &[]);
     let input = Input { bytes: long.as_bytes(), is_all: false, wall: WALL };
@@ -306,7 +306,7 @@ fn page_of_a_tls_port_is_recognized() {
 #[test]
 fn response_of_another_protocol_is_named() {
     let tls = "the server answered in TLS; if this port speaks TLS, use `.tls(true)` or `wss://`";
-    for (input, told) in [
+    for (input, text) in [
         (&b"\x15\x03\x01\0\x02\x02\x28"[..], tls),
         (b"\x16\x03\x03\0\x7a\x02", tls),
         (b"SSH-2.0-OpenSSH_9.6\r\n", "answered in SSH; is this the right port?"),
@@ -319,9 +319,9 @@ fn response_of_another_protocol_is_named() {
         (b"\x81\x02{}", "with bytes that are not HTTP"),
     ] {
         let refusal = run(PLAIN, &[input]).unwrap().unwrap_err();
-        assert!(refusal.text().contains(told) && !refusal.text().contains("canary"), "{refusal:?}");
+        assert!(refusal.text().contains(text) && !refusal.text().contains("canary"), "{refusal:?}");
         assert_eq!(refusal.http_status(), None);
-        // However it is cut: what came so far is enough to give up, if not to name it.
+        // However it is cut: the first bytes suffice to fail, if not to name the protocol.
         for cut in 1..input.len() {
             let cut = run(PLAIN, &[&input[..cut], &input[cut..]]).unwrap().unwrap_err();
             assert!(cut.text().starts_with("the server answered "), "{cut:?}");
@@ -367,8 +367,8 @@ proptest::proptest! {
         let begin: [&[u8]; 6] =
             [b"", b"HTTP/1.1 ", b"HTTP/1.1 101 x\r\n", b"HTTP/1.1 400 x\r\n", b"HTTP/1.1 100\r\n\r\n", b"\x15"];
         let input = [begin[prefix], &input].concat();
-        let told = |end: Option<End>| end.map(|end| end.map_err(|refusal| refusal.http_status()));
+        let outcome = |end: Option<End>| end.map(|end| end.map_err(|refusal| refusal.http_status()));
         let bytes: Vec<&[u8]> = input.chunks(1).collect();
-        proptest::prop_assert_eq!(told(run(PLAIN, &[&input])), told(run(PLAIN, &bytes)));
+        proptest::prop_assert_eq!(outcome(run(PLAIN, &[&input])), outcome(run(PLAIN, &bytes)));
     }
 }

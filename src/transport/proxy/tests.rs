@@ -11,12 +11,12 @@ fn server(url: &str) -> Arc<ProxyServer> {
 /// Sun, 06 Nov 1994 08:49:37 GMT
 const WALL: Duration = Duration::from_secs(784_111_777);
 
-/// Each piece that goes out.
+/// Each piece that is sent.
 type Sent = Vec<Vec<u8>>;
 /// What is left of the input.
 type End = Result<Vec<u8>, Error>;
 
-/// What goes out, and how it ends: with what is left of the input, or with an error. `None`: it waits for more.
+/// Returns what is sent, and how it ends: with the rest of the input or an error, or `None` if it waits for more.
 fn run(url: &str, host: &str, parts: &[&[u8]]) -> (Sent, Option<End>) {
     let server = server(url);
     let (mut handshake, first) = Handshake::new(&server, host, 443).unwrap();
@@ -61,7 +61,7 @@ fn run_cut(url: &str, host: &str, input: &[u8]) -> (Sent, End) {
     (sent, end)
 }
 
-/// Every beginning of it is not enough.
+/// No prefix of it is enough.
 fn waits(url: &str, input: &[u8]) {
     for length in 0..input.len() {
         assert!(run(url, "h", &[&input[..length]]).1.is_none(), "{length}");

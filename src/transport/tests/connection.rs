@@ -1,4 +1,4 @@
-//! An open connection: what comes in, how it ends.
+//! An open connection: what it receives, and how it ends.
 
 use std::io;
 
@@ -157,7 +157,7 @@ fn end_without_a_close_frame_is_an_io_error() {
 fn close_frame_without_a_code_has_none() {
     let (address, _peer) = peer(|mut server| {
         server.get_mut().write_all(&frame(8, b"")).unwrap();
-        // Its answer comes before the end of the connection.
+        // The confirmation comes before the end of the connection.
         let _ = server.read();
     });
     let socket = open(address);
@@ -290,7 +290,7 @@ fn close_wakes_recv_when_the_peer_is_silent() {
     });
     let socket = open(address);
     let messages = drain(&socket);
-    // Nothing but the time tells that the reader has begun to wait.
+    // Only time shows that the reader has begun to wait.
     assert!(messages.recv_timeout(Duration::from_millis(100)).is_err());
     socket.close(1000);
     let error = messages.recv_timeout(Duration::from_secs(1)).unwrap().unwrap_err();

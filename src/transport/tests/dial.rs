@@ -12,7 +12,7 @@ use crate::ErrorKind;
 
 const SHORT: Duration = Duration::from_millis(200);
 
-/// Interrupts a dial as soon as `ready` tells that it is in the step in question.
+/// Interrupts a dial as soon as `ready` reports that it has reached the step in question.
 pub(super) fn interrupted(
     connector: WebSocketConnector,
     url: String,
@@ -37,7 +37,7 @@ pub(super) fn timed_out(connector: &WebSocketConnector, url: &str, step: &str) {
     assert!(clock::now() < deadline + Duration::from_secs(1));
 }
 
-/// A connector whose lookups tell that they have begun, and end when the sender is dropped.
+/// A connector whose lookups report that they have begun, and end when the sender is dropped.
 fn stalled_lookup() -> (WebSocketConnector, mpsc::Receiver<()>, mpsc::Sender<()>) {
     let (started, ready) = mpsc::channel();
     let (release, held) = mpsc::channel::<()>();
@@ -50,7 +50,7 @@ fn stalled_lookup() -> (WebSocketConnector, mpsc::Receiver<()>, mpsc::Sender<()>
     (connector, ready, release)
 }
 
-/// A connector whose lookups say when they answer.
+/// A connector whose lookups report that they return.
 pub(super) fn announcing(address: SocketAddr) -> (WebSocketConnector, mpsc::Receiver<()>) {
     let (started, ready) = mpsc::channel();
     let connector = connector().with_lookup(Arc::new(move |_, _| {
@@ -144,7 +144,7 @@ fn dripping_peer_does_not_extend_the_deadline() {
     let deadline = clock::now() + SHORT;
     let url = format!("ws://{address}");
     let error = connector().dial(&url, deadline, &Interrupt::default()).map(|_| ()).unwrap_err();
-    // Either the clock or the codec's own limit puts an end to it.
+    // Either the deadline or the limit of a head ends it.
     assert!(matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Handshake), "{error:?}");
 }
 

@@ -83,7 +83,7 @@ fn unanswerable_pings_end_the_connection() {
     peer.recv_timeout(LONG).unwrap();
 }
 
-/// How often the calling thread has waited so far.
+/// Returns how often the thread has waited so far.
 #[cfg(target_os = "linux")]
 fn waits_of(thread: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/self/task/{thread}/status")).unwrap();
@@ -99,15 +99,15 @@ fn idle_connection_does_not_wake_up() {
         let _ = server.read();
     });
     let socket = open(address);
-    let (tell, told) = mpsc::channel();
+    let (send, receive_thread) = mpsc::channel();
     let reader = Arc::clone(&socket);
     let result = spawn(move || {
         assert_eq!(reader.recv().unwrap(), text("hello"));
         let link = std::fs::read_link("/proc/thread-self").unwrap();
-        tell.send(link.file_name().unwrap().to_str().unwrap().to_owned()).unwrap();
+        send.send(link.file_name().unwrap().to_str().unwrap().to_owned()).unwrap();
         reader.recv()
     });
-    let thread = told.recv_timeout(LONG).unwrap();
+    let thread = receive_thread.recv_timeout(LONG).unwrap();
     // Time has to pass here: it is what is measured.
     let pass = |time| assert!(result.recv_timeout(time).is_err());
     pass(Duration::from_millis(200));
@@ -118,7 +118,7 @@ fn idle_connection_does_not_wake_up() {
     assert!(result.recv_timeout(LONG).unwrap().is_err());
 }
 
-/// Sends a flood, and then what it gets.
+/// Sends a flood, then echoes.
 fn flood(server: &mut tungstenite::WebSocket<impl Read + Write>) {
     for _ in 0..1_000 {
         server.send("x".repeat(1_000).into()).unwrap();

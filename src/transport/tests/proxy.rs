@@ -28,7 +28,7 @@ fn refused(proxy: &str, address: SocketAddr, url: &str) -> Error {
     error
 }
 
-/// Speaks SOCKS5 up to the request, and gives the credentials and the request without the port.
+/// Speaks SOCKS5 up to the request, and returns the credentials and the request without the port.
 fn take_socks(stream: &mut TcpStream) -> (Vec<u8>, Vec<u8>) {
     let mut bytes = |length: usize| {
         let mut bytes = vec![0; length];
@@ -67,7 +67,7 @@ fn take_socks(stream: &mut TcpStream) -> (Vec<u8>, Vec<u8>) {
     (credentials, request)
 }
 
-/// The proxy is the server, too: what is behind its answer.
+/// Serves as the server behind the proxy.
 fn serve(stream: TcpStream) {
     let mut server = tungstenite::accept(stream).unwrap();
     server.send("hello".into()).unwrap();

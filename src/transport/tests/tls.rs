@@ -52,7 +52,7 @@ pub(super) fn secure_peer<T: Send + 'static>(
     })
 }
 
-/// A server for 127.0.0.1 and whom to trust.
+/// Settings that trust a server for 127.0.0.1, and its address.
 pub(super) fn serve(
     script: impl FnOnce(&mut tungstenite::WebSocket<Secure>) + Send + 'static,
 ) -> (Tls, SocketAddr) {

@@ -1,4 +1,4 @@
-//! Which servers are accepted, and what the errors of the others say: the same words with every library.
+//! Which servers are accepted, and the errors of the others: the same with every library.
 
 use std::error::Error as _;
 
@@ -32,7 +32,7 @@ fn refused_at(tls: &Tls, address: SocketAddr) -> Error {
     error
 }
 
-/// What the client says of this server.
+/// Returns the client's error for this server.
 pub(super) fn refused(tls: &Tls, config: &Arc<rustls::ServerConfig>) -> String {
     let (address, _peer) = secure_peer(config, drop);
     refused_at(tls, address).to_string()
@@ -51,7 +51,7 @@ pub(super) fn accepted(tls: &Tls, config: &Arc<rustls::ServerConfig>) {
 fn every_certificate_of_a_bundle_is_a_root() {
     let (first, second) = (Authority::new("first"), Authority::new("second"));
     let windows = first.pem().replace('\n', "\r\n");
-    // A section that nobody asks for may be cut short.
+    // An unrelated section may be incomplete.
     let bundle = format!("\u{feff}{windows}\nSecond:\n-----BEGIN RUBBISH-----\n{}", second.pem());
     for tls in [
         Tls::default().root_certificate_pem(bundle.as_bytes()),
@@ -89,10 +89,10 @@ fn expired_and_future_certificates_are_distinguished() {
     assert_eq!(refused(&trusting(&authority), &future), in_tls(words));
 }
 
-/// rustls tells the names that there are, OpenSSL does not.
-fn wrong_name(expected: &str, told: &str) -> String {
+/// rustls returns the names in the certificate, OpenSSL does not.
+fn wrong_name(expected: &str, others: &str) -> String {
     let words = format!("the server's certificate is not for {expected}");
-    if cfg!(feature = "native-tls") { in_tls(&words) } else { in_tls(&(words + told)) }
+    if cfg!(feature = "native-tls") { in_tls(&words) } else { in_tls(&(words + others)) }
 }
 
 #[test]
@@ -107,8 +107,8 @@ fn certificate_for_another_host_is_named_with_its_hosts() {
     let server =
         authority.sign(&["1.test", "2.test", "3.test", "4.test", "5.test", "::1"]).server();
     let error = refused(&trusting(&authority), &server);
-    let told = ", but for 1.test, 2.test, 3.test, 4.test, 5.test and 1 more";
-    assert_eq!(error, wrong_name("127.0.0.1", told));
+    let others = ", but for 1.test, 2.test, 3.test, 4.test, 5.test and 1 more";
+    assert_eq!(error, wrong_name("127.0.0.1", others));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn server_name_is_sent_and_checked_but_is_not_the_host() {
         (stream.conn.server_name().map(str::to_owned), head)
     });
     let connector = connector_of(&trusting(&authority).server_name("push.test"));
-    // The answer to the request does not matter.
+    // The response does not matter.
     assert!(dial(&connector, &format!("wss://{address}/app/key")).is_err());
     let (name, head) = seen.recv_timeout(LONG).unwrap();
     assert_eq!(name.as_deref(), Some("push.test"));
@@ -136,7 +136,7 @@ fn server_name_may_be_an_address() {
     accepted(&trusting(&authority).server_name("::1"), &config);
 }
 
-/// A server that lets in whom `clients` knows.
+/// A server that accepts the clients of this authority.
 fn closed_shop(clients: &Authority, versions: Versions) -> (Tls, Arc<rustls::ServerConfig>) {
     let authority = Authority::new("authority");
     let config = authority.sign(&["127.0.0.1"]).server_of(versions, Some(clients));
@@ -167,7 +167,7 @@ fn client_certificate_is_sent_on_request() {
         let [shown] = &seen.recv_timeout(LONG).unwrap()[..] else { panic!("one certificate") };
         assert_eq!(shown, &certificate.der);
     }
-    // Not everybody asks.
+    // It is not sent to a server that does not request it.
     let authority = Authority::new("authority");
     let config = authority.sign(&["127.0.0.1"]).server();
     accepted(&as_client(&trusting(&authority), &certificate), &config);
