@@ -105,7 +105,7 @@ impl Resolver {
             return Err(dial.failed_because(ErrorKind::Dns, &why));
         };
         let response = Arc::new(Mutex::new(None));
-        let slot_of_response = Arc::clone(&response);
+        let output = Arc::clone(&response);
         let waker = Arc::clone(dial.poller.waker());
         let lookup = Arc::clone(&self.lookup);
         let name = host.to_owned();
@@ -113,7 +113,7 @@ impl Resolver {
             let result = lookup(&name, port);
             // First, so that a dial that has the response can start another lookup.
             drop(slot);
-            *lock(&slot_of_response) = Some(result);
+            *lock(&output) = Some(result);
             wake(&waker);
         };
         // If it cannot be started, it is dropped, and the slot with it.

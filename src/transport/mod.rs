@@ -1,8 +1,8 @@
 //! Bytes: DNS, TCP, proxy, TLS, WebSocket. It knows nothing of the protocol.
 //!
 //! A dial resolves the host, connects, and does the handshakes of the proxy, of TLS and of WebSocket. Each step waits
-//! in a [`DialContext`], so that it has the deadline and can be interrupted. TLS and WebSocket run over [`memory`]; only
-//! [`handshake_stream`], [`Pipe`] and [`WebSocket`] touch a socket.
+//! in a [`DialContext`], so that it has the deadline and can be interrupted. TLS and WebSocket run over [`memory`];
+//! only [`handshake_stream`], [`Pipe`] and [`WebSocket`] read and write a socket.
 
 mod connector;
 mod dial;

@@ -64,7 +64,7 @@ struct Reader {
 #[derive(Default)]
 struct Queue {
     frames: VecDeque<Outgoing>,
-    /// The size of the frames.
+    /// The bytes that the frames take.
     queued: usize,
     /// The bytes that the session has not sent yet.
     encoded: usize,

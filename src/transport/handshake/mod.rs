@@ -94,7 +94,7 @@ fn take(stream: &mut Stream, input: &mut Vec<u8>) -> io::Result<bool> {
     }
 }
 
-/// Waits until `until` for more. Returns `true` if none will come. An error does not matter: there is a refusal already.
+/// Waits until `until` for more. Returns `true` if none will come. Errors are ignored: there is a refusal already.
 fn linger(
     peer: &mut HandshakeStream,
     stream: &mut Stream,

@@ -137,6 +137,13 @@ fn connect_explains_refusals_by_status() {
         ),
         (
             "http://p",
+            "407 x\r\nno colon\r\nProxy-Authenticate: NTLM",
+            407,
+            false,
+            "another scheme than Basic",
+        ),
+        (
+            "http://p",
             "407 x\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: Basic",
             407,
             false,

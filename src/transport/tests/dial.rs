@@ -241,6 +241,10 @@ fn close_during_the_handshake_is_named() {
             "the peer closed the connection; if this port speaks TLS, use `.tls(true)` or `wss://`",
         ),
         ("HTTP/1.1 101 Swi", "the peer closed the connection in the middle of its response"),
+        (
+            "HTTP/1.1 100 Continue\r\n\r\n",
+            "the peer closed the connection in the middle of its response",
+        ),
     ] {
         let (address, _peer) = raw_peer(move |mut stream| {
             read_head(&mut stream);
