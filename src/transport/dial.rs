@@ -4,9 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::poller::Poller;
+use super::poller::{Poller, wake};
 use crate::util::clock;
-use crate::util::guard::write_log;
 use crate::{Error, ErrorKind, Interrupt, Timeout};
 
 /// What all steps of a dial share. Its errors name the step.
@@ -25,8 +24,8 @@ impl DialContext {
         // Weak, so that an interrupt that is kept does not keep the poller.
         let waker = Arc::downgrade(poller.waker());
         interrupt.on_interrupt(move || {
-            if let Some(Err(error)) = waker.upgrade().map(|waker| waker.wake()) {
-                write_log!(Debug, "waking a dial failed: {error}");
+            if let Some(waker) = waker.upgrade() {
+                wake(&waker);
             }
         });
         Ok(Self { poller, deadline, interrupt: interrupt.clone(), step: String::new() })

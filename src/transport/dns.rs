@@ -8,7 +8,7 @@ use std::thread;
 use mio::Waker;
 
 use super::dial::DialContext;
-use crate::util::guard::write_log;
+use super::poller::wake;
 use crate::util::sync::lock;
 use crate::{Error, ErrorKind};
 
@@ -158,11 +158,5 @@ impl Drop for Slot {
         for waker in waiting.iter().filter_map(Weak::upgrade) {
             wake(&waker);
         }
-    }
-}
-
-fn wake(waker: &Waker) {
-    if let Err(error) = waker.wake() {
-        write_log!(Debug, "waking a dial after a lookup failed: {error}");
     }
 }

@@ -121,6 +121,11 @@ impl MemoryStream {
         &mut self.inbox
     }
 
+    /// Adds bytes that are to be sent.
+    pub(super) fn queue(&mut self, bytes: &[u8]) {
+        self.outbox.extend(bytes);
+    }
+
     /// Marks the end: nothing more will be received.
     pub(super) fn end(&mut self) {
         self.ended = true;

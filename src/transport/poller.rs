@@ -9,6 +9,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::memory::is_interrupted;
 use crate::util::clock;
+use crate::util::guard::write_log;
 
 const WAKER: Token = Token(usize::MAX);
 
@@ -50,5 +51,12 @@ impl Poller {
     /// Returns `true` if the last wait reported this socket.
     pub(super) fn is_ready(&self, token: Token) -> bool {
         self.events.iter().any(|event| event.token() == token)
+    }
+}
+
+/// Ends the current wait of the waker's poller, or the next one.
+pub(super) fn wake(waker: &Waker) {
+    if let Err(error) = waker.wake() {
+        write_log!(Debug, "waking a poller failed: {error}");
     }
 }

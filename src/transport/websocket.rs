@@ -14,7 +14,7 @@ use mio::net::TcpStream;
 
 use super::frames::Codec;
 use super::memory::{ReadBuffer, is_interrupted, would_block};
-use super::poller::Poller;
+use super::poller::{Poller, wake};
 use super::session::{Outgoing, Session};
 use crate::util::clock;
 use crate::util::guard::write_log;
@@ -199,7 +199,7 @@ impl WebSocket {
     fn push_out(&self) -> Result<(), Error> {
         let Some(mut session) = try_lock(&self.session) else {
             // The thread that holds it may have looked at the queue already.
-            self.wake();
+            wake(&self.waker);
             return Ok(());
         };
         self.send_queued(&mut session);
@@ -208,15 +208,9 @@ impl WebSocket {
         match broken {
             None => Ok(()),
             Some(error) => {
-                self.wake();
+                wake(&self.waker);
                 Err(error)
             }
-        }
-    }
-
-    fn wake(&self) {
-        if let Err(error) = self.waker.wake() {
-            write_log!(Debug, "waking the reader failed: {error}");
         }
     }
 
@@ -233,7 +227,7 @@ impl WebSocket {
             write_log!(Debug, "sending the close failed: {error}");
         }
         // Even if it was sent: the reader does not know yet that there is a deadline.
-        self.wake();
+        wake(&self.waker);
     }
 }
 
@@ -256,7 +250,7 @@ impl WebSocket {
         if let Err(error) = self.socket.shutdown(std::net::Shutdown::Both) {
             write_log!(Debug, "the connection was gone already: {error}");
         }
-        self.wake();
+        wake(&self.waker);
     }
 }
 

@@ -7,7 +7,6 @@ mod socks;
 #[cfg(test)]
 mod tests;
 
-use std::io::Write;
 use std::time::Duration;
 
 use super::handshake_stream::HandshakeStream;
@@ -78,7 +77,7 @@ pub(super) fn tunnel(
     let (target, proxy) = (authority(host, port), authority(&server.host, server.port));
     peer.dial.begin(format!("asking the proxy {proxy} for {target}"))?;
     let (mut handshake, first) = Handshake::new(server, host, port)?;
-    put(memory, &first);
+    memory.queue(&first);
     loop {
         let progress = handshake.advance(memory.inbox().rest(), clock::wall());
         match progress.map_err(|refusal| named(refusal, server))? {
@@ -86,7 +85,7 @@ pub(super) fn tunnel(
             Progress::Wait => peer.exchange(memory)?,
             Progress::Send(length, bytes) => {
                 memory.inbox().consume(length);
-                put(memory, &bytes);
+                memory.queue(&bytes);
             }
             Progress::Done(length) => {
                 memory.inbox().consume(length);
@@ -101,9 +100,4 @@ fn named(refusal: Error, server: &ProxyServer) -> Error {
     let proxy = authority(&server.host, server.port);
     let message = format!("the proxy {proxy} {}", refusal.text());
     refusal.with_message(message)
-}
-
-fn put(memory: &mut MemoryStream, bytes: &[u8]) {
-    // Memory takes everything.
-    let _ = memory.write_all(bytes);
 }
