@@ -1,38 +1,39 @@
-//! The seam between the client and the bytes: a connection of one's own plugs in here, as the built-in
-//! WebSocket does.
+//! The interface between the client and its transport: the built-in WebSocket, or one of the user's.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use crate::Error;
+use crate::util::sync::lock;
 use crate::wire::batch::Inbox;
 
-/// Opens connections: the built-in WebSocket, or one of your own (a Unix socket, a pipe, a test).
+/// Opens connections. Implement it for a transport of your own (a Unix socket, a pipe, a test).
 ///
 /// Pass it to [`ClientBuilder::connector`](crate::ClientBuilder::connector).
 pub trait Connector: Send + Sync {
     /// Opens a connection to `url`.
     ///
-    /// **Blocking**: it may block, on a thread of the client, but must return by `deadline`. It is called once
-    /// at a time: until it returns nothing else is dialled, not by
-    /// [`Client::reconnect`](crate::Client::reconnect) either, since nothing can make it return.
+    /// # Blocking
+    ///
+    /// It may block, on a thread of the client, but must return by `deadline`. The client calls it once at a time:
+    /// until it returns, nothing else is dialed, not by [`Client::reconnect`](crate::Client::reconnect) either.
     ///
     /// # Errors
     ///
-    /// Whatever went wrong; the client reports it and tries again by its [`Reconnect`](crate::Reconnect) policy.
+    /// Any error. The client reports it and tries again by its [`Reconnect`](crate::Reconnect) policy.
     fn connect(&self, url: &str, deadline: Instant) -> Result<Box<dyn Connection>, Error>;
 
-    /// As [`connect`](Self::connect), but gives up soon once it is interrupted.
+    /// Opens a connection like [`connect`](Self::connect), but returns soon after an interrupt.
     ///
-    /// The client calls this one. The provided method cannot be interrupted: after `disconnect()` the
-    /// client pays no heed to it any more, but [`Client::close`](crate::Client::close) waits for it.
-    /// Override it if your dials can take long.
+    /// The client calls this method. The provided one cannot be interrupted: after `disconnect()` the client
+    /// ignores its result, but [`Client::close`](crate::Client::close) waits for it. Override it if your dials
+    /// can take long.
     ///
     /// # Errors
     ///
-    /// As [`connect`](Self::connect), and when it was interrupted.
+    /// Those of [`connect`](Self::connect), and one for an interrupt.
     fn connect_interruptibly(
         &self,
         url: &str,
@@ -44,9 +45,7 @@ pub trait Connector: Send + Sync {
     }
 }
 
-/// Tells a dial that it is not wanted any more.
-///
-/// See [`Connector::connect_interruptibly`]. All clones are one.
+/// Interrupts a dial. See [`Connector::connect_interruptibly`]. All clones share one state.
 #[derive(Clone, Default)]
 pub struct Interrupt(Arc<Interruption>);
 
@@ -57,17 +56,18 @@ struct Interruption {
 }
 
 impl Interrupt {
-    /// Whether the dial is to be given up.
+    /// Returns `true` if the dial was interrupted.
     pub fn is_interrupted(&self) -> bool {
         self.0.interrupted.load(Ordering::SeqCst)
     }
 
-    /// Has `wake` called when the dial is interrupted: now, if it is already. It replaces an earlier
-    /// one, may be called from any thread, and must not block.
+    /// Sets the function that is called when the dial is interrupted, and calls it now if it already was.
+    ///
+    /// It replaces an earlier one, may be called from any thread, and must not block.
     pub fn on_interrupt(&self, wake: impl Fn() + Send + Sync + 'static) {
         let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(wake);
-        let earlier = self.wake().replace(Arc::clone(&wake));
-        // With the lock released, since it may be the user's.
+        let earlier = lock(&self.0.wake).replace(Arc::clone(&wake));
+        // Without the lock, since the destructor may be the user's.
         drop(earlier);
         if self.is_interrupted() {
             wake();
@@ -90,16 +90,12 @@ impl Interrupt {
     /// assert_eq!(woken.try_recv(), Ok(()));
     /// ```
     pub fn interrupt(&self) {
-        // The flag first: whoever asks to be woken after this looks at it.
+        // The flag first: `on_interrupt` looks at it last.
         self.0.interrupted.store(true, Ordering::SeqCst);
-        let wake = self.wake().clone();
+        let wake = lock(&self.0.wake).clone();
         if let Some(wake) = wake {
             wake();
         }
-    }
-
-    fn wake(&self) -> MutexGuard<'_, Option<Arc<dyn Fn() + Send + Sync>>> {
-        self.0.wake.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -111,37 +107,39 @@ impl fmt::Debug for Interrupt {
     }
 }
 
-/// An open connection that carries text messages both ways.
+/// An open connection, which sends and receives text messages.
 ///
-/// Its methods are called from different threads at the same time. A panic of one costs that call: `send` and
-/// `recv` count as failed then, which ends the connection, and the client goes on.
+/// Its methods are called from several threads at the same time. If `send` or `recv` panics, the call counts as
+/// failed, which ends the connection; the client goes on.
 ///
-/// Where `send` or `close` is due by the clock, a thread `pusher-actions` is started to call it.
+/// When `send` or `close` is due by the clock, a thread `pusher-actions` is started to call it.
 pub trait Connection: Send + Sync {
     /// Waits for the next message.
     ///
-    /// **Blocking**: until a message or the end of the connection arrives, or [`close`](Self::close)
-    /// is called. After [`Message::Close`] or an error it is not called again.
+    /// # Blocking
+    ///
+    /// Blocks until a message arrives, the connection ends, or [`close`](Self::close) is called. After
+    /// [`Message::Close`] or an error it is not called again.
     ///
     /// # Errors
     ///
-    /// The connection broke, ended without a close frame, or was closed from this side.
+    /// The connection failed, ended without a close frame, or was closed by this side.
     fn recv(&self) -> Result<Message, Error>;
 
-    /// Waits as [`recv`](Self::recv) does, and takes what else is already here.
+    /// Waits like [`recv`](Self::recv), and returns all messages that have arrived.
     ///
-    /// The client calls this one. The provided method takes one message; override it if your
-    /// transport reads many at once.
+    /// The client calls this method. The provided one returns one message; override it if your transport
+    /// receives many at once.
     ///
     /// # Errors
     ///
-    /// As [`recv`](Self::recv); only when nothing was added to `messages`.
+    /// Those of [`recv`](Self::recv), if nothing was added to `messages`.
     fn recv_many(&self, messages: &mut Vec<Message>) -> Result<(), Error> {
         messages.push(self.recv()?);
         Ok(())
     }
 
-    /// As [`recv_many`](Self::recv_many), into the client's own buffers. Connections of one's own need not know it.
+    /// Like [`recv_many`](Self::recv_many), into the client's own buffers. For the built-in WebSocket.
     #[doc(hidden)]
     fn recv_batch(&self, inbox: &mut Inbox) -> Result<(), Error> {
         inbox.messages(|messages| self.recv_many(messages))
@@ -149,18 +147,20 @@ pub trait Connection: Send + Sync {
 
     /// Sends `text` as one message.
     ///
-    /// **Blocking**: never waits for the peer. What cannot be written at once is kept and written later. If it
-    /// blocks all the same, up to 4 MiB of further messages wait for it. The connection is given up when they
-    /// are more, or after [`pong_timeout`](crate::ClientBuilder::pong_timeout).
+    /// # Blocking
+    ///
+    /// It must not wait for the peer: what cannot be written at once is kept and written later. If it blocks all
+    /// the same, up to 4 MiB of further messages are queued. The connection is given up when there are more, or
+    /// after [`pong_timeout`](crate::ClientBuilder::pong_timeout).
     ///
     /// # Errors
     ///
-    /// The connection is gone, or the peer has left so much unread that no more can be kept.
+    /// The connection has ended, or the peer has left so much unread that no more can be kept.
     fn send(&self, text: &str) -> Result<(), Error>;
 
-    /// Ends the connection with a WebSocket close code, and makes a waiting [`recv`](Self::recv) return soon.
+    /// Closes the connection with a WebSocket close code, and makes a waiting [`recv`](Self::recv) return soon.
     ///
-    /// **Blocking**: never. Calling it again does nothing.
+    /// It must not block. Calling it again does nothing.
     fn close(&self, code: u16);
 }
 
@@ -170,8 +170,8 @@ pub trait Connection: Send + Sync {
 pub enum Message {
     /// A text message: one frame of the Pusher protocol.
     Text(String),
-    /// The peer closed the connection, with the code and the reason it gave; `None` if its close frame had
-    /// no code. A connection that ends without a close frame is an `Err` of [`Connection::recv`].
+    /// The peer closed the connection, with this code and reason; `None` if its close frame had no code. If a
+    /// connection ends without a close frame, [`Connection::recv`] returns an error.
     Close(Option<u16>, String),
 }
 

@@ -1,4 +1,4 @@
-//! Names to addresses, with a deadline.
+//! Resolves host names, with a deadline.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -7,9 +7,9 @@ use std::thread;
 
 use mio::Waker;
 
-use super::lock;
-use super::wait::Dial;
-use crate::util::guard::write_log;
+use super::dial::DialContext;
+use super::poller::wake;
+use crate::util::sync::lock;
 use crate::{Error, ErrorKind};
 
 pub(crate) type Lookup = Arc<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
@@ -17,26 +17,26 @@ pub(crate) type Lookup = Arc<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + 
 /// Starts a thread that runs a lookup.
 type Start = fn(Box<dyn FnOnce() + Send>) -> io::Result<()>;
 
-/// So many threads may hang in the system's resolver at once.
+/// How many threads may be in the system's resolver at once.
 const MAX_LOOKUPS: usize = 4;
 
-/// Resolves names by the system, whose resolver can neither be given a deadline nor be interrupted.
+/// Resolves names by the system's resolver, which has no deadline and cannot be interrupted.
 ///
-/// So it runs on a thread of its own, which may outlive the dial that asked: a dial that gives up
-/// leaves it behind, and it ends when the system answers.
+/// So each lookup runs on a thread of its own. A dial that is given up leaves the thread behind; it ends when the
+/// system answers.
 pub(crate) struct Resolver {
     lookup: Lookup,
     start: Start,
     running: Arc<Mutex<Running>>,
-    /// Those who find all threads taken wait for one, instead of failing.
+    /// Dials that find all threads taken wait for one instead of failing.
     queues: bool,
 }
 
-/// The lookups that have not ended.
+/// The running lookups.
 #[derive(Default)]
 struct Running {
     count: usize,
-    /// Those to wake when one ends.
+    /// The dials to wake when one ends.
     waiting: Vec<Weak<Waker>>,
 }
 
@@ -51,7 +51,7 @@ impl Resolver {
         Self { lookup, start: start_thread, running: Arc::default(), queues: false }
     }
 
-    /// For many dials at once: those that find all threads taken wait for one until their deadline.
+    /// Returns a resolver for many dials at once: those that find all threads taken wait for one.
     pub(crate) fn queueing() -> Self {
         Self { queues: true, ..Self::default() }
     }
@@ -61,16 +61,16 @@ impl Resolver {
         Self { queues: true, ..Self::with(lookup) }
     }
 
-    /// On a machine that has no thread left.
+    /// Returns the resolver of a machine that has no thread left.
     #[cfg(test)]
     pub(crate) fn without_threads() -> Self {
         Self { start: |_| Err(io::ErrorKind::WouldBlock.into()), ..Self::default() }
     }
 
-    /// `host` is a name, or a literal address without brackets.
+    /// Resolves `host`, a name or a literal address without brackets.
     pub(super) fn resolve(
         &self,
-        dial: &mut Dial,
+        dial: &mut DialContext,
         host: &str,
         port: u16,
     ) -> Result<Vec<SocketAddr>, Error> {
@@ -78,61 +78,50 @@ impl Resolver {
             return Ok(vec![SocketAddr::new(ip, port)]);
         }
         dial.begin(format!("resolving {host}"))?;
-        let answer = loop {
-            match self.begin(dial, host, port)? {
-                Some(answer) => break answer,
-                None => dial.wait(None)?,
-            }
-        };
-        let result = loop {
-            let arrived = lock(&answer).take();
-            match arrived {
-                Some(result) => break result,
-                None => dial.wait(None)?,
-            }
-        };
-        let addresses = result.map_err(|error| dial.failed(ErrorKind::Dns).caused_by(error))?;
+        let response = dial.wait_for(|dial| self.begin(dial, host, port))?;
+        let addresses = dial
+            .wait_for(|_| Ok(lock(&response).take()))?
+            .map_err(|error| dial.failed(ErrorKind::Dns).caused_by(error))?;
         if addresses.is_empty() {
-            return Err(Error::message(ErrorKind::Dns, format!("{host} has no address")));
+            return Err(dial.failed_because(ErrorKind::Dns, "the host has no address"));
         }
         Ok(addresses)
     }
 
-    /// Starts a lookup. `None`: all threads are taken, and the dial is woken when one is free.
+    /// Starts a lookup. Returns `None` if all threads are taken. The dial is woken when one is free.
     fn begin(
         &self,
-        dial: &Dial,
+        dial: &DialContext,
         host: &str,
         port: u16,
-    ) -> Result<Option<Arc<Mutex<Answer>>>, Error> {
-        let Some(slot) = Slot::take(&self.running, self.queues.then(|| dial.wait.waker())) else {
+    ) -> Result<Option<Arc<Mutex<Response>>>, Error> {
+        let Some(slot) = Slot::take(&self.running, self.queues.then(|| dial.poller.waker())) else {
             if self.queues {
                 return Ok(None);
             }
-            let message = format!(
-                "{host} was not looked up: {MAX_LOOKUPS} earlier lookups are still unanswered; \
-                 check the name servers of this machine"
+            let why = format!(
+                "{MAX_LOOKUPS} earlier lookups are still running; check the name servers of this machine"
             );
-            return Err(Error::message(ErrorKind::Dns, message));
+            return Err(dial.failed_because(ErrorKind::Dns, &why));
         };
-        let answer = Arc::new(Mutex::new(None));
-        let told = Arc::clone(&answer);
-        let waker = Arc::clone(dial.wait.waker());
+        let response = Arc::new(Mutex::new(None));
+        let output = Arc::clone(&response);
+        let waker = Arc::clone(dial.poller.waker());
         let lookup = Arc::clone(&self.lookup);
         let name = host.to_owned();
         let work = move || {
             let result = lookup(&name, port);
-            // Before the answer is told, so that whoever has it can look up again.
+            // First, so that a dial that has the response can start another lookup.
             drop(slot);
-            *lock(&told) = Some(result);
+            *lock(&output) = Some(result);
             wake(&waker);
         };
-        // What was to run is dropped if it cannot be started, and the slot with it.
+        // If it cannot be started, it is dropped, and the slot with it.
         (self.start)(Box::new(work)).map_err(|error| {
             let message = format!("starting a thread to resolve {host} failed");
             Error::message(ErrorKind::Io, message).caused_by(error)
         })?;
-        Ok(Some(answer))
+        Ok(Some(response))
     }
 }
 
@@ -140,13 +129,13 @@ fn start_thread(work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
     thread::Builder::new().name("pusher-dns".to_owned()).spawn(work).map(drop)
 }
 
-type Answer = Option<io::Result<Vec<SocketAddr>>>;
+type Response = Option<io::Result<Vec<SocketAddr>>>;
 
-/// Counts one lookup until it is dropped.
+/// One of the running lookups.
 struct Slot(Arc<Mutex<Running>>);
 
 impl Slot {
-    /// If there is none, `waker` is used when there is one again.
+    /// Returns `None` if all are taken. `waker` is then used when one is free.
     fn take(running: &Arc<Mutex<Running>>, waker: Option<&Arc<Waker>>) -> Option<Self> {
         let mut now = lock(running);
         if now.count == MAX_LOOKUPS {
@@ -169,11 +158,5 @@ impl Drop for Slot {
         for waker in waiting.iter().filter_map(Weak::upgrade) {
             wake(&waker);
         }
-    }
-}
-
-fn wake(waker: &Waker) {
-    if let Err(error) = waker.wake() {
-        write_log!(Debug, "a dial could not be told about a lookup: {error}");
     }
 }

@@ -1,8 +1,8 @@
 //! What tungstenite reads from: one frame at a time, and no whole texts.
 //!
-//! Nearly all that a server sends are texts of one frame. Those are checked and taken where they lie. Every other
-//! frame is given to tungstenite, exactly to its end, so that tungstenite is the judge of the protocol, and where the
-//! next frame begins stays known. It knows no socket, thread or clock.
+//! Nearly all messages of a server are texts of one frame. Those are checked and taken in place. Every other frame is
+//! passed to tungstenite, exactly to its end, so that tungstenite judges the protocol, and the start of the next frame
+//! stays known. It knows no socket, thread or clock.
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +15,7 @@ use tungstenite::protocol::Role;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use super::memory::{Chunk, Memory, would_block};
+use super::memory::{MemoryStream, ReadBuffer, would_block};
 use super::tls::Stream;
 
 pub(super) type Codec = tungstenite::WebSocket<Frames>;
@@ -40,17 +40,17 @@ pub(super) fn read(
     Ok(None)
 }
 
-/// To be called before a wait. Tungstenite keeps the memory of the longest frame that it has read; so after one that
-/// is longer than what it reads at once, another takes its place.
+/// To be called before a wait. Tungstenite keeps the memory of the longest frame that it has read, so it is replaced
+/// after one that is longer than what it reads at once.
 pub(super) fn settle(codec: &mut Codec) {
     codec.get_mut().decrypted.settle();
     let (frames, config) = (codec.get_ref(), *codec.get_config());
     let is_between = frames.passing == 0 && !frames.is_fragmented && !frames.ended;
     let is_long = frames.longest > config.read_buffer_size as u64;
-    // After a flush it has nothing left to send. A close is for the one that knows of it.
+    // After a flush it has nothing left to send. A closing one keeps the state of the close.
     if is_long && is_between && codec.can_write() && codec.flush().is_ok() {
         let role = codec.get_ref().role;
-        let none = Frames::new(Stream::Plain(Memory::default()), &[], role, 0);
+        let none = Frames::new(Stream::Plain(MemoryStream::default()), &[], role, 0);
         let none = Codec::from_raw_socket(none, role, Some(config));
         let mut frames = mem::replace(codec, none).into_inner();
         frames.longest = 0;
@@ -61,35 +61,35 @@ pub(super) fn settle(codec: &mut Codec) {
 /// The bytes of a connection, cut into frames.
 pub(super) struct Frames {
     stream: Stream,
-    /// What TLS has decrypted. Without TLS, what came in is looked at in the memory.
-    decrypted: Chunk,
+    /// What TLS has decrypted. Without TLS, frames are read in the memory.
+    decrypted: ReadBuffer,
     role: Role,
     max_message_size: u64,
     /// How many bytes of the frame at the front tungstenite may still read.
     passing: u64,
-    /// How many bytes the longest frame takes that tungstenite has read since it was new.
+    /// The size of the longest frame that this tungstenite has read.
     longest: u64,
-    /// The frames that were given to tungstenite have begun a message and not ended it.
+    /// The frames passed to tungstenite have begun a message and not ended it.
     is_fragmented: bool,
     ended: bool,
 }
 
-/// What the bytes at the front are.
+/// The frame at the front.
 enum Front {
-    /// Not enough to tell, or a text that is not whole yet.
+    /// Incomplete: its header, or a text.
     Part,
-    /// A text message that is whole: how many bytes its header and its text take.
+    /// A whole text message, with the sizes of its header and its text.
     Text(usize, usize),
-    /// A frame for tungstenite, of so many bytes; whether it leaves a message unfinished, if it may.
+    /// A frame for tungstenite, with its size, and whether it leaves a message unfinished, if it is of one.
     Other(u64, Option<bool>),
 }
 
 impl Frames {
-    /// `early` is what came in behind the handshake.
+    /// `early` is what was received behind the handshake.
     pub(super) fn new(stream: Stream, early: &[u8], role: Role, max_message_size: usize) -> Self {
         let mut this = Self {
             stream,
-            decrypted: Chunk::default(),
+            decrypted: ReadBuffer::default(),
             role,
             max_message_size: u64::try_from(max_message_size).unwrap_or(u64::MAX),
             passing: 0,
@@ -97,12 +97,12 @@ impl Frames {
             is_fragmented: false,
             ended: false,
         };
-        this.chunk().extend(early);
+        this.buffer().extend(early);
         this
     }
 
     /// The memory at the bottom.
-    pub(super) fn memory(&mut self) -> &mut Memory {
+    pub(super) fn memory(&mut self) -> &mut MemoryStream {
         self.stream.memory()
     }
 
@@ -121,12 +121,12 @@ impl Frames {
             }
             match self.front() {
                 Front::Text(header, length) => {
-                    let chunk = self.chunk();
-                    let text = chunk.rest().get(header..header + length).unwrap_or_default();
+                    let buffer = self.buffer();
+                    let text = buffer.rest().get(header..header + length).unwrap_or_default();
                     match str::from_utf8(text) {
                         Ok(text) => {
                             take(text);
-                            chunk.consume(header + length);
+                            buffer.consume(header + length);
                         }
                         Err(_) => self.passing = (header + length) as u64,
                     }
@@ -139,7 +139,7 @@ impl Frames {
                 Front::Part => match self.fill() {
                     Ok(0) => {
                         self.ended = true;
-                        self.passing = self.chunk().rest().len() as u64;
+                        self.passing = self.buffer().rest().len() as u64;
                         return Ok(true);
                     }
                     Ok(_) => {}
@@ -152,9 +152,9 @@ impl Frames {
 
     fn front(&mut self) -> Front {
         let limit = self.max_message_size;
-        // What a client sends must be masked, so that a server takes nothing here.
+        // Texts of clients are masked, so a server takes none here.
         let is_taken = self.role == Role::Client && !self.is_fragmented;
-        let bytes = self.chunk().rest();
+        let bytes = self.buffer().rest();
         let mut cursor = Cursor::new(bytes);
         let (header, length) = match FrameHeader::parse(&mut cursor) {
             Ok(Some(parsed)) => parsed,
@@ -178,7 +178,7 @@ impl Frames {
     }
 
     /// Where the frames are.
-    fn chunk(&mut self) -> &mut Chunk {
+    fn buffer(&mut self) -> &mut ReadBuffer {
         match &mut self.stream {
             Stream::Plain(memory) => memory.inbox(),
             Stream::Tls(_) => &mut self.decrypted,
@@ -201,11 +201,11 @@ impl Read for Frames {
         if self.passing == 0 && !self.ended {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        if self.passing > 0 && self.chunk().rest().is_empty() {
+        if self.passing > 0 && self.buffer().rest().is_empty() {
             self.fill()?;
         }
         let most = usize::try_from(self.passing).unwrap_or(usize::MAX).min(buffer.len());
-        let read = self.chunk().read(buffer.get_mut(..most).unwrap_or_default())?;
+        let read = self.buffer().read(buffer.get_mut(..most).unwrap_or_default())?;
         self.passing -= read as u64;
         Ok(read)
     }

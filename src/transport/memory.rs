@@ -4,18 +4,18 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::mem;
 
-/// How much is read at once while little comes. Most events fit in, and it is kept while nothing comes.
+/// How much is read at once while little is received. Most events fit in, and an idle connection keeps it.
 pub(super) const IDLE: usize = 1536;
 
-/// How much is read at once after a read that came back full.
+/// How much is read at once after a full read.
 const BUSY: usize = 16 * 1024;
 
-/// How much is read at once at the most, unless there are frames of more than half of it.
+/// The most that is read at once, unless a frame is longer than half of it.
 const MOST: usize = 64 * 1024;
 
 /// A reusable buffer of raw bytes, which takes no memory before the first read.
 #[derive(Default)]
-pub(super) struct Chunk {
+pub(super) struct ReadBuffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
@@ -25,7 +25,7 @@ pub(super) struct Chunk {
     read: usize,
 }
 
-impl Chunk {
+impl ReadBuffer {
     /// Reads once, behind what is left.
     pub(super) fn fill(&mut self, source: &mut impl Read) -> io::Result<usize> {
         self.make_room();
@@ -45,7 +45,7 @@ impl Chunk {
         self.is_full
     }
 
-    /// To be called before a wait: gives back the room of a flood once a wait has brought little.
+    /// To be called before a wait: frees the memory of a flood if little was received since the previous wait.
     pub(super) fn settle(&mut self) {
         let brought = mem::take(&mut self.read);
         if brought <= IDLE && self.is_empty() && self.bytes.len() > IDLE {
@@ -99,7 +99,7 @@ impl Chunk {
     }
 }
 
-impl Read for Chunk {
+impl Read for ReadBuffer {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.rest().read(buffer)?;
         self.start += read;
@@ -107,36 +107,26 @@ impl Read for Chunk {
     }
 }
 
-/// A stream whose far end is this program: what came in is fed to it, what is to go out is taken from it.
+/// A stream whose peer is this program: it is fed with what was received, and drained of what is to be sent.
 #[derive(Default)]
-pub(super) struct Memory {
-    inbox: Chunk,
+pub(super) struct MemoryStream {
+    inbox: ReadBuffer,
     outbox: VecDeque<u8>,
     ended: bool,
 }
 
-impl Memory {
-    /// Takes in what one read gives.
-    pub(super) fn fill(&mut self, source: &mut impl Read) -> io::Result<usize> {
-        self.inbox.fill(source)
-    }
-
-    /// What came in and was not read yet. Whoever reads from the socket without this at hand takes it along.
-    pub(super) fn inbox(&mut self) -> &mut Chunk {
+impl MemoryStream {
+    /// What was received and not read yet. A reader that fills a buffer of its own swaps it for this one.
+    pub(super) fn inbox(&mut self) -> &mut ReadBuffer {
         &mut self.inbox
     }
 
-    /// What came in and was not read yet, to look at.
-    pub(super) fn unread(&self) -> &[u8] {
-        self.inbox.rest()
+    /// Adds bytes that are to be sent.
+    pub(super) fn queue(&mut self, bytes: &[u8]) {
+        self.outbox.extend(bytes);
     }
 
-    /// Counts so many bytes of it as read.
-    pub(super) fn consume(&mut self, length: usize) {
-        self.inbox.consume(length);
-    }
-
-    /// Nothing more will come in.
+    /// Marks the end: nothing more will be received.
     pub(super) fn end(&mut self) {
         self.ended = true;
     }
@@ -145,12 +135,12 @@ impl Memory {
         self.ended
     }
 
-    /// How many bytes wait to go out.
+    /// Returns how many bytes are not sent yet.
     pub(super) fn unsent(&self) -> usize {
         self.outbox.len()
     }
 
-    /// Writes out as much as is taken without waiting.
+    /// Writes as much as `sink` accepts without waiting.
     pub(super) fn write_to(&mut self, mut sink: impl Write) -> io::Result<()> {
         while !self.outbox.is_empty() {
             match sink.write(self.outbox.as_slices().0) {
@@ -161,18 +151,18 @@ impl Memory {
                 Err(error) => return Err(error),
             }
         }
-        // One burst should not be paid for with memory for ever.
+        // A burst must not keep its memory for ever.
         self.outbox.shrink_to(BUSY);
         Ok(())
     }
 
-    /// Gives up what waits to go out.
+    /// Drops what is not sent yet.
     pub(super) fn discard(&mut self) {
         self.outbox = VecDeque::new();
     }
 }
 
-impl Read for Memory {
+impl Read for MemoryStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.inbox.is_empty() && !self.ended {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -181,7 +171,7 @@ impl Read for Memory {
     }
 }
 
-impl Write for Memory {
+impl Write for MemoryStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.outbox.write(bytes)
     }
@@ -222,21 +212,21 @@ mod tests {
         }
     }
 
-    fn fill(chunk: &mut Chunk, bytes: &[u8]) -> usize {
-        chunk.fill(&mut &*bytes).unwrap()
+    fn fill(buffer: &mut ReadBuffer, bytes: &[u8]) -> usize {
+        buffer.fill(&mut &*bytes).unwrap()
     }
 
     #[test]
-    fn what_comes_in_before_the_rest_was_read_comes_after_it() {
-        let mut memory = Memory::default();
+    fn bytes_are_read_in_the_order_received() {
+        let mut memory = MemoryStream::default();
         assert!(would_block(&memory.read(&mut [0]).unwrap_err()));
         for part in ["one ", "two ", "", "three"] {
-            memory.fill(&mut part.as_bytes()).unwrap();
+            memory.inbox().fill(&mut part.as_bytes()).unwrap();
         }
         let mut start = [0; 2];
         memory.read_exact(&mut start).unwrap();
         assert_eq!(&start, b"on");
-        memory.fill(&mut &b", four"[..]).unwrap();
+        memory.inbox().fill(&mut &b", four"[..]).unwrap();
         memory.end();
         let mut rest = String::new();
         memory.read_to_string(&mut rest).unwrap();
@@ -244,29 +234,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_looked_at_is_read_later() {
-        let mut memory = Memory::default();
+    fn inbox_can_be_looked_at_before_reading() {
+        let mut memory = MemoryStream::default();
         for part in ["head", "er, ", "rest"] {
-            memory.fill(&mut part.as_bytes()).unwrap();
+            memory.inbox().fill(&mut part.as_bytes()).unwrap();
         }
-        assert_eq!(memory.unread(), b"header, rest");
-        memory.consume(8);
-        assert_eq!(memory.unread(), b"rest");
+        assert_eq!(memory.inbox().rest(), b"header, rest");
+        memory.inbox().consume(8);
+        assert_eq!(memory.inbox().rest(), b"rest");
         memory.read_exact(&mut [0; 4]).unwrap();
-        memory.consume(1);
+        memory.inbox().consume(1);
         assert!(would_block(&memory.read(&mut [0]).unwrap_err()));
     }
 
     #[test]
-    fn a_chunk_reads_more_at_once_while_reads_come_back_full_and_less_after_a_wait_for_little() {
-        let mut chunk = Chunk::default();
-        assert_eq!(chunk.room(), 0);
+    fn buffer_grows_with_full_reads_and_shrinks_after_a_quiet_wait() {
+        let mut buffer = ReadBuffer::default();
+        assert_eq!(buffer.room(), 0);
         let flood = vec![7; 4 * MOST];
         let sizes: Vec<_> = (0..6)
             .map(|_| {
-                let read = fill(&mut chunk, &flood);
-                assert!(chunk.is_full());
-                chunk.consume(read);
+                let read = fill(&mut buffer, &flood);
+                assert!(buffer.is_full());
+                buffer.consume(read);
                 read
             })
             .collect();
@@ -274,46 +264,46 @@ mod tests {
         for (read, kept) in [(flood.len(), MOST), (IDLE + 1, MOST), (IDLE, 0), (0, 0)] {
             let mut source = &flood[..read];
             while !source.is_empty() {
-                chunk.fill(&mut source).unwrap();
-                chunk.consume(usize::MAX);
+                buffer.fill(&mut source).unwrap();
+                buffer.consume(usize::MAX);
             }
-            chunk.settle();
-            assert_eq!(chunk.room(), kept, "after {read} bytes");
+            buffer.settle();
+            assert_eq!(buffer.room(), kept, "after {read} bytes");
         }
-        assert_eq!(fill(&mut chunk, &flood), IDLE);
-        chunk.consume(IDLE);
+        assert_eq!(fill(&mut buffer, &flood), IDLE);
+        buffer.consume(IDLE);
         for _ in 0..3 {
-            assert!(would_block(&chunk.fill(&mut Memory::default()).unwrap_err()));
+            assert!(would_block(&buffer.fill(&mut MemoryStream::default()).unwrap_err()));
         }
-        assert_eq!(chunk.room(), BUSY, "what brings nothing asks for no more");
+        assert_eq!(buffer.room(), BUSY, "what brings nothing asks for no more");
     }
 
     #[test]
-    fn a_rest_is_kept_through_waits_and_has_room_behind_it() {
-        let mut chunk = Chunk::default();
+    fn rest_is_kept_through_waits_and_has_room_behind_it() {
+        let mut buffer = ReadBuffer::default();
         let long: Vec<_> = (0..=255).cycle().take(5 * MOST).collect();
         let mut source = &long[..];
         while !source.is_empty() {
-            assert!(chunk.fill(&mut source).unwrap() > 0, "no end of the source");
-            chunk.settle();
+            assert!(buffer.fill(&mut source).unwrap() > 0, "no end of the source");
+            buffer.settle();
         }
-        assert_eq!(chunk.rest(), long);
-        assert!(chunk.bytes.len() <= 2 * long.len());
+        assert_eq!(buffer.rest(), long);
+        assert!(buffer.bytes.len() <= 2 * long.len());
     }
 
     #[test]
-    fn what_was_read_elsewhere_has_room_behind_it() {
-        let mut chunk = Chunk::default();
+    fn extended_buffer_has_room_behind_it() {
+        let mut buffer = ReadBuffer::default();
         for (extended, expected) in [(&b"early"[..], "early!"), (b"more", "early!more!")] {
-            chunk.extend(extended);
-            assert_eq!(fill(&mut chunk, b"!"), 1, "no end of the source");
-            assert_eq!(chunk.rest(), expected.as_bytes());
+            buffer.extend(extended);
+            assert_eq!(fill(&mut buffer, b"!"), 1, "no end of the source");
+            assert_eq!(buffer.rest(), expected.as_bytes());
         }
     }
 
     #[test]
-    fn what_is_not_taken_goes_out_later_and_in_order() {
-        let mut memory = Memory::default();
+    fn unsent_bytes_are_sent_later_in_order() {
+        let mut memory = MemoryStream::default();
         let mut sink = Narrow(Vec::new(), 5);
         memory.write_all(b"hello, ").unwrap();
         memory.write_to(&mut sink).unwrap();

@@ -1,21 +1,24 @@
-//! Bytes: DNS, TCP, proxy, TLS, WebSocket.
+//! Bytes: DNS, TCP, proxy, TLS, WebSocket. It knows nothing of the protocol.
 //!
-//! TLS and WebSocket run over [`memory`]; only [`wait::Line`] and [`WebSocket`] touch the socket. Every
-//! step of a dial waits in [`wait::Dial`], so that each one has the deadline and can be interrupted.
+//! A dial resolves the host, connects, and does the handshakes of the proxy, of TLS and of WebSocket. Each step waits
+//! in a [`DialContext`], so that it has the deadline and can be interrupted. TLS and WebSocket run over [`memory`];
+//! only [`handshake_stream`], [`Pipe`] and [`WebSocket`] read and write a socket.
 
 mod connector;
+mod dial;
 mod dns;
 mod frames;
 mod handshake;
+mod handshake_stream;
 mod head;
 mod memory;
 mod pipe;
+mod poller;
 mod proxy;
 mod route;
 mod session;
 mod tcp;
 mod tls;
-mod wait;
 mod websocket;
 
 #[cfg(test)]
@@ -23,16 +26,13 @@ mod tests;
 
 use std::time::Instant;
 
-use tungstenite::http::Uri;
-
 use crate::config::headers::Headers;
 use crate::config::options::websocket_url;
 use crate::config::tls::{Asked, is_not_tls};
-use crate::util::sync::lock;
-use crate::util::url::{Url, default_port};
 use crate::{Error, ErrorKind, Proxy, Tls};
 
 pub use connector::{Connection, Connector, Interrupt, Message};
+use dial::DialContext;
 pub(crate) use dns::Resolver;
 use handshake::USE_PLAIN;
 pub(crate) use pipe::Pipe;
@@ -46,7 +46,7 @@ pub(crate) use websocket::WebSocket;
 pub(crate) struct WebSocketConnector {
     tls: tls::TlsConnector,
     asked: Asked,
-    /// What the server's certificate must have instead of the URL's host.
+    /// The name that the server's certificate must have, instead of the URL's host.
     server_name: Option<String>,
     proxy: Proxy,
     resolver: Resolver,
@@ -55,7 +55,7 @@ pub(crate) struct WebSocketConnector {
 }
 
 impl WebSocketConnector {
-    /// Fails if something of `tls` cannot be read, or cannot be had.
+    /// Fails if `tls` is invalid or not supported.
     pub(crate) fn new(tls: &Tls, max_message_size: usize) -> Result<Self, Error> {
         Ok(Self {
             tls: tls::TlsConnector::new(tls)?,
@@ -73,7 +73,7 @@ impl WebSocketConnector {
         self
     }
 
-    /// Fails if one of them cannot be sent.
+    /// Fails if one of them is invalid.
     pub(crate) fn with_headers(mut self, headers: Headers) -> Result<Self, Error> {
         headers.check()?;
         self.headers = headers;
@@ -86,41 +86,40 @@ impl WebSocketConnector {
         self
     }
 
-    /// Opens a connection to `url`, by `deadline` and unless interrupted.
+    /// Opens a connection to `url`, until `deadline` or an interrupt.
     ///
-    /// A lookup of the host's name that is given up may go on in the background until the system answers.
+    /// A lookup that is given up may go on in the background until the system answers.
     pub(crate) fn dial(
         &self,
         url: &str,
         deadline: Instant,
         interrupt: &Interrupt,
     ) -> Result<WebSocket, Error> {
-        let target = Target::parse(url)?;
+        let url = websocket_url(url)?;
         let headers = self.headers.collect()?;
-        let host = target.host.as_str();
-        if target.tls {
+        let host = url.host.as_str();
+        if url.secure {
             self.tls.prepare()?;
         }
-        let proxy = self.proxy.server_for(target.tls, host, target.port);
-        let route = Route { host, port: target.port, proxy: proxy.map(AsRef::as_ref) };
-        let dial = wait::Dial::new(deadline, interrupt)?;
-        let (mut line, memory) = route.open(dial, &self.resolver)?;
+        let proxy = self.proxy.server_for(url.secure, host, url.port);
+        let route = Route { host, port: url.port, proxy: proxy.map(AsRef::as_ref) };
+        let dial = DialContext::new(deadline, interrupt)?;
+        let (mut peer, memory) = route.open(dial, &self.resolver)?;
         let name = self.server_name.as_deref().unwrap_or(host);
         let explain = |error| self.asked.explain(error, name);
-        let stream = if target.tls {
-            line.dial.begin(format!("TLS handshake with {host}"))?;
-            line.listen();
-            let stream = self.tls.handshake(&mut line, name, memory).map_err(explain);
-            stream.map_err(|error| plain(error, line.is_silent()))?
+        let stream = if url.secure {
+            peer.dial.begin(format!("TLS handshake with {host}"))?;
+            peer.listen();
+            let stream = self.tls.handshake(&mut peer, name, memory).map_err(explain);
+            stream.map_err(|error| hint_at_plain(error, peer.is_silent()))?
         } else {
             tls::Stream::Plain(memory)
         };
-        line.dial.begin(format!("WebSocket handshake with {host}"))?;
+        peer.dial.begin(format!("WebSocket handshake with {host}"))?;
         // In TLS 1.3 a server may refuse its client only now.
-        let websocket =
-            handshake::request(&mut line, stream, &target, &headers, self.max_message_size)
-                .map_err(explain)?;
-        Ok(WebSocket::new(line, websocket))
+        let codec = handshake::request(&mut peer, stream, &url, &headers, self.max_message_size)
+            .map_err(explain)?;
+        Ok(WebSocket::new(peer.dial.poller, peer.socket, codec))
     }
 }
 
@@ -139,12 +138,12 @@ impl Connector for WebSocketConnector {
     }
 }
 
-/// Adds to the failure of a TLS handshake that the peer may not speak TLS, if it said nothing or something else.
-fn plain(error: Error, is_silent: bool) -> Error {
+/// Adds to the error of a TLS handshake that the peer may not speak TLS, if it sent nothing or something else.
+fn hint_at_plain(error: Error, is_silent: bool) -> Error {
     let text = match error.kind() {
         ErrorKind::Io if is_silent => return error.with_hint(USE_PLAIN),
         ErrorKind::Timeout if is_silent => format!("{} without any answer", error.text()),
-        // The text ends with the question whether it is.
+        // Its text ends with the question whether it is plain.
         ErrorKind::Tls if is_not_tls(&error) => {
             let text = format!("{} Then use `.tls(false)` or `ws://`", error.text());
             return error.with_message(text);
@@ -152,24 +151,4 @@ fn plain(error: Error, is_silent: bool) -> Error {
         _ => return error,
     };
     error.with_message(text).with_hint(USE_PLAIN)
-}
-
-/// Where a URL leads.
-struct Target {
-    uri: Uri,
-    /// Without the brackets of an IPv6 address.
-    host: String,
-    port: u16,
-    tls: bool,
-}
-
-impl Target {
-    fn parse(url: &str) -> Result<Self, Error> {
-        let Url { uri, secure: tls, host, port } = websocket_url(url)?;
-        Ok(Self { uri, host, port, tls })
-    }
-
-    fn default_port(&self) -> u16 {
-        default_port(self.tls)
-    }
 }

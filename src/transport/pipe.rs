@@ -1,29 +1,31 @@
-//! A connection for a library that reads and writes by itself, as the HTTP client does.
+//! A blocking connection for a library that reads and writes by itself, such as the HTTP client.
 //!
-//! It blocks, but every call has a deadline and can be interrupted. It knows nothing of what it carries.
+//! Every call has a deadline and can be interrupted. It knows nothing of what is sent.
 
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
+use std::mem;
 use std::time::Instant;
 
 use mio::net::TcpStream;
 
+use super::dial::DialContext;
 use super::dns::Resolver;
-use super::memory::{Memory, is_interrupted, would_block};
+use super::handshake_stream::HandshakeStream;
+use super::memory::{ReadBuffer, is_interrupted, would_block};
 use super::route::Route;
-use super::wait::{Dial, Line};
 use crate::{Error, ErrorKind, Interrupt};
 
 /// An open connection. Dropping it closes it.
 pub(crate) struct Pipe {
-    dial: Dial,
+    dial: DialContext,
     socket: TcpStream,
-    /// What came in behind a proxy's response.
-    early: Memory,
+    /// What was received behind a proxy's response.
+    early: ReadBuffer,
 }
 
 impl Pipe {
-    /// Connects, by `deadline` and unless interrupted.
+    /// Connects, until `deadline` or an interrupt.
     ///
     /// A lookup that is given up may go on in the background until the system answers.
     pub(crate) fn open(
@@ -32,36 +34,37 @@ impl Pipe {
         deadline: Instant,
         interrupt: &Interrupt,
     ) -> Result<Self, Error> {
-        let dial = Dial::new(deadline, interrupt)?;
-        let (Line { mut dial, socket, .. }, early) = route.open(dial, resolver)?;
+        let dial = DialContext::new(deadline, interrupt)?;
+        let (HandshakeStream { mut dial, socket, .. }, mut memory) = route.open(dial, resolver)?;
+        let early = mem::take(memory.inbox());
         dial.begin("waiting for the peer".to_owned())?;
         Ok(Self { dial, socket, early })
     }
 
-    /// Reads what is there, or waits for something until `deadline`. Returns 0 at the end.
+    /// Reads what was received, or waits for something until `deadline`. Returns 0 at the end.
     pub(crate) fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
-        if !self.early.unread().is_empty() {
+        if !self.early.rest().is_empty() {
             return self.early.read(buffer);
         }
-        // A peer that never lets it wait must not keep it either.
+        // A peer that sends without a pause must not prolong it.
         self.check(deadline)?;
         loop {
             match (&self.socket).read(buffer) {
-                Err(error) if would_block(&error) => self.wait(deadline)?,
+                Err(error) if would_block(&error) => self.wait()?,
                 Err(error) if is_interrupted(&error) => {}
                 result => return result,
             }
         }
     }
 
-    /// Writes all of `bytes` by `deadline`.
+    /// Writes all of `bytes` until `deadline`.
     pub(crate) fn write_all(&mut self, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
         while !bytes.is_empty() {
             self.check(deadline)?;
             match (&self.socket).write(bytes) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-                Err(error) if would_block(&error) => self.wait(deadline)?,
+                Err(error) if would_block(&error) => self.wait()?,
                 Err(error) if is_interrupted(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -71,7 +74,7 @@ impl Pipe {
 
     /// Returns `true` if the peer has neither closed nor sent anything that was not read.
     pub(crate) fn is_open(&self) -> bool {
-        self.early.unread().is_empty()
+        self.early.rest().is_empty()
             && matches!((&self.socket).read(&mut [0]), Err(error) if would_block(&error))
     }
 
@@ -80,13 +83,13 @@ impl Pipe {
         self.dial.check().map_err(ended)
     }
 
-    fn wait(&mut self, deadline: Instant) -> io::Result<()> {
-        self.dial.set_deadline(deadline);
+    /// Waits until the deadline that was checked last.
+    fn wait(&mut self) -> io::Result<()> {
         self.dial.wait(None).map_err(ended)
     }
 }
 
-/// Why the wait is over.
+/// Returns the error for the library.
 fn ended(error: Error) -> io::Error {
     match error.kind() {
         ErrorKind::Timeout => io::ErrorKind::TimedOut.into(),

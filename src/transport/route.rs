@@ -1,15 +1,16 @@
-//! What all dials have in common: a name is resolved, its addresses are raced, and a proxy, if there is one, is
-//! asked for the rest of the way. It knows nothing of what is spoken then.
+//! The first steps of all dials: a name is resolved, its addresses are tried, and a proxy, if there is one, is asked
+//! for a connection to the server. It knows nothing of what follows.
 
+use super::dial::DialContext;
 use super::dns::Resolver;
-use super::memory::Memory;
-use super::wait::{Dial, Line};
+use super::handshake_stream::HandshakeStream;
+use super::memory::MemoryStream;
 use super::{proxy, tcp};
 use crate::Error;
 use crate::config::proxy::ProxyServer;
 use crate::util::url::authority;
 
-/// The way to a peer.
+/// Where to connect, and through which proxy.
 pub(crate) struct Route<'a> {
     /// A name, or a literal address without brackets.
     pub(crate) host: &'a str,
@@ -18,13 +19,12 @@ pub(crate) struct Route<'a> {
 }
 
 impl Route<'_> {
-    /// Connects, by the dial's deadline and unless interrupted. The memory has what came in behind a proxy's
-    /// response.
+    /// Connects. The memory has what was received behind a proxy's response.
     pub(super) fn open(
         &self,
-        mut dial: Dial,
+        mut dial: DialContext,
         resolver: &Resolver,
-    ) -> Result<(Line, Memory), Error> {
+    ) -> Result<(HandshakeStream, MemoryStream), Error> {
         let (who, host, port) = match self.proxy {
             Some(proxy) => ("the proxy ", proxy.host.as_str(), proxy.port),
             None => ("", self.host, self.port),
@@ -32,11 +32,11 @@ impl Route<'_> {
         let addresses = resolver.resolve(&mut dial, host, port)?;
         let target = format!("{who}{}", authority(host, port));
         let socket = tcp::connect(&mut dial, &target, &addresses)?;
-        let mut line = Line::new(dial, socket);
-        let mut memory = Memory::default();
+        let mut peer = HandshakeStream::new(dial, socket);
+        let mut memory = MemoryStream::default();
         if let Some(proxy) = self.proxy {
-            proxy::tunnel(&mut line, &mut memory, proxy, self.host, self.port)?;
+            proxy::tunnel(&mut peer, &mut memory, proxy, self.host, self.port)?;
         }
-        Ok((line, memory))
+        Ok((peer, memory))
     }
 }

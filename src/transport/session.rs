@@ -10,7 +10,7 @@ use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::frames::{self, Codec};
-use super::memory::{Chunk, Memory, would_block};
+use super::memory::{MemoryStream, ReadBuffer, would_block};
 use crate::util::guard::write_log;
 use crate::wire::batch::Inbox;
 use crate::{Error, ErrorKind};
@@ -39,25 +39,29 @@ impl Session {
         self.memory().end();
     }
 
-    /// Decodes all there is in `chunk`, and leaves in it what is not whole; an error is the end of the connection.
-    pub(super) fn decode(&mut self, chunk: &mut Chunk, ready: &mut Inbox) -> Result<(), Error> {
-        mem::swap(self.memory().inbox(), chunk);
+    /// Decodes all there is in `buffer`, and leaves in it what is not whole; an error is the end of the connection.
+    pub(super) fn decode(
+        &mut self,
+        buffer: &mut ReadBuffer,
+        ready: &mut Inbox,
+    ) -> Result<(), Error> {
+        mem::swap(self.memory().inbox(), buffer);
         let decoded = self.decode_frames(ready);
-        mem::swap(self.memory().inbox(), chunk);
+        mem::swap(self.memory().inbox(), buffer);
         decoded
     }
 
-    /// Takes out what came in behind the handshake.
-    pub(super) fn take_early(&mut self) -> Chunk {
+    /// Takes out what was received behind the handshake.
+    pub(super) fn take_early(&mut self) -> ReadBuffer {
         mem::take(self.memory().inbox())
     }
 
-    /// To be called before a wait: gives back what a flood or long messages have taken.
+    /// To be called before a wait: frees the memory of a flood and of long messages.
     pub(super) fn settle(&mut self) {
         frames::settle(&mut self.codec);
     }
 
-    /// The memory that is kept to read with.
+    /// Returns the memory that is kept to read with.
     #[cfg(test)]
     pub(super) fn room(&mut self) -> usize {
         self.codec.get_mut().room()
@@ -74,12 +78,12 @@ impl Session {
                         None => (None, String::new()),
                     };
                     ready.closed(code, reason);
-                    // Encodes the reply. A server is told with an error that this was the last.
+                    // Encodes the reply. For a server it fails, since this was the last message.
                     let _ = self.codec.flush();
                     return Err(closed_by_peer());
                 }
                 Ok(Some(Frame::Binary(_))) => write_log!(Debug, "a binary message was ignored"),
-                // The answer to a ping is encoded by the next read, or with what is sent next.
+                // The pong is encoded by the next read or write.
                 Ok(Some(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => {}
                 Err(error) => return Err(self.ended(error)),
             }
@@ -89,7 +93,7 @@ impl Session {
     /// Encodes the batch, and writes to the socket what it takes without waiting.
     pub(super) fn send(&mut self, socket: impl Write) {
         if let Err(error) = self.encode() {
-            self.give_up("the message could not be encrypted", error);
+            self.give_up("encrypting a message failed", error);
         }
         if let Err(error) = self.memory().write_to(socket) {
             self.give_up("sending to the peer failed", error);
@@ -105,7 +109,7 @@ impl Session {
         self.broken.clone()
     }
 
-    fn memory(&mut self) -> &mut Memory {
+    fn memory(&mut self) -> &mut MemoryStream {
         self.codec.get_mut().memory()
     }
 
@@ -115,7 +119,7 @@ impl Session {
                 Outgoing::Text(text) => self.codec.write(Frame::text(text)),
                 Outgoing::Close(code, reason) => self.close(code.into(), reason),
             };
-            // After a close frame nothing is sent, which is an error too, but no news.
+            // An error after a close frame is expected: nothing is sent then.
             if let Err(tungstenite::Error::Io(error)) = result {
                 return Err(error);
             }
@@ -143,7 +147,7 @@ impl Session {
     fn ended(&mut self, error: tungstenite::Error) -> Error {
         use tungstenite::Error as Fault;
         let ended = self.memory().is_ended();
-        let (code, told) = match error {
+        let (code, end) = match error {
             Fault::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
                 let message = format!(
                     "the peer sent a message of {size} bytes, but the limit is {max_size} bytes; \
@@ -156,14 +160,16 @@ impl Session {
             // TLS takes a bare end of the connection for an error.
             Fault::Io(_) if ended => return cut(),
             Fault::Io(error) => {
-                return Error::message(ErrorKind::Io, "the TLS connection broke").caused_by(error);
+                return Error::message(ErrorKind::Io, "the TLS connection failed").caused_by(error);
             }
             Fault::Utf8(_) => (CloseCode::Invalid, wrong("sent text that is not UTF-8")),
-            error => (CloseCode::Protocol, wrong("broke the WebSocket protocol").caused_by(error)),
+            error => {
+                (CloseCode::Protocol, wrong("violated the WebSocket protocol").caused_by(error))
+            }
         };
-        // If it cannot be told, the connection ends all the same.
+        // If the close cannot be sent, the connection ends all the same.
         let _ = self.close(code, String::new());
-        told
+        end
     }
 }
 

@@ -1,4 +1,4 @@
-//! TCP to whichever of a host's addresses answers first (RFC 8305, in simple form).
+//! Connects to the first of a host's addresses that accepts (RFC 8305, simplified).
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,19 +9,19 @@ use mio::Token;
 use mio::net::TcpStream;
 use socket2::{SockRef, TcpKeepalive};
 
-use super::wait::Dial;
+use super::dial::DialContext;
 use crate::Error;
 use crate::util::clock;
 use crate::util::guard::write_log;
 
-/// How long an address may be the only one that is tried.
+/// How long after an attempt the next address is tried too.
 const HEAD_START: Duration = Duration::from_millis(250);
 
 const KEEP_ALIVE_TIME: Duration = Duration::from_secs(60);
 
-/// Connects to one of `addresses`, which are those of `target`; the socket is registered with the dial's wait.
+/// Connects to one of `addresses`, which are those of `target`. The socket is registered with the dial's poller.
 pub(super) fn connect(
-    dial: &mut Dial,
+    dial: &mut DialContext,
     target: &str,
     addresses: &[SocketAddr],
 ) -> Result<TcpStream, Error> {
@@ -31,7 +31,7 @@ pub(super) fn connect(
     Ok(socket)
 }
 
-/// The attempts under way, and the addresses not tried yet.
+/// The running attempts, and the addresses that are not tried yet.
 struct Race {
     waiting: VecDeque<SocketAddr>,
     running: Vec<(Token, TcpStream)>,
@@ -51,7 +51,7 @@ impl Race {
         }
     }
 
-    fn run(mut self, dial: &mut Dial) -> Result<TcpStream, Error> {
+    fn run(mut self, dial: &mut DialContext) -> Result<TcpStream, Error> {
         loop {
             self.start_due(dial);
             if self.running.is_empty() {
@@ -64,8 +64,8 @@ impl Race {
         }
     }
 
-    /// Starts the next attempt when it is time, and those after it as long as they fail at once.
-    fn start_due(&mut self, dial: &Dial) {
+    /// Starts the next attempt when it is due, and those after it while they fail at once.
+    fn start_due(&mut self, dial: &DialContext) {
         while self.running.is_empty() || clock::now() >= self.next_start {
             let Some(address) = self.waiting.pop_front() else {
                 return;
@@ -73,7 +73,7 @@ impl Race {
             let token = Token(self.started);
             self.started += 1;
             let attempt = TcpStream::connect(address).and_then(|mut socket| {
-                dial.wait.register(&mut socket, token)?;
+                dial.poller.register(&mut socket, token)?;
                 Ok(socket)
             });
             match attempt {
@@ -86,9 +86,9 @@ impl Race {
         }
     }
 
-    fn winner(&mut self, dial: &Dial) -> Option<TcpStream> {
+    fn winner(&mut self, dial: &DialContext) -> Option<TcpStream> {
         for (token, socket) in std::mem::take(&mut self.running) {
-            let result = if dial.wait.is_ready(token) { outcome(&socket) } else { Ok(false) };
+            let result = if dial.poller.is_ready(token) { outcome(&socket) } else { Ok(false) };
             match result {
                 Ok(true) => return Some(socket),
                 Ok(false) => self.running.push((token, socket)),
@@ -101,7 +101,7 @@ impl Race {
         None
     }
 
-    fn lost(self, dial: &Dial) -> Error {
+    fn lost(self, dial: &DialContext) -> Error {
         let error = self.last_error.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into());
         let tried = match self.started {
             1 => String::new(),
@@ -111,7 +111,7 @@ impl Race {
     }
 }
 
-/// Whether the attempt has succeeded; `false` is "not yet", since readiness may be told in error.
+/// Returns `true` if the attempt has succeeded, `false` if it is still running: readiness may be spurious.
 fn outcome(socket: &TcpStream) -> io::Result<bool> {
     if let Some(error) = socket.take_error()? {
         return Err(error);
@@ -123,7 +123,7 @@ fn outcome(socket: &TcpStream) -> io::Result<bool> {
     }
 }
 
-/// Alternates between the two families, beginning with that of the first address.
+/// Alternates between IPv4 and IPv6, beginning with the family of the first address.
 fn alternate(addresses: &[SocketAddr]) -> VecDeque<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) =
@@ -135,17 +135,17 @@ fn alternate(addresses: &[SocketAddr]) -> VecDeque<SocketAddr> {
         .collect()
 }
 
-/// A connection without these works too, so their failure is only noted.
+/// Sets socket options. A connection works without them, so a failure is only logged.
 fn tune(socket: &TcpStream) {
     let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE_TIME);
     // Not every system can set it.
     #[cfg(any(windows, target_vendor = "apple", target_os = "android", target_os = "linux"))]
     let keep_alive = keep_alive.with_interval(Duration::from_secs(15));
     if let Err(error) = socket.set_nodelay(true) {
-        write_log!(Debug, "TCP_NODELAY could not be set: {error}");
+        write_log!(Debug, "setting TCP_NODELAY failed: {error}");
     }
     if let Err(error) = SockRef::from(socket).set_tcp_keepalive(&keep_alive) {
-        write_log!(Debug, "TCP keep-alive could not be set: {error}");
+        write_log!(Debug, "setting TCP keep-alive failed: {error}");
     }
 }
 
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_families_take_turns_from_the_first() {
+    fn address_families_alternate_from_the_first() {
         let addresses: Vec<SocketAddr> =
             ["[::1]:1", "[::2]:1", "[::3]:1", "1.0.0.1:1", "1.0.0.2:1"]
                 .iter()

@@ -13,28 +13,28 @@ use mio::Waker;
 use mio::net::TcpStream;
 
 use super::frames::Codec;
-use super::lock;
-use super::memory::{Chunk, is_interrupted, would_block};
+use super::memory::{ReadBuffer, is_interrupted, would_block};
+use super::poller::{Poller, wake};
 use super::session::{Outgoing, Session};
-use super::wait::{Line, Wait};
 use crate::util::clock;
 use crate::util::guard::write_log;
+use crate::util::sync::lock;
 use crate::wire::batch::Inbox;
 use crate::{Connection, Error, ErrorKind, Message};
 
-/// So much may wait to be sent.
+/// How many bytes may be queued.
 const MAX_UNSENT: usize = 4 * 1024 * 1024;
 
-/// So much more may wait because the peer asks for it, with pings.
+/// How many more bytes may be queued in reply to the peer's pings.
 const MAX_REPLIES: usize = 256 * 1024;
 
-/// What a message takes beside its text: the string, the frame's header, a TLS record.
+/// The size of a message beside its text: the string, the frame's header, a TLS record.
 const OVERHEAD: usize = 64;
 
-/// So many chunks in a row are handed over together, if there are: consumers are woken for each batch.
+/// How many reads in a row may make one batch: consumers are woken for each batch.
 const MAX_READS: usize = 4;
 
-/// How long the peer has to confirm a close.
+/// How long a close waits for the peer's confirmation.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// An open WebSocket. Dropping it drops the TCP connection.
@@ -51,24 +51,24 @@ pub(crate) struct WebSocket {
 }
 
 struct Reader {
-    wait: Wait,
-    chunk: Chunk,
-    /// What was received and not taken.
+    poller: Poller,
+    buffer: ReadBuffer,
+    /// What was received and not returned.
     ready: Inbox,
     /// The same, for those who take messages one by one.
     messages: VecDeque<Message>,
-    /// What to tell when both are empty.
+    /// Returned once both are empty.
     end: Option<Error>,
 }
 
 #[derive(Default)]
 struct Queue {
     frames: VecDeque<Outgoing>,
-    /// What the frames take, by count.
+    /// The bytes that the frames take.
     queued: usize,
-    /// What the session has not sent yet.
+    /// The bytes that the session has not sent yet.
     encoded: usize,
-    /// Why nothing more is taken.
+    /// Why nothing more is accepted.
     end: Option<Error>,
 }
 
@@ -95,18 +95,17 @@ impl Queue {
 
 impl WebSocket {
     /// A connection whose handshakes are done.
-    pub(super) fn new(line: Line, codec: Codec) -> Self {
-        let (wait, socket) = line.into_parts();
+    pub(super) fn new(poller: Poller, socket: TcpStream, codec: Codec) -> Self {
         let mut session = Session::new(codec);
-        let (mut chunk, mut ready) = (session.take_early(), Inbox::default());
+        let (mut buffer, mut ready) = (session.take_early(), Inbox::default());
         // What came together with the end of the handshake is not announced again.
-        let end = session.decode(&mut chunk, &mut ready).err();
+        let end = session.decode(&mut buffer, &mut ready).err();
         session.send(&socket);
         let queue = Queue { end: end.clone(), ..Queue::default() };
         Self {
             socket,
-            waker: Arc::clone(wait.waker()),
-            reader: Mutex::new(Reader { wait, chunk, ready, messages: VecDeque::new(), end }),
+            waker: Arc::clone(poller.waker()),
+            reader: Mutex::new(Reader { poller, buffer, ready, messages: VecDeque::new(), end }),
             session: Mutex::new(session),
             queue: Mutex::new(queue),
             closing: OnceLock::new(),
@@ -138,17 +137,17 @@ impl WebSocket {
         }
     }
 
-    /// One round: reads once, decodes all of it, sends what can be sent, and waits if there is
-    /// nothing to tell. Says whether there is more to read, by all appearances.
+    /// One round: reads once, decodes all of it, sends what can be sent, and waits if there is nothing to return.
+    /// Returns `true` if there seems to be more to read.
     fn advance(&self, reader: &mut Reader) -> bool {
-        let read = reader.chunk.fill(&mut &self.socket);
+        let read = reader.buffer.fill(&mut &self.socket);
         let mut session = lock(&self.session);
         let result = match &read {
             Ok(0) => {
                 session.end();
-                session.decode(&mut reader.chunk, &mut reader.ready)
+                session.decode(&mut reader.buffer, &mut reader.ready)
             }
-            Ok(_) => session.decode(&mut reader.chunk, &mut reader.ready),
+            Ok(_) => session.decode(&mut reader.buffer, &mut reader.ready),
             Err(error) if would_block(error) || is_interrupted(error) => Ok(()),
             Err(_) => Err(Error::message(ErrorKind::Io, "reading from the peer failed")),
         };
@@ -158,7 +157,7 @@ impl WebSocket {
         drop(session);
 
         let idle = matches!(&read, Err(error) if would_block(error));
-        let filled = read.is_ok() && reader.chunk.is_full();
+        let filled = read.is_ok() && reader.buffer.is_full();
         reader.end = match (result, read, broken) {
             (Err(end), Err(cause), _) => Some(end.caused_by(cause)),
             (Err(end), Ok(_), _) => Some(end),
@@ -178,9 +177,9 @@ impl WebSocket {
     }
 
     fn wait(&self, reader: &mut Reader) -> Result<(), Error> {
-        reader.chunk.settle();
+        reader.buffer.settle();
         lock(&self.session).settle();
-        reader.wait.until(self.closing.get().copied()).map_err(|error| {
+        reader.poller.wait(self.closing.get().copied()).map_err(|error| {
             Error::message(ErrorKind::Io, "waiting for the peer failed").caused_by(error)
         })
     }
@@ -199,8 +198,8 @@ impl WebSocket {
     /// Sends what is queued, or has the reader do it. Never waits.
     fn push_out(&self) -> Result<(), Error> {
         let Some(mut session) = try_lock(&self.session) else {
-            // Whoever holds it may have looked at the queue already.
-            self.wake();
+            // The thread that holds it may have looked at the queue already.
+            wake(&self.waker);
             return Ok(());
         };
         self.send_queued(&mut session);
@@ -209,15 +208,9 @@ impl WebSocket {
         match broken {
             None => Ok(()),
             Some(error) => {
-                self.wake();
+                wake(&self.waker);
                 Err(error)
             }
-        }
-    }
-
-    fn wake(&self) {
-        if let Err(error) = self.waker.wake() {
-            write_log!(Debug, "the reader could not be woken: {error}");
         }
     }
 
@@ -231,10 +224,10 @@ impl WebSocket {
             queue.frames.push_back(Outgoing::Close(code, reason.to_owned()));
         }
         if let Err(error) = self.push_out() {
-            write_log!(Debug, "the close could not be sent: {error}");
+            write_log!(Debug, "sending the close failed: {error}");
         }
         // Even if it was sent: the reader does not know yet that there is a deadline.
-        self.wake();
+        wake(&self.waker);
     }
 }
 
@@ -257,15 +250,15 @@ impl WebSocket {
         if let Err(error) = self.socket.shutdown(std::net::Shutdown::Both) {
             write_log!(Debug, "the connection was gone already: {error}");
         }
-        self.wake();
+        wake(&self.waker);
     }
 }
 
 #[cfg(test)]
 impl WebSocket {
-    /// The memory that is kept to read with. Not while somebody receives.
+    /// Returns the memory that is kept to read with. Blocks while a thread receives.
     pub(super) fn room(&self) -> usize {
-        lock(&self.reader).chunk.room() + lock(&self.session).room()
+        lock(&self.reader).buffer.room() + lock(&self.session).room()
     }
 }
 
@@ -328,7 +321,7 @@ mod tests {
     use crate::transport::tests::{LONG, open, peer, recv, spawn, text};
 
     #[test]
-    fn a_sender_that_finds_the_session_taken_leaves_it_to_the_reader() {
+    fn sender_that_finds_the_session_locked_leaves_sending_to_the_reader() {
         let (address, peer) = peer(|mut server| {
             server.send("hello".into()).unwrap();
             server.read().unwrap()
@@ -337,7 +330,7 @@ mod tests {
         assert_eq!(recv(&socket).unwrap(), text("hello"));
         let reader = Arc::clone(&socket);
         let receiving = spawn(move || reader.recv());
-        // Nothing but the time tells that the reader has begun to wait.
+        // Only time shows that the reader has begun to wait.
         assert!(receiving.recv_timeout(Duration::from_millis(100)).is_err());
         let session = lock(&socket.session);
         socket.send("later").unwrap();

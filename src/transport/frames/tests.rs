@@ -60,7 +60,7 @@ fn config() -> WebSocketConfig {
 
 /// What tungstenite alone makes of the bytes.
 fn judge(bytes: &[u8], role: Role, is_ended: bool) -> Outcome {
-    let mut memory = Memory::default();
+    let mut memory = MemoryStream::default();
     memory.inbox().extend(bytes);
     if is_ended {
         memory.end();
@@ -83,7 +83,7 @@ fn receive(bytes: &[u8], parts: &[usize], role: Role, is_ended: bool) -> Outcome
     let mut parts = parts.iter().copied().chain(std::iter::repeat(usize::MAX));
     let early = parts.next().unwrap().min(bytes.len());
     let (early, mut rest) = bytes.split_at(early);
-    let frames = Frames::new(Stream::Plain(Memory::default()), early, role, LIMIT);
+    let frames = Frames::new(Stream::Plain(MemoryStream::default()), early, role, LIMIT);
     let mut codec = Codec::from_raw_socket(frames, role, Some(config()));
     let mut messages = Vec::new();
     let error = loop {
@@ -95,7 +95,7 @@ fn receive(bytes: &[u8], parts: &[usize], role: Role, is_ended: bool) -> Outcome
             Err(error) => break Some(format!("{error:?}")),
             Ok(None) if !rest.is_empty() => {
                 let mut part = &rest[..parts.next().unwrap().clamp(1, rest.len())];
-                let taken = codec.get_mut().memory().fill(&mut part).unwrap();
+                let taken = codec.get_mut().memory().inbox().fill(&mut part).unwrap();
                 rest = &rest[taken..];
             }
             Ok(None) if is_ended && !codec.get_mut().ended => codec.get_mut().memory().end(),
@@ -148,7 +148,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_bytes_are_what_tungstenite_alone_makes_of_them(
+    fn any_bytes_are_read_as_by_tungstenite_alone(
         frames in vec(sent(), 0..12),
         masks in any::<bool>(),
         parts in vec(prop_oneof![1_usize..20, 100_usize..3_000, 10_000_usize..80_000], 0..60),
@@ -176,7 +176,7 @@ fn encode(frames: &[Sent]) -> Vec<u8> {
 }
 
 fn frames(bytes: &[u8]) -> Frames {
-    Frames::new(Stream::Plain(Memory::default()), bytes, Role::Client, LIMIT)
+    Frames::new(Stream::Plain(MemoryStream::default()), bytes, Role::Client, LIMIT)
 }
 
 #[test]

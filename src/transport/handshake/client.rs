@@ -1,40 +1,40 @@
 //! The client's side of the handshake (RFC 6455, section 4.1), without a socket: it takes bytes and returns bytes.
+//!
+//! The message of an error is the end of a sentence that begins with the step of the dial.
 
 use std::time::Duration;
 
 use tungstenite::handshake::derive_accept_key;
 
-use super::refusal::{Refusal, is_tls_page};
+use super::refusal::{is_tls_page, not_http, refusal, refused};
+use crate::Error;
 use crate::config::headers::Header;
-use crate::transport::Target;
-use crate::transport::head::{MAX_HEAD, Search, may_be_http, status};
 
-/// Heads with more fields are refused.
-const MAX_FIELDS: usize = 128;
-/// So much of the text that follows a refusal is looked at.
+use crate::transport::head::{Fault, Head, HeadReader, MAX_HEAD};
+use crate::util::url::{Url, default_port};
+
+/// How much of the text behind a refusal is looked at.
 const MAX_BODY: usize = 4 * 1024;
 
 pub(super) struct Handshake {
-    /// What `Sec-WebSocket-Accept` must be.
+    /// The expected `Sec-WebSocket-Accept`.
     accept: String,
     encrypted: bool,
-    search: Search,
+    head: HeadReader,
 }
 
-/// What the handshake makes of the bytes that have come in.
+/// What the handshake makes of the bytes that were received.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// They are not enough.
+    /// More bytes are needed.
     Wait,
-    /// They are enough, but what follows soon may tell more.
+    /// They suffice, but those that follow soon may tell more.
     WaitBriefly,
-    /// So many are done with, and there is more to come.
-    Skip(usize),
-    /// So many are done with, and the rest is WebSocket.
+    /// It is done with so many bytes, and the rest is WebSocket.
     Done(usize),
 }
 
-/// What the bytes that have come in are judged by.
+/// What was received.
 #[derive(Clone, Copy)]
 pub(super) struct Input<'a> {
     pub(super) bytes: &'a [u8],
@@ -45,91 +45,78 @@ pub(super) struct Input<'a> {
 }
 
 impl Handshake {
-    /// The handshake with `key`, and the bytes that it begins with.
-    pub(super) fn new(target: &Target, headers: &[Header], key: &str) -> (Self, Vec<u8>) {
+    /// Returns the handshake with `key`, and its request.
+    pub(super) fn new(url: &Url, headers: &[Header], key: &str) -> (Self, Vec<u8>) {
         let accept = derive_accept_key(key.as_bytes());
-        let this = Self { accept, encrypted: target.tls, search: Search::default() };
-        (this, request(target, headers, key))
+        let this = Self { accept, encrypted: url.secure, head: HeadReader::new(true) };
+        (this, request(url, headers, key))
     }
 
-    pub(super) fn advance(&mut self, input: Input<'_>) -> Result<Progress, Refusal> {
-        if !may_be_http(input.bytes) {
-            return Err(Refusal::not_http(input.bytes, self.encrypted));
-        }
-        let end = self.search.find_end(input.bytes).map_err(|_| {
-            Refusal::new(format!("the server answered with a head of more than {MAX_HEAD} bytes"))
+    pub(super) fn advance(&mut self, input: Input<'_>) -> Result<Progress, Error> {
+        let head = self.head.read(input.bytes).map_err(|fault| match fault {
+            Fault::NotHttp(bytes) => not_http(bytes, self.encrypted),
+            Fault::TooLong => {
+                refused(format!("the server answered with a head of more than {MAX_HEAD} bytes"))
+            }
+            Fault::InvalidStatus => refused("the server answered with an invalid HTTP status"),
         })?;
-        let Some((head, rest)) = end.and_then(|end| input.bytes.split_at_checked(end)) else {
-            return Ok(Progress::Wait);
-        };
-        match status(head) {
-            Some(101) => self.check(head).map(|()| Progress::Done(head.len())),
-            // Told in between; the answer follows (RFC 9110, section 15.2).
-            Some(100..=199) => {
-                self.search.skip(head.len());
-                Ok(Progress::Skip(head.len()))
-            }
-            Some(status) => {
-                // The page that follows may tell that the port speaks TLS.
-                let body = rest.get(..MAX_BODY).unwrap_or(rest);
-                let may_tell = status == 400 && !self.encrypted && !is_tls_page(body);
-                if may_tell && !input.is_all && body.len() < MAX_BODY {
-                    return Ok(Progress::WaitBriefly);
-                }
-                Err(Refusal::by_http(status, head, body, self.encrypted, input.wall))
-            }
-            None => Err(Refusal::new("the server answered with an HTTP status that is none")),
+        let Some(head) = head else { return Ok(Progress::Wait) };
+        if head.status == 101 {
+            return self.check(&head).map(|()| Progress::Done(head.end));
         }
+        // The page that follows may tell that the port speaks TLS.
+        let body = input.bytes.get(head.end..).unwrap_or_default();
+        let body = body.get(..MAX_BODY).unwrap_or(body);
+        let may_tell = head.status == 400 && !self.encrypted && !is_tls_page(body);
+        if may_tell && !input.is_all && body.len() < MAX_BODY {
+            return Ok(Progress::WaitBriefly);
+        }
+        Err(refusal(&head, body, self.encrypted, input.wall))
     }
 
-    /// Whether it is WebSocket that the server has switched to, and nothing that was not offered.
-    fn check(&self, head: &[u8]) -> Result<(), Refusal> {
-        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-        let mut response = httparse::Response::new(&mut fields);
-        let parsed = httparse::ParserConfig::default()
-            .allow_obsolete_multiline_headers_in_responses(true)
-            .parse_response(&mut response, head);
-        if !parsed.is_ok_and(|parsed| parsed.is_complete()) {
-            return Err(Refusal::new("the server answered with a head that is not HTTP"));
+    /// Fails if the server has switched to something else than WebSocket, or to more than was offered.
+    fn check(&self, head: &Head<'_>) -> Result<(), Error> {
+        if !head.is_valid {
+            return Err(refused("the server answered with a head that is not HTTP"));
         }
-        if response.version != Some(1) {
-            return Err(Refusal::new(
+        if head.version != Some(1) {
+            return Err(refused(
                 "the server switched protocols in HTTP/1.0, which cannot; is a proxy in between?",
             ));
         }
-        let fields: &[httparse::Header<'_>] = response.headers;
-        let refused = |why: &str| Refusal::new(format!("the server switched protocols {why}"));
-        if !lists(fields, "Upgrade").any(|item| item.eq_ignore_ascii_case(b"websocket")) {
-            return Err(refused("without `Upgrade: websocket`"));
+        let switched = |how: &str| refused(format!("the server switched protocols {how}"));
+        if !head.items("Upgrade").any(|item| item.eq_ignore_ascii_case(b"websocket")) {
+            return Err(switched("without `Upgrade: websocket`"));
         }
-        if !lists(fields, "Connection").any(|item| item.eq_ignore_ascii_case(b"upgrade")) {
-            return Err(refused("without `Connection: Upgrade`"));
+        if !head.items("Connection").any(|item| item.eq_ignore_ascii_case(b"upgrade")) {
+            return Err(switched("without `Connection: Upgrade`"));
         }
-        let mut accepts = values(fields, "Sec-WebSocket-Accept");
+        let mut accepts = head.values("Sec-WebSocket-Accept");
         if accepts.next() != Some(self.accept.as_bytes()) || accepts.next().is_some() {
-            return Err(refused(
+            return Err(switched(
                 "without the `Sec-WebSocket-Accept` that belongs to the request; does a cache answer?",
             ));
         }
         for (name, what) in
             [("Sec-WebSocket-Extensions", "extension"), ("Sec-WebSocket-Protocol", "subprotocol")]
         {
-            if let Some(item) = lists(fields, name).next() {
+            if let Some(item) = head.items(name).next() {
                 let item = item.split(|byte| *byte == b';').next().unwrap_or_default();
                 let item = item.trim_ascii().escape_ascii().to_string();
-                let why = format!("with the {what} `{item:.40}`, which was not offered");
-                return Err(refused(&why));
+                return Err(switched(&format!(
+                    "with the {what} `{item:.40}`, which was not offered"
+                )));
             }
         }
         Ok(())
     }
 }
 
-fn request(target: &Target, headers: &[Header], key: &str) -> Vec<u8> {
-    let host = target.uri.host().unwrap_or_default();
+fn request(url: &Url, headers: &[Header], key: &str) -> Vec<u8> {
+    let host = url.uri.host().unwrap_or_default();
     // Proxies that compare the whole value do not know the one with the scheme's own port.
-    let host = match target.uri.port_u16() {
-        Some(port) if port != target.default_port() => format!("{host}:{port}"),
+    let host = match url.uri.port_u16() {
+        Some(port) if port != default_port(url.secure) => format!("{host}:{port}"),
         _ => host.to_owned(),
     };
     let agent = concat!("pusher-channels/", env!("CARGO_PKG_VERSION"));
@@ -149,29 +136,11 @@ fn request(target: &Target, headers: &[Header], key: &str) -> Vec<u8> {
         }
     }
     // `Display` begins with a slash, also if there is only a query.
-    let path = target.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
+    let path = url.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
     let mut request = format!("GET {path} HTTP/1.1\r\n");
     for (name, value) in lines {
         request.extend([name, ": ", value, "\r\n"]);
     }
     request.push_str("\r\n");
     request.into_bytes()
-}
-
-/// The values of the fields of this name, each line's by itself.
-fn values<'a>(
-    fields: &'a [httparse::Header<'a>],
-    name: &'static str,
-) -> impl Iterator<Item = &'a [u8]> {
-    let fields = fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
-    fields.map(|field| field.value.trim_ascii())
-}
-
-/// The items of lists in the fields of this name (RFC 9110, section 5.6.1); empty ones do not count.
-fn lists<'a>(
-    fields: &'a [httparse::Header<'a>],
-    name: &'static str,
-) -> impl Iterator<Item = &'a [u8]> {
-    let items = values(fields, name).flat_map(|value| value.split(|byte| *byte == b','));
-    items.map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
 }

@@ -2,9 +2,8 @@
 
 use super::*;
 use crate::config::headers::Headers;
+use crate::config::options::websocket_url;
 use crate::transport::head::MAX_HEAD;
-
-use refusal::Refusal;
 
 /// RFC 6455, section 1.3.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -15,13 +14,13 @@ const PLAIN: &str = "ws://h/app/key";
 const SECURE: &str = "wss://h/app/key";
 
 /// What is left of the input.
-type End = Result<Vec<u8>, Refusal>;
+type End = Result<Vec<u8>, Error>;
 
 fn begin(url: &str, headers: &[(&str, &str)]) -> (Handshake, String) {
     let mut given = Headers::default();
     headers.iter().for_each(|(name, value)| given.push(name, value));
-    let target = Target::parse(url).unwrap();
-    let (handshake, request) = Handshake::new(&target, &given.collect().unwrap(), KEY);
+    let url = websocket_url(url).unwrap();
+    let (handshake, request) = Handshake::new(&url, &given.collect().unwrap(), KEY);
     (handshake, String::from_utf8(request).unwrap())
 }
 
@@ -37,7 +36,6 @@ fn run(url: &str, parts: &[&[u8]]) -> Option<End> {
                 Ok(Progress::Wait) => break,
                 Ok(Progress::WaitBriefly) if index + 1 < parts.len() => break,
                 Ok(Progress::WaitBriefly) => is_all = true,
-                Ok(Progress::Skip(length)) => drop(bytes.drain(..length)),
                 Ok(Progress::Done(length)) => {
                     bytes.drain(..length);
                     bytes.extend(parts[index + 1..].concat());
@@ -59,7 +57,11 @@ fn run_cut(url: &str, input: &[u8]) -> End {
         match (&end, run(url, &parts).expect("the input is whole")) {
             (Ok(rest), Ok(cut)) => assert_eq!(&cut, rest, "{parts:?}"),
             (Err(refusal), Err(cut)) => {
-                assert_eq!((&cut.why, cut.status), (&refusal.why, refusal.status), "{parts:?}");
+                assert_eq!(
+                    (cut.text(), cut.http_status()),
+                    (refusal.text(), refusal.http_status()),
+                    "{parts:?}"
+                );
             }
             (end, cut) => panic!("{end:?}, but cut {cut:?}"),
         }
@@ -75,9 +77,9 @@ fn accepted(head: &str) {
     assert_eq!(run_cut(PLAIN, &input).expect(head), b"\x81\x02{}");
 }
 
-fn refused(url: &str, answer: &str) -> Refusal {
+fn refused(url: &str, answer: &str) -> Error {
     let refusal = run_cut(url, answer.as_bytes()).expect_err(answer);
-    assert!(refusal.why.len() < 500 && !refusal.why.contains("canary"), "{refusal:?}");
+    assert!(refusal.text().len() < 500 && !refusal.text().contains("canary"), "{refusal:?}");
     refusal
 }
 
@@ -102,7 +104,7 @@ fn request_leaves_the_default_port_out_of_host() {
 }
 
 #[test]
-fn request_has_what_the_rfc_wants_and_names_the_client() {
+fn request_has_the_required_fields_and_a_user_agent() {
     let (_, request) = begin("ws://h/app/k?protocol=7&a=b%20c", &[]);
     let agent = concat!("pusher-channels/", env!("CARGO_PKG_VERSION"));
     let expected = format!(
@@ -117,7 +119,7 @@ fn request_has_what_the_rfc_wants_and_names_the_client() {
 }
 
 #[test]
-fn headers_replace_the_defaults_and_earlier_ones_in_any_case() {
+fn headers_replace_defaults_and_earlier_ones_in_any_case() {
     let (_, request) = begin(
         "wss://h/",
         &[
@@ -137,7 +139,7 @@ fn headers_replace_the_defaults_and_earlier_ones_in_any_case() {
 }
 
 #[test]
-fn tokens_are_found_in_lists_of_any_case_over_any_lines() {
+fn tokens_are_found_in_lists_of_any_case_and_lines() {
     for connection in [
         "Connection: Upgrade",
         "connection: upgrade",
@@ -161,7 +163,7 @@ fn tokens_are_found_in_lists_of_any_case_over_any_lines() {
 const SWITCH: &str = "HTTP/1.1 101 x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
 
 #[test]
-fn informational_answers_are_survived() {
+fn informational_responses_are_skipped() {
     let good = format!("{SWITCH}{ACCEPT}\r\n");
     accepted(&format!("HTTP/1.1 100 Continue\r\n\r\n{good}"));
     accepted(&format!("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 102\r\n\r\n{good}"));
@@ -170,11 +172,11 @@ fn informational_answers_are_survived() {
         "{SWITCH}{ACCEPT}Sec-WebSocket-Extensions: \r\nSec-WebSocket-Protocol:,\r\n\r\n"
     ));
     let refusal = refused(PLAIN, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 401 No\r\n\r\n");
-    assert_eq!(refusal.status, Some(401));
+    assert_eq!(refusal.http_status(), Some(401));
 }
 
 #[test]
-fn a_switch_that_is_not_what_was_asked_for_is_refused() {
+fn switch_to_another_protocol_is_refused() {
     let offered = |line: &str| format!("{SWITCH}{ACCEPT}{line}\r\n\r\n");
     for (head, part) in [
         (format!("HTTP/1.1 101 x\r\n{ACCEPT}Connection: Upgrade\r\n\r\n"), "`Upgrade: websocket`"),
@@ -204,13 +206,13 @@ fn a_switch_that_is_not_what_was_asked_for_is_refused() {
         (offered("").replacen("1.1", "1.0", 1), "HTTP/1.0"),
     ] {
         let refusal = refused(PLAIN, &head);
-        assert!(refusal.why.contains(part), "{head}: {refusal:?}");
-        assert_eq!((refusal.status, refusal.wait), (None, None));
+        assert!(refusal.text().contains(part), "{head}: {refusal:?}");
+        assert_eq!((refusal.http_status(), refusal.retry_after()), (None, None));
     }
 }
 
 #[test]
-fn a_refusal_tells_its_status_in_every_version_and_with_a_damaged_head() {
+fn refusal_has_its_status_in_any_version_and_with_an_invalid_head() {
     for version in ["1.0", "1.1"] {
         for rest in ["Forbidden\r\n", "\r\n", "\u{1}\r\n", "x\r\nno colon\r\n", "x\nServer: y\n"] {
             for (status, hint) in [
@@ -229,17 +231,17 @@ fn a_refusal_tells_its_status_in_every_version_and_with_a_damaged_head() {
                 (304, "; redirects are not followed"),
             ] {
                 let refusal = refused(SECURE, &format!("HTTP/{version} {status} {rest}\r\n"));
-                assert_eq!(refusal.status, Some(status));
-                let told = format!("the server answered with HTTP {status}{hint}");
-                assert!(refusal.why.starts_with(&told), "{refusal:?}");
-                assert!(!hint.is_empty() || refusal.why == told, "{refusal:?}");
+                assert_eq!(refusal.http_status(), Some(status));
+                let text = format!("the server answered with HTTP {status}{hint}");
+                assert!(refusal.text().starts_with(&text), "{refusal:?}");
+                assert!(!hint.is_empty() || refusal.text() == text, "{refusal:?}");
             }
         }
     }
 }
 
 #[test]
-fn a_refusal_tells_how_long_to_wait() {
+fn refusal_has_the_wait_that_the_server_asks_for() {
     for (head, seconds) in [
         ("503 x\r\nRetry-After: 7", Some(7)),
         ("429 x\r\nretry-after:\t7 ", Some(7)),
@@ -249,14 +251,14 @@ fn a_refusal_tells_how_long_to_wait() {
         ("403 x\r\nRetry-After: 7", None),
     ] {
         let refusal = refused(PLAIN, &format!("HTTP/1.1 {head}\r\n\r\n"));
-        assert_eq!(refusal.wait, seconds.map(Duration::from_secs), "{head}");
+        assert_eq!(refusal.retry_after(), seconds.map(Duration::from_secs), "{head}");
         let hint = seconds.map(|seconds| format!("; it asks to wait for {seconds} s"));
-        assert!(hint.is_none_or(|hint| refusal.why.ends_with(&hint)), "{refusal:?}");
+        assert!(hint.is_none_or(|hint| refusal.text().ends_with(&hint)), "{refusal:?}");
     }
 }
 
 #[test]
-fn a_redirect_tells_where_to_without_what_may_be_secret() {
+fn redirect_names_the_location_without_secrets() {
     let long = format!("https://{}", "x".repeat(1000));
     for (url, location, end) in [
         (PLAIN, "ws://other.test/a?t=canary", "connect to `ws://other.test/a` if that is right"),
@@ -274,12 +276,12 @@ fn a_redirect_tells_where_to_without_what_may_be_secret() {
         (PLAIN, &long, "redirects are not followed"),
     ] {
         let refusal = refused(url, &format!("HTTP/1.1 302 x\r\nLocation: {location}\r\n\r\n"));
-        assert!(refusal.why.ends_with(end), "{refusal:?}");
+        assert!(refusal.text().ends_with(end), "{refusal:?}");
     }
 }
 
 #[test]
-fn a_page_of_a_tls_port_is_known() {
+fn page_of_a_tls_port_is_recognized() {
     let hint = "this port speaks TLS, use `.tls(true)` or `wss://`";
     for page in [
         "HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\n\r\n<html>\r\n<head><title>400 The plain HTTP \
@@ -289,22 +291,22 @@ fn a_page_of_a_tls_port_is_known() {
         "HTTP/1.1 400 \r\n\r\nBad Request\r\nThis combination of host and port requires TLS.\r\n",
     ] {
         let refusal = refused(PLAIN, page);
-        assert_eq!(refusal.status, Some(400));
-        assert!(refusal.why.ends_with(hint), "{refusal:?}");
-        assert!(!refused(SECURE, page).why.contains(hint));
+        assert_eq!(refusal.http_status(), Some(400));
+        assert!(refusal.text().ends_with(hint), "{refusal:?}");
+        assert!(!refused(SECURE, page).text().contains(hint));
     }
-    assert!(!refused(PLAIN, "HTTP/1.1 400 x\r\n\r\n<a href=\"https://x\">").why.contains(hint));
-    // No page is waited for that is longer than it should be.
+    assert!(!refused(PLAIN, "HTTP/1.1 400 x\r\n\r\n<a href=\"https://x\">").text().contains(hint));
+    // A page that exceeds the limit is not waited for.
     let long = format!("HTTP/1.1 400 x\r\n\r\n{}", "x".repeat(10_000));
     let (mut handshake, _) = begin(PLAIN, &[]);
     let input = Input { bytes: long.as_bytes(), is_all: false, wall: WALL };
-    assert_eq!(handshake.advance(input).unwrap_err().status, Some(400));
+    assert_eq!(handshake.advance(input).unwrap_err().http_status(), Some(400));
 }
 
 #[test]
-fn an_answer_that_is_not_http_is_named() {
+fn response_of_another_protocol_is_named() {
     let tls = "the server answered in TLS; if this port speaks TLS, use `.tls(true)` or `wss://`";
-    for (input, told) in [
+    for (input, text) in [
         (&b"\x15\x03\x01\0\x02\x02\x28"[..], tls),
         (b"\x16\x03\x03\0\x7a\x02", tls),
         (b"SSH-2.0-OpenSSH_9.6\r\n", "answered in SSH; is this the right port?"),
@@ -317,12 +319,12 @@ fn an_answer_that_is_not_http_is_named() {
         (b"\x81\x02{}", "with bytes that are not HTTP"),
     ] {
         let refusal = run(PLAIN, &[input]).unwrap().unwrap_err();
-        assert!(refusal.why.contains(told) && !refusal.why.contains("canary"), "{refusal:?}");
-        assert_eq!(refusal.status, None);
-        // However it is cut: what came so far is enough to give up, if not to name it.
+        assert!(refusal.text().contains(text) && !refusal.text().contains("canary"), "{refusal:?}");
+        assert_eq!(refusal.http_status(), None);
+        // However it is cut: the first bytes suffice to fail, if not to name the protocol.
         for cut in 1..input.len() {
             let cut = run(PLAIN, &[&input[..cut], &input[cut..]]).unwrap().unwrap_err();
-            assert!(cut.why.starts_with("the server answered "), "{cut:?}");
+            assert!(cut.text().starts_with("the server answered "), "{cut:?}");
         }
     }
     // Inside TLS it is no alert.
@@ -330,17 +332,17 @@ fn an_answer_that_is_not_http_is_named() {
         run(SECURE, &[b"\x15\x03\x01"])
             .unwrap()
             .unwrap_err()
-            .why
+            .text()
             .contains("bytes that are not HTTP")
     );
     for status in ["20 OK", "2000 OK", "-1 No", "+20 x", "600 x", "099 x", "x", ""] {
         let refusal = refused(PLAIN, &format!("HTTP/1.1 {status}\r\n\r\n"));
-        assert!(refusal.why.ends_with("with an HTTP status that is none"), "{refusal:?}");
+        assert!(refusal.text().ends_with("with an invalid HTTP status"), "{refusal:?}");
     }
 }
 
 #[test]
-fn heads_are_taken_up_to_the_limit_and_no_longer() {
+fn heads_are_accepted_up_to_the_limit() {
     let head = |length: usize| {
         let mut head = format!("{SWITCH}{ACCEPT}X: ").into_bytes();
         head.resize(length - 4, b'y');
@@ -355,7 +357,7 @@ fn heads_are_taken_up_to_the_limit_and_no_longer() {
     let between = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(MAX_HEAD);
     for input in [&head(MAX_HEAD + 1), &head(MAX_HEAD + 1)[..=MAX_HEAD], &between] {
         let refusal = run(PLAIN, &[input]).unwrap().unwrap_err();
-        assert!(refusal.why.ends_with("with a head of more than 16384 bytes"), "{refusal:?}");
+        assert!(refusal.text().ends_with("with a head of more than 16384 bytes"), "{refusal:?}");
     }
 }
 
@@ -365,8 +367,8 @@ proptest::proptest! {
         let begin: [&[u8]; 6] =
             [b"", b"HTTP/1.1 ", b"HTTP/1.1 101 x\r\n", b"HTTP/1.1 400 x\r\n", b"HTTP/1.1 100\r\n\r\n", b"\x15"];
         let input = [begin[prefix], &input].concat();
-        let told = |end: Option<End>| end.map(|end| end.map_err(|refusal| refusal.status));
+        let outcome = |end: Option<End>| end.map(|end| end.map_err(|refusal| refusal.http_status()));
         let bytes: Vec<&[u8]> = input.chunks(1).collect();
-        proptest::prop_assert_eq!(told(run(PLAIN, &[&input])), told(run(PLAIN, &bytes)));
+        proptest::prop_assert_eq!(outcome(run(PLAIN, &[&input])), outcome(run(PLAIN, &bytes)));
     }
 }

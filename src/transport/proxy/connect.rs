@@ -5,15 +5,16 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Progress, Refusal};
+use super::{Progress, refused};
 use crate::config::proxy::Credentials;
-use crate::transport::head::{MAX_HEAD, Search, may_be_http, status, values, wait_of};
+use crate::transport::head::{Fault, Head, HeadReader, MAX_HEAD};
 use crate::util::url::authority;
+use crate::{Error, ErrorKind};
 
 pub(super) struct Connect {
     target: String,
     has_credentials: bool,
-    search: Search,
+    head: HeadReader,
 }
 
 impl Connect {
@@ -29,61 +30,45 @@ impl Connect {
         }
         request.push_str("\r\n");
         let has_credentials = credentials.is_some();
-        (Self { target, has_credentials, search: Search::default() }, request.into_bytes())
+        (Self { target, has_credentials, head: HeadReader::new(false) }, request.into_bytes())
     }
 
     /// `wall` is the wall clock, as time since 1970.
-    pub(super) fn advance(&mut self, input: &[u8], wall: Duration) -> Result<Progress, Refusal> {
-        if !may_be_http(input) {
-            return Err(Refusal::new("does not answer with HTTP: is it another kind of proxy?"));
-        }
-        let end = self.search.find_end(input).map_err(|_| {
-            Refusal::new(format!("answers with a head of more than {MAX_HEAD} bytes"))
+    pub(super) fn advance(&mut self, input: &[u8], wall: Duration) -> Result<Progress, Error> {
+        let head = self.head.read(input).map_err(|fault| match fault {
+            Fault::NotHttp(_) => refused("does not answer with HTTP; is it another kind of proxy?"),
+            Fault::TooLong => refused(format!("answers with a head of more than {MAX_HEAD} bytes")),
+            Fault::InvalidStatus => refused("answers with an invalid HTTP status"),
         })?;
-        let Some(end) = end else {
-            return Ok(Progress::Wait);
-        };
-        let head = input.get(..end).unwrap_or_default();
-        match status(head) {
-            None => Err(Refusal::new("answers with an HTTP status that is none")),
-            // Told in between; the answer follows.
-            Some(100..=199) => {
-                self.search.skip(end);
-                Ok(Progress::Send(end, Vec::new()))
-            }
-            // A length that such an answer tells counts for nothing.
-            Some(200..=299) => Ok(Progress::Done(end)),
-            Some(status) => {
-                Err(Refusal { wait: wait_of(head, status, wall), ..self.refused(status, head) })
-            }
+        match head {
+            None => Ok(Progress::Wait),
+            // A length in such a response counts for nothing.
+            Some(head) if (200..=299).contains(&head.status) => Ok(Progress::Done(head.end)),
+            Some(head) => Err(head.refusal(ErrorKind::Proxy, self.why(&head), wall)),
         }
     }
 
-    fn refused(&self, status: u16, head: &[u8]) -> Refusal {
+    fn why(&self, head: &Head<'_>) -> String {
         let target = &self.target;
-        let why = match status {
+        match head.status {
             407 if !takes_basic(head) => {
-                "wants credentials by another scheme than Basic: HTTP 407".to_owned()
+                "requires credentials of another scheme than Basic: HTTP 407".to_owned()
             }
-            // tinyproxy says 401 to credentials that are wrong.
-            401 | 407 if self.has_credentials => {
+            // tinyproxy sends 401 for wrong credentials.
+            status @ (401 | 407) if self.has_credentials => {
                 format!("does not accept these credentials: HTTP {status}")
             }
-            401 | 407 => format!("wants credentials: HTTP {status}"),
+            status @ (401 | 407) => format!("requires credentials: HTTP {status}"),
             403 => format!("does not allow connections to {target}: HTTP 403"),
-            502..=504 => format!("cannot connect to {target}: HTTP {status}"),
-            _ => format!("refuses CONNECT {target} with HTTP {status}"),
-        };
-        Refusal { status: Some(status), ..Refusal::new(why) }
+            status @ 502..=504 => format!("cannot connect to {target}: HTTP {status}"),
+            status => format!("refuses CONNECT {target} with HTTP {status}"),
+        }
     }
 }
 
-/// Whether the answer offers the scheme Basic, or none at all.
-fn takes_basic(head: &[u8]) -> bool {
-    let mut schemes = values(head, "proxy-authenticate");
+/// Returns `true` if the response offers the scheme Basic, or none at all.
+fn takes_basic(head: &Head<'_>) -> bool {
+    let mut schemes = head.values("proxy-authenticate").peekable();
     let basic = |value: &[u8]| value.windows(5).any(|part| part.eq_ignore_ascii_case(b"basic"));
-    match schemes.next() {
-        None => true,
-        Some(first) => basic(first) || schemes.any(basic),
-    }
+    schemes.peek().is_none() || schemes.any(basic)
 }

@@ -1,17 +1,16 @@
-//! The step between TCP and TLS: asking a proxy for a connection to the server.
+//! The step between TCP and TLS: a proxy is asked for a connection to the server.
 //!
-//! The handshakes are told bytes and tell bytes; only [`tunnel`] knows of a socket.
+//! The handshakes take bytes and return bytes; only [`tunnel`] knows of a socket.
 
 mod connect;
 mod socks;
 #[cfg(test)]
 mod tests;
 
-use std::io::Write;
 use std::time::Duration;
 
-use super::memory::Memory;
-use super::wait::Line;
+use super::handshake_stream::HandshakeStream;
+use super::memory::MemoryStream;
 use crate::config::proxy::{Protocol, ProxyServer};
 use crate::util::clock;
 use crate::util::url::authority;
@@ -26,52 +25,24 @@ enum Handshake {
     Socks(Socks),
 }
 
-/// What a handshake makes of the bytes that have come in.
+/// What a handshake makes of the bytes that were received.
 #[derive(Debug, PartialEq, Eq)]
 enum Progress {
-    /// They are not enough.
+    /// More bytes are needed.
     Wait,
-    /// So many are done with, and these go out.
+    /// It is done with so many bytes, and these are sent.
     Send(usize, Vec<u8>),
-    /// So many are done with, and the rest is the server's.
+    /// It is done with so many bytes, and the rest is the server's.
     Done(usize),
 }
 
-/// Why a proxy did not let the connection through: the end of a sentence that begins with its name.
-#[derive(Debug)]
-struct Refusal {
-    why: String,
-    status: Option<u16>,
-    /// How long it asks to wait.
-    wait: Option<Duration>,
-    /// Trying again is of no use.
-    lasting: bool,
-}
-
-impl Refusal {
-    fn new(why: impl Into<String>) -> Self {
-        Self { why: why.into(), status: None, wait: None, lasting: false }
-    }
-
-    fn lasting(why: impl Into<String>) -> Self {
-        Self { lasting: true, ..Self::new(why) }
-    }
-
-    fn into_error(self, server: &ProxyServer) -> Error {
-        let message = format!("the proxy {} {}", authority(&server.host, server.port), self.why);
-        let mut error = Error::message(ErrorKind::Proxy, message);
-        if let Some(status) = self.status {
-            error = error.with_http_status(status);
-        }
-        if let Some(wait) = self.wait {
-            error = error.with_retry_after(wait);
-        }
-        if self.lasting { error.lasting() } else { error }
-    }
+/// Returns the error of a refusal. Its message is the end of a sentence that begins with the proxy's name.
+fn refused(why: impl Into<String>) -> Error {
+    Error::message(ErrorKind::Proxy, why)
 }
 
 impl Handshake {
-    /// The handshake, and the bytes that it begins with.
+    /// Returns the handshake, and the bytes that it begins with.
     fn new(server: &ProxyServer, host: &str, port: u16) -> Result<(Self, Vec<u8>), Error> {
         let credentials = server.credentials.as_ref();
         match server.protocol {
@@ -86,8 +57,8 @@ impl Handshake {
         }
     }
 
-    /// `input` is what came in and is not done with yet; `wall` is the wall clock, as time since 1970.
-    fn advance(&mut self, input: &[u8], wall: Duration) -> Result<Progress, Refusal> {
+    /// `input` is what was received and is not done with yet; `wall` is the wall clock, as time since 1970.
+    fn advance(&mut self, input: &[u8], wall: Duration) -> Result<Progress, Error> {
         match self {
             Self::Connect(connect) => connect.advance(input, wall),
             Self::Socks(socks) => socks.advance(input),
@@ -95,36 +66,38 @@ impl Handshake {
     }
 }
 
-/// Has `server` connect to `host`. What came in behind its answer is left in `memory`.
+/// Has `server` connect to `host`. What was received behind its response is left in `memory`.
 pub(super) fn tunnel(
-    line: &mut Line,
-    memory: &mut Memory,
+    peer: &mut HandshakeStream,
+    memory: &mut MemoryStream,
     server: &ProxyServer,
     host: &str,
     port: u16,
 ) -> Result<(), Error> {
     let (target, proxy) = (authority(host, port), authority(&server.host, server.port));
-    line.dial.begin(format!("asking the proxy {proxy} for {target}"))?;
+    peer.dial.begin(format!("asking the proxy {proxy} for {target}"))?;
     let (mut handshake, first) = Handshake::new(server, host, port)?;
-    put(memory, &first);
+    memory.queue(&first);
     loop {
-        let progress = handshake.advance(memory.unread(), clock::wall());
-        match progress.map_err(|refusal| refusal.into_error(server))? {
-            Progress::Wait if memory.is_ended() => return Err(line.refused(ErrorKind::Proxy)),
-            Progress::Wait => line.exchange(memory)?,
+        let progress = handshake.advance(memory.inbox().rest(), clock::wall());
+        match progress.map_err(|refusal| named(refusal, server))? {
+            Progress::Wait if memory.is_ended() => return Err(peer.refused(ErrorKind::Proxy)),
+            Progress::Wait => peer.exchange(memory)?,
             Progress::Send(length, bytes) => {
-                memory.consume(length);
-                put(memory, &bytes);
+                memory.inbox().consume(length);
+                memory.queue(&bytes);
             }
             Progress::Done(length) => {
-                memory.consume(length);
+                memory.inbox().consume(length);
                 return Ok(());
             }
         }
     }
 }
 
-fn put(memory: &mut Memory, bytes: &[u8]) {
-    // Memory takes everything.
-    let _ = memory.write_all(bytes);
+/// Puts the proxy's name in front of the message.
+fn named(refusal: Error, server: &ProxyServer) -> Error {
+    let proxy = authority(&server.host, server.port);
+    let message = format!("the proxy {proxy} {}", refusal.text());
+    refusal.with_message(message)
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Progress, Refusal};
+use super::{Progress, refused};
 use crate::config::proxy::Credentials;
 use crate::{Error, ErrorKind};
 
@@ -11,26 +11,26 @@ const AUTH_VERSION: u8 = 1;
 const CONNECT: u8 = 1;
 const SUCCEEDED: u8 = 0;
 
-/// Ways to authenticate.
+/// Methods of authentication.
 const NONE: u8 = 0;
 const PASSWORD: u8 = 2;
 const NO_ACCEPTABLE: u8 = 0xff;
 
-/// Kinds of addresses.
+/// Types of addresses.
 const IPV4: u8 = 1;
 const NAME: u8 = 3;
 const IPV6: u8 = 4;
 
-const NOT_SOCKS: &str = "does not answer with SOCKS5: is it another kind of proxy?";
+const NOT_SOCKS: &str = "does not answer with SOCKS5; is it another kind of proxy?";
 
 pub(super) struct Socks {
     expects: Expects,
-    /// Sent if the proxy asks for them.
+    /// Sent if the proxy requires them.
     credentials: Option<Vec<u8>>,
     request: Vec<u8>,
 }
 
-/// Which answer comes next.
+/// The next response.
 enum Expects {
     Method,
     Authentication,
@@ -55,7 +55,7 @@ impl Socks {
         Ok((socks, greeting))
     }
 
-    pub(super) fn advance(&mut self, input: &[u8]) -> Result<Progress, Refusal> {
+    pub(super) fn advance(&mut self, input: &[u8]) -> Result<Progress, Error> {
         match self.expects {
             Expects::Method => self.method(input),
             Expects::Authentication => self.authentication(input),
@@ -63,7 +63,7 @@ impl Socks {
         }
     }
 
-    fn method(&mut self, input: &[u8]) -> Result<Progress, Refusal> {
+    fn method(&mut self, input: &[u8]) -> Result<Progress, Error> {
         match (input, &self.credentials) {
             ([] | [VERSION], _) => Ok(Progress::Wait),
             ([VERSION, NONE, ..], _) => Ok(self.ask()),
@@ -71,29 +71,27 @@ impl Socks {
                 self.expects = Expects::Authentication;
                 Ok(Progress::Send(2, credentials.clone()))
             }
-            ([VERSION, NO_ACCEPTABLE, ..], Some(_)) => Err(Refusal::lasting(
-                "takes neither these credentials nor none: it wants another kind of authentication",
+            ([VERSION, NO_ACCEPTABLE, ..], Some(_)) => Err(permanent(
+                "accepts neither these credentials nor none; it requires another kind of authentication",
             )),
-            ([VERSION, NO_ACCEPTABLE, ..], None) => Err(Refusal::lasting("wants credentials")),
+            ([VERSION, NO_ACCEPTABLE, ..], None) => Err(permanent("requires credentials")),
             ([VERSION, method, ..], _) => {
-                let why = format!("wants authentication method {method}, which it was not offered");
-                Err(Refusal::new(why))
+                let why = format!("requires authentication method {method}, which was not offered");
+                Err(refused(why))
             }
-            _ => Err(Refusal::new(NOT_SOCKS)),
+            _ => Err(refused(NOT_SOCKS)),
         }
     }
 
-    fn authentication(&mut self, input: &[u8]) -> Result<Progress, Refusal> {
+    fn authentication(&mut self, input: &[u8]) -> Result<Progress, Error> {
         match input {
             [] | [AUTH_VERSION] => Ok(Progress::Wait),
             [AUTH_VERSION, SUCCEEDED, ..] => Ok(self.ask()),
-            // Some proxies tell the version of SOCKS.
+            // Some proxies send the version of SOCKS.
             [VERSION] => Ok(Progress::Wait),
             [VERSION, SUCCEEDED, ..] => Ok(self.ask()),
-            [AUTH_VERSION | VERSION, ..] => {
-                Err(Refusal::lasting("does not accept these credentials"))
-            }
-            _ => Err(Refusal::new(NOT_SOCKS)),
+            [AUTH_VERSION | VERSION, ..] => Err(permanent("does not accept these credentials")),
+            _ => Err(refused(NOT_SOCKS)),
         }
     }
 
@@ -103,48 +101,51 @@ impl Socks {
     }
 }
 
-fn reply(input: &[u8]) -> Result<Progress, Refusal> {
+fn reply(input: &[u8]) -> Result<Progress, Error> {
     let length = match input {
         [] | [VERSION] | [VERSION, SUCCEEDED] | [VERSION, SUCCEEDED, _] => {
             return Ok(Progress::Wait);
         }
-        // The address that follows is of no use then, and some proxies leave it out.
-        [VERSION, code @ 1..=u8::MAX, ..] => return Err(refused(*code)),
+        // Some proxies leave out the address that follows.
+        [VERSION, code @ 1..=u8::MAX, ..] => return Err(refused_with(*code)),
         [VERSION, SUCCEEDED, _, IPV4, ..] => 4,
         [VERSION, SUCCEEDED, _, IPV6, ..] => 16,
         [VERSION, SUCCEEDED, _, NAME] => return Ok(Progress::Wait),
         [VERSION, SUCCEEDED, _, NAME, length, ..] => 1 + usize::from(*length),
         [VERSION, SUCCEEDED, _, kind, ..] => {
-            return Err(Refusal::new(format!(
-                "answers with an address of the unknown kind {kind}"
-            )));
+            return Err(refused(format!("answers with an address of unknown type {kind}")));
         }
-        _ => return Err(Refusal::new(NOT_SOCKS)),
+        _ => return Err(refused(NOT_SOCKS)),
     };
-    // Before it four bytes, behind it the port.
+    // Four bytes before it, and the port behind it.
     let length = 4 + length + 2;
     if input.len() < length { Ok(Progress::Wait) } else { Ok(Progress::Done(length)) }
 }
 
-fn refused(code: u8) -> Refusal {
+fn permanent(why: &str) -> Error {
+    refused(why).lasting()
+}
+
+fn refused_with(code: u8) -> Error {
     let (words, lasting) = match code {
-        1 => ("has failed in general", false),
+        1 => ("reports a general failure", false),
         2 => ("does not allow this connection", true),
-        3 => ("cannot reach the network of the server", false),
+        3 => ("cannot reach the server's network", false),
         4 => ("cannot reach the server's host, or does not know its name", false),
-        5 => ("was refused the connection by the server", false),
-        6 => ("gave up: the packets' time to live ran out", false),
+        5 => ("reports that the server refused the connection", false),
+        6 => ("reports that the packets' time to live expired", false),
         7 => ("does not support CONNECT", true),
-        8 => ("does not support this kind of address", true),
-        _ => ("failed for a reason that SOCKS5 does not know", false),
+        8 => ("does not support this type of address", true),
+        _ => ("reports an unknown failure", false),
     };
-    Refusal { lasting, ..Refusal::new(format!("{words} (SOCKS5 reply {code})")) }
+    let error = refused(format!("{words} (SOCKS5 reply {code})"));
+    if lasting { error.lasting() } else { error }
 }
 
 fn authentication(credentials: &Credentials) -> Result<Vec<u8>, Error> {
     let mut bytes = vec![AUTH_VERSION];
     for text in [credentials.user.expose(), credentials.password.expose()] {
-        bytes.push(length_of(text, "the user or the password of the proxy")?);
+        bytes.push(length_of(text, "the user name or the password of the proxy")?);
         bytes.extend_from_slice(text.as_bytes());
     }
     Ok(bytes)
@@ -163,7 +164,7 @@ fn request(host: &str, port: u16) -> Result<Vec<u8>, Error> {
         }
         Err(_) => {
             bytes.push(NAME);
-            bytes.push(length_of(host, "the host's name")?);
+            bytes.push(length_of(host, "the host name")?);
             bytes.extend(host.as_bytes());
         }
     }
@@ -173,7 +174,7 @@ fn request(host: &str, port: u16) -> Result<Vec<u8>, Error> {
 
 fn length_of(text: &str, what: &str) -> Result<u8, Error> {
     u8::try_from(text.len()).map_err(|_| {
-        let message = format!("{what} has {} bytes; SOCKS5 takes 255 at the most", text.len());
+        let message = format!("{what} has {} bytes; SOCKS5 allows at most 255", text.len());
         Error::message(ErrorKind::Config, message)
     })
 }

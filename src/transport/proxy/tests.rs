@@ -11,12 +11,12 @@ fn server(url: &str) -> Arc<ProxyServer> {
 /// Sun, 06 Nov 1994 08:49:37 GMT
 const WALL: Duration = Duration::from_secs(784_111_777);
 
-/// Each piece that goes out.
+/// Each piece that is sent.
 type Sent = Vec<Vec<u8>>;
 /// What is left of the input.
 type End = Result<Vec<u8>, Error>;
 
-/// What goes out, and how it ends: with what is left of the input, or with an error. `None`: it waits for more.
+/// Returns what is sent, and how it ends: with the rest of the input or an error, or `None` if it waits for more.
 fn run(url: &str, host: &str, parts: &[&[u8]]) -> (Sent, Option<End>) {
     let server = server(url);
     let (mut handshake, first) = Handshake::new(&server, host, 443).unwrap();
@@ -36,7 +36,7 @@ fn run(url: &str, host: &str, parts: &[&[u8]]) -> (Sent, Option<End>) {
                     input.extend(parts[index + 1..].concat());
                     return (sent, Some(Ok(input)));
                 }
-                Err(refusal) => return (sent, Some(Err(refusal.into_error(&server)))),
+                Err(refusal) => return (sent, Some(Err(named(refusal, &server)))),
             }
         }
     }
@@ -61,7 +61,7 @@ fn run_cut(url: &str, host: &str, input: &[u8]) -> (Sent, End) {
     (sent, end)
 }
 
-/// Every beginning of it is not enough.
+/// No prefix of it is enough.
 fn waits(url: &str, input: &[u8]) {
     for length in 0..input.len() {
         assert!(run(url, "h", &[&input[..length]]).1.is_none(), "{length}");
@@ -79,7 +79,7 @@ fn refused(url: &str, input: &[u8]) -> Error {
 const AGENT: &str = concat!("User-Agent: pusher-channels/", env!("CARGO_PKG_VERSION"));
 
 #[test]
-fn connect_asks_for_names_and_addresses() {
+fn connect_sends_names_and_addresses() {
     for (host, target) in
         [("host.test", "host.test:443"), ("1.2.3.4", "1.2.3.4:443"), ("::1", "[::1]:443")]
     {
@@ -100,7 +100,7 @@ fn connect_sends_credentials_at_once() {
 }
 
 #[test]
-fn connect_ends_behind_the_head_and_leaves_the_rest() {
+fn connect_leaves_what_follows_the_head() {
     for head in [
         "HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\n",
         "HTTP/1.0 200\r\n\r\n",
@@ -116,17 +116,17 @@ fn connect_ends_behind_the_head_and_leaves_the_rest() {
 }
 
 #[test]
-fn connect_tells_refusals_by_their_status() {
+fn connect_explains_refusals_by_status() {
     for (url, head, status, retryable, part) in [
         (
             "http://p",
             "407 x\r\nProxy-Authenticate: basic realm=\"x\"",
             407,
             false,
-            "p:80 wants credentials: HTTP",
+            "p:80 requires credentials: HTTP",
         ),
         ("http://u:canary@p", "401 x", 401, false, "does not accept these credentials: HTTP 401"),
-        ("http://p", "401 x", 401, false, "wants credentials: HTTP 401"),
+        ("http://p", "401 x", 401, false, "requires credentials: HTTP 401"),
         ("http://u:canary@p", "407 x", 407, false, "does not accept these credentials"),
         (
             "http://u:canary@p",
@@ -137,10 +137,17 @@ fn connect_tells_refusals_by_their_status() {
         ),
         (
             "http://p",
+            "407 x\r\nno colon\r\nProxy-Authenticate: NTLM",
+            407,
+            false,
+            "another scheme than Basic",
+        ),
+        (
+            "http://p",
             "407 x\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: Basic",
             407,
             false,
-            "wants credentials",
+            "requires credentials",
         ),
         ("http://p", "403 x", 403, false, "does not allow connections to host.test:443: HTTP 403"),
         ("http://p", "502 x", 502, true, "cannot connect to host.test:443: HTTP 502"),
@@ -158,7 +165,7 @@ fn connect_tells_refusals_by_their_status() {
 }
 
 #[test]
-fn connect_tells_how_long_a_proxy_asks_to_wait() {
+fn connect_returns_the_wait_that_the_proxy_asks_for() {
     for (head, seconds) in [
         ("HTTP/1.1 503 x\r\nRetry-After: 7", Some(7)),
         ("HTTP/1.0 429 x\r\nretry-after:Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
@@ -171,7 +178,7 @@ fn connect_tells_how_long_a_proxy_asks_to_wait() {
 }
 
 #[test]
-fn connect_notices_early_that_it_is_no_http() {
+fn connect_recognizes_other_protocols_early() {
     for input in [&b"\x05\xff"[..], b"S", b"HTTP/2", b"<html>", b"\r\n", b"http/1.1"] {
         let error = refused("http://p", input);
         assert!(error.to_string().contains("another kind of proxy"), "{error}");
@@ -187,12 +194,12 @@ fn connect_notices_early_that_it_is_no_http() {
         "HTTP/1.1 099 x",
     ] {
         let error = refused("http://p", format!("{head}\r\n\r\n").as_bytes());
-        assert!(error.to_string().contains("status that is none"), "{error}");
+        assert!(error.to_string().contains("invalid HTTP status"), "{error}");
     }
 }
 
 #[test]
-fn connect_takes_heads_up_to_the_limit_and_no_longer() {
+fn connect_accepts_heads_up_to_the_limit() {
     const LIMIT: usize = 16 * 1024;
     let head = |length: usize| {
         let mut head = b"HTTP/1.1 200 OK\r\nx: ".to_vec();
@@ -226,7 +233,7 @@ fn successes() -> [Vec<u8>; 4] {
 }
 
 #[test]
-fn socks_asks_for_names_and_addresses() {
+fn socks_sends_names_and_addresses() {
     let long = "n".repeat(255);
     let name = |name: &str| [&[3, name.len() as u8][..], name.as_bytes()].concat();
     for (host, address) in [
@@ -247,7 +254,7 @@ fn socks_asks_for_names_and_addresses() {
 }
 
 #[test]
-fn socks_sends_credentials_if_it_is_asked_for_them() {
+fn socks_sends_credentials_on_request() {
     let request = b"\x05\x01\0\x03\x01h\x01\xbb".to_vec();
     let credentials = b"\x01\x04user\x05p\xc3\xa4ss".to_vec();
     for version in [1, 5] {
@@ -263,26 +270,26 @@ fn socks_sends_credentials_if_it_is_asked_for_them() {
 }
 
 #[test]
-fn socks_tells_refusals_in_words() {
+fn socks_explains_refusals() {
     let with = "socks5://u:canary@p";
     for (url, input, retryable, part) in [
-        ("socks5://p", &b"\x05\xff"[..], false, "the proxy p:1080 wants credentials"),
+        ("socks5://p", &b"\x05\xff"[..], false, "the proxy p:1080 requires credentials"),
         (with, b"\x05\xff", false, "another kind of authentication"),
         ("socks5://p", b"\x05\x02", true, "method 2"),
         (with, b"\x05\x01", true, "method 1"),
         (with, b"\x05\x02\x01\x01", false, "does not accept these credentials"),
         (with, b"\x05\x02\x05\xff", false, "does not accept these credentials"),
         (with, b"\x05\x02\x07", true, "another kind of proxy"),
-        ("socks5://p", b"\x05\0\x05\x01", true, "failed in general (SOCKS5 reply 1)"),
+        ("socks5://p", b"\x05\0\x05\x01", true, "reports a general failure (SOCKS5 reply 1)"),
         ("socks5://p", b"\x05\0\x05\x02", false, "does not allow"),
         ("socks5://p", b"\x05\0\x05\x03", true, "network"),
         ("socks5://p", b"\x05\0\x05\x04", true, "host"),
         ("socks5://p", b"\x05\0\x05\x05\0\x01\0\0\0\0\0\0", true, "refused the connection"),
         ("socks5://p", b"\x05\0\x05\x06", true, "time to live"),
         ("socks5://p", b"\x05\0\x05\x07", false, "CONNECT"),
-        ("socks5://p", b"\x05\0\x05\x08", false, "kind of address"),
+        ("socks5://p", b"\x05\0\x05\x08", false, "type of address"),
         ("socks5://p", b"\x05\0\x05\xff", true, "reply 255"),
-        ("socks5://p", b"\x05\0\x05\0\0\x02", true, "unknown kind 2"),
+        ("socks5://p", b"\x05\0\x05\0\0\x02", true, "unknown type 2"),
         ("socks5://p", b"\x05\0\x04", true, "another kind of proxy"),
         ("socks5://p", b"HTTP/1.1 400 Bad Request\r\n\r\n", true, "another kind of proxy"),
         ("socks5://p", b"\x04", true, "another kind of proxy"),
@@ -295,7 +302,7 @@ fn socks_tells_refusals_in_words() {
 }
 
 #[test]
-fn a_name_that_socks_has_no_room_for_is_a_wrong_setting() {
+fn socks_refuses_a_long_host_name() {
     let server = server("socks5://p");
     let error = Handshake::new(&server, &"n".repeat(256), 443).map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);

@@ -1,4 +1,4 @@
-//! Certificates that people really meet, and that send them the wrong way if the error does not say what is wrong.
+//! Invalid certificates that are common in practice: the error must say what is wrong.
 
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, PublicKeyData,
@@ -23,7 +23,7 @@ fn builder(
 }
 
 #[test]
-fn a_missing_intermediate_is_told_beside_an_unknown_root() {
+fn missing_intermediate_is_named_beside_an_unknown_root() {
     let root = Authority::new("root");
     let intermediate = root.intermediate("intermediate");
     let certificate = intermediate.sign(&["127.0.0.1"]);
@@ -34,7 +34,7 @@ fn a_missing_intermediate_is_told_beside_an_unknown_root() {
 }
 
 #[test]
-fn a_certificate_of_an_authority_as_the_servers_own_is_told_by_rustls() {
+fn authority_certificate_as_the_servers_own_is_named_by_rustls() {
     let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
@@ -50,12 +50,12 @@ fn a_certificate_of_an_authority_as_the_servers_own_is_told_by_rustls() {
         assert_eq!(refused(&Tls::default(), &server), in_tls(words), "the chain is whole");
     } else {
         for tls in [Tls::default(), trusting] {
-            let told = refused(&tls, &server);
+            let error = refused(&tls, &server);
             assert!(
-                told.starts_with(&in_tls("the server's certificate is that of an authority")),
-                "{told}"
+                error.starts_with(&in_tls("the server's certificate is that of an authority")),
+                "{error}"
             );
-            assert!(told.contains("`basicConstraints=CA:FALSE`"), "{told}");
+            assert!(error.contains("`basicConstraints=CA:FALSE`"), "{error}");
         }
     }
 }
@@ -72,7 +72,7 @@ fn own(params: CertificateParams, change: impl Fn(&mut Vec<u8>)) -> (Arc<ServerC
 }
 
 #[test]
-fn a_certificate_for_something_else_is_told() {
+fn certificate_for_another_purpose_is_named() {
     let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     let (server, der) = own(params, |_| {});
@@ -82,30 +82,33 @@ fn a_certificate_for_something_else_is_told() {
 }
 
 #[test]
-fn a_certificate_with_nothing_but_a_common_name_is_told_by_rustls() {
+fn certificate_with_only_a_common_name_is_named_by_rustls() {
     let authority = Authority::new("authority");
-    let told = refused(&trusting(&authority), &authority.sign(&[]).server());
+    let error = refused(&trusting(&authority), &authority.sign(&[]).server());
     let words = "the server's certificate is not for 127.0.0.1";
     let why = ", since it has no name: make one with a `subjectAltName`; a common name (CN) does not count";
     let why = if cfg!(feature = "native-tls") { "" } else { why };
-    assert_eq!(told, in_tls(&format!("{words}{why}")));
+    assert_eq!(error, in_tls(&format!("{words}{why}")));
 }
 
 #[cfg(not(feature = "native-tls"))]
 #[test]
-fn a_certificate_of_an_old_version_is_told() {
+fn certificate_of_an_old_version_is_named() {
     let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     let (server, _) = own(params, |der| {
         // Version (RFC 5280, section 4.1): 2 is version 3.
         let version = der.windows(5).position(|part| part == [0xa0, 3, 2, 1, 2]).unwrap();
         der[version + 4] = 0;
     });
-    let told = refused(&Tls::default(), &server);
-    assert!(told.starts_with(&in_tls("the server's certificate is not X.509 version 3")), "{told}");
-    assert!(told.ends_with("or use the feature `native-tls`"), "{told}");
+    let error = refused(&Tls::default(), &server);
+    assert!(
+        error.starts_with(&in_tls("the server's certificate is not X.509 version 3")),
+        "{error}"
+    );
+    assert!(error.ends_with("or use the feature `native-tls`"), "{error}");
 }
 
-/// An RSA key of 1,024 bits, as far as anybody looks: its signatures are wrong.
+/// An RSA key of 1,024 bits whose signatures are invalid.
 #[derive(Debug)]
 struct Short(Vec<u8>);
 
@@ -159,14 +162,14 @@ impl ResolvesServerCert for Only {
 }
 
 #[test]
-fn an_rsa_key_that_is_too_short_is_told() {
+fn short_rsa_key_is_named() {
     let authority = Authority::new("authority");
     let chain = vec![authority.sign_key(&Short::new())];
     for versions in [OLD, NEW] {
         let certified = CertifiedKey::new(chain.clone(), Arc::new(Short::new()));
         let server = builder(versions).with_cert_resolver(Arc::new(Only(Arc::new(certified))));
-        let told = refused(&trusting(&authority), &Arc::new(server));
+        let error = refused(&trusting(&authority), &Arc::new(server));
         let words = "too short: make certificates with RSA keys of at least 2048 bits";
-        assert!(told.ends_with(words), "{told}");
+        assert!(error.ends_with(words), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! An open connection: what comes in, how it ends.
+//! An open connection: what it receives, and how it ends.
 
 use std::io;
 
@@ -16,7 +16,7 @@ fn linger(server: &mut Server) {
 }
 
 #[test]
-fn messages_go_both_ways() {
+fn messages_are_sent_and_received() {
     let (address, peer) = peer(|mut server| {
         let got = server.read().unwrap();
         server.send(got.clone()).unwrap();
@@ -33,7 +33,7 @@ fn messages_go_both_ways() {
 }
 
 #[test]
-fn what_comes_with_the_handshake_is_not_lost() {
+fn frames_received_with_the_handshake_are_kept() {
     let (address, _peer) = raw_peer(|mut stream| {
         let head = read_head(&mut stream);
         let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
@@ -54,7 +54,7 @@ fn what_comes_with_the_handshake_is_not_lost() {
 }
 
 #[test]
-fn half_a_frame_waits_for_the_rest() {
+fn incomplete_frame_waits_for_the_rest() {
     let (go, gone) = mpsc::channel::<()>();
     let (address, _peer) = peer(move |mut server| {
         let bytes = frame(1, b"in two halves");
@@ -74,7 +74,7 @@ fn half_a_frame_waits_for_the_rest() {
 }
 
 #[test]
-fn what_is_there_is_taken_in_one_go_and_binary_is_ignored() {
+fn recv_many_returns_all_received_texts_and_ignores_binary() {
     let (address, _peer) = peer(|mut server| {
         let bytes = [frame(1, b"1"), frame(2, b"binary"), frame(1, b"2"), frame(1, b"3")].concat();
         server.get_mut().write_all(&bytes).unwrap();
@@ -92,7 +92,7 @@ fn what_is_there_is_taken_in_one_go_and_binary_is_ignored() {
 }
 
 #[test]
-fn a_batch_begins_with_what_was_left_before() {
+fn batch_begins_with_messages_left_by_recv() {
     let (address, _peer) = peer(|mut server| {
         let bytes = [frame(1, b"1"), frame(1, b"2"), frame(1, b"3")].concat();
         server.get_mut().write_all(&bytes).unwrap();
@@ -112,7 +112,7 @@ fn a_batch_begins_with_what_was_left_before() {
 }
 
 #[test]
-fn a_ping_is_answered_while_the_client_only_receives() {
+fn ping_is_answered_while_only_receiving() {
     let (address, peer) = peer(|mut server| {
         server.send(Frame::Ping("are you there".into())).unwrap();
         server.read().unwrap()
@@ -123,7 +123,7 @@ fn a_ping_is_answered_while_the_client_only_receives() {
 }
 
 #[test]
-fn a_close_by_the_peer_is_told_after_the_messages_before_it_and_answered() {
+fn close_by_the_peer_follows_its_messages_and_is_confirmed() {
     let (address, peer) = peer(|mut server| {
         server.send("last words".into()).unwrap();
         let code = CloseCode::from(4001);
@@ -142,7 +142,7 @@ fn a_close_by_the_peer_is_told_after_the_messages_before_it_and_answered() {
 }
 
 #[test]
-fn an_end_without_a_close_frame_is_an_error_of_its_own() {
+fn end_without_a_close_frame_is_an_io_error() {
     let (address, _peer) = peer(|mut server| {
         server.send("last words".into()).unwrap();
         server.get_mut().write_all(&frame(1, b"torn apart")[..5]).unwrap();
@@ -154,10 +154,10 @@ fn an_end_without_a_close_frame_is_an_error_of_its_own() {
 }
 
 #[test]
-fn a_close_frame_without_a_code_is_a_close_without_a_code() {
+fn close_frame_without_a_code_has_none() {
     let (address, _peer) = peer(|mut server| {
         server.get_mut().write_all(&frame(8, b"")).unwrap();
-        // Its answer comes before the end of the connection.
+        // The confirmation comes before the end of the connection.
         let _ = server.read();
     });
     let socket = open(address);
@@ -166,7 +166,7 @@ fn a_close_frame_without_a_code_is_a_close_without_a_code() {
 }
 
 #[test]
-fn a_reset_is_an_error_of_the_network() {
+fn reset_is_an_io_error() {
     let (go, gone) = mpsc::channel::<()>();
     let (address, _peer) = peer(move |server| {
         gone.recv_timeout(LONG).unwrap();
@@ -183,7 +183,7 @@ fn a_reset_is_an_error_of_the_network() {
 }
 
 #[test]
-fn a_message_over_the_limit_ends_the_connection_with_1009() {
+fn message_over_the_limit_closes_with_1009() {
     for whole in [true, false] {
         let (address, peer) = peer(move |mut server| {
             server.send("small".into()).unwrap();
@@ -215,7 +215,7 @@ fn a_message_over_the_limit_ends_the_connection_with_1009() {
 }
 
 #[test]
-fn a_message_at_the_limit_and_one_in_fragments_arrive() {
+fn message_at_the_limit_and_fragments_arrive() {
     let (address, _peer) = peer(|mut server| {
         server.send("x".repeat(LIMIT).into()).unwrap();
         let mut begin = frame(1, b"in ");
@@ -230,7 +230,7 @@ fn a_message_at_the_limit_and_one_in_fragments_arrive() {
 }
 
 #[test]
-fn what_is_not_websocket_is_an_error_of_the_protocol() {
+fn invalid_frame_is_a_protocol_error() {
     for (bytes, code) in [
         (frame(1, b"\xff\xfe"), 1007),
         (frame(3, b"reserved"), 1002),
@@ -266,7 +266,7 @@ fn close_wakes_recv_and_tells_the_peer() {
 }
 
 #[test]
-fn close_does_not_wait_for_a_peer_that_ignores_it_or_keeps_sending() {
+fn close_does_not_wait_for_a_peer_that_keeps_sending() {
     let (address, _peer) =
         peer(
             |mut server| {
@@ -290,7 +290,7 @@ fn close_wakes_recv_when_the_peer_is_silent() {
     });
     let socket = open(address);
     let messages = drain(&socket);
-    // Nothing but the time tells that the reader has begun to wait.
+    // Only time shows that the reader has begun to wait.
     assert!(messages.recv_timeout(Duration::from_millis(100)).is_err());
     socket.close(1000);
     let error = messages.recv_timeout(Duration::from_secs(1)).unwrap().unwrap_err();
@@ -299,7 +299,7 @@ fn close_wakes_recv_when_the_peer_is_silent() {
 }
 
 #[test]
-fn dropping_it_drops_the_tcp_connection() {
+fn drop_closes_the_tcp_connection() {
     let (address, peer) = peer(|mut server| server.read().is_err());
     drop(open(address));
     assert!(peer.recv_timeout(LONG).unwrap());

@@ -12,7 +12,7 @@ use crate::ErrorKind;
 
 const SHORT: Duration = Duration::from_millis(200);
 
-/// Interrupts a dial as soon as `ready` tells that it is in the step in question.
+/// Interrupts a dial as soon as `ready` reports that it has reached the step in question.
 pub(super) fn interrupted(
     connector: WebSocketConnector,
     url: String,
@@ -37,7 +37,7 @@ pub(super) fn timed_out(connector: &WebSocketConnector, url: &str, step: &str) {
     assert!(clock::now() < deadline + Duration::from_secs(1));
 }
 
-/// A connector whose lookups tell that they have begun, and end when the sender is dropped.
+/// A connector whose lookups report that they have begun, and end when the sender is dropped.
 fn stalled_lookup() -> (WebSocketConnector, mpsc::Receiver<()>, mpsc::Sender<()>) {
     let (started, ready) = mpsc::channel();
     let (release, held) = mpsc::channel::<()>();
@@ -50,7 +50,7 @@ fn stalled_lookup() -> (WebSocketConnector, mpsc::Receiver<()>, mpsc::Sender<()>
     (connector, ready, release)
 }
 
-/// A connector whose lookups say when they answer.
+/// A connector whose lookups report that they return.
 pub(super) fn announcing(address: SocketAddr) -> (WebSocketConnector, mpsc::Receiver<()>) {
     let (started, ready) = mpsc::channel();
     let connector = connector().with_lookup(Arc::new(move |_, _| {
@@ -75,7 +75,7 @@ fn black_hole() -> (SocketAddr, Socket, Vec<TcpStream>) {
 }
 
 #[test]
-fn a_stalled_lookup_times_out_and_can_be_interrupted() {
+fn stalled_lookup_times_out_and_can_be_interrupted() {
     let (connector, ready, _release) = stalled_lookup();
     timed_out(&connector, "ws://slow.test/", "resolving slow.test timed out");
     ready.recv_timeout(LONG).unwrap();
@@ -84,7 +84,7 @@ fn a_stalled_lookup_times_out_and_can_be_interrupted() {
 }
 
 #[test]
-fn an_interrupt_before_the_dial_ends_it_at_once() {
+fn interrupt_before_the_dial_ends_it_at_once() {
     let interrupt = Interrupt::default();
     interrupt.interrupt();
     let (connector, _ready, _release) = stalled_lookup();
@@ -93,7 +93,7 @@ fn an_interrupt_before_the_dial_ends_it_at_once() {
 }
 
 #[test]
-fn no_more_than_four_lookups_linger() {
+fn at_most_four_lookups_run() {
     let (connector, ready, release) = stalled_lookup();
     for _ in 0..4 {
         timed_out(&connector, "ws://slow.test/", "resolving slow.test timed out");
@@ -118,7 +118,7 @@ fn no_more_than_four_lookups_linger() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_tcp_connection_that_is_not_answered_times_out_and_can_be_interrupted() {
+fn unanswered_tcp_connection_times_out_and_can_be_interrupted() {
     let (address, _listener, _queued) = black_hole();
     timed_out(&connector(), &format!("ws://{address}"), &format!("connecting to {address} timed"));
     let (connector, ready) = announcing(address);
@@ -128,14 +128,14 @@ fn a_tcp_connection_that_is_not_answered_times_out_and_can_be_interrupted() {
 }
 
 #[test]
-fn a_silent_peer_times_out_in_the_websocket_handshake() {
+fn silent_peer_times_out_in_the_websocket_handshake() {
     let (_listener, address) = listen();
     let step = "WebSocket handshake with 127.0.0.1 timed out";
     timed_out(&connector(), &format!("ws://{address}"), step);
 }
 
 #[test]
-fn a_peer_that_drips_cannot_put_the_deadline_off() {
+fn dripping_peer_does_not_extend_the_deadline() {
     let (address, _peer) = raw_peer(|mut stream| {
         read_head(&mut stream);
         let _ = stream.set_nodelay(true);
@@ -144,12 +144,12 @@ fn a_peer_that_drips_cannot_put_the_deadline_off() {
     let deadline = clock::now() + SHORT;
     let url = format!("ws://{address}");
     let error = connector().dial(&url, deadline, &Interrupt::default()).map(|_| ()).unwrap_err();
-    // Either the clock or the codec's own limit puts an end to it.
+    // Either the deadline or the limit of a head ends it.
     assert!(matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Handshake), "{error:?}");
 }
 
 #[test]
-fn the_websocket_handshake_can_be_interrupted() {
+fn websocket_handshake_can_be_interrupted() {
     let (reached, ready) = mpsc::channel();
     let (address, _peer) = raw_peer(move |mut stream| {
         read_head(&mut stream);
@@ -162,7 +162,7 @@ fn the_websocket_handshake_can_be_interrupted() {
 
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 #[test]
-fn the_tls_handshake_times_out_and_can_be_interrupted() {
+fn tls_handshake_times_out_and_can_be_interrupted() {
     let (_listener, silent) = listen();
     let step = "TLS handshake with 127.0.0.1 timed out";
     let accepting =
@@ -184,14 +184,14 @@ fn the_tls_handshake_times_out_and_can_be_interrupted() {
 
 #[cfg(not(any(feature = "native-tls", feature = "rustls")))]
 #[test]
-fn without_tls_the_error_names_the_features() {
+fn error_without_tls_names_the_features() {
     let error = dial(&connector(), "wss://localhost/").map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("`native-tls` or `rustls`"));
 }
 
 #[test]
-fn a_refusal_by_http_is_told_with_its_status() {
+fn http_refusal_has_its_status() {
     for (head, status, hint) in [
         ("HTTP/1.1 401 Unauthorized", 401, "check host, path and key"),
         ("HTTP/1.0 404 Not Found", 404, "check host, path and key"),
@@ -215,7 +215,7 @@ fn a_refusal_by_http_is_told_with_its_status() {
 }
 
 #[test]
-fn a_wrong_answer_to_the_handshake_is_an_error() {
+fn invalid_handshake_response_is_an_error() {
     for (head, why) in [
         (
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -234,13 +234,17 @@ fn a_wrong_answer_to_the_handshake_is_an_error() {
 }
 
 #[test]
-fn a_peer_that_hangs_up_during_the_handshake_is_named() {
+fn close_during_the_handshake_is_named() {
     for (answer, end) in [
         (
             "",
             "the peer closed the connection; if this port speaks TLS, use `.tls(true)` or `wss://`",
         ),
-        ("HTTP/1.1 101 Swi", "the peer closed the connection in the middle of its answer"),
+        ("HTTP/1.1 101 Swi", "the peer closed the connection in the middle of its response"),
+        (
+            "HTTP/1.1 100 Continue\r\n\r\n",
+            "the peer closed the connection in the middle of its response",
+        ),
     ] {
         let (address, _peer) = raw_peer(move |mut stream| {
             read_head(&mut stream);
@@ -258,7 +262,7 @@ fn a_peer_that_hangs_up_during_the_handshake_is_named() {
 }
 
 #[test]
-fn urls_that_lead_nowhere_are_a_wrong_setting() {
+fn invalid_url_is_a_config_error() {
     for url in ["http://h/", "h/app", "ws:///app", "ws://", "", "ws://a b/", "ws://[]/"] {
         let error = dial(&connector(), url).map(|_| ()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{url}: {error}");
@@ -266,7 +270,7 @@ fn urls_that_lead_nowhere_are_a_wrong_setting() {
 }
 
 #[test]
-fn the_request_names_host_path_and_query() {
+fn request_has_host_path_and_query() {
     let (address, heads) = raw_peer(|mut stream| read_head(&mut stream));
     let connector = resolving_to(vec![address]);
     let url = format!("ws://host.test:{}/app/key?protocol=7&a=b%20c", address.port());
@@ -282,7 +286,7 @@ pub(super) fn refusing() -> SocketAddr {
 }
 
 #[test]
-fn the_next_address_is_tried_when_one_refuses() {
+fn next_address_is_tried_when_one_refuses() {
     let (address, _peer) = peer(|mut server| server.send("hello".into()).unwrap());
     let connector = resolving_to(vec![refusing(), "[::1]:1".parse().unwrap(), address]);
     let socket = Arc::new(dial(&connector, "ws://two.test/").unwrap());
@@ -291,7 +295,7 @@ fn the_next_address_is_tried_when_one_refuses() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_next_address_is_tried_when_one_is_silent() {
+fn next_address_is_tried_when_one_is_silent() {
     let (silent, _listener, _queued) = black_hole();
     let (address, _peer) = peer(|mut server| server.send("hello".into()).unwrap());
     let started = clock::now();
@@ -302,7 +306,7 @@ fn the_next_address_is_tried_when_one_is_silent() {
 }
 
 #[test]
-fn when_every_address_refuses_the_error_counts_them() {
+fn error_counts_the_addresses_that_refused() {
     let both = resolving_to(vec![refusing(), refusing()]);
     let error = dial(&both, "ws://two.test:81/").map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
@@ -315,7 +319,7 @@ fn when_every_address_refuses_the_error_counts_them() {
 }
 
 #[test]
-fn a_name_without_an_address_is_an_error() {
+fn host_without_an_address_is_an_error() {
     let error = dial(&resolving_to(Vec::new()), "ws://none.test/").map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Dns);
 }
@@ -328,7 +332,7 @@ fn names_are_resolved_by_the_system() {
 }
 
 #[test]
-fn an_ipv6_literal_is_dialed_without_a_lookup() {
+fn ipv6_literal_is_dialed_without_a_lookup() {
     let listener = match TcpListener::bind("[::1]:0") {
         Ok(listener) => listener,
         Err(error) => return eprintln!("NOT TESTED: this machine has no ::1 ({error})"),

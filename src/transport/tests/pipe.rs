@@ -20,7 +20,7 @@ fn busy(interrupt: &Interrupt) -> (Pipe, mpsc::Receiver<()>) {
 }
 
 #[test]
-fn a_peer_that_never_lets_one_wait_keeps_nobody_from_an_interruption() {
+fn busy_pipe_can_be_interrupted() {
     let interrupt = Interrupt::default();
     let (mut pipe, _peer) = busy(&interrupt);
     interrupt.interrupt();
@@ -33,7 +33,7 @@ fn a_peer_that_never_lets_one_wait_keeps_nobody_from_an_interruption() {
 }
 
 #[test]
-fn a_peer_that_never_lets_one_wait_does_not_outlive_a_deadline() {
+fn busy_pipe_respects_the_deadline() {
     let (mut pipe, _peer) = busy(&Interrupt::default());
     let past = clock::now();
     for error in [pipe.read(&mut [0], past).unwrap_err(), pipe.write_all(b"x", past).unwrap_err()] {

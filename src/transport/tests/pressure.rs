@@ -7,7 +7,7 @@ use crate::ErrorKind;
 use crate::transport::memory::IDLE;
 
 #[test]
-fn the_order_of_each_sender_is_kept() {
+fn order_of_each_sender_is_kept() {
     const SENDERS: usize = 4;
     const EACH: usize = 500;
     let (address, peer) = peer(|mut server| {
@@ -36,7 +36,7 @@ fn the_order_of_each_sender_is_kept() {
 }
 
 #[test]
-fn a_peer_that_does_not_read_costs_an_error_but_no_wait_and_gets_everything_later() {
+fn unread_messages_are_limited_and_sent_later_without_blocking() {
     let (go, gone) = mpsc::channel::<usize>();
     let (address, peer) = peer(move |mut server| {
         let count = gone.recv_timeout(LONG).unwrap();
@@ -71,7 +71,7 @@ fn a_peer_that_does_not_read_costs_an_error_but_no_wait_and_gets_everything_late
 }
 
 #[test]
-fn pings_that_cannot_be_answered_end_the_connection() {
+fn unanswerable_pings_end_the_connection() {
     let (address, peer) = peer(|mut server| {
         let pings = frame(9, &[b'x'; 125]).repeat(512);
         while server.get_mut().write_all(&pings).is_ok() {}
@@ -83,7 +83,7 @@ fn pings_that_cannot_be_answered_end_the_connection() {
     peer.recv_timeout(LONG).unwrap();
 }
 
-/// How often the calling thread has waited so far.
+/// Returns how often the thread has waited so far.
 #[cfg(target_os = "linux")]
 fn waits_of(thread: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/self/task/{thread}/status")).unwrap();
@@ -93,21 +93,21 @@ fn waits_of(thread: &str) -> u64 {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn an_idle_connection_does_not_wake_up() {
+fn idle_connection_does_not_wake_up() {
     let (address, _peer) = peer(|mut server| {
         server.send("hello".into()).unwrap();
         let _ = server.read();
     });
     let socket = open(address);
-    let (tell, told) = mpsc::channel();
+    let (send, receive_thread) = mpsc::channel();
     let reader = Arc::clone(&socket);
     let result = spawn(move || {
         assert_eq!(reader.recv().unwrap(), text("hello"));
         let link = std::fs::read_link("/proc/thread-self").unwrap();
-        tell.send(link.file_name().unwrap().to_str().unwrap().to_owned()).unwrap();
+        send.send(link.file_name().unwrap().to_str().unwrap().to_owned()).unwrap();
         reader.recv()
     });
-    let thread = told.recv_timeout(LONG).unwrap();
+    let thread = receive_thread.recv_timeout(LONG).unwrap();
     // Time has to pass here: it is what is measured.
     let pass = |time| assert!(result.recv_timeout(time).is_err());
     pass(Duration::from_millis(200));
@@ -118,7 +118,7 @@ fn an_idle_connection_does_not_wake_up() {
     assert!(result.recv_timeout(LONG).unwrap().is_err());
 }
 
-/// Sends a flood, and then what it gets.
+/// Sends a flood, then echoes.
 fn flood(server: &mut tungstenite::WebSocket<impl Read + Write>) {
     for _ in 0..1_000 {
         server.send("x".repeat(1_000).into()).unwrap();
@@ -148,7 +148,7 @@ fn gives_room_back(socket: WebSocket, idle: usize) {
 }
 
 #[test]
-fn a_wait_that_brings_little_gives_the_room_of_a_flood_back() {
+fn quiet_wait_frees_the_memory_of_a_flood() {
     let (address, _peer) = peer(|mut server| flood(&mut server));
     let socket = dial(&connector(), &format!("ws://{address}")).unwrap();
     gives_room_back(socket, IDLE);
@@ -156,7 +156,7 @@ fn a_wait_that_brings_little_gives_the_room_of_a_flood_back() {
 
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 #[test]
-fn a_wait_that_brings_little_gives_the_room_of_a_flood_back_over_tls() {
+fn quiet_wait_frees_the_memory_of_a_flood_over_tls() {
     let (tls, address) = tls::serve(flood);
     let connector = WebSocketConnector::new(&tls, LIMIT).unwrap();
     let socket = dial(&connector, &format!("wss://{address}")).unwrap();

@@ -28,7 +28,7 @@ fn refused(proxy: &str, address: SocketAddr, url: &str) -> Error {
     error
 }
 
-/// Speaks SOCKS5 up to the request, and gives the credentials and the request without the port.
+/// Speaks SOCKS5 up to the request, and returns the credentials and the request without the port.
 fn take_socks(stream: &mut TcpStream) -> (Vec<u8>, Vec<u8>) {
     let mut bytes = |length: usize| {
         let mut bytes = vec![0; length];
@@ -67,7 +67,7 @@ fn take_socks(stream: &mut TcpStream) -> (Vec<u8>, Vec<u8>) {
     (credentials, request)
 }
 
-/// The proxy is the server, too: what is behind its answer.
+/// Serves as the server behind the proxy.
 fn serve(stream: TcpStream) {
     let mut server = tungstenite::accept(stream).unwrap();
     server.send("hello".into()).unwrap();
@@ -85,7 +85,7 @@ fn talks(connector: &WebSocketConnector, url: &str) {
 }
 
 #[test]
-fn an_http_proxy_is_asked_for_the_servers_name_and_not_the_system() {
+fn http_proxy_resolves_the_servers_name() {
     let (address, heads) = raw_peer(|mut stream| {
         let head = read_head(&mut stream);
         stream.write_all(ESTABLISHED).unwrap();
@@ -99,7 +99,7 @@ fn an_http_proxy_is_asked_for_the_servers_name_and_not_the_system() {
 }
 
 #[test]
-fn a_socks_proxy_is_asked_for_the_servers_name_and_not_the_system() {
+fn socks_proxy_resolves_the_servers_name() {
     for (scheme, credentials) in [("socks5://", ""), ("socks5h://", "user:pass@")] {
         let (address, asked) = raw_peer(|mut stream| {
             let asked = take_socks(&mut stream);
@@ -117,7 +117,7 @@ fn a_socks_proxy_is_asked_for_the_servers_name_and_not_the_system() {
 }
 
 #[test]
-fn addresses_are_asked_for_as_such() {
+fn literal_addresses_are_sent_to_the_proxy_as_addresses() {
     let (address, heads) = raw_peer(|mut stream| {
         let head = read_head(&mut stream);
         stream.write_all(ESTABLISHED).unwrap();
@@ -139,7 +139,7 @@ fn addresses_are_asked_for_as_such() {
 }
 
 #[test]
-fn an_answer_that_comes_byte_by_byte_is_an_answer() {
+fn response_may_come_byte_by_byte() {
     for (proxy, answer) in
         [("http://proxy.test", ESTABLISHED), ("socks5://proxy.test", SOCKS_SUCCESS)]
     {
@@ -162,7 +162,7 @@ fn an_answer_that_comes_byte_by_byte_is_an_answer() {
 }
 
 #[test]
-fn what_comes_in_one_packet_with_the_answer_is_not_lost() {
+fn bytes_behind_the_response_are_kept() {
     let (address, _peer) = raw_peer(|mut stream| {
         read_head(&mut stream);
         // A server's hello of a protocol in which it speaks first.
@@ -174,7 +174,7 @@ fn what_comes_in_one_packet_with_the_answer_is_not_lost() {
 }
 
 #[test]
-fn refusals_tell_what_the_proxy_said() {
+fn refusal_says_why_the_proxy_refused() {
     let url = "http://user:canary@proxy.test:8080";
     let (address, _peer) = raw_peer(|mut stream| answer(&mut stream, "HTTP/1.1 407 x"));
     let error = refused(url, address, TARGET);
@@ -194,7 +194,7 @@ fn refusals_tell_what_the_proxy_said() {
 }
 
 #[test]
-fn garbage_and_ends_in_the_middle_are_errors() {
+fn garbage_and_early_ends_are_errors() {
     for proxy in ["http://user:canary@proxy.test", "socks5://user:canary@proxy.test"] {
         let (address, _peer) = raw_peer(|mut stream| {
             stream.read_exact(&mut [0; 4]).unwrap();
@@ -227,7 +227,7 @@ fn garbage_and_ends_in_the_middle_are_errors() {
 }
 
 #[test]
-fn a_name_too_long_for_socks_is_a_wrong_setting() {
+fn long_host_name_for_socks_is_a_config_error() {
     let (_listener, address) = listen();
     let url = format!("ws://{}/", "n".repeat(256));
     let error = refused("socks5://proxy.test", address, &url);
@@ -235,7 +235,7 @@ fn a_name_too_long_for_socks_is_a_wrong_setting() {
 }
 
 #[test]
-fn a_silent_proxy_and_one_that_drips_time_out() {
+fn silent_and_dripping_proxies_time_out() {
     for (proxy, port) in [("http://proxy.test", 80), ("socks5://proxy.test", 1080)] {
         let (_listener, address) = listen();
         let step = format!("asking the proxy proxy.test:{port} for server.test:80 timed out");
@@ -254,7 +254,7 @@ fn a_silent_proxy_and_one_that_drips_time_out() {
 }
 
 #[test]
-fn a_head_without_an_end_is_given_up() {
+fn endless_head_is_an_error() {
     let (address, _peer) = raw_peer(|mut stream| {
         read_head(&mut stream);
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n");
@@ -291,7 +291,7 @@ fn every_step_with_a_proxy_can_be_interrupted() {
 }
 
 #[test]
-fn the_proxys_addresses_are_all_tried() {
+fn all_addresses_of_the_proxy_are_tried() {
     let (address, _peer) = raw_peer(|mut stream| {
         read_head(&mut stream);
         stream.write_all(ESTABLISHED).unwrap();

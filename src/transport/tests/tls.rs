@@ -52,7 +52,7 @@ pub(super) fn secure_peer<T: Send + 'static>(
     })
 }
 
-/// A server for 127.0.0.1 and whom to trust.
+/// Settings that trust a server for 127.0.0.1, and its address.
 pub(super) fn serve(
     script: impl FnOnce(&mut tungstenite::WebSocket<Secure>) + Send + 'static,
 ) -> (Tls, SocketAddr) {
@@ -85,7 +85,7 @@ pub(super) fn talks(tls: &Tls, url: &str, address: SocketAddr) {
 }
 
 #[test]
-fn a_trusted_certificate_is_accepted_for_a_name_and_for_an_address() {
+fn trusted_certificate_is_accepted_for_a_name_and_an_address() {
     let site = site(&["localhost", "127.0.0.1"]);
     let by_pem = Tls::default().root_certificate_pem(site.pem.as_bytes());
     let by_der = Tls::default().root_certificate_der(&site.der);
@@ -98,7 +98,7 @@ fn a_trusted_certificate_is_accepted_for_a_name_and_for_an_address() {
 }
 
 #[test]
-fn tls_is_spoken_behind_a_proxy_and_gets_what_came_with_its_answer() {
+fn tls_behind_a_proxy_reads_the_bytes_behind_its_response() {
     let site = site(&["server.test"]);
     let tls = Tls::default().root_certificate_pem(site.pem.as_bytes());
     let config = Arc::clone(&site.config);
@@ -128,7 +128,7 @@ fn tls_is_spoken_behind_a_proxy_and_gets_what_came_with_its_answer() {
 }
 
 #[test]
-fn an_untrusted_certificate_is_refused_with_the_cause() {
+fn untrusted_certificate_is_refused_with_the_cause() {
     let site = site(&["127.0.0.1"]);
     let (address, _peer) = secure_peer(&site.config, |server| server.is_err());
     let error = dial(&connector(), &format!("wss://{address}")).map(|_| ()).unwrap_err();
@@ -140,7 +140,7 @@ fn an_untrusted_certificate_is_refused_with_the_cause() {
 }
 
 #[test]
-fn a_peer_that_hangs_up_in_the_handshake_is_an_error_of_io() {
+fn close_during_the_tls_handshake_is_an_io_error() {
     let (address, _peer) = raw_peer(|mut stream| {
         // All of it, since an unread rest would turn the end into a reset.
         let mut head = [0; 5];
@@ -155,7 +155,7 @@ fn a_peer_that_hangs_up_in_the_handshake_is_an_error_of_io() {
 }
 
 #[test]
-fn messages_in_one_record_arrive_without_another_packet() {
+fn messages_in_one_record_arrive_together() {
     let site = site(&["127.0.0.1"]);
     let (address, _peer) = secure_peer(&site.config, |server| {
         let mut server = server.unwrap();
@@ -206,7 +206,7 @@ fn frames_of_all_sizes_arrive_in_records_of_all_sizes() {
 }
 
 #[test]
-fn an_end_without_a_farewell_is_an_error_of_its_own() {
+fn end_without_close_notify_is_an_io_error() {
     let site = site(&["127.0.0.1"]);
     let (address, _peer) = secure_peer(&site.config, |server| {
         let mut server = server.unwrap();

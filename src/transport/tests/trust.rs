@@ -1,4 +1,4 @@
-//! Which servers are accepted, and what the errors of the others say: the same words with every library.
+//! Which servers are accepted, and the errors of the others: the same with every library.
 
 use std::error::Error as _;
 
@@ -32,7 +32,7 @@ fn refused_at(tls: &Tls, address: SocketAddr) -> Error {
     error
 }
 
-/// What the client says of this server.
+/// Returns the client's error for this server.
 pub(super) fn refused(tls: &Tls, config: &Arc<rustls::ServerConfig>) -> String {
     let (address, _peer) = secure_peer(config, drop);
     refused_at(tls, address).to_string()
@@ -51,7 +51,7 @@ pub(super) fn accepted(tls: &Tls, config: &Arc<rustls::ServerConfig>) {
 fn every_certificate_of_a_bundle_is_a_root() {
     let (first, second) = (Authority::new("first"), Authority::new("second"));
     let windows = first.pem().replace('\n', "\r\n");
-    // A section that nobody asks for may be cut short.
+    // An unrelated section may be incomplete.
     let bundle = format!("\u{feff}{windows}\nSecond:\n-----BEGIN RUBBISH-----\n{}", second.pem());
     for tls in [
         Tls::default().root_certificate_pem(bundle.as_bytes()),
@@ -64,7 +64,7 @@ fn every_certificate_of_a_bundle_is_a_root() {
 }
 
 #[test]
-fn an_unknown_authority_is_told() {
+fn unknown_authority_is_named() {
     let (here, there) = (Authority::new("here"), Authority::new("there"));
     let server = there.sign(&["127.0.0.1"]).server();
     assert_eq!(refused(&Tls::default(), &server), in_tls(UNKNOWN));
@@ -79,7 +79,7 @@ fn an_unknown_authority_is_told() {
 }
 
 #[test]
-fn an_expired_certificate_and_one_of_the_future_are_told_apart() {
+fn expired_and_future_certificates_are_distinguished() {
     let authority = Authority::new("authority");
     let expired = authority.sign_for(&["127.0.0.1"], 2000, 2001).server();
     let words = "the server's certificate has expired, or this device's clock is fast";
@@ -89,14 +89,14 @@ fn an_expired_certificate_and_one_of_the_future_are_told_apart() {
     assert_eq!(refused(&trusting(&authority), &future), in_tls(words));
 }
 
-/// rustls tells the names that there are, OpenSSL does not.
-fn wrong_name(expected: &str, told: &str) -> String {
+/// rustls returns the names in the certificate, OpenSSL does not.
+fn wrong_name(expected: &str, others: &str) -> String {
     let words = format!("the server's certificate is not for {expected}");
-    if cfg!(feature = "native-tls") { in_tls(&words) } else { in_tls(&(words + told)) }
+    if cfg!(feature = "native-tls") { in_tls(&words) } else { in_tls(&(words + others)) }
 }
 
 #[test]
-fn a_certificate_for_another_host_is_told_with_the_names() {
+fn certificate_for_another_host_is_named_with_its_hosts() {
     let authority = Authority::new("authority");
     let server = authority.sign(&["other.test"]).server();
     let error = refused(&trusting(&authority), &server);
@@ -107,12 +107,12 @@ fn a_certificate_for_another_host_is_told_with_the_names() {
     let server =
         authority.sign(&["1.test", "2.test", "3.test", "4.test", "5.test", "::1"]).server();
     let error = refused(&trusting(&authority), &server);
-    let told = ", but for 1.test, 2.test, 3.test, 4.test, 5.test and 1 more";
-    assert_eq!(error, wrong_name("127.0.0.1", told));
+    let others = ", but for 1.test, 2.test, 3.test, 4.test, 5.test and 1 more";
+    assert_eq!(error, wrong_name("127.0.0.1", others));
 }
 
 #[test]
-fn the_servers_name_is_asked_for_and_checked_but_is_not_the_host() {
+fn server_name_is_sent_and_checked_but_is_not_the_host() {
     let authority = Authority::new("authority");
     let config = authority.sign(&["push.test"]).server();
     let (address, seen) = raw_peer(move |stream| {
@@ -122,7 +122,7 @@ fn the_servers_name_is_asked_for_and_checked_but_is_not_the_host() {
         (stream.conn.server_name().map(str::to_owned), head)
     });
     let connector = connector_of(&trusting(&authority).server_name("push.test"));
-    // The answer to the request does not matter.
+    // The response does not matter.
     assert!(dial(&connector, &format!("wss://{address}/app/key")).is_err());
     let (name, head) = seen.recv_timeout(LONG).unwrap();
     assert_eq!(name.as_deref(), Some("push.test"));
@@ -130,13 +130,13 @@ fn the_servers_name_is_asked_for_and_checked_but_is_not_the_host() {
 }
 
 #[test]
-fn the_servers_name_may_be_an_address() {
+fn server_name_may_be_an_address() {
     let authority = Authority::new("authority");
     let config = authority.sign(&["::1"]).server();
     accepted(&trusting(&authority).server_name("::1"), &config);
 }
 
-/// A server that lets in whom `clients` knows.
+/// A server that accepts the clients of this authority.
 fn closed_shop(clients: &Authority, versions: Versions) -> (Tls, Arc<rustls::ServerConfig>) {
     let authority = Authority::new("authority");
     let config = authority.sign(&["127.0.0.1"]).server_of(versions, Some(clients));
@@ -149,7 +149,7 @@ fn as_client(tls: &Tls, certificate: &Signed) -> Tls {
 }
 
 #[test]
-fn a_client_certificate_is_shown_to_whom_asks_for_one() {
+fn client_certificate_is_sent_on_request() {
     let clients = Authority::new("clients");
     let certificate = clients.sign(&["device"]);
     for versions in [OLD, NEW] {
@@ -167,14 +167,14 @@ fn a_client_certificate_is_shown_to_whom_asks_for_one() {
         let [shown] = &seen.recv_timeout(LONG).unwrap()[..] else { panic!("one certificate") };
         assert_eq!(shown, &certificate.der);
     }
-    // Not everybody asks.
+    // It is not sent to a server that does not request it.
     let authority = Authority::new("authority");
     let config = authority.sign(&["127.0.0.1"]).server();
     accepted(&as_client(&trusting(&authority), &certificate), &config);
 }
 
 #[test]
-fn the_chain_and_the_key_may_be_one_file_with_more_in_it() {
+fn chain_and_key_may_be_in_one_file() {
     let clients = Authority::new("clients");
     let certificate = clients.sign(&["device"]);
     let file = format!("Bag\n{}{}{}", certificate.key_pem, certificate.pem, clients.pem());
@@ -183,7 +183,7 @@ fn the_chain_and_the_key_may_be_one_file_with_more_in_it() {
 }
 
 #[test]
-fn a_missing_client_certificate_is_told() {
+fn missing_client_certificate_is_named() {
     let clients = Authority::new("clients");
     let (tls, config) = closed_shop(&clients, OLD);
     assert_eq!(refused(&tls, &config), in_tls(REQUIRED));
@@ -194,7 +194,7 @@ fn a_missing_client_certificate_is_told() {
 }
 
 #[test]
-fn a_client_certificate_of_another_authority_is_told() {
+fn client_certificate_of_another_authority_is_named() {
     let certificate = Authority::new("others").sign(&["device"]);
     for (versions, step) in [(OLD, "TLS"), (NEW, "WebSocket")] {
         let (tls, config) = closed_shop(&Authority::new("clients"), versions);
@@ -207,7 +207,7 @@ fn a_client_certificate_of_another_authority_is_told() {
 }
 
 #[test]
-fn an_expired_client_certificate_is_told() {
+fn expired_client_certificate_is_named() {
     let clients = Authority::new("clients");
     let (tls, config) = closed_shop(&clients, OLD);
     let tls = as_client(&tls, &clients.sign_for(&["device"], 2000, 2001));
@@ -216,7 +216,7 @@ fn an_expired_client_certificate_is_told() {
 }
 
 #[test]
-fn the_oldest_version_is_kept() {
+fn min_version_is_enforced() {
     let authority = Authority::new("authority");
     let certificate = authority.sign(&["127.0.0.1"]);
     let (old, new) = (certificate.server_of(OLD, None), certificate.server_of(NEW, None));
@@ -237,7 +237,7 @@ fn answering(bytes: &'static [u8]) -> (SocketAddr, mpsc::Receiver<()>) {
 }
 
 #[test]
-fn tls_1_0_is_too_old() {
+fn tls_1_0_is_refused() {
     // ServerHello: version, random, no session, TLS_RSA_WITH_AES_128_CBC_SHA, no compression.
     const HELLO: [u8; 47] = {
         let mut hello = [7; 47];
@@ -261,7 +261,7 @@ fn tls_1_0_is_too_old() {
 }
 
 #[test]
-fn a_peer_that_does_not_speak_tls_is_told() {
+fn peer_without_tls_is_named() {
     for bytes in [
         &b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"[..],
         b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n",
@@ -273,7 +273,7 @@ fn a_peer_that_does_not_speak_tls_is_told() {
 }
 
 #[test]
-fn a_refusal_of_no_known_reason_is_told_by_its_number() {
+fn unknown_alert_is_shown_with_its_number() {
     let (address, _peer) = answering(b"\x15\x03\x03\x00\x02\x02\x50");
     let words = "the server refused (alert 80, internal error)";
     assert_eq!(refused_at(&Tls::default(), address).to_string(), in_tls(words));
@@ -284,7 +284,7 @@ fn a_refusal_of_no_known_reason_is_told_by_its_number() {
 }
 
 #[test]
-fn a_silent_handshake_times_out() {
+fn silent_tls_handshake_times_out() {
     let (_listener, address) = listen();
     let connector = connector();
     let result = within(LONG, move || {
@@ -300,7 +300,7 @@ fn a_silent_handshake_times_out() {
 }
 
 #[test]
-fn danger_of_any_name_is_no_danger_of_any_certificate() {
+fn accepting_any_name_still_checks_the_certificate() {
     let (authority, other) = (Authority::new("authority"), Authority::new("other"));
     let tls = trusting(&authority).danger_accept_invalid_hostnames(true);
     accepted(&tls, &authority.sign(&["other.test"]).server());
@@ -311,7 +311,7 @@ fn danger_of_any_name_is_no_danger_of_any_certificate() {
 }
 
 #[test]
-fn danger_of_any_certificate_is_danger_of_any_name() {
+fn accepting_any_certificate_accepts_any_name() {
     let expired = Authority::new("authority").sign_for(&["other.test"], 2000, 2001);
     for versions in [OLD, NEW] {
         let tls = Tls::default().danger_accept_invalid_certs(true);
@@ -331,7 +331,7 @@ fn says(tls: &Tls, words: &str) {
 }
 
 #[test]
-fn a_wrong_root_is_told_before_anything_is_dialed() {
+fn invalid_root_fails_before_the_dial() {
     let authority = Authority::new("authority");
     let good = authority.pem();
     let pem = |pem: &str| Tls::default().root_certificate_pem(pem.as_bytes());
@@ -370,7 +370,7 @@ fn a_wrong_root_is_told_before_anything_is_dialed() {
 }
 
 #[test]
-fn a_wrong_client_certificate_is_told_before_anything_is_dialed() {
+fn invalid_client_certificate_fails_before_the_dial() {
     let clients = Authority::new("clients");
     let (one, other) = (clients.sign(&["one"]), clients.sign(&["other"]));
     let client = |chain: &str, key: &str| {
@@ -412,7 +412,7 @@ fn sec1(certificate: &Signed) -> String {
 }
 
 #[test]
-fn a_key_in_sec1_is_taken_by_rustls_alone() {
+fn sec1_key_is_accepted_by_rustls_only() {
     let clients = Authority::new("clients");
     let certificate = clients.sign(&["device"]);
     let (tls, config) = closed_shop(&clients, BOTH);
@@ -426,7 +426,7 @@ fn a_key_in_sec1_is_taken_by_rustls_alone() {
 }
 
 #[test]
-fn a_wrong_server_name_is_told() {
+fn invalid_server_name_is_a_config_error() {
     let long = "a.".repeat(127) + "a";
     let wide = "a".repeat(64) + ".test";
     for name in [

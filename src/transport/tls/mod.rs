@@ -2,7 +2,8 @@
 
 use std::io::{self, Read, Write};
 
-use super::memory::Memory;
+use super::memory::MemoryStream;
+use crate::{Error, Tls};
 
 #[cfg(feature = "native-tls")]
 mod native;
@@ -20,13 +21,17 @@ mod none;
 use none as library;
 
 pub(super) use library::TlsConnector;
-pub(crate) use library::check;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 pub(crate) use library::roots;
 
+/// Fails if `tls` is invalid or not supported.
+pub(crate) fn check(tls: &Tls) -> Result<(), Error> {
+    TlsConnector::new(tls).map(drop)
+}
+
 /// What WebSocket runs over.
 pub(super) enum Stream {
-    Plain(Memory),
+    Plain(MemoryStream),
     #[cfg_attr(
         not(any(feature = "native-tls", feature = "rustls")),
         expect(dead_code, reason = "without a library for it, no stream is encrypted")
@@ -36,7 +41,7 @@ pub(super) enum Stream {
 
 impl Stream {
     /// The memory at the bottom.
-    pub(super) fn memory(&mut self) -> &mut Memory {
+    pub(super) fn memory(&mut self) -> &mut MemoryStream {
         match self {
             Self::Plain(memory) => memory,
             Self::Tls(stream) => library::memory(stream),

@@ -6,13 +6,13 @@ use native_tls::{Certificate, HandshakeError, Identity, Protocol};
 
 use super::Stream;
 use crate::config::tls::{KeyKind, wrong_identity};
-use crate::transport::memory::Memory;
-use crate::transport::wait::Line;
+use crate::transport::handshake_stream::HandshakeStream;
+use crate::transport::memory::MemoryStream;
 use crate::{Error, ErrorKind, Tls, TlsVersion};
 
-pub(in crate::transport) type TlsStream = native_tls::TlsStream<Memory>;
+pub(super) type TlsStream = native_tls::TlsStream<MemoryStream>;
 
-pub(super) fn memory(stream: &mut TlsStream) -> &mut Memory {
+pub(super) fn memory(stream: &mut TlsStream) -> &mut MemoryStream {
     stream.get_mut()
 }
 
@@ -22,7 +22,7 @@ pub(in crate::transport) struct TlsConnector {
     min_version: TlsVersion,
     accept_invalid_certs: bool,
     accept_invalid_hostnames: bool,
-    /// Reading the platform's roots takes long, so once, and only if there is something to check.
+    /// Loading the platform's roots takes long, so it is done once, for the first dial.
     connector: OnceLock<native_tls::TlsConnector>,
 }
 
@@ -38,25 +38,25 @@ impl TlsConnector {
             connector: OnceLock::new(),
         };
         if this.min_version > TlsVersion::Tls12 && cfg!(target_vendor = "apple") {
-            return Err(too_new(this.min_version));
+            return Err(unsupported(this.min_version));
         }
-        // Only a connector tells whether these can be had.
+        // Only building a connector shows whether these are supported.
         if this.identity.is_some() || this.min_version > TlsVersion::Tls12 {
             this.prepare()?;
         }
         Ok(this)
     }
 
-    /// Fails if no TLS can be had, before anything is dialed.
+    /// Fails if TLS is not available, before anything is dialed.
     pub(in crate::transport) fn prepare(&self) -> Result<(), Error> {
         self.connector().map(|_| ())
     }
 
     pub(in crate::transport) fn handshake(
         &self,
-        line: &mut Line,
+        peer: &mut HandshakeStream,
         host: &str,
-        memory: Memory,
+        memory: MemoryStream,
     ) -> Result<Stream, Error> {
         let connector = self.connector()?;
         let mut state = connector.connect(host, memory);
@@ -64,11 +64,11 @@ impl TlsConnector {
             match state {
                 Ok(stream) => return Ok(Stream::Tls(Box::new(stream))),
                 Err(HandshakeError::WouldBlock(mut unfinished)) => {
-                    line.exchange(unfinished.get_mut())?;
+                    peer.exchange(unfinished.get_mut())?;
                     state = unfinished.handshake();
                 }
                 Err(HandshakeError::Failure(error)) => {
-                    return Err(line.refused(ErrorKind::Tls).caused_by(error));
+                    return Err(peer.refused(ErrorKind::Tls).caused_by(error));
                 }
             }
         }
@@ -92,26 +92,21 @@ impl TlsConnector {
             }))
             .danger_accept_invalid_certs(self.accept_invalid_certs)
             .danger_accept_invalid_hostnames(self.accept_invalid_hostnames);
-        let connector = builder.build().map_err(|error| self.cannot(error))?;
+        let connector = builder.build().map_err(|error| self.setup_error(error))?;
         Ok(self.connector.get_or_init(|| connector))
     }
 
-    fn cannot(&self, error: native_tls::Error) -> Error {
+    fn setup_error(&self, error: native_tls::Error) -> Error {
         let text = error.to_string();
         let what = if text.contains("mismatch") {
             wrong_identity("key", "it does not belong to the first certificate of the chain")
         } else if text.contains("version") {
-            too_new(self.min_version)
+            unsupported(self.min_version)
         } else {
-            Error::message(ErrorKind::Config, "the platform's TLS could not be set up")
+            Error::message(ErrorKind::Config, "setting up the platform's TLS failed")
         };
         what.caused_by(error)
     }
-}
-
-/// Fails if something of `tls` cannot be read, or cannot be had.
-pub(crate) fn check(tls: &Tls) -> Result<(), Error> {
-    TlsConnector::new(tls).map(drop)
 }
 
 /// The extra roots of `tls`, in DER, after the same checks.
@@ -152,7 +147,7 @@ fn identity(tls: &Tls) -> Result<Option<Identity>, Error> {
     })
 }
 
-fn too_new(version: TlsVersion) -> Error {
-    let message = format!("Tls::min_version: the platform's TLS does not have {version}");
+fn unsupported(version: TlsVersion) -> Error {
+    let message = format!("Tls::min_version: the platform's TLS does not support {version}");
     Error::message(ErrorKind::Config, message)
 }

@@ -19,13 +19,13 @@ use rustls_platform_verifier::Verifier;
 
 use super::Stream;
 use crate::config::tls::{KeyKind, wrong_identity};
-use crate::transport::memory::{Memory, would_block};
-use crate::transport::wait::Line;
+use crate::transport::handshake_stream::HandshakeStream;
+use crate::transport::memory::{MemoryStream, would_block};
 use crate::{Error, ErrorKind, Tls, TlsVersion};
 
-pub(in crate::transport) type TlsStream = StreamOwned<ClientConnection, Memory>;
+pub(super) type TlsStream = StreamOwned<ClientConnection, MemoryStream>;
 
-pub(super) fn memory(stream: &mut TlsStream) -> &mut Memory {
+pub(super) fn memory(stream: &mut TlsStream) -> &mut MemoryStream {
     &mut stream.sock
 }
 
@@ -35,7 +35,7 @@ pub(in crate::transport) struct TlsConnector {
     min_version: TlsVersion,
     accept_invalid_certs: bool,
     accept_invalid_hostnames: bool,
-    /// Reading the platform's roots takes long, so once, and only if there is something to check.
+    /// Loading the platform's roots takes long, so it is done once, for the first dial.
     config: OnceLock<Arc<ClientConfig>>,
 }
 
@@ -51,38 +51,40 @@ impl TlsConnector {
             config: OnceLock::new(),
         };
         if this.accept_invalid_hostnames && !this.accept_invalid_certs && !NAMES_ARE_LAST {
-            let message = "Tls::danger_accept_invalid_hostnames: not with rustls on this system";
+            let message =
+                "Tls::danger_accept_invalid_hostnames: rustls does not support it on this system";
             return Err(Error::message(ErrorKind::Config, message));
         }
         Ok(this)
     }
 
-    /// Fails if no TLS can be had, before anything is dialed.
+    /// Fails if TLS is not available, before anything is dialed.
     pub(in crate::transport) fn prepare(&self) -> Result<(), Error> {
         self.config().map(|_| ())
     }
 
     pub(in crate::transport) fn handshake(
         &self,
-        line: &mut Line,
+        peer: &mut HandshakeStream,
         host: &str,
-        mut memory: Memory,
+        mut memory: MemoryStream,
     ) -> Result<Stream, Error> {
         let name = ServerName::try_from(host.to_owned()).map_err(|error| {
-            let message = format!("{host} is not a host name that TLS can check");
+            let message =
+                format!("the host `{host}` must be a name or an address that TLS can verify");
             Error::message(ErrorKind::Config, message).caused_by(error)
         })?;
         let config = Arc::clone(self.config()?);
         let mut connection = ClientConnection::new(config, name)
-            .map_err(|error| line.refused(ErrorKind::Tls).caused_by(error))?;
+            .map_err(|error| peer.refused(ErrorKind::Tls).caused_by(error))?;
         while connection.is_handshaking() {
             match connection.complete_io(&mut memory) {
                 Ok(_) => {}
-                Err(error) if would_block(&error) => line.exchange(&mut memory)?,
+                Err(error) if would_block(&error) => peer.exchange(&mut memory)?,
                 Err(error) => {
-                    // The alert tells the server why; it may be gone already.
-                    let _ = line.send(&mut memory);
-                    return Err(failed(line, error));
+                    // An alert, which tells the server why. It may be gone already.
+                    let _ = peer.send(&mut memory);
+                    return Err(failed(peer, error));
                 }
             }
         }
@@ -94,20 +96,23 @@ impl TlsConnector {
             return Ok(config);
         }
         let config = self.build().map_err(|error| {
-            let message = "rustls could not be set up: has the system its trusted root certificates \
-                           installed? One can be given with Tls::root_certificate_pem";
-            Error::message(ErrorKind::Config, message).caused_by(error)
+            let hint = "install the system's trusted root certificates, or give one with \
+                        Tls::root_certificate_pem";
+            Error::message(ErrorKind::Config, "setting up rustls failed")
+                .with_hint(hint)
+                .caused_by(error)
         })?;
         Ok(self.config.get_or_init(|| Arc::new(config)))
     }
 
     fn build(&self) -> Result<ClientConfig, rustls::Error> {
-        // Passed on explicitly: the default of the process may be another, or none.
+        // Explicit, since the process may have another default, or none.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = if self.accept_invalid_certs {
-            Arc::new(AcceptAny(Arc::clone(&provider)))
+            Arc::new(Lenient { provider: Arc::clone(&provider), verifier: None })
         } else if self.accept_invalid_hostnames {
-            Arc::new(AcceptAnyName(self.verifier(&provider)?))
+            let verifier = Some(self.verifier(&provider)?);
+            Arc::new(Lenient { provider: Arc::clone(&provider), verifier })
         } else {
             Arc::new(self.verifier(&provider)?)
         };
@@ -133,16 +138,11 @@ impl TlsConnector {
     #[cfg(target_os = "android")]
     fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
         if !self.roots.is_empty() {
-            let message = "Android takes no root certificates of the program's own";
+            let message = "Android does not support root certificates of the program";
             return Err(rustls::Error::General(message.to_owned()));
         }
         Verifier::new(Arc::clone(provider))
     }
-}
-
-/// Fails if something of `tls` cannot be read, or cannot be had.
-pub(crate) fn check(tls: &Tls) -> Result<(), Error> {
-    TlsConnector::new(tls).map(drop)
 }
 
 /// The extra roots of `tls`, in DER, after the same checks.
@@ -184,24 +184,27 @@ fn identity(tls: &Tls) -> Result<Option<Arc<SingleCertAndKey>>, Error> {
     Ok(Some(Arc::new(SingleCertAndKey::from(certified))))
 }
 
-fn failed(line: &Line, error: io::Error) -> Error {
-    let failed = line.refused(ErrorKind::Tls);
+fn failed(peer: &HandshakeStream, error: io::Error) -> Error {
+    let failed = peer.refused(ErrorKind::Tls);
     match error.downcast::<rustls::Error>() {
         Ok(error) => failed.caused_by(error),
         Err(error) => failed.caused_by(error),
     }
 }
 
-/// Where webpki checks, a wrong name is told only of a certificate that is right otherwise. Other
-/// verifiers may find several things wrong and tell of one.
+/// webpki reports a wrong name only for a certificate that is valid otherwise. Other verifiers may find several
+/// faults and report one.
 const NAMES_ARE_LAST: bool =
     cfg!(all(unix, not(target_os = "android"), not(target_vendor = "apple")));
 
-/// Checks everything but the name.
+/// Checks everything but the name, or, without a verifier, only that the server has the certificate's key.
 #[derive(Debug)]
-struct AcceptAnyName(Verifier);
+struct Lenient {
+    provider: Arc<CryptoProvider>,
+    verifier: Option<Verifier>,
+}
 
-impl ServerCertVerifier for AcceptAnyName {
+impl ServerCertVerifier for Lenient {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -210,8 +213,9 @@ impl ServerCertVerifier for AcceptAnyName {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        let Some(verifier) = &self.verifier else { return Ok(ServerCertVerified::assertion()) };
         let verified =
-            self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+            verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verified {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
@@ -226,46 +230,7 @@ impl ServerCertVerifier for AcceptAnyName {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
-}
-
-/// Checks that the server has the certificate's key, but not whether to trust the certificate.
-#[derive(Debug)]
-struct AcceptAny(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AcceptAny {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         verify_tls12_signature(message, certificate, signature, algorithms)
     }
 
@@ -275,11 +240,11 @@ impl ServerCertVerifier for AcceptAny {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         verify_tls13_signature(message, certificate, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -133,7 +133,7 @@ fn tinyproxy_checks_credentials() {
     let server = Server::start().unwrap();
     let Some(closed) = tinyproxy(&format!("BasicAuth {USER} {PASSWORD}")) else { return };
     passes(&server, "127.0.0.1", closed.proxy("http", CREDENTIALS));
-    for (credentials, part) in [("", "wants credentials"), ("user:canary@", "does not accept")] {
+    for (credentials, part) in [("", "requires credentials"), ("user:canary@", "does not accept")] {
         let error = failure(server.options(), closed.proxy("http", credentials));
         assert_eq!(error.kind(), ErrorKind::Proxy, "{error:?}");
         assert!(matches!(error.http_status(), Some(401 | 407)), "{error:?}");
@@ -171,7 +171,7 @@ fn microsocks_checks_credentials() {
     let server = Server::start().unwrap();
     let Some(closed) = microsocks(true) else { return };
     passes(&server, "127.0.0.1", closed.proxy("socks5", CREDENTIALS));
-    for (credentials, part) in [("", "wants credentials"), ("user:canary@", "does not accept")] {
+    for (credentials, part) in [("", "requires credentials"), ("user:canary@", "does not accept")] {
         let error = failure(server.options(), closed.proxy("socks5", credentials));
         assert_eq!(error.kind(), ErrorKind::Proxy, "{error:?}");
         assert!(!error.is_retryable());
