@@ -8,6 +8,7 @@
 mod tests;
 
 use std::io::{self, Cursor, Read, Write};
+use std::time::Instant;
 use std::{mem, str};
 
 use tungstenite::Message;
@@ -42,8 +43,8 @@ pub(super) fn read(
 
 /// To be called before a wait. Tungstenite keeps the memory of the longest frame that it has read, so it is replaced
 /// after one that is longer than what it reads at once.
-pub(super) fn settle(codec: &mut Codec) {
-    codec.get_mut().decrypted.settle();
+pub(super) fn settle(codec: &mut Codec, now: Instant) {
+    codec.get_mut().decrypted.settle(now);
     let (frames, config) = (codec.get_ref(), *codec.get_config());
     let is_between = frames.passing == 0 && !frames.is_fragmented && !frames.ended;
     let is_long = frames.longest > config.read_buffer_size as u64;

@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::mem;
+use std::time::Instant;
+
+use crate::wire::batch::QUIET;
 
 /// How much is read at once while little is received. Most events fit in, and an idle connection keeps it.
 pub(super) const IDLE: usize = 1536;
@@ -23,6 +26,8 @@ pub(super) struct ReadBuffer {
     is_full: bool,
     /// How much was read since the last wait.
     read: usize,
+    /// The last wait before which more than a little was read.
+    flooded: Option<Instant>,
 }
 
 impl ReadBuffer {
@@ -45,10 +50,15 @@ impl ReadBuffer {
         self.is_full
     }
 
-    /// To be called before a wait: frees the memory of a flood if little was received since the previous wait.
-    pub(super) fn settle(&mut self) {
-        let brought = mem::take(&mut self.read);
-        if brought <= IDLE && self.is_empty() && self.bytes.len() > IDLE {
+    /// To be called before a wait: frees the memory of a flood that is over. Not at once, for in a flood that pauses a
+    /// wait may also bring little.
+    pub(super) fn settle(&mut self, now: Instant) {
+        if mem::take(&mut self.read) > IDLE {
+            self.flooded = Some(now);
+        } else if self.bytes.len() > IDLE
+            && self.is_empty()
+            && self.flooded.is_none_or(|then| now.saturating_duration_since(then) >= QUIET)
+        {
             *self = Self::default();
         }
     }
@@ -191,7 +201,10 @@ pub(super) fn is_interrupted(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::util::clock;
 
     /// Takes so many bytes at a time, and none when its room is used up.
     struct Narrow(Vec<u8>, usize);
@@ -261,14 +274,23 @@ mod tests {
             })
             .collect();
         assert_eq!(sizes, [IDLE, BUSY, 2 * BUSY, MOST, MOST, MOST]);
-        for (read, kept) in [(flood.len(), MOST), (IDLE + 1, MOST), (IDLE, 0), (0, 0)] {
+        let (start, short) = (clock::now(), QUIET - Duration::from_millis(1));
+        let waits = [
+            (Duration::ZERO, flood.len(), MOST),
+            (Duration::ZERO, IDLE, MOST),
+            (short, IDLE + 1, MOST),
+            (short + short, 0, MOST),
+            (short + QUIET, IDLE, 0),
+            (short + QUIET, 0, 0),
+        ];
+        for (after, read, kept) in waits {
             let mut source = &flood[..read];
             while !source.is_empty() {
                 buffer.fill(&mut source).unwrap();
                 buffer.consume(usize::MAX);
             }
-            buffer.settle();
-            assert_eq!(buffer.room(), kept, "after {read} bytes");
+            buffer.settle(start + after);
+            assert_eq!(buffer.room(), kept, "after {after:?} and {read} bytes");
         }
         assert_eq!(fill(&mut buffer, &flood), IDLE);
         buffer.consume(IDLE);
@@ -285,7 +307,7 @@ mod tests {
         let mut source = &long[..];
         while !source.is_empty() {
             assert!(buffer.fill(&mut source).unwrap() > 0, "no end of the source");
-            buffer.settle();
+            buffer.settle(clock::now());
         }
         assert_eq!(buffer.rest(), long);
         assert!(buffer.bytes.len() <= 2 * long.len());

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::Write;
 use std::mem;
+use std::time::Instant;
 
 use tungstenite::Message as Frame;
 use tungstenite::error::{CapacityError, ProtocolError};
@@ -57,8 +58,8 @@ impl Session {
     }
 
     /// To be called before a wait: frees the memory of a flood and of long messages.
-    pub(super) fn settle(&mut self) {
-        frames::settle(&mut self.codec);
+    pub(super) fn settle(&mut self, now: Instant) {
+        frames::settle(&mut self.codec, now);
     }
 
     /// Returns the memory that is kept to read with.

@@ -177,8 +177,9 @@ impl WebSocket {
     }
 
     fn wait(&self, reader: &mut Reader) -> Result<(), Error> {
-        reader.buffer.settle();
-        lock(&self.session).settle();
+        let now = clock::now();
+        reader.buffer.settle(now);
+        lock(&self.session).settle(now);
         reader.poller.wait(self.closing.get().copied()).map_err(|error| {
             Error::message(ErrorKind::Io, "waiting for the peer failed").caused_by(error)
         })

@@ -30,7 +30,7 @@ const MAX_BATCHES: usize = 16;
 const MAX_KEPT: usize = 2 * MAX_TEXT;
 
 /// After this time without a message, the buffers of a flood are released.
-const QUIET: Duration = Duration::from_secs(1);
+pub(crate) const QUIET: Duration = Duration::from_secs(1);
 
 /// The largest number of empty batches that are kept for the next round.
 const MAX_SPARE: usize = 8;
