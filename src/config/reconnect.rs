@@ -137,7 +137,7 @@ impl Reconnect {
         match &self.0 {
             Kind::Never => Policy::Never,
             Kind::Backoff(backoff) => Policy::Backoff(*backoff),
-            Kind::With(_) => Policy::Ask,
+            Kind::With(_) => Policy::Custom,
         }
     }
 

@@ -301,7 +301,7 @@ impl Core {
     fn route_outputs(&mut self, delivered: &mut Delivered, now: Now) {
         while let Some(output) = self.machine.poll_output() {
             match output {
-                Output::Notify(notice) => self.routes.deliver(notice, delivered),
+                Output::Notify(notification) => self.routes.deliver(notification, delivered),
                 Output::Dial { generation, deadline } => {
                     let options = self.options.clone();
                     let (dial, active) = Dial::new(generation, deadline, options);
@@ -311,25 +311,25 @@ impl Core {
                     }
                     self.actions.push(Action::Dial(Box::new(dial)));
                 }
-                Output::HangUp { generation, code } => {
+                Output::Close { generation, code } => {
                     if let Some(active) = self.take_active(generation) {
                         self.actions.push(Action::Close { active, code });
                     }
                 }
                 Output::Send { generation, frame } => self.send(generation, frame, now),
-                Output::Ask { question, attempt, error } => {
-                    self.actions.push(Action::CallPolicy { request: question, attempt, error });
+                Output::CallPolicy { call, attempt, error } => {
+                    self.actions.push(Action::CallPolicy { request: call, attempt, error });
                 }
-                Output::Authorize { ticket, channel, socket_id, attempt } => {
+                Output::Authorize { request_id, channel, socket_id, attempt } => {
                     let subject = Subject::Channel(channel);
-                    self.submit(Request { id: ticket, subject, socket_id, attempt }, now);
+                    self.submit(Request { id: request_id, subject, socket_id, attempt }, now);
                 }
-                Output::Authenticate { ticket, socket_id, attempt } => {
+                Output::Authenticate { request_id, socket_id, attempt } => {
                     let subject = Subject::User;
-                    self.submit(Request { id: ticket, subject, socket_id, attempt }, now);
+                    self.submit(Request { id: request_id, subject, socket_id, attempt }, now);
                 }
-                Output::Abandon { ticket } => {
-                    if self.auth_pool.abandon(ticket) {
+                Output::Abandon { request_id } => {
+                    if self.auth_pool.abandon(request_id) {
                         self.actions.push(Action::StartWorker);
                     }
                 }

@@ -59,7 +59,7 @@ fn single(text: &str) {
     }
 }
 
-/// Each channel has its own answer, which is that to a single question.
+/// Each channel has its own answer, which is that to a single request.
 fn batched(text: &str) {
     let http = HttpAuthorizer::new("");
     let reply = ResponseText { text, encoding: None, secrets: &["secret"], place: "here" };

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::frame::{CHANNELS, frame};
 use crate::fuzzing::Input;
 use crate::protocol::harness::{Harness, Request, backoff};
-use crate::protocol::{Notice, Output, Policy};
+use crate::protocol::{Notification, Output, Policy};
 use crate::wire::ChannelKind;
 use crate::{Auth, ChannelStatus, Error, ErrorKind, Event, State, UserAuth};
 
@@ -84,7 +84,7 @@ pub(crate) fn machine(data: &[u8]) {
     let policy = match input.byte() % 4 {
         0 => backoff(None),
         1 => backoff(Some(2)),
-        2 => Policy::Ask,
+        2 => Policy::Custom,
         _ => Policy::Never,
     };
     let mut harness = Harness::with(|config| {
@@ -224,13 +224,13 @@ fn respond_user(harness: &mut Harness, input: &mut Input<'_>) {
 }
 
 fn decide(harness: &mut Harness, input: &mut Input<'_>) {
-    let question = harness.questions.saturating_sub(u64::from(input.byte() % 4 == 1));
+    let call = harness.policy_calls.saturating_sub(u64::from(input.byte() % 4 == 1));
     let wait = match input.byte() % 3 {
         0 => Some(Duration::ZERO),
         1 => Some(time(input)),
         _ => None,
     };
-    harness.decide(question, wait);
+    harness.decide(call, wait);
 }
 
 /// What holds beside what the harness checks. Forgets what has come out.
@@ -238,7 +238,7 @@ fn check(harness: &mut Harness) {
     let count = harness.outputs.len();
     assert!(count <= MAX_OUTPUTS, "one input has {count} outputs");
     for output in harness.outputs.drain(..) {
-        if let Output::Notify(Notice::Event(event)) = output {
+        if let Output::Notify(Notification::Event(event)) = output {
             let name = event.channel().unwrap_or_default();
             let is_encrypted = ChannelKind::of(name) == ChannelKind::PrivateEncrypted;
             let is_clear = is_encrypted && !event.name().starts_with("pusher:");
@@ -273,7 +273,7 @@ fn end(harness: &mut Harness) {
         harness.frame(raw);
         let delivered: Vec<&Event> = (harness.outputs.iter())
             .filter_map(|output| match output {
-                Output::Notify(Notice::Event(event)) => Some(event),
+                Output::Notify(Notification::Event(event)) => Some(event),
                 _ => None,
             })
             .collect();

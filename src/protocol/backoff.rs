@@ -19,7 +19,7 @@ pub(crate) enum Policy {
     Never,
     Backoff(Backoff),
     /// The user decides, outside the core.
-    Ask,
+    Custom,
 }
 
 /// Waits that double, each of a random length.
@@ -66,7 +66,7 @@ impl Policy {
     ) -> Option<Wait> {
         match self {
             Self::Backoff(backoff) => backoff.wait(error, attempt, was_stable, random),
-            Self::Never | Self::Ask => None,
+            Self::Never | Self::Custom => None,
         }
     }
 }

@@ -14,19 +14,19 @@ pub(crate) enum Output {
     /// Dial, and report with this generation. Give up at the deadline.
     Dial { generation: u64, deadline: Duration },
     /// Close the dial or the connection of this generation. Reports about it are dropped.
-    HangUp { generation: u64, code: u16 },
+    Close { generation: u64, code: u16 },
     /// Send a frame on the connection of this generation.
     Send { generation: u64, frame: String },
     /// Call the user's reconnect policy, and report with [`super::Machine::handle_decision`].
-    Ask { question: u64, attempt: u32, error: Option<Error> },
+    CallPolicy { call: u64, attempt: u32, error: Option<Error> },
     /// Call the channel's authorizer, and report with [`super::Machine::handle_authorization`].
-    Authorize { ticket: u64, channel: ChannelName, socket_id: String, attempt: u32 },
+    Authorize { request_id: u64, channel: ChannelName, socket_id: String, attempt: u32 },
     /// Call the user's authenticator, and report with [`super::Machine::handle_authentication`].
-    Authenticate { ticket: u64, socket_id: String, attempt: u32 },
+    Authenticate { request_id: u64, socket_id: String, attempt: u32 },
     /// Stop waiting for the call of this request: its time is over.
-    Abandon { ticket: u64 },
+    Abandon { request_id: u64 },
     /// Notify the bindings.
-    Notify(Notice),
+    Notify(Notification),
     /// Write to the log, once no lock is held.
     Log(Level, LogLine),
 }
@@ -70,19 +70,19 @@ impl fmt::Display for LogLine {
 
 /// A notification for bindings.
 #[derive(Debug)]
-pub(crate) enum Notice {
+pub(crate) enum Notification {
     State(StateChange),
     Connected(String),
     Error(Error),
     /// An event, for the bindings of its channel and of the client.
     Event(Event),
-    Channel(ChannelName, ChannelNotice),
-    User(UserNotice),
+    Channel(ChannelName, ChannelNotification),
+    User(UserNotification),
 }
 
 /// A notification about the signed-in user, other than an event.
 #[derive(Debug)]
-pub(crate) enum UserNotice {
+pub(crate) enum UserNotification {
     SignedIn(UserData),
     Failed(Error),
     Watchlist(WatchlistEvent),
@@ -90,7 +90,7 @@ pub(crate) enum UserNotice {
 
 /// A notification about one channel, other than an event.
 #[derive(Debug)]
-pub(crate) enum ChannelNotice {
+pub(crate) enum ChannelNotification {
     Failed(Error),
     Count(u64),
     Resumed(Gap),

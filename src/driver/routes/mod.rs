@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::binding::{Counter, Measured, Pushed, Sink};
 use crate::model::event::ChannelName;
-use crate::protocol::{ChannelNotice, Notice, USER_CHANNEL_PREFIX, UserNotice};
+use crate::protocol::{ChannelNotification, Notification, USER_CHANNEL_PREFIX, UserNotification};
 use crate::util::give_back::GiveBack;
 use crate::{Error, Event, Gap, Member, StateChange, UserData, WatchlistEvent};
 
@@ -184,8 +184,8 @@ impl Routes {
 
     /// Queues a notification for its bindings, without waiting. Events are held until an event with another name or
     /// channel, another notification or [`Self::flush`].
-    pub(super) fn deliver(&mut self, notice: Notice, delivered: &mut Delivered) {
-        if let Notice::Event(event) = notice {
+    pub(super) fn deliver(&mut self, notification: Notification, delivered: &mut Delivered) {
+        if let Notification::Event(event) = notification {
             if self.run.last().is_some_and(|last| !is_same(last, &event)) {
                 self.flush(delivered);
             }
@@ -193,32 +193,45 @@ impl Routes {
         }
         // All bindings get all notifications in one order.
         self.flush(delivered);
-        match notice {
-            Notice::Event(_) => {}
-            Notice::State(change) => delivered.hand(change, &mut self.client.states),
-            Notice::Connected(socket_id) => delivered.hand(socket_id, &mut self.client.connected),
-            Notice::Error(error) => delivered.hand(error, &mut self.client.errors),
-            Notice::User(notice) => match notice {
-                UserNotice::SignedIn(user) => delivered.hand(user, &mut self.user.signed_in),
-                UserNotice::Failed(error) => delivered.hand(error, &mut self.user.errors),
-                UserNotice::Watchlist(event) => delivered.hand(event, &mut self.user.watchlist),
+        match notification {
+            Notification::Event(_) => {}
+            Notification::State(change) => delivered.hand(change, &mut self.client.states),
+            Notification::Connected(socket_id) => {
+                delivered.hand(socket_id, &mut self.client.connected)
+            }
+            Notification::Error(error) => delivered.hand(error, &mut self.client.errors),
+            Notification::User(notification) => match notification {
+                UserNotification::SignedIn(user) => delivered.hand(user, &mut self.user.signed_in),
+                UserNotification::Failed(error) => delivered.hand(error, &mut self.user.errors),
+                UserNotification::Watchlist(event) => {
+                    delivered.hand(event, &mut self.user.watchlist)
+                }
             },
-            Notice::Channel(name, notice) => self.deliver_on(&name, notice, delivered),
+            Notification::Channel(name, notification) => {
+                self.deliver_on(&name, notification, delivered)
+            }
         }
     }
 
-    fn deliver_on(&mut self, name: &str, notice: ChannelNotice, delivered: &mut Delivered) {
+    fn deliver_on(
+        &mut self,
+        name: &str,
+        notification: ChannelNotification,
+        delivered: &mut Delivered,
+    ) {
         let Some(routes) = self.channels.get_mut(name) else {
             return;
         };
-        match notice {
-            ChannelNotice::Failed(error) => delivered.hand(error, &mut routes.errors),
-            ChannelNotice::Count(count) => delivered.hand(count, &mut routes.counts),
-            ChannelNotice::Resumed(gap) => delivered.hand(gap, &mut routes.gaps),
-            ChannelNotice::MemberAdded(member) => delivered.hand(member, &mut routes.added),
-            ChannelNotice::MemberRemoved(member) => delivered.hand(member, &mut routes.removed),
+        match notification {
+            ChannelNotification::Failed(error) => delivered.hand(error, &mut routes.errors),
+            ChannelNotification::Count(count) => delivered.hand(count, &mut routes.counts),
+            ChannelNotification::Resumed(gap) => delivered.hand(gap, &mut routes.gaps),
+            ChannelNotification::MemberAdded(member) => delivered.hand(member, &mut routes.added),
+            ChannelNotification::MemberRemoved(member) => {
+                delivered.hand(member, &mut routes.removed)
+            }
             #[cfg(feature = "encrypted")]
-            ChannelNotice::Undecryptable(error) => {
+            ChannelNotification::Undecryptable(error) => {
                 delivered.hand(error, &mut routes.undecryptable);
             }
         }

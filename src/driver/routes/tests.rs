@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{AnyList, ChannelList, Delivered, Routes, Selector};
 use crate::binding::{Binding, Queue};
-use crate::protocol::{ChannelNotice, Notice};
+use crate::protocol::{ChannelNotification, Notification};
 use crate::util::guard::keeping;
 use crate::wire::batch::{Batch, Intake};
 use crate::{Error, ErrorKind, Event, Gap, State, StateChange};
@@ -21,15 +21,18 @@ fn on<T>(list: ChannelList<T>) -> Selector<T> {
     Selector::Channel("c".into(), list)
 }
 
-fn event(name: &str, channel: &str, data: u32) -> Notice {
+fn event(name: &str, channel: &str, data: u32) -> Notification {
     let frame = format!(r#"{{"event":"{name}","channel":"{channel}","data":{data}}}"#);
-    Notice::Event(Event::parse(frame).unwrap())
+    Notification::Event(Event::parse(frame).unwrap())
 }
 
-fn deliver(routes: &mut Routes, notices: impl IntoIterator<Item = Notice>) -> Delivered {
+fn deliver(
+    routes: &mut Routes,
+    notifications: impl IntoIterator<Item = Notification>,
+) -> Delivered {
     let mut delivered = Delivered::default();
-    for notice in notices {
-        routes.deliver(notice, &mut delivered);
+    for notification in notifications {
+        routes.deliver(notification, &mut delivered);
     }
     routes.flush(&mut delivered);
     delivered
@@ -99,7 +102,7 @@ fn slow_consumers_keep_no_batches_for_single_events() {
         let slow_too = bind(&mut routes, rare, "rare", queue);
         for number in 0..200 {
             let batch = batch(number);
-            let events = (0..100).map(|index| Notice::Event(Event::in_batch(&batch, index)));
+            let events = (0..100).map(|index| Notification::Event(Event::in_batch(&batch, index)));
             assert_eq!(deliver(&mut routes, events).queued, 3);
             let event = quick.try_recv().unwrap();
             assert!(is_in(&event, &batch), "it keeps up, so it gets no copy");
@@ -123,7 +126,7 @@ fn slow_consumers_share_the_batches_that_are_mostly_theirs() {
     let slow = bind(&mut routes, common, "common", Queue::default());
     let batches = [(); 5].map(|()| batch(0));
     for batch in &batches {
-        let events = (0..100).map(|index| Notice::Event(Event::in_batch(batch, index)));
+        let events = (0..100).map(|index| Notification::Event(Event::in_batch(batch, index)));
         deliver(&mut routes, events);
     }
     let kept: Vec<_> = slow.try_iter().collect();
@@ -141,7 +144,10 @@ fn events_are_not_held_beyond_other_notifications() {
     let mut delivered = Delivered::default();
     routes.deliver(event("a", "c", 1), &mut delivered);
     let gap = Gap::new(std::time::Duration::ZERO);
-    routes.deliver(Notice::Channel("c".into(), ChannelNotice::Resumed(gap)), &mut delivered);
+    routes.deliver(
+        Notification::Channel("c".into(), ChannelNotification::Resumed(gap)),
+        &mut delivered,
+    );
     assert_eq!((taken(&events).len(), gaps.len()), (1, 1));
 }
 
@@ -154,7 +160,7 @@ fn lists_of_one_type_are_distinct() {
     let client = bind(&mut routes, Selector::Client(|client, _| &mut client.errors), "", queue);
     let user = bind(&mut routes, Selector::User(|user, _| &mut user.errors), "", queue);
     let error = Error::message(ErrorKind::Server, "refused");
-    deliver(&mut routes, [Notice::Channel("c".into(), ChannelNotice::Failed(error))]);
+    deliver(&mut routes, [Notification::Channel("c".into(), ChannelNotification::Failed(error))]);
     assert_eq!([failed.len(), undecryptable.len(), client.len(), user.len()], [1, 0, 0, 0]);
 }
 
@@ -211,7 +217,7 @@ fn errors_are_dropped_only_after_the_delivery() {
     let error = || Error::new(ErrorKind::Io, Cause(Arc::clone(&dropped)));
     let state = || {
         let (previous, current) = (State::Connecting, State::Reconnecting);
-        Notice::State(StateChange {
+        Notification::State(StateChange {
             previous,
             current,
             cause: Some(error()),
@@ -219,13 +225,19 @@ fn errors_are_dropped_only_after_the_delivery() {
             attempt: 1,
         })
     };
-    let failed = || Notice::Channel("c".into(), ChannelNotice::Failed(error()));
+    let failed = || Notification::Channel("c".into(), ChannelNotification::Failed(error()));
     for queue in [Queue::drop_oldest(1), Queue::drop_newest(1)] {
         let mut routes = Routes::default();
         let errors = bind(&mut routes, Selector::Client(|client, _| &mut client.errors), "", queue);
         let states = bind(&mut routes, Selector::Client(|client, _| &mut client.states), "", queue);
-        let notices = [Notice::Error(error()), Notice::Error(error()), state(), state(), failed()];
-        let (delivered, kept) = keeping(|| deliver(&mut routes, notices));
+        let notifications = [
+            Notification::Error(error()),
+            Notification::Error(error()),
+            state(),
+            state(),
+            failed(),
+        ];
+        let (delivered, kept) = keeping(|| deliver(&mut routes, notifications));
         assert_eq!(dropped.load(Ordering::SeqCst), 0, "those that had no room, or no binding");
         assert_eq!(delivered.overflowing, ["errors", "state changes"]);
         drop(kept);

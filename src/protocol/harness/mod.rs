@@ -105,7 +105,7 @@ pub(crate) struct Harness {
     /// Counts the frames that establish a connection.
     establishments: u64,
     /// The number of the last request to the reconnect policy.
-    pub(crate) questions: u64,
+    pub(crate) policy_calls: u64,
     pub(crate) requests: Vec<Request>,
     pub(crate) user_requests: Vec<UserRequest>,
     /// The requests that were begun and have no response.
@@ -149,7 +149,7 @@ impl Harness {
             socket_id: String::new(),
             connections: 0,
             establishments: 0,
-            questions: 0,
+            policy_calls: 0,
             requests: Vec::new(),
             user_requests: Vec::new(),
             running_requests: Vec::new(),
@@ -288,8 +288,8 @@ impl Harness {
         self.input(|machine, now| machine.handle_authentication(id, response, now));
     }
 
-    pub(crate) fn decide(&mut self, question: u64, wait: Option<Duration>) {
-        self.input(|machine, now| machine.handle_decision(question, wait, now));
+    pub(crate) fn decide(&mut self, call: u64, wait: Option<Duration>) {
+        self.input(|machine, now| machine.handle_decision(call, wait, now));
     }
 
     // ---- the connection
@@ -418,7 +418,7 @@ impl Harness {
     /// An input that ends the present connection. What the clocks call for comes before it.
     pub(crate) fn ending(&mut self, input: impl FnOnce(&mut Machine, Now)) {
         let closes = |outputs: &[Output]| {
-            outputs.iter().filter(|output| matches!(output, Output::HangUp { .. })).count()
+            outputs.iter().filter(|output| matches!(output, Output::Close { .. })).count()
         };
         let before = closes(&self.outputs);
         self.drain(input);
@@ -450,17 +450,17 @@ impl Harness {
                 self.running = None;
                 self.machine.handle_dial_returned(*generation, self.now);
             }
-            Output::Authorize { ticket, channel, .. } if self.approves => {
+            Output::Authorize { request_id, channel, .. } if self.approves => {
                 let auth = Auth::new("key:signature").channel_data(r#"{"user_id":"1"}"#);
                 let auth = auth.shared_secret("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
                 self.requests.last_mut().expect("it was noted").auth = Some(auth.auth.clone());
-                self.responding = Some(*ticket);
-                self.machine.handle_authorization(channel, *ticket, Ok(auth), self.now);
+                self.responding = Some(*request_id);
+                self.machine.handle_authorization(channel, *request_id, Ok(auth), self.now);
             }
-            Output::Authenticate { ticket, .. } if self.approves => {
+            Output::Authenticate { request_id, .. } if self.approves => {
                 let auth = UserAuth::new("key:signature", r#"{"id":"bob"}"#);
                 self.user_requests.last_mut().expect("it was noted").auth = Some(auth.auth.clone());
-                self.machine.handle_authentication(*ticket, Ok(auth), self.now);
+                self.machine.handle_authentication(*request_id, Ok(auth), self.now);
             }
             _ => {}
         }

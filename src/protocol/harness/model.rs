@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Harness, Request, UserRequest, short};
-use crate::protocol::{ChannelNotice, Notice, Output, Policy, UserNotice};
+use crate::protocol::{ChannelNotification, Notification, Output, Policy, UserNotification};
 use crate::wire::ChannelKind;
 use crate::{ChannelStatus, Error, Event, State, StateChange};
 
@@ -50,7 +50,7 @@ impl Harness {
     pub(super) fn check_establishment(&self, first: usize) {
         let outputs = self.outputs.iter().skip(first);
         let is_connected =
-            |output: &&Output| matches!(output, Output::Notify(Notice::Connected(_)));
+            |output: &&Output| matches!(output, Output::Notify(Notification::Connected(_)));
         if !outputs.clone().any(|output| is_connected(&output)) {
             return;
         }
@@ -82,7 +82,7 @@ impl Harness {
                 self.at_server.clear();
                 self.heard_of.clear();
             }
-            Output::HangUp { generation, .. } => {
+            Output::Close { generation, .. } => {
                 assert!(self.open, "closed what is not there");
                 assert_eq!(*generation, self.generation, "closed another connection");
                 self.open = false;
@@ -92,13 +92,16 @@ impl Harness {
                 assert_eq!(*generation, self.generation, "sent {frame} to another connection");
                 self.note_sent(frame);
             }
-            Output::Ask { question, .. } => {
-                assert!(matches!(self.machine.config.policy, Policy::Ask));
-                assert!(*question > self.questions, "its number is new");
-                self.questions = *question;
+            Output::CallPolicy { call, .. } => {
+                assert!(matches!(self.machine.config.policy, Policy::Custom));
+                assert!(*call > self.policy_calls, "its number is new");
+                self.policy_calls = *call;
             }
-            Output::Authorize { ticket, channel, socket_id, attempt } => {
-                assert!(self.requests.last().is_none_or(|last| last.id < *ticket), "ids are new");
+            Output::Authorize { request_id, channel, socket_id, attempt } => {
+                assert!(
+                    self.requests.last().is_none_or(|last| last.id < *request_id),
+                    "ids are new"
+                );
                 assert_eq!(*socket_id, self.socket_id);
                 assert!(self.wants(channel), "a request for {channel}");
                 let is_before =
@@ -107,7 +110,7 @@ impl Harness {
                 let is_retry = before.is_some_and(|before| before.attempt + 1 == *attempt);
                 assert!(*attempt == 1 || is_retry, "attempts count: {attempt}");
                 self.requests.push(Request {
-                    id: *ticket,
+                    id: *request_id,
                     channel: channel.to_string(),
                     socket_id: socket_id.clone(),
                     attempt: *attempt,
@@ -115,16 +118,16 @@ impl Harness {
                     auth: None,
                 });
             }
-            Output::Authenticate { ticket, socket_id, .. } => {
-                self.note_user_request(*ticket, socket_id);
+            Output::Authenticate { request_id, socket_id, .. } => {
+                self.note_user_request(*request_id, socket_id);
             }
-            Output::Abandon { ticket } => {
-                let at = self.running_requests.iter().position(|id| id == ticket);
+            Output::Abandon { request_id } => {
+                let at = self.running_requests.iter().position(|id| id == request_id);
                 self.running_requests.swap_remove(at.expect("it runs"));
-                self.abandoned.push(*ticket);
+                self.abandoned.push(*request_id);
             }
             Output::Log(level, line) => self.log.push(format!("{level} {line}")),
-            Output::Notify(notice) => self.note_notification(notice),
+            Output::Notify(notification) => self.note_notification(notification),
         }
     }
 
@@ -194,33 +197,33 @@ impl Harness {
         assert!(kind == ChannelKind::PrivateEncrypted || !later, "{name} has an old response");
     }
 
-    fn note_notification(&mut self, notice: &Notice) {
-        match notice {
-            Notice::State(change) => self.note_state(change),
-            Notice::Connected(socket_id) => {
+    fn note_notification(&mut self, notification: &Notification) {
+        match notification {
+            Notification::State(change) => self.note_state(change),
+            Notification::Connected(socket_id) => {
                 assert_eq!(self.state, State::Connected);
                 self.socket_id.clone_from(socket_id);
                 self.connections += 1;
             }
-            Notice::Error(error) => {
+            Notification::Error(error) => {
                 let _ = format!("{error} {error:?}");
                 self.errors.push(error.clone());
             }
-            Notice::Event(event) => {
+            Notification::Event(event) => {
                 assert!(!event.name().starts_with("pusher_internal:"), "{event:?}");
                 let is_silent = |name: &str| self.silent.iter().any(|silent| silent == name);
                 assert!(!event.channel().is_some_and(is_silent), "{event:?} was unsubscribed");
             }
-            Notice::User(notice) => {
-                let is_watchlist = matches!(notice, UserNotice::Watchlist(_));
-                assert!(self.wants_signin || is_watchlist, "notified of {notice:?}");
+            Notification::User(notification) => {
+                let is_watchlist = matches!(notification, UserNotification::Watchlist(_));
+                assert!(self.wants_signin || is_watchlist, "notified of {notification:?}");
             }
-            Notice::Channel(name, notice) => {
-                assert!(self.wants(name), "notified of {name}: {notice:?}");
-                let error = match notice {
-                    ChannelNotice::Failed(error) => Some(error),
+            Notification::Channel(name, notification) => {
+                assert!(self.wants(name), "notified of {name}: {notification:?}");
+                let error = match notification {
+                    ChannelNotification::Failed(error) => Some(error),
                     #[cfg(feature = "encrypted")]
-                    ChannelNotice::Undecryptable(error) => Some(error),
+                    ChannelNotification::Undecryptable(error) => Some(error),
                     _ => None,
                 };
                 assert!(error.is_none_or(|error| error.channel() == Some(name)), "{error:?}");
@@ -254,7 +257,7 @@ impl Harness {
         // A call that runs is waited for in any state.
         let calls = !self.running_requests.is_empty();
         assert!(!ended || calls || deadline.is_none(), "{:?} waits: {deadline:?}", self.state);
-        let decides = matches!(machine.config.policy, Policy::Ask) && !self.open;
+        let decides = matches!(machine.config.policy, Policy::Custom) && !self.open;
         assert!(ended || decides || deadline.is_some(), "nothing will ever happen");
         if self.wanted.len() <= MAX_CHECKED {
             self.check_channels(live);

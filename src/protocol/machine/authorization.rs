@@ -7,7 +7,7 @@ use super::refusals::with_cause;
 use super::signin::Whose;
 use super::subscribe::check_auth;
 use crate::protocol::backoff::{QUEUE_PATIENCE, retry_wait};
-use crate::protocol::{ChannelNotice, Machine, Notice, Now, Output, presence};
+use crate::protocol::{ChannelNotification, Machine, Notification, Now, Output, presence};
 use crate::util::units;
 use crate::wire::ChannelKind;
 use crate::{Auth, Error, ErrorKind, Timeout};
@@ -37,11 +37,11 @@ impl Machine {
     fn new_request(&mut self, name: &str, attempt: u32, now: Now) -> Option<PendingRequest> {
         let socket_id = self.phase.live()?.socket_id.clone();
         let channel = self.channels.name(name)?;
-        self.tickets += 1;
-        let ticket = self.tickets;
-        self.push(Output::Authorize { ticket, channel, socket_id, attempt });
+        self.requests += 1;
+        let request_id = self.requests;
+        self.push(Output::Authorize { request_id, channel, socket_id, attempt });
         let patience = self.config.subscribe_timeout.saturating_mul(QUEUE_PATIENCE);
-        Some(PendingRequest { ticket, attempt, deadline: now.mono.saturating_add(patience) })
+        Some(PendingRequest { request_id, attempt, deadline: now.mono.saturating_add(patience) })
     }
 
     /// The authorizer of a channel was replaced: a subscription that failed is tried again.
@@ -57,16 +57,17 @@ impl Machine {
     }
 
     /// The authorizer is about to be called: its time begins. Returns `true` if the response is still of use.
-    pub(crate) fn begin_authorization(&mut self, name: &str, ticket: u64, now: Now) -> bool {
+    pub(crate) fn begin_authorization(&mut self, name: &str, request_id: u64, now: Now) -> bool {
         let deadline = now.mono.saturating_add(self.config.subscribe_timeout);
         let Some(channel) = self.channels.get_mut(name) else {
             return false;
         };
         let current = match &mut channel.status {
-            Status::Authorizing(request) if request.ticket == ticket => Some(request),
+            Status::Authorizing(request) if request.request_id == request_id => Some(request),
             _ => {
                 #[cfg(feature = "encrypted")]
-                let refresh = channel.refresh.as_mut().filter(|request| request.ticket == ticket);
+                let refresh =
+                    channel.refresh.as_mut().filter(|request| request.request_id == request_id);
                 #[cfg(not(feature = "encrypted"))]
                 let refresh = None;
                 refresh
@@ -77,7 +78,7 @@ impl Machine {
         };
         request.deadline = deadline;
         self.channels.note_deadline(name);
-        self.calls.insert((deadline, ticket));
+        self.calls.insert((deadline, request_id));
         true
     }
 
@@ -85,24 +86,24 @@ impl Machine {
     pub(crate) fn handle_authorization(
         &mut self,
         name: &str,
-        ticket: u64,
+        request_id: u64,
         answer: Result<Auth, Error>,
         now: Now,
     ) {
         self.observe(now);
-        self.calls.retain(|&(_, asked)| asked != ticket);
+        self.calls.retain(|&(_, asked)| asked != request_id);
         let Some(channel) = self.channels.get(name) else {
             return;
         };
         match &channel.status {
-            Status::Authorizing(request) if request.ticket == ticket => {
+            Status::Authorizing(request) if request.request_id == request_id => {
                 let attempt = request.attempt;
                 match answer.and_then(|auth| self.use_authorization(name, auth, now)) {
                     Ok(()) => {}
                     Err(error) => self.authorization_failed(name, attempt, error, now),
                 }
             }
-            _ => self.handle_refresh(name, ticket, answer, now),
+            _ => self.handle_refresh(name, request_id, answer, now),
         }
     }
 
@@ -159,12 +160,12 @@ impl Machine {
     /// Abandons the calls that take too long, even if their responses are of no use any more: they keep others from
     /// being called.
     pub(super) fn abandon_calls(&mut self, now: Now) {
-        while let Some(&(deadline, ticket)) = self.calls.first() {
+        while let Some(&(deadline, request_id)) = self.calls.first() {
             if deadline > now.mono {
                 return;
             }
             self.calls.pop_first();
-            self.push(Output::Abandon { ticket });
+            self.push(Output::Abandon { request_id });
         }
     }
 
@@ -184,8 +185,8 @@ impl Machine {
         if let Some(name) = self.channels.name(name) {
             self.log_subscription_failure(&name, &error);
             self.channels.note_failure(&name, &error);
-            self.notify(Notice::Channel(name, ChannelNotice::Failed(error.clone())));
-            self.notify(Notice::Error(error));
+            self.notify(Notification::Channel(name, ChannelNotification::Failed(error.clone())));
+            self.notify(Notification::Error(error));
         }
     }
 
@@ -241,7 +242,7 @@ fn left_to_nobody(why: &Error) -> Error {
 
 #[cfg(feature = "encrypted")]
 mod encrypted {
-    use super::{Auth, ChannelNotice, Error, ErrorKind, Machine, Notice, Now, Timeout};
+    use super::{Auth, ChannelNotification, Error, ErrorKind, Machine, Notification, Now, Timeout};
     use crate::Event;
     use crate::protocol::crypto::Key;
     use crate::protocol::machine::decrypt_queue::Verdict;
@@ -259,14 +260,14 @@ mod encrypted {
         pub(super) fn handle_refresh(
             &mut self,
             name: &str,
-            ticket: u64,
+            request_id: u64,
             answer: Result<Auth, Error>,
             now: Now,
         ) {
             let Some(channel) = self.channels.get_mut(name) else {
                 return;
             };
-            if channel.refresh.take_if(|request| request.ticket == ticket).is_none() {
+            if channel.refresh.take_if(|request| request.request_id == request_id).is_none() {
                 return;
             }
             match answer.and_then(|auth| key(&auth)) {
@@ -304,12 +305,12 @@ mod encrypted {
                 self.channels.get_mut(name).and_then(|channel| channel.decrypt_queue.poll())
             {
                 match verdict {
-                    Verdict::Deliver(event) => self.notify(Notice::Event(event)),
+                    Verdict::Deliver(event) => self.notify(Notification::Event(event)),
                     Verdict::Failed(error) => {
                         let error = error.on_channel(name);
-                        let notice = ChannelNotice::Undecryptable(error.clone());
-                        self.notify(Notice::Channel(name.into(), notice));
-                        self.notify(Notice::Error(error));
+                        let notification = ChannelNotification::Undecryptable(error.clone());
+                        self.notify(Notification::Channel(name.into(), notification));
+                        self.notify(Notification::Error(error));
                     }
                     Verdict::Refresh => {
                         let request = self.new_request(name, 1, now);

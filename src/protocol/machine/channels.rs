@@ -42,7 +42,7 @@ pub(super) struct Channel {
 /// A request to an authorizer or the authenticator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PendingRequest {
-    pub(super) ticket: u64,
+    pub(super) request_id: u64,
     pub(super) attempt: u32,
     /// When the response is due: much later before the call begins.
     pub(super) deadline: Duration,

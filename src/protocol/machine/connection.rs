@@ -49,7 +49,7 @@ pub(super) enum Phase {
     },
     /// Waiting for the user's policy to decide about this failure.
     Deciding {
-        question: u64,
+        call: u64,
         cause: Error,
     },
 }

@@ -52,18 +52,18 @@ impl Machine {
     }
 
     /// The user's reconnect policy has decided.
-    pub(crate) fn handle_decision(&mut self, question: u64, wait: Option<Duration>, now: Now) {
+    pub(crate) fn handle_decision(&mut self, call: u64, wait: Option<Duration>, now: Now) {
         self.observe(now);
-        if let Some(cause) = self.policy_returned(question, now) {
+        if let Some(cause) = self.policy_returned(call, now) {
             let wait = wait.map(|time| Wait { time, asked: Duration::ZERO });
             self.retry_or_give_up(wait, cause, now);
         }
     }
 
     /// The user's reconnect policy has panicked or could not be called: the default decides.
-    pub(crate) fn handle_no_decision(&mut self, question: u64, now: Now) {
+    pub(crate) fn handle_no_decision(&mut self, call: u64, now: Now) {
         self.observe(now);
-        if let Some(cause) = self.policy_returned(question, now) {
+        if let Some(cause) = self.policy_returned(call, now) {
             let random = self.random.f64();
             let wait = Backoff::default().wait(&cause, self.attempts, false, random);
             self.retry_or_give_up(wait, cause, now);
@@ -97,24 +97,24 @@ impl Machine {
     }
 
     pub(super) fn ask_policy(&mut self, now: Now) {
-        let Phase::Deciding { question, cause } = &self.phase else {
+        let Phase::Deciding { call, cause } = &self.phase else {
             return;
         };
         if self.deciding.is_free() {
-            let (question, attempt, error) = (*question, self.attempts, Some(cause.clone()));
-            self.deciding.begin(question, POLICY, now.mono);
-            self.push(Output::Ask { question, attempt, error });
+            let (call, attempt, error) = (*call, self.attempts, Some(cause.clone()));
+            self.deciding.begin(call, POLICY, now.mono);
+            self.push(Output::CallPolicy { call, attempt, error });
         }
     }
 
     /// Returns the failure that the policy has decided about, if that is still to be decided. If another one
     /// is, it calls the policy again.
-    fn policy_returned(&mut self, question: u64, now: Now) -> Option<Error> {
-        if !self.deciding.end(question) {
+    fn policy_returned(&mut self, call: u64, now: Now) -> Option<Error> {
+        if !self.deciding.end(call) {
             return None;
         }
         match &self.phase {
-            Phase::Deciding { question: asked, cause } if *asked == question => Some(cause.clone()),
+            Phase::Deciding { call: asked, cause } if *asked == call => Some(cause.clone()),
             _ => {
                 self.ask_policy(now);
                 None
@@ -126,19 +126,17 @@ impl Machine {
     fn held_by(&mut self) -> Option<&mut Turn> {
         match self.phase {
             Phase::Opening { step: Step::Held, .. } => Some(&mut self.dialing),
-            Phase::Deciding { question, .. } if !self.deciding.is(question) => {
-                Some(&mut self.deciding)
-            }
+            Phase::Deciding { call, .. } if !self.deciding.is(call) => Some(&mut self.deciding),
             _ => None,
         }
     }
 
     pub(super) fn held_deadline(&mut self) -> Option<Duration> {
-        self.held_by()?.notice_at()
+        self.held_by()?.report_at()
     }
 
     pub(super) fn log_held(&mut self, now: Now) {
-        if let Some(text) = self.held_by().and_then(|turn| turn.notice(now.mono)) {
+        if let Some(text) = self.held_by().and_then(|turn| turn.report(now.mono)) {
             self.log(Level::Warn, || format!("the next dial waits: {text}"));
         }
     }

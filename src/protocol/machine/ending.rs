@@ -7,7 +7,7 @@ use log::Level;
 use super::connection::{Live, Phase, Step};
 use super::{Machine, NORMAL_CLOSE};
 use crate::protocol::backoff::{Policy, Wait};
-use crate::protocol::{LogLine, Notice, Now, Output, frame};
+use crate::protocol::{LogLine, Notification, Now, Output, frame};
 use crate::util::units;
 use crate::{Error, State, StateChange, Timeout};
 
@@ -81,7 +81,7 @@ impl Machine {
     fn end_connection(&mut self) {
         let generation = self.generation;
         if self.is_current(generation) {
-            self.push(Output::HangUp { generation, code: NORMAL_CLOSE });
+            self.push(Output::Close { generation, code: NORMAL_CLOSE });
         }
     }
 
@@ -98,9 +98,9 @@ impl Machine {
     /// The dial has failed or the connection is gone. Dials again, or asks the user's policy, or gives up.
     fn lose(&mut self, error: Error, now: Now) {
         let (error, was_stable) = self.forget_lost(error, now);
-        if let Policy::Ask = self.config.policy {
-            self.questions += 1;
-            let phase = Phase::Deciding { question: self.questions, cause: error.clone() };
+        if let Policy::Custom = self.config.policy {
+            self.policy_calls += 1;
+            let phase = Phase::Deciding { call: self.policy_calls, cause: error.clone() };
             self.enter(phase, Some(error), None);
             return self.ask_policy(now);
         }
@@ -172,6 +172,6 @@ impl Machine {
             line.and(retry.unwrap_or_default())
         });
         let change = StateChange { previous, current, cause, retry_in, attempt };
-        self.notify(Notice::State(change));
+        self.notify(Notification::State(change));
     }
 }

@@ -7,7 +7,9 @@ use super::connection::Phase;
 use crate::protocol::frame;
 use crate::protocol::frame::{Established, Refusal};
 use crate::protocol::presence;
-use crate::protocol::{ChannelNotice, LogLine, Machine, Notice, Now, USER_CHANNEL_PREFIX};
+use crate::protocol::{
+    ChannelNotification, LogLine, Machine, Notification, Now, USER_CHANNEL_PREFIX,
+};
 use crate::wire::ChannelKind;
 use crate::wire::{number, pick};
 use crate::{Error, ErrorKind, Event};
@@ -43,7 +45,7 @@ impl Machine {
             live.received(now);
         }
         self.log_line(Level::Debug, || LogLine::from("ignored a frame".to_owned()).because(&error));
-        self.notify(Notice::Error(error));
+        self.notify(Notification::Error(error));
     }
 
     /// Before the establishment an error frame is the refusal, even if no close follows it.
@@ -52,13 +54,13 @@ impl Machine {
             "pusher:connection_established" => match Established::parse(event) {
                 Ok(established) => self.establish(established, now),
                 Err(error) => {
-                    self.notify(Notice::Error(error.clone()));
+                    self.notify(Notification::Error(error.clone()));
                     self.abandon(error, now);
                 }
             },
             "pusher:error" => {
                 let error = Refusal::parse(event).of_connection();
-                self.notify(Notice::Error(error.clone()));
+                self.notify(Notification::Error(error.clone()));
                 self.abandon(error, now);
             }
             name => {
@@ -114,7 +116,7 @@ impl Machine {
             return;
         };
         if let Some(name) = self.channels.set_count(name, count) {
-            self.notify(Notice::Channel(name, ChannelNotice::Count(count)));
+            self.notify(Notification::Channel(name, ChannelNotification::Count(count)));
             self.deliver(event.renamed("pusher:subscription_count"));
         }
     }
@@ -153,7 +155,10 @@ impl Machine {
             self.notify_too_many_members(name);
         }
         if is_new {
-            self.notify(Notice::Channel(name.into(), ChannelNotice::MemberAdded(member)));
+            self.notify(Notification::Channel(
+                name.into(),
+                ChannelNotification::MemberAdded(member),
+            ));
             self.deliver(event.renamed("pusher:member_added"));
         }
     }
@@ -166,7 +171,7 @@ impl Machine {
         );
         let error = Error::message(ErrorKind::TooLarge, message).on_channel(name);
         self.log(Level::Warn, || error.to_string());
-        self.notify(Notice::Error(error));
+        self.notify(Notification::Error(error));
     }
 
     fn handle_member_removed(&mut self, event: Event) {
@@ -178,7 +183,10 @@ impl Machine {
         };
         // The frame may have no info.
         if let Some(member) = channel.members.remove(member.id()) {
-            self.notify(Notice::Channel(name.into(), ChannelNotice::MemberRemoved(member)));
+            self.notify(Notification::Channel(
+                name.into(),
+                ChannelNotification::MemberRemoved(member),
+            ));
             self.deliver(event.renamed("pusher:member_removed"));
         }
     }
@@ -212,7 +220,7 @@ impl Machine {
 
     pub(super) fn deliver(&mut self, event: Event) {
         if event.channel().is_none_or(|name| self.channels.is_audible(name)) {
-            self.notify(Notice::Event(event));
+            self.notify(Notification::Event(event));
         }
     }
 }

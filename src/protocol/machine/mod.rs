@@ -28,7 +28,7 @@ pub(crate) use signin::CHANNEL_PREFIX as USER_CHANNEL_PREFIX;
 
 use super::backoff::Policy;
 use super::frame::{self, Established};
-use super::{Notice, Now, Output};
+use super::{Notification, Now, Output};
 use crate::binding::QueueLimits;
 use crate::util::give_back::GiveBack;
 use crate::{ChannelStatus, Error, Members, State};
@@ -82,11 +82,11 @@ pub(crate) struct Machine {
     user: SignIn,
     attempts: u32,
     /// Counts the requests to the user's policy.
-    questions: u64,
+    policy_calls: u64,
     /// The call of the user's policy that has not returned.
     deciding: Turn,
     /// Counts the requests to authorizers and authenticators.
-    tickets: u64,
+    requests: u64,
     /// The deadlines of the calls of authorizers and authenticators that have not returned, with the ids of their
     /// requests. A call is waited for even where its response is of no use any more.
     calls: BTreeSet<(Duration, u64)>,
@@ -115,9 +115,9 @@ impl Machine {
             channels: Channels::default(),
             user: SignIn::default(),
             attempts: 0,
-            questions: 0,
+            policy_calls: 0,
             deciding: Turn::default(),
-            tickets: 0,
+            requests: 0,
             calls: BTreeSet::new(),
             bucket: config.client_event_limit.map(Bucket::new),
             pings: 0,
@@ -355,7 +355,7 @@ impl Machine {
         self.connections += 1;
         self.enter(Phase::Live(live), None, None);
         self.log_connected(now);
-        self.notify(Notice::Connected(socket_id));
+        self.notify(Notification::Connected(socket_id));
         // Before the channels: some of them may wait for the user.
         self.sign_in_again(now);
         for name in self.channels.wanted() {
@@ -379,7 +379,7 @@ impl Machine {
         self.outputs.push_back(output);
     }
 
-    pub(super) fn notify(&mut self, notice: Notice) {
-        self.outputs.push_back(Output::Notify(notice));
+    pub(super) fn notify(&mut self, notification: Notification) {
+        self.outputs.push_back(Output::Notify(notification));
     }
 }

@@ -12,7 +12,7 @@ use super::inbound::is_users;
 use super::mentions::{Mention, mentions, own_words};
 use crate::model::event::ChannelName;
 use crate::protocol::frame::Refusal;
-use crate::protocol::{Notice, Now};
+use crate::protocol::{Notification, Now};
 use crate::wire::ChannelKind;
 use crate::{Error, Event};
 
@@ -70,7 +70,7 @@ impl Machine {
             live.remember_error(error.clone(), now);
         }
         self.log_report(&error);
-        self.notify(Notice::Error(error.lasting()));
+        self.notify(Notification::Error(error.lasting()));
     }
 
     /// It is about a subscription, even if it does not name the channel.
@@ -82,7 +82,7 @@ impl Machine {
             (Some(name), _) if !is_users(name) => self.fail_channel(name, error),
             (None, Subject::Pending(name)) => self.fail_channel(&name, error),
             (None, Subject::Unknown) if self.guess(&refusal, &error, now) => {}
-            _ => self.notify(Notice::Error(error.lasting())),
+            _ => self.notify(Notification::Error(error.lasting())),
         }
         self.deliver(event.renamed("pusher:subscription_error"));
     }

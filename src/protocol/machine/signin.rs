@@ -15,7 +15,7 @@ use crate::protocol::backoff::CloseClass;
 use crate::protocol::backoff::{QUEUE_PATIENCE, retry_wait};
 use crate::protocol::frame;
 use crate::protocol::frame::Refusal;
-use crate::protocol::{Machine, Notice, Now, Output, UserNotice};
+use crate::protocol::{Machine, Notification, Now, Output, UserNotification};
 use crate::util::units;
 use crate::wire::{each_element, id, pick};
 use crate::{Error, ErrorKind, Event, Timeout, UserAuth, UserData, WatchlistEvent};
@@ -178,20 +178,20 @@ impl Machine {
         let Some(socket_id) = self.socket_id().map(str::to_owned) else {
             return;
         };
-        self.tickets += 1;
-        let ticket = self.tickets;
-        self.push(Output::Authenticate { ticket, socket_id, attempt });
+        self.requests += 1;
+        let request_id = self.requests;
+        self.push(Output::Authenticate { request_id, socket_id, attempt });
         let patience = self.config.signin_timeout.saturating_mul(QUEUE_PATIENCE);
         let deadline = now.mono.saturating_add(patience);
-        self.user.status = Status::Asking(PendingRequest { ticket, attempt, deadline });
+        self.user.status = Status::Asking(PendingRequest { request_id, attempt, deadline });
     }
 
     /// The authenticator is about to be called: its time begins. Returns `true` if the response is still of use.
-    pub(crate) fn begin_authentication(&mut self, ticket: u64, now: Now) -> bool {
+    pub(crate) fn begin_authentication(&mut self, request_id: u64, now: Now) -> bool {
         match &mut self.user.status {
-            Status::Asking(request) if request.ticket == ticket => {
+            Status::Asking(request) if request.request_id == request_id => {
                 request.deadline = now.mono.saturating_add(self.config.signin_timeout);
-                self.calls.insert((request.deadline, ticket));
+                self.calls.insert((request.deadline, request_id));
                 true
             }
             _ => false,
@@ -201,14 +201,14 @@ impl Machine {
     /// The authenticator has responded.
     pub(crate) fn handle_authentication(
         &mut self,
-        ticket: u64,
+        request_id: u64,
         answer: Result<UserAuth, Error>,
         now: Now,
     ) {
         self.observe(now);
-        self.calls.retain(|&(_, asked)| asked != ticket);
+        self.calls.retain(|&(_, asked)| asked != request_id);
         let attempt = match &self.user.status {
-            Status::Asking(request) if request.ticket == ticket => request.attempt,
+            Status::Asking(request) if request.request_id == request_id => request.attempt,
             _ => return,
         };
         match answer.and_then(|auth| self.present(&auth, now)) {
@@ -257,7 +257,7 @@ impl Machine {
         self.user.presented = Some(user.clone());
         self.mark_changed();
         self.log_signed_in();
-        self.notify(Notice::User(UserNotice::SignedIn(user)));
+        self.notify(Notification::User(UserNotification::SignedIn(user)));
         // Pusher's own servers send to the user through this channel; others do so in any case, so
         // nothing depends on its confirmation.
         self.send(frame::subscribe(&channel, None), now);
@@ -311,7 +311,7 @@ impl Machine {
     }
 
     fn notify_watchlist(&mut self, event: WatchlistEvent) {
-        self.notify(Notice::User(UserNotice::Watchlist(event)));
+        self.notify(Notification::User(UserNotification::Watchlist(event)));
     }
 
     /// Fails the sign-in if the close may be its refusal.
@@ -374,7 +374,7 @@ impl Machine {
             _ => None,
         };
         self.log_signin_failure(&error, next);
-        self.notify(Notice::User(UserNotice::Failed(error.clone())));
-        self.notify(Notice::Error(error));
+        self.notify(Notification::User(UserNotification::Failed(error.clone())));
+        self.notify(Notification::Error(error));
     }
 }

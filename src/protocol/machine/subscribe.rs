@@ -2,7 +2,7 @@
 
 use super::channels::{Sent, Status};
 use super::window::Request;
-use crate::protocol::{ChannelNotice, Machine, Notice, Now, frame};
+use crate::protocol::{ChannelNotification, Machine, Notification, Now, frame};
 use crate::util::units;
 use crate::wire::ChannelKind;
 use crate::{Auth, Error, ErrorKind, Event, Gap, Timeout};
@@ -113,7 +113,7 @@ impl Machine {
         let gap = confirmed.lost_at.map(|lost_at| Gap::new(now.since(lost_at)));
         self.log_subscribed(name, gap);
         if let Some(gap) = gap {
-            self.notify(Notice::Channel(name.into(), ChannelNotice::Resumed(gap)));
+            self.notify(Notification::Channel(name.into(), ChannelNotification::Resumed(gap)));
         }
         true
     }

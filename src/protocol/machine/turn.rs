@@ -46,15 +46,15 @@ impl Turn {
         self.0.take_if(|call| call.number == number).is_some()
     }
 
-    /// Returns when [`Self::notice`] is due, if something waits.
-    pub(super) fn notice_at(&self) -> Option<Duration> {
+    /// Returns when [`Self::report`] is due, if something waits.
+    pub(super) fn report_at(&self) -> Option<Duration> {
         let call = self.0.as_ref().filter(|call| !call.noticed)?;
         Some(call.since.saturating_add(UNNOTICED))
     }
 
     /// Returns what to log, once per call, if something waits.
-    pub(super) fn notice(&mut self, now: Duration) -> Option<String> {
-        if self.notice_at()? > now {
+    pub(super) fn report(&mut self, now: Duration) -> Option<String> {
+        if self.report_at()? > now {
             return None;
         }
         self.0.as_mut()?.noticed = true;
@@ -88,14 +88,14 @@ mod tests {
         let mut turn = Turn::default();
         for number in 1..3 {
             turn.begin(number, "the resolver", SECOND);
-            assert_eq!(turn.notice_at(), Some(2 * SECOND));
-            assert_eq!(turn.notice(2 * SECOND - Duration::from_nanos(1)), None);
-            let text = turn.notice(5 * SECOND).unwrap();
+            assert_eq!(turn.report_at(), Some(2 * SECOND));
+            assert_eq!(turn.report(2 * SECOND - Duration::from_nanos(1)), None);
+            let text = turn.report(5 * SECOND).unwrap();
             assert_eq!(text, "the resolver has not returned for 4 s");
-            assert_eq!((turn.notice_at(), turn.notice(100 * SECOND)), (None, None));
+            assert_eq!((turn.report_at(), turn.report(100 * SECOND)), (None, None));
             assert!(turn.end(number));
         }
-        assert_eq!((turn.notice_at(), turn.describe(SECOND)), (None, None));
+        assert_eq!((turn.report_at(), turn.describe(SECOND)), (None, None));
     }
 
     #[test]

@@ -129,7 +129,7 @@ fn a_late_answer_does_nothing() {
                 harness.respond_to(&stale, answer);
                 assert!(harness.take().lines.is_empty(), "{what}: a late answer did something");
                 assert_eq!(harness.status(ROOM), then, "{what}");
-                // The new question, if there is one, is answered as if nothing had been.
+                // The new request, if there is one, is answered as if nothing had been.
                 if !lines.is_empty() {
                     harness.grant(ROOM);
                     harness.expect(&["subscribe private-room"]);
@@ -304,7 +304,7 @@ fn what_may_pass_is_asked_again_with_back_off() {
             harness.respond(ROOM, Err(error()));
             harness.expect_failure(ROOM, error().kind());
             assert_eq!(harness.status(ROOM), ChannelStatus::Pending);
-            assert!(!harness.begin(&ask), "the question was answered");
+            assert!(!harness.begin(&ask), "the request was answered");
             harness.respond_to(&ask, Ok(granted(&ask)));
             harness.expect(&[]);
             let before = harness.now.mono;

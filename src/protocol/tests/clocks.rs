@@ -99,11 +99,11 @@ fn a_busy_server_has_its_second_for_every_code_that_means_it() {
 
 #[test]
 fn with_a_policy_of_their_own_the_user_decides_alone() {
-    let mut harness = Harness::quiet_with(|config| config.policy = Policy::Ask);
+    let mut harness = Harness::quiet_with(|config| config.policy = Policy::Custom);
     harness.connect();
     refuse(&mut harness, busy(secs(60)));
-    let asks = harness.take().asks;
-    let error = asks[0].2.as_ref().unwrap();
+    let policy_calls = harness.take().policy_calls;
+    let error = policy_calls[0].2.as_ref().unwrap();
     assert_eq!(error.retry_after(), Some(secs(60)), "they see it");
     harness.decide(1, Some(secs(2)));
     assert_eq!(harness.due_in(), secs(2));

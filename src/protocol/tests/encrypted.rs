@@ -154,7 +154,7 @@ fn without_a_new_key_what_waits_is_lost_and_the_old_key_stays() {
             event(&mut harness, 1, "e3");
             harness.expect(&[&delivered("e3")]);
         }
-        // The next question waits a while.
+        // The next request waits a while.
         event(&mut harness, 2, "e4");
         harness.advance(secs(5) - MS);
         harness.expect(&[]);
@@ -254,7 +254,7 @@ fn bad_events_among_good_ones_delay_none() {
         lines.push(delivered(&format!("e{i}")));
         assert_eq!(harness.take().lines, lines);
     }
-    assert_eq!(harness.requests.len(), 2, "one question beside that of the subscription");
+    assert_eq!(harness.requests.len(), 2, "one request beside that of the subscription");
     // The key is changed after all.
     harness.respond(ROOM, key(1));
     event(&mut harness, 2, "new");

@@ -26,7 +26,7 @@ enum Input {
     Unsubscribe(usize),
     Retire(usize),
     AuthorizerChanged(usize),
-    /// Any question that was ever asked is begun, or answered.
+    /// Any request that was ever asked is begun, or answered.
     Begin(prop::sample::Index),
     Reply(prop::sample::Index, Answer),
     /// As the driver does: begun, and answered unless that is of no use.

@@ -206,7 +206,7 @@ fn dialing_with(policy: Policy) -> Harness {
 
 #[test]
 fn the_users_policy_is_quoted_once_it_has_decided() {
-    let mut harness = dialing_with(Policy::Ask);
+    let mut harness = dialing_with(Policy::Custom);
     harness.lose_with(refused());
     assert!(harness.log.is_empty(), "{:?}", harness.log);
     harness.decide(1, Some(secs(75)));

@@ -130,7 +130,7 @@ fn a_missing_pong_ends_the_connection_after_the_pong_timeout() {
     harness.expect_nothing();
     harness.advance(MS);
     let outputs = harness.expect_outputs("Hs");
-    assert_eq!(outputs.hangups, [(1, 1000)], "not waiting for a close that cannot come");
+    assert_eq!(outputs.closes, [(1, 1000)], "not waiting for a close that cannot come");
     let change = outputs.state();
     assert_eq!((change.previous, change.current), (State::Connected, State::Reconnecting));
     assert!(change.cause.as_ref().unwrap().is_timeout());
@@ -320,7 +320,8 @@ fn a_suspend_with_nothing_under_way_starts_nothing() {
             harness
         },
         || {
-            let mut harness = Harness::quiet_connected_with(|config| config.policy = Policy::Ask);
+            let mut harness =
+                Harness::quiet_connected_with(|config| config.policy = Policy::Custom);
             harness.closed(Some(4001));
             harness
         },
@@ -340,11 +341,11 @@ fn a_suspend_with_nothing_under_way_starts_nothing() {
 
 #[test]
 fn a_suspend_while_the_policy_is_asked_waits_for_its_answer() {
-    let mut harness = Harness::quiet_connected_with(|config| config.policy = Policy::Ask);
+    let mut harness = Harness::quiet_connected_with(|config| config.policy = Policy::Custom);
     harness.lose();
     harness.take();
     harness.suspend(secs(3600));
-    harness.decide(harness.questions, Some(secs(7)));
+    harness.decide(harness.policy_calls, Some(secs(7)));
     harness.take();
     assert_eq!(harness.due_in(), secs(7));
 }

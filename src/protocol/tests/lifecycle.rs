@@ -11,7 +11,7 @@ const STAGES: [&str; 10] =
 fn at(stage: &str) -> Harness {
     let mut harness = Harness::quiet_with(|config| {
         if stage == "ask" {
-            config.policy = Policy::Ask;
+            config.policy = Policy::Custom;
         }
     });
     harness.subscribe("room");
@@ -219,7 +219,7 @@ fn disconnect_forgets_the_socket_id_and_hangs_up_normally() {
     let mut harness = Harness::quiet_connected();
     harness.disconnect();
     let outputs = harness.expect_outputs("Hs");
-    assert_eq!(outputs.hangups, [(1, 1000)]);
+    assert_eq!(outputs.closes, [(1, 1000)]);
     assert!(outputs.state().cause.is_none());
     assert_eq!(harness.machine.socket_id(), None);
     harness.advance(secs(100_000));
@@ -281,7 +281,7 @@ fn reconnect_on_a_live_connection_dials_at_once_and_counts_no_attempt() {
     let mut harness = at("live");
     harness.reconnect();
     let outputs = harness.expect_outputs("HDs");
-    assert_eq!(outputs.hangups, [(1, 1000)]);
+    assert_eq!(outputs.closes, [(1, 1000)]);
     assert_eq!(outputs.dials, [(2, CONNECT)]);
     let change = outputs.state();
     assert_eq!((change.attempt, change.retry_in), (0, Some(secs(0))));

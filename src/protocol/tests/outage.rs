@@ -195,7 +195,7 @@ fn after_the_last_attempt_it_fails_with_the_last_cause() {
 
 #[test]
 fn the_users_policy_is_asked_for_every_loss_fatal_codes_included() {
-    let mut harness = Harness::quiet_with(|config| config.policy = Policy::Ask);
+    let mut harness = Harness::quiet_with(|config| config.policy = Policy::Custom);
     harness.connect();
     harness.take();
     type Loss = fn(&mut Harness);
@@ -212,8 +212,8 @@ fn the_users_policy_is_asked_for_every_loss_fatal_codes_included() {
             (outputs.state().current, outputs.state().retry_in),
             (State::Reconnecting, None)
         );
-        let (question, attempt, error) = &outputs.asks[0];
-        assert_eq!((*question, *attempt), (number, number as u32));
+        let (call, attempt, error) = &outputs.policy_calls[0];
+        assert_eq!((*call, *attempt), (number, number as u32));
         assert_eq!(error.as_ref().unwrap().close_code(), code);
         assert_eq!(harness.deadline(), None, "it waits for the answer");
         harness.advance(secs(1000));
@@ -232,7 +232,7 @@ fn the_users_policy_is_asked_for_every_loss_fatal_codes_included() {
 
 #[test]
 fn the_users_policy_can_give_up() {
-    let mut harness = Harness::quiet_with(|config| config.policy = Policy::Ask);
+    let mut harness = Harness::quiet_with(|config| config.policy = Policy::Custom);
     harness.connect();
     harness.closed(Some(4100));
     harness.decide(1, None);
@@ -260,7 +260,7 @@ fn an_answer_of_the_users_policy_that_comes_too_late_has_no_effect() {
     ];
     for (meanwhile, state, order) in cases {
         for answer in [Some(Duration::ZERO), None] {
-            let mut harness = Harness::quiet_with(|config| config.policy = Policy::Ask);
+            let mut harness = Harness::quiet_with(|config| config.policy = Policy::Custom);
             harness.connect();
             harness.lose();
             meanwhile(&mut harness);
@@ -275,7 +275,7 @@ fn an_answer_of_the_users_policy_that_comes_too_late_has_no_effect() {
 
 #[test]
 fn an_answer_to_wait_for_ever_is_survived() {
-    let mut harness = Harness::quiet_with(|config| config.policy = Policy::Ask);
+    let mut harness = Harness::quiet_with(|config| config.policy = Policy::Custom);
     harness.connect();
     harness.lose();
     harness.decide(1, Some(Duration::MAX));
@@ -309,7 +309,7 @@ fn an_error_frame_before_the_greeting_decides_by_its_code() {
             }
             harness.server("pusher:error", None, &data);
             let outputs = harness.expect_outputs("eHs");
-            assert_eq!(outputs.hangups, [(1, 1000)], "the server may leave it open");
+            assert_eq!(outputs.closes, [(1, 1000)], "the server may leave it open");
             assert_eq!(outputs.state().current, state, "{code}");
             let cause = outputs.state().cause.as_ref().unwrap();
             assert_eq!(cause.close_code().map(|code| code.to_string()), {

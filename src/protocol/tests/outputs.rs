@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::harness::short;
-use super::super::{ChannelNotice, Notice, Output, UserNotice};
+use super::super::{ChannelNotification, Notification, Output, UserNotification};
 use crate::{Error, Event, Gap, StateChange};
 
 #[derive(Debug, Default)]
@@ -14,9 +14,9 @@ pub(super) struct Outputs {
     /// One line for each output but dials, closes, pings, and what is notified of the connection.
     pub(super) lines: Vec<String>,
     pub(super) dials: Vec<(u64, Duration)>,
-    pub(super) hangups: Vec<(u64, u16)>,
+    pub(super) closes: Vec<(u64, u16)>,
     pub(super) sends: Vec<String>,
-    pub(super) asks: Vec<(u64, u32, Option<Error>)>,
+    pub(super) policy_calls: Vec<(u64, u32, Option<Error>)>,
     pub(super) states: Vec<StateChange>,
     pub(super) connected: Vec<String>,
     pub(super) errors: Vec<Error>,
@@ -55,19 +55,19 @@ impl Outputs {
                 self.dials.push((generation, deadline.saturating_sub(now)));
                 'D'
             }
-            Output::HangUp { generation, code } => {
-                self.hangups.push((generation, code));
+            Output::Close { generation, code } => {
+                self.closes.push((generation, code));
                 'H'
             }
             Output::Send { frame, .. } => {
                 self.sends.push(frame);
                 'S'
             }
-            Output::Ask { question, attempt, error } => {
-                self.asks.push((question, attempt, error));
+            Output::CallPolicy { call, attempt, error } => {
+                self.policy_calls.push((call, attempt, error));
                 'Q'
             }
-            Output::Notify(notice) => self.add_notification(notice),
+            Output::Notify(notification) => self.add_notification(notification),
             Output::Authorize { .. }
             | Output::Authenticate { .. }
             | Output::Abandon { .. }
@@ -76,38 +76,38 @@ impl Outputs {
         self.order.push(letter);
     }
 
-    fn add_notification(&mut self, notice: Notice) -> char {
-        match notice {
-            Notice::State(change) => {
+    fn add_notification(&mut self, notification: Notification) -> char {
+        match notification {
+            Notification::State(change) => {
                 self.states.push(change);
                 's'
             }
-            Notice::Connected(socket_id) => {
+            Notification::Connected(socket_id) => {
                 self.connected.push(socket_id);
                 'c'
             }
-            Notice::Error(error) => {
+            Notification::Error(error) => {
                 self.errors.push(error);
                 'e'
             }
-            Notice::Event(event) => {
+            Notification::Event(event) => {
                 self.events.push(event);
                 'v'
             }
-            Notice::User(_) => 'u',
-            Notice::Channel(name, ChannelNotice::Failed(error)) => {
+            Notification::User(_) => 'u',
+            Notification::Channel(name, ChannelNotification::Failed(error)) => {
                 self.failed.push((name.to_string(), error));
                 'f'
             }
-            Notice::Channel(name, ChannelNotice::Count(count)) => {
+            Notification::Channel(name, ChannelNotification::Count(count)) => {
                 self.counts.push((name.to_string(), count));
                 'n'
             }
-            Notice::Channel(name, ChannelNotice::Resumed(gap)) => {
+            Notification::Channel(name, ChannelNotification::Resumed(gap)) => {
                 self.resumed.push((name.to_string(), gap));
                 'r'
             }
-            Notice::Channel(..) => 'o',
+            Notification::Channel(..) => 'o',
         }
     }
 }
@@ -117,7 +117,7 @@ fn line(output: &Output) -> Option<String> {
         Output::Send { frame, .. } => sent(frame)?,
         Output::Authorize { channel, attempt, .. } => format!("authorize {channel} {attempt}"),
         Output::Authenticate { attempt, .. } => format!("authenticate {attempt}"),
-        Output::Notify(notice) => notified(notice)?,
+        Output::Notify(notification) => notified(notification)?,
         _ => return None,
     })
 }
@@ -136,36 +136,38 @@ fn sent(frame: &str) -> Option<String> {
     })
 }
 
-fn notified(notice: &Notice) -> Option<String> {
-    Some(match notice {
-        Notice::State(_) | Notice::Connected(_) => return None,
-        Notice::Error(error) => {
+fn notified(notification: &Notification) -> Option<String> {
+    Some(match notification {
+        Notification::State(_) | Notification::Connected(_) => return None,
+        Notification::Error(error) => {
             format!("error {} {:?}", error.channel().unwrap_or("-"), error.kind())
         }
-        Notice::Event(event) => {
+        Notification::Event(event) => {
             let (name, channel) = (event.name(), event.channel().unwrap_or("-"));
             match name.contains(':') {
                 true => format!("event {channel} {name}"),
                 false => format!("event {channel} {name} {}", event.data()),
             }
         }
-        Notice::User(UserNotice::SignedIn(user)) => format!("signed in {}", user.id()),
-        Notice::User(UserNotice::Failed(error)) => format!("signin failed {:?}", error.kind()),
-        Notice::User(UserNotice::Watchlist(event)) => {
+        Notification::User(UserNotification::SignedIn(user)) => format!("signed in {}", user.id()),
+        Notification::User(UserNotification::Failed(error)) => {
+            format!("signin failed {:?}", error.kind())
+        }
+        Notification::User(UserNotification::Watchlist(event)) => {
             format!("watchlist {} {:?}", event.name(), event.user_ids())
         }
-        Notice::Channel(name, notice) => match notice {
-            ChannelNotice::Failed(error) => format!("failed {name} {:?}", error.kind()),
-            ChannelNotice::Count(count) => format!("count {name} {count}"),
-            ChannelNotice::Resumed(_) => format!("resumed {name}"),
-            ChannelNotice::MemberAdded(member) => {
+        Notification::Channel(name, notification) => match notification {
+            ChannelNotification::Failed(error) => format!("failed {name} {:?}", error.kind()),
+            ChannelNotification::Count(count) => format!("count {name} {count}"),
+            ChannelNotification::Resumed(_) => format!("resumed {name}"),
+            ChannelNotification::MemberAdded(member) => {
                 format!("added {name} {} {}", member.id(), member.info())
             }
-            ChannelNotice::MemberRemoved(member) => {
+            ChannelNotification::MemberRemoved(member) => {
                 format!("removed {name} {} {}", member.id(), member.info())
             }
             #[cfg(feature = "encrypted")]
-            ChannelNotice::Undecryptable(error) => {
+            ChannelNotification::Undecryptable(error) => {
                 format!("undecryptable {name} {:?}", error.kind())
             }
         },

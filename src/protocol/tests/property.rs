@@ -200,7 +200,7 @@ fn policy() -> impl Strategy<Value = Policy> {
         4 => Just(backoff(None)),
         2 => (0_u32..4).prop_map(|most| backoff(Some(most))),
         1 => Just(Policy::Never),
-        3 => Just(Policy::Ask),
+        3 => Just(Policy::Custom),
         1 => (time(), time(), time()).prop_map(|(initial, min, max)| {
             Policy::Backoff(Backoff { initial, min, max, max_attempts: None })
         }),
@@ -246,7 +246,7 @@ fn apply(harness: &mut Harness, input: &Input) {
         }
         Input::StaleLost => harness.lose_on(harness.generation + 1),
         Input::Decide { behind, wait } => {
-            harness.decide(harness.questions.saturating_sub(*behind), *wait)
+            harness.decide(harness.policy_calls.saturating_sub(*behind), *wait)
         }
         Input::Timeout => harness.timeout(),
         Input::ToDeadline => {

@@ -43,7 +43,7 @@ fn two_thousand_reconnects_wait_for_the_dial_that_does_not_return_and_are_one() 
             harness.skip(MS);
         }
         let outputs = harness.take();
-        assert_eq!((outputs.dials.len(), outputs.hangups.as_slice()), (0, &[(1, 1000)][..]));
+        assert_eq!((outputs.dials.len(), outputs.closes.as_slice()), (0, &[(1, 1000)][..]));
         harness.return_dial();
         assert_eq!(harness.expect_outputs("D").dials, [(2, CONNECT)], "at once, with all its time");
         assert_eq!((harness.state(), harness.machine.dials()), (state, 2));
@@ -144,33 +144,33 @@ fn something_wakes_to_say_that_a_dial_waits() {
 
 #[test]
 fn a_policy_that_does_not_return_is_asked_no_second_time() {
-    let mut harness = Harness::quiet_with(|config| config.policy = Policy::Ask);
+    let mut harness = Harness::quiet_with(|config| config.policy = Policy::Custom);
     harness.connect();
     harness.lose();
-    assert_eq!(harness.expect_outputs("DssQ").asks.len(), 1);
+    assert_eq!(harness.expect_outputs("DssQ").policy_calls.len(), 1);
     assert_eq!(harness.deadline(), None, "nothing waits for it but what it is about");
     for _ in 0..2000 {
         harness.reconnect();
         harness.closed(Some(4100));
     }
-    assert!(harness.take().asks.is_empty());
+    assert!(harness.take().policy_calls.is_empty());
     assert_eq!(harness.due_in(), UNNOTICED);
     harness.advance(secs(60));
     harness.expect_nothing();
     assert_eq!(harness.deadline(), None, "it was said");
-    // The answer was to another question; the last one is asked, about what it is about.
+    // The answer was to another request; the last one is asked, about what it is about.
     harness.decide(1, Some(secs(0)));
     let outputs = harness.expect_outputs("Q");
-    let (question, attempt, error) = &outputs.asks[0];
+    let (call, attempt, error) = &outputs.policy_calls[0];
     assert_eq!((*attempt, error.as_ref().and_then(Error::close_code)), (1, Some(4100)));
-    harness.decide(*question, Some(secs(3)));
+    harness.decide(*call, Some(secs(3)));
     assert_eq!(harness.expect_outputs("s").state().retry_in, Some(secs(3)));
     assert!(harness.machine.not_returned(harness.now).is_empty());
 }
 
 #[test]
 fn a_policy_that_returns_while_the_client_is_connected_is_not_asked_again() {
-    let mut harness = Harness::quiet_with(|config| config.policy = Policy::Ask);
+    let mut harness = Harness::quiet_with(|config| config.policy = Policy::Custom);
     harness.connect();
     harness.lose();
     harness.reconnect();
@@ -180,19 +180,19 @@ fn a_policy_that_returns_while_the_client_is_connected_is_not_asked_again() {
     harness.expect_nothing();
     assert_eq!(harness.state(), State::Connected);
     harness.lose();
-    assert_eq!(harness.expect_outputs("sQ").asks.len(), 1, "and it is free");
+    assert_eq!(harness.expect_outputs("sQ").policy_calls.len(), 1, "and it is free");
 }
 
 #[test]
 fn where_the_policy_fails_the_default_decides_as_it_does_by_itself() {
     let undecided = |code: u16| {
-        let mut harness = Harness::quiet_connected_with(|config| config.policy = Policy::Ask);
+        let mut harness = Harness::quiet_connected_with(|config| config.policy = Policy::Custom);
         harness.closed(Some(code));
         harness.take();
-        let (question, now) = (harness.questions, harness.now);
-        harness.machine.handle_no_decision(question + 1, now);
+        let (call, now) = (harness.policy_calls, harness.now);
+        harness.machine.handle_no_decision(call + 1, now);
         harness.expect_nothing();
-        harness.machine.handle_no_decision(question, now);
+        harness.machine.handle_no_decision(call, now);
         // Takes down what has come out.
         harness.timeout();
         harness

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::super::{ChannelNotice, Machine, Notice, Now, Output};
+use super::super::{ChannelNotification, Machine, Notification, Now, Output};
 use super::harness::{Harness, SUBSCRIBE, config, secs, short};
 use crate::protocol::machine::window::WINDOW;
 use crate::{Auth, ChannelStatus, Event};
@@ -145,14 +145,14 @@ impl Slow {
                     self.bytes += frame.len();
                     self.unread.push_back(frame);
                 }
-                Output::Authorize { ticket, channel, .. } => {
+                Output::Authorize { request_id, channel, .. } => {
                     let auth = Ok(Auth::new(format!("key:{}", "5".repeat(64))));
-                    self.machine.handle_authorization(&channel, ticket, auth, self.now);
+                    self.machine.handle_authorization(&channel, request_id, auth, self.now);
                 }
-                Output::Notify(Notice::Channel(_, ChannelNotice::Failed(error))) => {
+                Output::Notify(Notification::Channel(_, ChannelNotification::Failed(error))) => {
                     panic!("{error}")
                 }
-                Output::HangUp { .. } => panic!("the connection is given up"),
+                Output::Close { .. } => panic!("the connection is given up"),
                 _ => {}
             }
         }

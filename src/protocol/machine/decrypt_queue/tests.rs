@@ -130,7 +130,7 @@ fn an_event_that_opens_proves_the_key_good() {
     receive(&mut sealed, under(1, 3), START);
     assert_eq!(outcome(&mut sealed), ["failed 0", "failed 1", "failed 2", "ok 3"]);
     assert_eq!((sealed.held.len(), sealed.held_bytes), (0, 0));
-    // What fails now waits for the answer, and not for another question.
+    // What fails now waits for the answer, and not for another request.
     receive(&mut sealed, under(2, 4), START);
     assert_eq!((outcome(&mut sealed), sealed.deadline()), (vec![], None));
     sealed.set_key(key(2), START);
@@ -140,12 +140,12 @@ fn an_event_that_opens_proves_the_key_good() {
 #[test]
 fn bad_ones_among_good_ones_delay_nothing() {
     let mut sealed = ready();
-    let mut questions = 0;
+    let mut requests = 0;
     for id in 0..12 {
         let now = secs(id as u64);
         receive(&mut sealed, under(2, 2 * id), now);
         let asked = outcome(&mut sealed);
-        questions += asked.len();
+        requests += asked.len();
         receive(&mut sealed, under(1, 2 * id + 1), now);
         let expected = [format!("failed {}", 2 * id), format!("ok {}", 2 * id + 1)];
         assert_eq!(outcome(&mut sealed), expected);
@@ -154,7 +154,7 @@ fn bad_ones_among_good_ones_delay_nothing() {
             sealed.set_key(key(1), now);
         }
     }
-    assert_eq!(questions, 3, "at 0 s, 5 s and 10 s");
+    assert_eq!(requests, 3, "at 0 s, 5 s and 10 s");
 }
 
 #[test]
