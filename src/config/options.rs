@@ -4,8 +4,7 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-pub(crate) use crate::util::url::percent_encode;
-use crate::util::url::{Url, default_port, is_host_name, scheme, without_brackets};
+use crate::util::url::{Url, default_port, is_host_name, percent_encode, scheme, without_brackets};
 use crate::{Error, ErrorKind};
 
 type Resolve = dyn Fn(&Metadata) -> String + Send + Sync;

@@ -3,6 +3,7 @@
 
 use std::net::Ipv6Addr;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use tungstenite::http::Uri;
 
 use crate::{Error, ErrorKind};
@@ -110,34 +111,21 @@ pub(crate) fn is_host_name(host: &str) -> bool {
 
 /// Encodes a part of a path or a query (RFC 3986, section 2.1).
 pub(crate) fn percent_encode(text: &str, into: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            into.push(byte.into());
-        } else {
-            into.push_str(&format!("%{byte:02X}"));
-        }
-    }
+    const RESERVED: &AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    into.extend(utf8_percent_encode(text, RESERVED));
 }
 
 /// Decodes what [`percent_encode`] encodes. The error is the end of a sentence.
 pub(crate) fn percent_decode(text: &str) -> Result<Vec<u8>, &'static str> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-        let value = digit(rest.next()).zip(digit(rest.next()));
-        let value = value.and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
-        bytes.push(
-            value.ok_or(
-                "must have two hexadecimal digits after each `%`; write `%` itself as %25",
-            )?,
-        );
+    let is_escaped = |rest: &str| {
+        let digits = rest.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    if text.split('%').skip(1).all(is_escaped) {
+        return Ok(percent_decode_str(text).collect());
     }
-    Ok(bytes)
+    Err("must have two hexadecimal digits after each `%`; write `%` itself as %25")
 }
 
 #[cfg(test)]
@@ -215,7 +203,7 @@ mod tests {
         assert_eq!(encoded, "a%20b%2F%C3%BC%25~");
         assert_eq!(percent_decode(&encoded).unwrap(), "a b/ü%~".as_bytes());
         assert_eq!(percent_decode("%2f%ff+").unwrap(), b"/\xff+");
-        for wrong in ["%", "%2", "%+4", "%g0"] {
+        for wrong in ["%", "%2", "%+4", "%g0", "%%41", "a%é"] {
             assert!(percent_decode(wrong).is_err(), "{wrong}");
         }
     }
