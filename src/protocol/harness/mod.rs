@@ -438,6 +438,7 @@ impl Harness {
             self.outputs.push(output);
         }
         self.check_establishment(first);
+        self.check_signins(first);
         if pinged && self.answers_pings {
             self.server("pusher:pong", None, "{}");
         }

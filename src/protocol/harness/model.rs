@@ -70,6 +70,18 @@ impl Harness {
         assert_eq!(signins.count(), usize::from(self.wants_signin));
     }
 
+    /// An approved sign-in is sent at once.
+    pub(super) fn check_signins(&self, first: usize) {
+        let outputs = self.outputs.iter().skip(first);
+        let is_request = |output: &&Output| matches!(output, Output::Authenticate { .. });
+        let is_signin = |output: &&Output| match output {
+            Output::Send { frame, .. } => short(frame) == "signin",
+            _ => false,
+        };
+        let (requests, sent) = (outputs.clone().filter(is_request), outputs.filter(is_signin));
+        assert!(!self.approves || requests.count() == sent.count(), "an approved sign-in is sent");
+    }
+
     pub(super) fn note(&mut self, output: &Output) {
         match output {
             Output::Dial { generation, deadline } => {
