@@ -45,10 +45,10 @@
 //!
 //! Each has a cache variant, with `cache-` behind the prefix: the server repeats the last event to new subscribers.
 //!
-//! An [`Authorizer`] is [an HTTP endpoint](HttpAuthorizer) of yours, a closure, or
-//! [the app's secret itself](SecretAuthorizer). The client calls it on a thread of its own, for each subscription on
-//! each connection. Transient failures are retried with back-off; after a permanent one the channel has failed until
-//! `subscribe()` is called again.
+//! An [`Authorizer`] is [an HTTP endpoint](HttpAuthorizer) of yours, a closure, or [the app's secret
+//! itself](SecretAuthorizer). The client calls it on a thread of its own, for each subscription on each connection.
+//! Transient failures are retried with back-off; after a permanent one the subscription has failed, until the next
+//! connection or call of `subscribe()`.
 //!
 //! # Signed-in users
 //!

@@ -30,7 +30,7 @@ pub use user::{UserAuth, UserAuthRequest, UserAuthenticator};
 /// connection is lost or the channel is unsubscribed is dropped.
 ///
 /// A request whose error [is retryable](Error::is_retryable) is repeated with back-off. After any other error the
-/// subscription waits for the next call of `subscribe()`.
+/// subscription has failed; the client tries again on the next connection, or when `subscribe()` is called.
 ///
 /// A closure needs its argument's type:
 ///

@@ -12,7 +12,7 @@ use crate::{ClientSettings, Error, Proxy, Tls};
 /// response that comes after the connection is lost is dropped.
 ///
 /// A request whose error [is retryable](Error::is_retryable) is repeated with back-off. After any other error the
-/// sign-in waits for the next call of `signin()`.
+/// sign-in has failed; the client tries again on the next connection, or when `signin()` is called.
 ///
 /// A closure needs its argument's type:
 ///
