@@ -2,8 +2,8 @@
 //! version 7.
 //!
 //! Events arrive through [`crossbeam_channel`](https://docs.rs/crossbeam-channel) receivers, one per binding, so a
-//! program can block on `recv()`, poll `try_recv()` once a frame, or `select!` over many. There is no async runtime in
-//! the dependency tree. The client connects to Pusher's own service and to compatible servers.
+//! program can block on `recv()`, poll `try_recv()` once per frame of a game, or `select!` over many. There is no async
+//! runtime in the dependency tree. The client connects to Pusher's own service and to compatible servers.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -29,10 +29,9 @@
 //!
 //! # What blocks
 //!
-//! Five methods block, for at most the time that they are given: [`Client::wait_connected`],
-//! [`Client::wait_signed_in`], [`Client::ping`], [`Client::close`] and [`PublicChannel::wait_subscribed`], which all
-//! types of channels have. All others return immediately, whatever the network does. Every handle can be used from all
-//! threads at once.
+//! Five methods block, for at most their `timeout`: [`Client::wait_connected`], [`Client::wait_signed_in`],
+//! [`Client::ping`], [`Client::close`] and [`PublicChannel::wait_subscribed`], which all types of channels have. All
+//! others return immediately, whatever the network does. Every handle can be used from all threads at once.
 //!
 //! # Channels
 //!
@@ -43,18 +42,18 @@
 //! | `presence-` | [`PresenceChannel`] | needs an [`Authorizer`]; has client events and a list of members |
 //! | `private-encrypted-` | [`PrivateEncryptedChannel`](struct.PrivateEncryptedChannel.html) | needs an [`Authorizer`]; the server cannot read its events |
 //!
-//! Each has a cache variant, with `cache-` behind the prefix: the server repeats the last event to new subscribers.
+//! Each has a cache variant, with `cache-` after the prefix: the server repeats the last event to new subscribers.
 //!
-//! An [`Authorizer`] is [an HTTP endpoint](HttpAuthorizer) of yours, a closure, or
-//! [the app's secret itself](SecretAuthorizer). The client calls it on a thread of its own, for each subscription on
-//! each connection. Transient failures are retried with back-off; after a permanent one the channel has failed until
-//! `subscribe()` is called again.
+//! An [`Authorizer`] is [an HTTP endpoint](HttpAuthorizer) of yours, a closure, or [the app's secret
+//! itself](SecretAuthorizer). The client calls it on a thread of its own, for each subscription on each connection.
+//! Transient failures are retried with back-off; after a permanent one the subscription has failed, until the next
+//! connection or call of `subscribe()`.
 //!
 //! # Signed-in users
 //!
 //! A client can sign in as a user of your app ([`Client::signin`]), identified by a [`UserAuthenticator`].
-//! [`Client::user`] then receives the events that the server sends to this user alone, and which users of the user's
-//! watchlist are online.
+//! [`Client::user`] then receives the events that the server sends to this user, and which users of the watchlist are
+//! online.
 //!
 //! # Lost connections
 //!
@@ -95,15 +94,15 @@
 //! | response of an endpoint | 256 KiB | [`HttpAuthorizer::max_body`] | [`ErrorKind::TooLarge`] |
 //! | head of the response to a handshake | 16 KiB, 128 fields | | the dial fails, with [`ErrorKind::Handshake`] |
 //! | concurrent authorizations | 4, of which an endpoint that is new, slow or not the only one uses half | [`ClientBuilder::max_authorizations`] | the others wait |
-//! | timed-out authorizer calls that still block | 16 | | the client waits for the next one |
+//! | timed-out authorizer calls that still block | 16 | | a further one counts as a concurrent authorization until it returns |
 //! | concurrent dials, and calls of [`Reconnect::with`] | 1 each | | the newest waits |
 //! | concurrent lookups of host names | 4 for the client, 4 for each endpoint | | a dial fails, with [`ErrorKind::Dns`]; a request waits |
-//! | wait that a server or an endpoint asks for | 1 hour | | counts as 1 hour |
+//! | wait that a server or an endpoint requests | 1 hour | | counts as 1 hour |
 //! | nesting of JSON | none: parsing does not recurse | | |
 //! | stack of each thread | 2 MiB, at least 256 KiB | [`ClientBuilder::stack_size`] | [`ErrorKind::Config`] |
 //!
-//! Those of queues and members apply to each binding and each channel; multiply them, and lower them on small devices.
-//! [`Queue::unbounded`] has no limit.
+//! The limits of queues and members apply to each binding and each channel, so the memory adds up; lower them on small
+//! devices. [`Queue::unbounded`] has no limit.
 //!
 //! Every wait has a deadline: see the timeouts of [`ClientBuilder`] and [`HttpAuthorizer::timeout`].
 //!
@@ -113,7 +112,7 @@
 //! |---|---|---|
 //! | `pusher-reader` | for one dial and the connection that it becomes | dials, reads, and queues events for the bindings |
 //! | `pusher-timer` | from the first `connect()` to the end of the client | keeps the deadlines |
-//! | `pusher-actions` | for a moment, with a [`Connection`] of your own or a logger | sends, closes and logs when a deadline demands it, so that your code delays no deadline |
+//! | `pusher-actions` | briefly, if there is a logger or a [`Connection`] of your own | sends, closes and logs when a deadline demands it, so that your code delays no deadline |
 //! | `pusher-dns` | for one lookup of a host name: the server's, a proxy's or an endpoint's | calls the system's resolver, which cannot be interrupted |
 //! | `pusher-policy` | for one call of [`Reconnect::with`]'s function | runs your function |
 //! | `pusher-auth` | while there are authorizations to request; at most [`max_authorizations`](ClientBuilder::max_authorizations), by default 4 | runs your [`Authorizer`] and [`UserAuthenticator`] |
@@ -131,7 +130,7 @@
 //! | `encrypted` | yes | [`PrivateEncryptedChannel`](struct.PrivateEncryptedChannel.html) |
 //! | `testing` | | [`testing::Server`](testing/struct.Server.html), an in-process server for tests |
 //!
-//! Without a TLS feature, `wss://` is an error that says so.
+//! Without a TLS feature, a `wss://` URL is an error of kind [`Config`](ErrorKind::Config).
 //!
 //! # Logging
 //!
@@ -141,15 +140,15 @@
 //!
 //! | level | lines |
 //! |---|---|
-//! | `error` | the client gave up, with the cause and what to do |
+//! | `error` | the client gave up, with the cause and a hint |
 //! | `warn` | the first failed dial of an outage with its causes and the next attempt, then at most one line a minute until it is over; connections that do not last, one line a minute; failed subscriptions, sign-ins and other requests, 8 at once and then one a minute; code of yours that delays the next dial |
 //! | `info` | connected, lost, subscribed, signed in, gave up: one line each |
 //! | `debug` | every attempt, every change of the state, and the lines that the limits above suppress |
 //!
 //! Frames are logged at `trace` only, under `pusher_channels::frames`, with authorizations, signatures and user data
-//! redacted. The libraries below redact nothing: `tungstenite` and `ureq_proto` log everything that they send and
-//! receive at `trace` (except the client's handshake), and `ureq` logs URLs at `debug`. Exclude these three targets from
-//! logs that others read.
+//! redacted. The underlying libraries redact nothing: `tungstenite` and `ureq_proto` log everything that they send and
+//! receive at `trace` (except the client's handshake), and `ureq` logs URLs at `debug`. Exclude these three targets
+//! from logs that others read.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Examples and benchmarks of this package print; the library does not.

@@ -21,7 +21,7 @@ use crate::{Proxy, Tls};
 pub struct ClientSettings(Arc<(Tls, Proxy)>);
 
 impl ClientSettings {
-    /// Makes the settings of one more client.
+    /// Creates the settings of a client.
     pub fn new(tls: Tls, proxy: Proxy) -> Self {
         Self(Arc::new((tls, proxy)))
     }

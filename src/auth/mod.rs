@@ -30,7 +30,7 @@ pub use user::{UserAuth, UserAuthRequest, UserAuthenticator};
 /// connection is lost or the channel is unsubscribed is dropped.
 ///
 /// A request whose error [is retryable](Error::is_retryable) is repeated with back-off. After any other error the
-/// subscription waits for the next call of `subscribe()`.
+/// subscription has failed; the client tries again on the next connection, or when `subscribe()` is called.
 ///
 /// A closure needs its argument's type:
 ///
@@ -58,8 +58,8 @@ pub trait Authorizer: Send + Sync {
 
     /// Returns the host and port that requests go to, if they are always the same: `app.example.org:443`.
     ///
-    /// Called once, when a client gets the authorizer. Authorizers with the same endpoint share their workers, see
-    /// [`ClientBuilder::max_authorizations`](crate::ClientBuilder::max_authorizations). Default: `None`, the
+    /// Called once, when the authorizer is passed to a client. Authorizers with the same endpoint share their workers,
+    /// see [`ClientBuilder::max_authorizations`](crate::ClientBuilder::max_authorizations). Default: `None`, the
     /// authorizer counts as an endpoint of its own; so do all clones of an `Arc` together.
     fn endpoint(&self) -> Option<String> {
         None
@@ -73,8 +73,8 @@ pub trait Authorizer: Send + Sync {
     /// Returns the authorizer that a client uses in place of this one, with the client's TLS settings and proxy, and
     /// with state of its own. Default: `None`, the client uses this one.
     ///
-    /// Called on the caller's thread each time a client gets the authorizer. [`endpoint`](Self::endpoint) is called on
-    /// this authorizer, everything else on the one returned.
+    /// Called on the caller's thread each time the authorizer is passed to a client. [`endpoint`](Self::endpoint) is
+    /// called on this authorizer, everything else on the one returned.
     ///
     /// An authorizer that wraps another one attaches the inner one too. Otherwise the inner one's requests are made
     /// with default settings, and end only with their own timeout:
@@ -189,7 +189,7 @@ pub struct AuthRequest {
 }
 
 impl AuthRequest {
-    /// Makes a first request, to try an authorizer out.
+    /// Creates the request of a first attempt, to test an authorizer.
     pub fn new(socket_id: &str, channel: &str) -> Self {
         Self::attempt_number(socket_id, channel, 1)
     }
@@ -223,12 +223,12 @@ pub struct Auth {
 }
 
 impl Auth {
-    /// Makes a response with a signature, in the server's form: `key:hex`.
+    /// Creates a response with a signature in the protocol's form, `key:hex`.
     pub fn new(auth: impl Into<String>) -> Self {
         Self { auth: auth.into(), channel_data: None, shared_secret: None }
     }
 
-    /// Sets what other members get to know about this client: the JSON text that was signed. Required on presence
+    /// Sets the data that other members see of this client: the JSON text that was signed. Required on presence
     /// channels.
     pub fn channel_data(mut self, channel_data: impl Into<String>) -> Self {
         self.channel_data = Some(channel_data.into());

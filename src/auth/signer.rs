@@ -51,7 +51,7 @@ pub struct SecretAuthorizer {
 }
 
 impl SecretAuthorizer {
-    /// Makes an authorizer for the app with this key and secret.
+    /// Creates an authorizer for the app with this key and secret.
     pub fn new(key: &str, secret: &str) -> Self {
         Self {
             key: key.to_owned(),

@@ -1,4 +1,4 @@
-//! The authentication of the user of a connection: requests, responses and who responds.
+//! The authentication of the user of a connection: requests, responses and the authenticator.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::{ClientSettings, Error, Proxy, Tls};
 /// response that comes after the connection is lost is dropped.
 ///
 /// A request whose error [is retryable](Error::is_retryable) is repeated with back-off. After any other error the
-/// sign-in waits for the next call of `signin()`.
+/// sign-in has failed; the client tries again on the next connection, or when `signin()` is called.
 ///
 /// A closure needs its argument's type:
 ///
@@ -26,7 +26,7 @@ use crate::{ClientSettings, Error, Proxy, Tls};
 ///
 /// See [Pusher's documentation](https://pusher.com/docs/channels/server_api/authenticating-users/).
 pub trait UserAuthenticator: Send + Sync {
-    /// Responds to a request with who the user is.
+    /// Returns the identity of the user, signed for the connection of the request.
     ///
     /// # Errors
     ///
@@ -35,9 +35,9 @@ pub trait UserAuthenticator: Send + Sync {
 
     /// Returns the host and port that requests go to, if they are always the same: `app.example.org:443`.
     ///
-    /// Called once, when a client gets the authenticator. Authenticators and authorizers with the same endpoint share
-    /// their workers, see [`ClientBuilder::max_authorizations`](crate::ClientBuilder::max_authorizations). Default:
-    /// `None`, the authenticator counts as an endpoint of its own; so do all clones of an `Arc` together.
+    /// Called once, when the authenticator is passed to a client. Authenticators and authorizers with the same endpoint
+    /// share their workers, see [`ClientBuilder::max_authorizations`](crate::ClientBuilder::max_authorizations).
+    /// Default: `None`, the authenticator counts as an endpoint of its own; so do all clones of an `Arc` together.
     fn endpoint(&self) -> Option<String> {
         None
     }
@@ -97,7 +97,7 @@ pub struct UserAuthRequest {
 }
 
 impl UserAuthRequest {
-    /// Makes a first request, to try an authenticator out.
+    /// Creates the request of a first attempt, to test an authenticator.
     pub fn new(socket_id: &str) -> Self {
         Self::attempt_number(socket_id, 1)
     }
@@ -132,7 +132,7 @@ pub struct UserAuth {
 }
 
 impl UserAuth {
-    /// Makes a response with the signature in the server's form, `key:hex`, and the JSON text that was signed: an
+    /// Creates a response with the signature in the protocol's form, `key:hex`, and the JSON text that was signed: an
     /// object with the user's `id`.
     pub fn new(auth: impl Into<String>, user_data: impl Into<String>) -> Self {
         Self { auth: auth.into(), user_data: user_data.into() }

@@ -16,7 +16,7 @@ use crate::util::give_back::GiveBack;
 /// The limits of a [`Binding`]'s queue, for slow consumers: a number of values, and the memory that they take.
 ///
 /// The client never waits for a consumer. A queue takes memory only as it fills. [`Binding::dropped`] counts what is
-/// dropped, and one line at `warn` reports it, until the queue has been half empty.
+/// dropped. A warning is logged when the queue overflows, and again only after it has been half empty.
 ///
 /// Default: `Queue::drop_oldest(4096)`, and at most 64 MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,12 +75,11 @@ impl Queue {
     /// Sets how much memory the values may take together, in bytes, with the same drop policy as for their number.
     /// Default: 64 MiB. No effect on [`unbounded`](Self::unbounded).
     ///
-    /// A single value that is larger is kept if it is alone. An event counts with its whole frame, although the
-    /// events of several bindings share it. Not counted are what a consumer decodes later, and frames that arrived
-    /// just before or after it and are retained with it, see [`Event`](crate::Event). While more than 64 values wait,
+    /// A single value that is larger is kept if it is alone. An event counts with its whole frame, although the events
+    /// of several bindings share it. What a consumer decodes later does not count, nor do frames that arrived just
+    /// before or after an event and are retained with it, see [`Event`](crate::Event). While more than 64 values wait,
     /// events that take less than a quarter of their buffer are copied into one of their own size. So a queue retains
-    /// at most four times the bytes that it counts, and 66 buffers beside, each with up to 32 KiB of text and 256
-    /// frames.
+    /// at most four times the bytes that it counts, plus 66 buffers, each with up to 32 KiB of text and 256 frames.
     ///
     /// # Example
     ///

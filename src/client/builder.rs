@@ -105,18 +105,18 @@ impl ClientBuilder {
     /// of 0 counts as 1.
     ///
     /// Each runs on a thread of its own, which ends when there are no more requests. An endpoint may use all of these
-    /// threads if it is the only one of the client and has responded within 1 s. Otherwise it may use half of them,
-    /// at least 1, so that an endpoint that hangs leaves some to the others. After a slower response, or a time-out,
-    /// it shares that half with all others of which the same is true. An endpoint is the host and port that
-    /// [`Authorizer::endpoint`] returns, otherwise the authorizer itself: with
-    /// [`HttpAuthorizer::url_with`](crate::HttpAuthorizer::url_with) all its hosts are one.
+    /// threads if it is the only one of the client and has responded within 1 s. Otherwise it may use half of them, at
+    /// least 1, so that an endpoint that hangs leaves some to the others. All endpoints whose last response was slower,
+    /// or timed out, share one half. An endpoint is the host and port that [`Authorizer::endpoint`] returns, otherwise
+    /// the authorizer itself: with [`HttpAuthorizer::url_with`](crate::HttpAuthorizer::url_with) all its hosts count as
+    /// one endpoint.
     pub fn max_authorizations(mut self, limit: usize) -> Self {
         self.max_authorizations = limit;
         self
     }
 
-    /// Sets how many client events per second [`trigger`](crate::PrivateChannel::trigger) sends on this connection; the
-    /// same number may be sent in a burst. `None`: no limit. Default: 10, the limit of Pusher.
+    /// Sets how many client events per second [`trigger`](crate::PrivateChannel::trigger) sends on a connection; the
+    /// same number may be sent in a burst. `None`: no limit. Default: 10, Pusher's limit.
     pub fn client_event_limit(mut self, per_second: Option<u32>) -> Self {
         self.machine.client_event_limit = per_second;
         self
@@ -143,11 +143,11 @@ impl ClientBuilder {
     /// Sets an activity timeout that applies instead of the server's and of
     /// [`activity_timeout`](Self::activity_timeout), even if it is longer. Default: none.
     ///
-    /// A server closes a connection on which it has received nothing for a time of its own, which it sends to the
-    /// client. With a longer one here, such a server cuts the connection, and the client dials again and again. Use
-    /// it where the server tolerates the silence but sends a value that does not suit the network, for example one so
-    /// short that its pings cost a battery or a metered link. While messages keep arriving and the client itself
-    /// sends nothing, it sends a ping after twice this time.
+    /// A server that enforces the activity timeout that it sends closes a connection on which it has received nothing
+    /// for that time. If this value is longer, such a server closes every idle connection, and the client reconnects
+    /// each time. Use it where the server tolerates the silence but sends a value that does not suit the network, for
+    /// example one so short that its pings drain a battery or use up a metered link. While messages keep arriving and
+    /// the client itself sends nothing, it sends a ping after twice this time.
     ///
     /// # Example
     ///
@@ -169,7 +169,7 @@ impl ClientBuilder {
 
     /// Sets how long the server may take to respond to a ping before the connection counts as lost. Default: 30 s.
     ///
-    /// Where there is reason to doubt the connection (see [`Client::network_changed`]), at most 5 s.
+    /// At most 5 s where there is reason to doubt the connection, see [`Client::network_changed`].
     pub fn pong_timeout(mut self, timeout: Duration) -> Self {
         self.machine.pong_timeout = timeout;
         self
@@ -182,15 +182,15 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how long the server may take to confirm a subscription before it counts as failed, and an authorizer to
-    /// respond. Default: 30 s each.
+    /// Sets how long an authorizer may take to respond, and then the server to confirm the subscription, before the
+    /// subscription counts as failed. Default: 30 s each.
     pub fn subscribe_timeout(mut self, timeout: Duration) -> Self {
         self.machine.subscribe_timeout = timeout;
         self
     }
 
-    /// Sets how long the server may take to confirm a sign-in before it counts as failed, and the
-    /// [`user_authenticator`](Self::user_authenticator) to respond. Default: 30 s each.
+    /// Sets how long the [`user_authenticator`](Self::user_authenticator) may take to respond, and then the server to
+    /// confirm the sign-in, before the sign-in counts as failed. Default: 30 s each.
     pub fn signin_timeout(mut self, timeout: Duration) -> Self {
         self.machine.signin_timeout = timeout;
         self
@@ -268,8 +268,8 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// The same as of [`header`](Self::header), but of the dial, which is retried like any other. Also if `headers`
-    /// panics.
+    /// The dial fails for the same reasons as [`header`](Self::header), and if `headers` panics. It is retried like any
+    /// other.
     ///
     /// # Example
     ///
@@ -311,9 +311,9 @@ impl ClientBuilder {
     /// Sets how much memory the members of one presence channel may take, in bytes: their ids, their infos, and
     /// 120 bytes for each member and 32 for each info. Default: 16 MiB. It must be greater than zero.
     ///
-    /// Beyond it, further members have the info `null` (of a whole list, the ids come first, then infos as far as the
-    /// rest suffices). Members that do not fit even so are not kept, except this client's own user: they are missing
-    /// in [`members`](crate::PresenceChannel::members), and neither their joining nor their leaving is reported.
+    /// Beyond it, further members have the info `null` (of a whole list, the ids are kept first, then as many infos as
+    /// fit). Members that do not fit even so are not kept, except this client's own user: they are missing in
+    /// [`members`](crate::PresenceChannel::members), and neither their joining nor their leaving is reported.
     /// [`bind_errors`](Client::bind_errors) reports that once for each subscription, with [`ErrorKind::TooLarge`] and
     /// the channel. Members that leave free their memory.
     pub fn max_members_bytes(mut self, bytes: usize) -> Self {

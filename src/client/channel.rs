@@ -61,7 +61,7 @@ macro_rules! channel {
             ///   on this connection (such as an authorization that is retried) or what it waits for, otherwise why
             ///   there is no connection
             ///
-            /// Each has the [`channel`](Error::channel).
+            /// Each of these errors names the channel, see [`Error::channel`].
             pub fn wait_subscribed(&self, timeout: Duration) -> Result<(), Error> {
                 Channel::wait_subscribed(self, timeout)
             }
@@ -118,9 +118,9 @@ macro_rules! channel {
             /// back-off. Otherwise the channel stays failed until [`subscribe`](Self::subscribe) is called or the
             /// client reconnects.
             ///
-            /// Servers refuse in many ways. An error frame without a channel is attributed to the pending channel
-            /// that its text names, otherwise to the only channel it can mean, after 2 s in which a confirmation
-            /// still counts; otherwise it becomes the source of the time-out that follows.
+            /// Servers refuse in many ways. An error frame without a channel is attributed to the pending channel that
+            /// its text names. Otherwise, if it can mean only one channel, that channel fails unless the server
+            /// confirms it within 2 s. Otherwise the error becomes the source of the time-out that follows.
             #[doc(alias(
                 "pusher:subscription_error",
                 "onSubscriptionError",
@@ -137,8 +137,8 @@ macro_rules! channel {
                 Channel::bind_subscription_count(self)
             }
 
-            /// Returns a binding that receives `pusher:cache_miss`: the server of a cache channel has no last
-            /// event. If it has one, it sends that event right after the subscription.
+            /// Returns a binding that receives `pusher:cache_miss`: the server has no last event of this cache channel.
+            /// If it has one, it sends that event right after the subscription.
             ///
             /// See [cache channels](https://pusher.com/docs/channels/using_channels/cache-channels/).
             pub fn bind_cache_miss(&self) -> Binding<Event> {
@@ -296,7 +296,7 @@ impl PresenceChannel {
         self.0.bind_list(|channel, _| &mut channel.added)
     }
 
-    /// Returns a binding that receives each user that leaves, with the info that was known of them.
+    /// Returns a binding that receives each user that leaves, with the last known info.
     #[doc(alias("whenMemberRemoved", "pusher:member_removed", "leaving"))]
     pub fn bind_member_removed(&self) -> Binding<Member> {
         self.0.bind_list(|channel, _| &mut channel.removed)
@@ -305,12 +305,12 @@ impl PresenceChannel {
 
 /// An encrypted channel. The server cannot read its events; they arrive decrypted.
 ///
-/// If an event cannot be decrypted, the client requests the key from the authorizer again, at most every 5 s.
-/// Later events wait for the key, in order, until one decrypts with the present key: that proves the key good, and
-/// the events before it have failed. An event that does not decrypt with the new key either is dropped and reported
-/// by [`bind_decryption_error`](Self::bind_decryption_error). As many events wait as
-/// [`ClientBuilder::queue`](crate::ClientBuilder::queue) allows a binding (default: 4,096 and 64 MiB); beyond
-/// that the oldest is dropped and reported in the same way. An event that arrives unencrypted is never delivered.
+/// If an event cannot be decrypted, the client requests the key from the authorizer again, at most every 5 s. Later
+/// events wait for the key, in order, until one decrypts with the present key: then the key is right, and the events
+/// before it have failed. An event that does not decrypt with the new key either is dropped and reported by
+/// [`bind_decryption_error`](Self::bind_decryption_error). As many events wait as
+/// [`ClientBuilder::queue`](crate::ClientBuilder::queue) allows a binding (default: 4,096 and 64 MiB); beyond that the
+/// oldest is dropped and reported in the same way. An event that arrives unencrypted is never delivered.
 ///
 /// The plaintext may be any bytes, see [`Event::bytes`].
 ///

@@ -108,12 +108,13 @@ impl Client {
     }
 
     /// Drops the connection, if there is one, and dials now. It also ends a wait for the next dial, even one that the
-    /// server has asked for.
+    /// server has requested.
     ///
-    /// Returns immediately. If a function given to [`Options::custom`] or a [`Connector`](crate::Connector) of your
-    /// own has been called for an earlier dial and has not returned, the new dial waits for it, and the log says so
-    /// after 1 s; after [`connect_timeout`](ClientBuilder::connect_timeout) the dial counts as failed. In the other
-    /// states it does what [`connect`](Self::connect) does.
+    /// Returns immediately. If a function given to [`Options::custom`] or a [`Connector`](crate::Connector) of your own
+    /// has been called for an earlier dial and has not returned, the new dial waits for it, and the log says so after
+    /// 1 s; after [`connect_timeout`](ClientBuilder::connect_timeout) the dial counts as failed. In
+    /// [`State::Initialized`], [`State::Disconnected`] and [`State::Failed`] it does what [`connect`](Self::connect)
+    /// does.
     #[doc(alias = "retryIn")]
     pub fn reconnect(&self) {
         self.shared().act(|machine, now| machine.reconnect(now));
@@ -123,14 +124,14 @@ impl Client {
     ///
     /// Returns immediately. The current connection or dial ends, nothing more is sent on it, and the new server is
     /// dialed now; a wait for the next dial ends too. Subscribed channels are subscribed there, with new
-    /// authorizations, and [`bind_resumed`](PublicChannel::bind_resumed) receives the gap. In the other states the
-    /// options apply to the next [`connect`](Self::connect). To walk a list of hosts whenever a dial fails, see
-    /// [`Options::custom`].
+    /// authorizations, and [`bind_resumed`](PublicChannel::bind_resumed) receives the gap. In [`State::Initialized`],
+    /// [`State::Disconnected`] and [`State::Failed`] the options apply to the next [`connect`](Self::connect). To walk
+    /// a list of hosts whenever a dial fails, see [`Options::custom`].
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if the options are invalid; [`ErrorKind::Closed`] after [`close`](Self::close). Nothing
-    /// changes then.
+    /// [`ErrorKind::Config`] if the options are invalid; [`ErrorKind::Closed`] after [`close`](Self::close). Neither
+    /// changes anything.
     #[doc(alias = "switchCluster")]
     pub fn switch(&self, options: Options) -> Result<(), Error> {
         options.check(self.shared().settings.built_in)?;
@@ -146,8 +147,8 @@ impl Client {
     ///
     /// Returns immediately. The check is a ping that the server must respond to within 5 s (or
     /// [`pong_timeout`](ClientBuilder::pong_timeout) if that is shorter). It also dials if the client has failed
-    /// because no thread could be started. A wait that the server has asked for (see [`Reconnect`](crate::Reconnect))
-    /// goes on.
+    /// because no thread could be started. It does not cut short a wait that the server has requested (see
+    /// [`Reconnect`](crate::Reconnect)).
     ///
     /// The client notices a suspend by itself too, but only when something wakes it: the next heartbeat, a message,
     /// or a call.
@@ -188,8 +189,8 @@ impl Client {
     ///
     /// - the cause of the failure in [`State::Failed`]
     /// - [`ErrorKind::NotConnected`] after `disconnect()`, [`ErrorKind::Closed`] after `close()`
-    /// - [`ErrorKind::Timeout`]: not connected within `timeout`. The source is the last failure of this outage, or
-    ///   that the dial has no result yet, and `{error}` shows it
+    /// - [`ErrorKind::Timeout`]: not connected within `timeout`. The source is the last failure of this outage, or says
+    ///   that the dial is still in progress; `{error}` shows it
     pub fn wait_connected(&self, timeout: Duration) -> Result<String, Error> {
         let mut ended = Ended::default();
         self.shared().wait(
@@ -217,7 +218,7 @@ impl Client {
 
     /// Returns counts of what the client has done so far: connections, frames, events, authorizations.
     ///
-    /// Never blocks. It takes well under a microsecond, so it can be called every frame.
+    /// Never blocks. It takes well under a microsecond, so it can be called in every frame of a game.
     pub fn stats(&self) -> Stats {
         self.shared().stats()
     }
@@ -260,7 +261,8 @@ impl Client {
         self.shared().act(|machine, now| machine.signin(now));
     }
 
-    /// Like [`signin`](Self::signin), with another authenticator from now on, and so possibly as another user.
+    /// Like [`signin`](Self::signin), with another authenticator for this and all later sign-ins, and so possibly as
+    /// another user.
     ///
     /// A connection keeps its user until it ends: if the current one is signed in or signing in, it is replaced by a
     /// new one.
@@ -337,7 +339,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The same as of [`public_channel`](Self::public_channel).
+    /// Those of [`public_channel`](Self::public_channel).
     pub fn private_channel(&self, name: &str) -> Result<PrivateChannel, Error> {
         Ok(PrivateChannel::new(self.channel(name, ChannelKind::Private)?))
     }
@@ -348,7 +350,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The same as of [`public_channel`](Self::public_channel).
+    /// Those of [`public_channel`](Self::public_channel).
     pub fn private_channel_with(
         &self,
         name: &str,
@@ -364,7 +366,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The same as of [`public_channel`](Self::public_channel).
+    /// Those of [`public_channel`](Self::public_channel).
     #[cfg(feature = "encrypted")]
     pub fn private_encrypted_channel(&self, name: &str) -> Result<PrivateEncryptedChannel, Error> {
         Ok(PrivateEncryptedChannel::new(self.channel(name, ChannelKind::PrivateEncrypted)?))
@@ -375,7 +377,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The same as of [`public_channel`](Self::public_channel).
+    /// Those of [`public_channel`](Self::public_channel).
     #[cfg(feature = "encrypted")]
     pub fn private_encrypted_channel_with(
         &self,
@@ -391,7 +393,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The same as of [`public_channel`](Self::public_channel).
+    /// Those of [`public_channel`](Self::public_channel).
     pub fn presence_channel(&self, name: &str) -> Result<PresenceChannel, Error> {
         Ok(PresenceChannel::new(self.channel(name, ChannelKind::Presence)?))
     }
@@ -401,7 +403,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The same as of [`public_channel`](Self::public_channel).
+    /// Those of [`public_channel`](Self::public_channel).
     pub fn presence_channel_with(
         &self,
         name: &str,

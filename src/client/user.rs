@@ -7,8 +7,8 @@ use crate::binding::{Binding, Queue};
 use crate::driver::Selector;
 use crate::{Error, Event, UserData, WatchlistEvent};
 
-/// The signed-in user: events that the server sends to this user alone, on whichever connection, and
-/// watchlist events.
+/// The signed-in user: events that the server sends to this user, on all of the user's connections, and watchlist
+/// events.
 ///
 /// A handle: cheap to clone and usable from every thread. Bindings can be made before [`Client::signin`], and stay
 /// across reconnects and changes of the user. See
@@ -84,8 +84,8 @@ impl User {
         self.0.shared().bind(Selector::User(|user, _| &mut user.events.all), "", None)
     }
 
-    /// Returns a binding that receives which users of the watchlist are online or offline: those that are
-    /// online after each sign-in, then every change.
+    /// Returns a binding that receives the users of the watchlist that are online after each sign-in, and then every
+    /// user that comes online or goes offline.
     #[doc(alias = "watchlist")]
     pub fn bind_watchlist(&self) -> Binding<WatchlistEvent> {
         self.0.shared().bind(Selector::User(|user, _| &mut user.watchlist), "", None)

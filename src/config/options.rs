@@ -94,9 +94,9 @@ impl Options {
 
     /// Connects to the URL that `resolve` returns before every dial, for example to walk through a list of hosts.
     ///
-    /// `resolve` runs on the client's reader thread, once at a time. While it blocks, nothing is dialed, not by
-    /// [`Client::reconnect`](crate::Client::reconnect) either. Of the setters only [`metadata`](Self::metadata)
-    /// applies. An invalid URL fails that dial.
+    /// `resolve` runs on the client's reader thread, one call at a time. While it blocks, nothing is dialed, not even
+    /// by [`Client::reconnect`](crate::Client::reconnect). Of the setters only [`metadata`](Self::metadata) applies. An
+    /// invalid URL fails that dial.
     ///
     /// # Example
     ///

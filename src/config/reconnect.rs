@@ -26,8 +26,8 @@ type Decide = dyn Fn(&Attempt) -> Option<Duration> + Send + Sync;
 /// If a server refuses the handshake with `Retry-After` (HTTP status 429 or 503), the client does not dial it again
 /// before that time, at most an hour, even if the policy's own wait is shorter. The refusal counts as an attempt.
 /// Neither this wait nor the 1 s of the table is cut short by
-/// [`Client::network_changed`](crate::Client::network_changed) or by a resume from suspend, and a suspend does not
-/// stop it. [`Client::reconnect`](crate::Client::reconnect) dials at once in any case.
+/// [`Client::network_changed`](crate::Client::network_changed) or by a resume from suspend. Time spent suspended counts
+/// towards the wait. [`Client::reconnect`](crate::Client::reconnect) dials at once in any case.
 ///
 /// # Example
 ///
@@ -70,12 +70,12 @@ impl Reconnect {
     /// [`State::Failed`](crate::State::Failed).
     ///
     /// `decide` is called for every close code, including those at which the default stops. Its wait applies whatever
-    /// the server has asked for: see [`Error::retry_after`] of [`Attempt::error`].
+    /// the server has requested: see [`Error::retry_after`] of [`Attempt::error`].
     ///
-    /// It runs on a thread of its own, so it may block and may call the client. It is called once at a time: until it
+    /// It runs on a thread of its own, so it may block and may call the client. Calls do not overlap: until one
     /// returns, only [`Client::connect`](crate::Client::connect), [`reconnect`](crate::Client::reconnect) and
-    /// [`switch`](crate::Client::switch) dial, and it is not called for what fails in the meantime; then it is called
-    /// for the last failure. If it panics, or no thread can be started for it, the default policy decides.
+    /// [`switch`](crate::Client::switch) dial, and failures in the meantime do not call it; afterwards it is called for
+    /// the last one. If it panics, or no thread can be started for it, the default policy decides.
     #[doc(alias = "connectionErrorHandler")]
     pub fn with(decide: impl Fn(&Attempt) -> Option<Duration> + Send + Sync + 'static) -> Self {
         Self(Kind::With(Arc::new(decide)))
@@ -165,7 +165,7 @@ impl fmt::Debug for Reconnect {
     }
 }
 
-/// The retry that a function given to [`Reconnect::with`] decides about.
+/// A retry, as the function of [`Reconnect::with`] receives it.
 #[derive(Clone, Debug)]
 pub struct Attempt {
     number: u32,

@@ -82,7 +82,7 @@ impl Shared {
         }
     }
 
-    /// Sends on the connection from now on. Returns `true` if it is still wanted.
+    /// Makes this the connection that frames are sent on. Returns `true` if it is still wanted.
     fn activate(self: &Arc<Self>, generation: u64, connection: &Arc<dyn Connection>) -> bool {
         self.with_core(|core| {
             if let Some(active) = core.active(generation) {

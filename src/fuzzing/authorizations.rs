@@ -1,4 +1,4 @@
-//! What endpoints answer, see [`crate::fuzzing`].
+//! Responses of endpoints, see [`crate::fuzzing`].
 #![allow(clippy::unwrap_used, reason = "a target panics when something does not hold")]
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::{Auth, ErrorKind};
 
 const CHANNELS: [&str; 3] = ["private-a", "presence-b", "private-\"\\"];
 
-/// Bytes for the kind of answer and its status, then the answer's body.
+/// Bytes for the kind of response and its status, then its body.
 pub(crate) fn authorizations(data: &[u8]) {
     let mut input = Input::new(data);
     match input.byte() % 4 {
@@ -31,7 +31,7 @@ pub(crate) fn authorizations(data: &[u8]) {
     }
 }
 
-/// The same answer as serde_json sees it, field by field.
+/// The same response as serde_json sees it, field by field.
 fn single(text: &str) {
     let answer = Auth::from_json(text);
     let Ok(expected) = serde_json::from_str::<Value>(text) else {
@@ -59,7 +59,7 @@ fn single(text: &str) {
     }
 }
 
-/// Each channel has its own answer, which is that to a single request.
+/// Each channel has its own response, which is that to a single request.
 fn batched(text: &str) {
     let http = HttpAuthorizer::new("");
     let reply = ResponseText { text, encoding: None, secrets: &["secret"], place: "here" };
@@ -79,7 +79,7 @@ fn batched(text: &str) {
     }
 }
 
-/// What one channel's part of the answer would be by itself.
+/// What one channel's part of the response would be by itself.
 fn alone(part: &Value) -> Option<Auth> {
     let status = part.get("status").filter(|status| !status.is_null());
     let number = |status: &Value| number(&status.to_string());

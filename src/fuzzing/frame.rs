@@ -104,7 +104,7 @@ fn json(input: &mut Input<'_>) -> String {
     }
 }
 
-/// A payload under one of three keys, two of which authorizers give.
+/// A payload under one of three keys, two of which authorizers return.
 #[cfg(feature = "encrypted")]
 fn sealed(input: &mut Input<'_>) -> String {
     use base64::Engine as _;

@@ -1,4 +1,4 @@
-//! What servers tell about members.
+//! The members of presence channels in what servers send.
 
 use std::collections::BTreeSet;
 

@@ -19,7 +19,7 @@ fn key(number: u8) -> Key {
     Key::parse(&STANDARD.encode([number; 32])).expect("32 bytes")
 }
 
-/// A byte that tells which of the three is tried, then what it takes.
+/// A byte that selects one of the three, then its input.
 pub(crate) fn sealed(data: &[u8]) {
     let mut input = Input::new(data);
     match input.byte() % 4 {
@@ -42,7 +42,7 @@ fn keys(secret: &str) {
     }
 }
 
-/// What opens is what this key has sealed.
+/// What decrypts is what this key has encrypted.
 fn payloads(data: &str) {
     let key = key(1);
     let Ok(text) = key.open(data) else { return };

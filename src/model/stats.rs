@@ -34,8 +34,8 @@ pub struct Stats {
     /// The number of events dropped by bindings whose queue was full: the sum of
     /// [`Binding::dropped`](crate::Binding::dropped).
     pub events_dropped: u64,
-    /// The round-trip time of the last ping that the server has answered, of
-    /// [`Client::ping`](crate::Client::ping) or of the keep-alive.
+    /// The round-trip time of the last ping that the server has responded to, of [`Client::ping`](crate::Client::ping)
+    /// or of the keep-alive.
     pub last_ping: Option<Duration>,
     /// The number of requests that authorizers and the user authenticator have responded to. In a batch each channel
     /// counts.

@@ -1,13 +1,13 @@
-//! The wait before the next dial, and before the next request to an endpoint.
+//! The wait before the next dial, by the class of the close code, and before the next request to an endpoint.
 
 use std::time::Duration;
 
 use crate::Error;
 
-/// Pusher's documentation asks for at least this before a retry after close codes 4100–4199.
+/// Pusher's documentation requires at least this before a retry after close codes 4100–4199.
 const SERVER_BUSY_FLOOR: Duration = Duration::from_secs(1);
 
-/// The longest wait that a server or an endpoint can ask for.
+/// The longest wait that a server or an endpoint can request.
 const MAX_ASKED: Duration = Duration::from_secs(60 * 60);
 
 /// A request may wait for others so many times `subscribe_timeout` or `signin_timeout`.
@@ -104,7 +104,7 @@ impl Backoff {
     }
 }
 
-/// Returns the wait that the server or the endpoint asks for with this error.
+/// Returns the wait that the server or the endpoint requests with this error.
 fn asked_by(error: &Error) -> Duration {
     let told = error.retry_after().unwrap_or_default().min(MAX_ASKED);
     match CloseClass::of(error.close_code()) {

@@ -1,7 +1,7 @@
 //! An in-process Pusher-compatible server for tests (feature `testing`).
 //!
-//! It listens on 127.0.0.1, implements the protocol as Pusher documents it, and shows faults on request: it
-//! drops or refuses connections, stops responding, or sends arbitrary text. See [`Server`].
+//! It listens on 127.0.0.1, implements the protocol as Pusher documents it, and simulates faults on request: it drops
+//! or refuses connections, stops responding, or sends arbitrary text. See [`Server`].
 
 mod bucket;
 mod encryption;
@@ -171,8 +171,8 @@ impl Server {
         &self.shared.settings.secret
     }
 
-    /// Returns the master key from which the keys of encrypted channels are derived, in base64. Each server has a
-    /// new one.
+    /// Returns the master key from which the keys of encrypted channels are derived, in base64. Each server generates
+    /// its own.
     #[cfg(feature = "encrypted")]
     #[cfg_attr(docsrs, doc(cfg(feature = "encrypted")))]
     pub fn encryption_master_key(&self) -> String {
@@ -188,8 +188,8 @@ impl Server {
     /// channel repeats its last event to later subscribers. On an encrypted channel the string is encrypted
     /// with the channel's key.
     ///
-    /// Logs an error and sends nothing if `data` cannot be serialized as JSON (a map with keys that are no
-    /// strings), or if the channel is encrypted and the feature `encrypted` is off.
+    /// Logs an error and sends nothing if `data` cannot be serialized as JSON (a map whose keys are not strings), or if
+    /// the channel is encrypted and the feature `encrypted` is off.
     ///
     /// # Example
     ///
@@ -222,8 +222,8 @@ impl Server {
         self.shared.act(|state| state.publish_plain(channel, event, &text))
     }
 
-    /// Replaces the key of an encrypted channel, for authorizations and events from now on. A cached event keeps
-    /// its encryption.
+    /// Replaces the key of an encrypted channel, for all later authorizations and events. A cached event keeps its
+    /// encryption.
     pub fn rotate_encryption_key(&self, channel: &str) {
         self.shared.act(|state| state.keys.rotate(channel));
     }

@@ -17,8 +17,8 @@ pub trait Connector: Send + Sync {
     ///
     /// # Blocking
     ///
-    /// It may block, on a thread of the client, but must return by `deadline`. The client calls it once at a time:
-    /// until it returns, nothing else is dialed, not by [`Client::reconnect`](crate::Client::reconnect) either.
+    /// It may block, on a thread of the client, but must return by `deadline`. Calls do not overlap: until one returns,
+    /// nothing else is dialed, not even by [`Client::reconnect`](crate::Client::reconnect).
     ///
     /// # Errors
     ///
@@ -112,7 +112,7 @@ impl fmt::Debug for Interrupt {
 /// Its methods are called from several threads at the same time. If `send` or `recv` panics, the call counts as
 /// failed, which ends the connection; the client goes on.
 ///
-/// When `send` or `close` is due by the clock, a thread `pusher-actions` is started to call it.
+/// A `send` or `close` that a deadline causes is called on a thread of its own, `pusher-actions`.
 pub trait Connection: Send + Sync {
     /// Waits for the next message.
     ///
@@ -149,8 +149,8 @@ pub trait Connection: Send + Sync {
     ///
     /// # Blocking
     ///
-    /// It must not wait for the peer: what cannot be written at once is kept and written later. If it blocks all
-    /// the same, up to 4 MiB of further messages are queued. The connection is given up when there are more, or
+    /// It must not wait for the peer: what cannot be written at once is kept and written later. If it blocks
+    /// nevertheless, up to 4 MiB of further messages are queued. The connection is given up when there are more, or
     /// after [`pong_timeout`](crate::ClientBuilder::pong_timeout).
     ///
     /// # Errors

@@ -23,7 +23,7 @@ const MAX_LOOKUPS: usize = 4;
 /// Resolves names by the system's resolver, which has no deadline and cannot be interrupted.
 ///
 /// So each lookup runs on a thread of its own. A dial that is given up leaves the thread behind; it ends when the
-/// system answers.
+/// system responds.
 pub(crate) struct Resolver {
     lookup: Lookup,
     start: Start,

@@ -88,7 +88,7 @@ impl WebSocketConnector {
 
     /// Opens a connection to `url`, until `deadline` or an interrupt.
     ///
-    /// A lookup that is given up may go on in the background until the system answers.
+    /// A lookup that is given up may go on in the background until the system responds.
     pub(crate) fn dial(
         &self,
         url: &str,

@@ -27,7 +27,7 @@ pub(crate) struct Pipe {
 impl Pipe {
     /// Connects, until `deadline` or an interrupt.
     ///
-    /// A lookup that is given up may go on in the background until the system answers.
+    /// A lookup that is given up may go on in the background until the system responds.
     pub(crate) fn open(
         route: &Route<'_>,
         resolver: &Resolver,

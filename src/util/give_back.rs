@@ -1,4 +1,4 @@
-//! Memory that a flood has taken and that nobody needs any more. It knows nothing of what is in it.
+//! Memory that a flood has taken and that is no longer needed. It knows nothing of what is in it.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;

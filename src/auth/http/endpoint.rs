@@ -240,8 +240,8 @@ macro_rules! endpoint_setters {
         /// [`Tls`](crate::Tls) documents what differs here: `server_name` and `danger_accept_invalid_hostnames` do not
         /// apply, and `min_version` is an error with native-tls.
         ///
-        /// Given root certificates are trusted beside the platform's. The HTTP library takes only one of both, so a
-        /// server may see one failed TLS handshake before the one that succeeds. The successful choice is remembered.
+        /// Given root certificates are trusted beside the platform's. The HTTP library accepts only one of the two, so
+        /// a server may see one failed TLS handshake before the one that succeeds. The successful choice is remembered.
         pub fn tls(mut self, tls: $crate::Tls) -> Self {
             self.endpoint.agents.tls = Some(tls);
             self

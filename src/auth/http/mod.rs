@@ -60,8 +60,8 @@ pub use user::HttpUserAuthenticator;
 ///
 /// # Connecting
 ///
-/// Connections are made as the client's own connection: if an address of the host does not respond within 250 ms, the
-/// next one is tried too, and the first to connect is used.
+/// Connections are opened in the same way as the client's own: if an address of the host does not respond in 250 ms,
+/// the next one is tried too, and the first to connect is used.
 ///
 /// # Logging
 ///
@@ -92,7 +92,7 @@ pub struct HttpAuthorizer {
 }
 
 impl HttpAuthorizer {
-    /// Makes an authorizer for the endpoint at `url`, which begins with `https://` or `http://`. An invalid URL is an
+    /// Creates an authorizer for the endpoint at `url`, which begins with `https://` or `http://`. An invalid URL is an
     /// error of each request, and of [`check`](Self::check).
     pub fn new(url: &str) -> Self {
         Self { endpoint: Endpoint::new("authorization", url, Auth::from_json), window: None }
@@ -100,12 +100,12 @@ impl HttpAuthorizer {
 
     endpoint_setters!(AuthRequest, Auth, "the socket id and the channel");
 
-    /// Collects the requests of `window` and sends them as one HTTP request, for endpoints that support that. 10 to
-    /// 20 milliseconds are enough for channels that are subscribed together. Default: one HTTP request for each
+    /// Collects requests for the time `window` and sends them as one HTTP request, for endpoints that support that. 10
+    /// to 20 milliseconds are enough for channels that are subscribed together. Default: one HTTP request for each
     /// channel.
     ///
     /// Request and response are those of the JavaScript client's plug-in `pusher-js-auth`. The form has numbered
-    /// channels, also if there is only one, and then the parameters:
+    /// channels, even if there is only one, and then the parameters:
     ///
     /// ```text
     /// socket_id=1234.1234&channel_name[0]=private-a&channel_name[1]=private-b
@@ -124,9 +124,9 @@ impl HttpAuthorizer {
     /// ```
     ///
     /// An absent `status` means 200. `data` is the response to a single request, for the [`parser`](Self::parser) too;
-    /// it may also be a string that contains it. A channel with another status, or one that is absent, fails alone.
-    /// The object may also be inside the socket id, `{"1234.1234": {"private-a": …}}`, as in the first versions of the
-    /// plug-in.
+    /// it may also be a string that contains it. A channel with another status, or one that is absent, fails alone. The
+    /// object may also be nested under the socket id, `{"1234.1234": {"private-a": …}}`, as in the first versions of
+    /// the plug-in.
     pub fn batched(mut self, window: Duration) -> Self {
         self.window = Some(window);
         self

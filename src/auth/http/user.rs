@@ -12,8 +12,8 @@ use crate::{ClientSettings, Error, Proxy, Tls, UserAuth, UserAuthRequest, UserAu
 /// By default it sends a POST with the form `socket_id=…`, and expects a 2xx status and the JSON
 /// `{"auth":"…","user_data":"…"}`, see [`UserAuth::from_json`]. The setters change that.
 ///
-/// Everything else is as documented at [`HttpAuthorizer`](crate::HttpAuthorizer): redirects, idle connections, how long
-/// [`authenticate`](UserAuthenticator::authenticate) blocks, its errors, and what the HTTP library logs.
+/// Everything else is as documented for [`HttpAuthorizer`](crate::HttpAuthorizer): redirects, idle connections, how
+/// long [`authenticate`](UserAuthenticator::authenticate) blocks, its errors, and what the HTTP library logs.
 ///
 /// # Example
 ///
@@ -36,7 +36,7 @@ pub struct HttpUserAuthenticator {
 }
 
 impl HttpUserAuthenticator {
-    /// Makes an authenticator for the endpoint at `url`, which begins with `https://` or `http://`. An invalid URL is
+    /// Creates an authenticator for the endpoint at `url`, which begins with `https://` or `http://`. An invalid URL is
     /// an error of each request, and of [`check`](Self::check).
     pub fn new(url: &str) -> Self {
         Self { endpoint: Endpoint::new("user authentication", url, UserAuth::from_json) }

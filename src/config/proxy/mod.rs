@@ -40,7 +40,7 @@ use crate::{Error, ErrorKind};
 /// # Errors
 ///
 /// A dial that the proxy refuses fails with [`ErrorKind::Proxy`]. For an HTTP proxy, [`Error::http_status`] returns the
-/// status, such as 407 if it requires credentials; for a SOCKS5 proxy, the message has its reply in words.
+/// status, such as 407 if it requires credentials; for a SOCKS5 proxy, the message says what it replied.
 /// [`Error::is_retryable`] returns `false` for wrong credentials and for what the proxy's rules forbid, `true` for
 /// transient failures. If the proxy itself cannot be reached or does not respond, the error is of kind
 /// [`Dns`](ErrorKind::Dns), [`Io`](ErrorKind::Io) or [`Timeout`](ErrorKind::Timeout), and names the proxy.
@@ -62,7 +62,7 @@ impl Proxy {
     /// Uses one proxy for all connections. The URL is one of
     ///
     /// - `http://[user[:password]@]host[:port]`: an HTTP proxy, used with `CONNECT`, for `ws` and `http` too.
-    ///   Credentials are sent by the scheme Basic. Default port: 80
+    ///   Credentials are sent with the scheme Basic. Default port: 80
     /// - `socks5://[user[:password]@]host[:port]` or `socks5h://…`, which are the same: a SOCKS5 proxy (RFC 1928),
     ///   with user and password (RFC 1929). Default port: 1080
     ///

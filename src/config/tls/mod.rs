@@ -73,10 +73,10 @@ pub struct Tls {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TlsVersion {
-    /// TLS 1.2, of 2008.
+    /// TLS 1.2 (2008).
     #[default]
     Tls12,
-    /// TLS 1.3, of 2018.
+    /// TLS 1.3 (2018).
     Tls13,
 }
 

@@ -17,7 +17,8 @@ pub(crate) struct AuthSource(Arc<Source>);
 
 struct Source {
     authorizer: Arc<dyn Authorizer>,
-    /// What the user gave. It is kept, since its address may identify the endpoint, and dropped under its own guard.
+    /// The user's authorizer or authenticator. It is kept, since its address may identify the endpoint, and dropped
+    /// under its own guard.
     _given: Owned<Arc<dyn Authorizer>>,
     window: Option<Duration>,
     endpoint: EndpointId,

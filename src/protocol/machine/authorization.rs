@@ -1,4 +1,4 @@
-//! Joins the channels that need an authorization.
+//! Joins wanted channels, with an authorization where one is needed.
 //!
 //! Every request has an id. The response is dropped if the connection is gone or the channel is not wanted any more.
 
@@ -299,7 +299,7 @@ mod encrypted {
             }
         }
 
-        /// Delivers what is decrypted, and does what else the queue asks for.
+        /// Delivers what is decrypted, and does what else the queue requires.
         pub(in crate::protocol) fn deliver_decrypted(&mut self, name: &str, now: Now) {
             while let Some(verdict) =
                 self.channels.get_mut(name).and_then(|channel| channel.decrypt_queue.poll())

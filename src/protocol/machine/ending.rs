@@ -95,7 +95,7 @@ impl Machine {
         }
     }
 
-    /// The dial has failed or the connection is gone. Dials again, or asks the user's policy, or gives up.
+    /// The dial has failed or the connection is gone. Dials again, or calls the user's policy, or gives up.
     fn lose(&mut self, error: Error, now: Now) {
         let (error, was_stable) = self.forget_lost(error, now);
         if let Policy::Custom = self.config.policy {

@@ -1,4 +1,4 @@
-//! Pings, and the next deadline.
+//! Pings that the client sends, and the next deadline.
 
 use std::time::Duration;
 

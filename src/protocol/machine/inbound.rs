@@ -1,4 +1,4 @@
-//! Handles received frames.
+//! Handles received frames, and responds to pings.
 
 use log::Level;
 

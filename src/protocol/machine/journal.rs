@@ -98,7 +98,7 @@ impl Throttle {
         Self { burst, left: burst, refilled: Duration::ZERO, held_back: 0 }
     }
 
-    /// Returns how many lines were held back since the last one if this one may pass.
+    /// Returns how many lines were held back since the last one, if this one is logged.
     fn admit(&mut self, now: Duration) -> Option<u64> {
         while self.left < self.burst && now.saturating_sub(self.refilled) >= INTERVAL {
             self.left += 1;

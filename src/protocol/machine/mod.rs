@@ -339,7 +339,7 @@ impl Machine {
         self.channels.give_back();
     }
 
-    /// Returns `true` if anything that somebody may be waiting for has changed since the last call.
+    /// Returns `true` if anything that a `wait_*` may be waiting for has changed since the last call.
     pub(crate) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
@@ -370,7 +370,7 @@ impl Machine {
         self.outputs.push_back(Output::Send { generation: self.generation, frame });
     }
 
-    /// Something that somebody may be waiting for has changed.
+    /// Something that a `wait_*` may be waiting for has changed.
     pub(super) fn mark_changed(&mut self) {
         self.changed = true;
     }

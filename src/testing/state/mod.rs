@@ -1,4 +1,4 @@
-//! What the server knows: its connections, channels, users, and the faults it was told to show.
+//! What the server knows: its connections, channels, users, and the faults that it simulates.
 
 mod channels;
 mod inbound;
@@ -316,7 +316,7 @@ const NO_CODE: u16 = 1005;
 
 /// Queries.
 impl State {
-    /// Returns `true` if frames of this connection are to be answered.
+    /// Returns `true` if the server responds to frames of this connection.
     fn answers(&self, id: u64) -> bool {
         !self.silent && self.connections.get(&id).is_some_and(Connection::is_established)
     }

@@ -28,7 +28,7 @@ pub(super) struct Handshake {
 pub(super) enum Progress {
     /// More bytes are needed.
     Wait,
-    /// They suffice, but those that follow soon may tell more.
+    /// They suffice, but those that follow soon may add detail.
     WaitBriefly,
     /// It is done with so many bytes, and the rest is WebSocket.
     Done(usize),
