@@ -135,6 +135,11 @@ pub enum Timeout {
     Wait,
 }
 
+/// Returns `true` if a client must not connect again after this close code.
+pub(crate) fn is_permanent(close_code: u16) -> bool {
+    matches!(close_code, 4000..=4099 | 4300..=4999)
+}
+
 impl Error {
     /// Creates an error of `kind` from a message or from another error.
     ///
@@ -307,7 +312,7 @@ impl Error {
             return false;
         }
         if let Some(code) = self.0.close_code {
-            return !matches!(code, 4000..=4099 | 4300..=4999);
+            return !is_permanent(code);
         }
         if let Some(status) = self.0.http_status {
             return matches!(status, 408 | 429 | 500..=599);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::Error;
+use crate::error::is_permanent;
 
 /// Pusher's documentation requires at least this before a retry after close codes 4100–4199.
 const SERVER_BUSY_FLOOR: Duration = Duration::from_secs(1);
@@ -134,7 +135,7 @@ pub(super) enum CloseClass {
 impl CloseClass {
     pub(super) fn of(code: Option<u16>) -> Self {
         match code {
-            Some(4000..=4099 | 4300..=4999) => Self::Stop,
+            Some(code) if is_permanent(code) => Self::Stop,
             Some(1012 | 1013 | 4100..=4199) => Self::Later,
             Some(4200..=4299) => Self::AtOnce,
             _ => Self::Plain,
