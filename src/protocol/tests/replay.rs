@@ -43,7 +43,7 @@ fn data(event: &Event) -> Value {
     event.json().unwrap_or(Value::Null)
 }
 
-/// Checks that the frame does on a live connection what it should, and tells what it was.
+/// Checks that the frame does on a live connection what it should, and returns what it was.
 fn understood(line: &Line) -> &'static str {
     let frame = line.frame();
     let what = format!("{} {}: {frame}", line.server, line.scenario);
@@ -68,8 +68,8 @@ fn understood(line: &Line) -> &'static str {
             harness.frame(frame);
             let outputs = harness.expect_outputs("Dssc");
             assert_eq!(outputs.connected, [data(&event)["socket_id"].as_str().unwrap()]);
-            let told = data(&event)["activity_timeout"].as_u64().unwrap();
-            assert_eq!(harness.due_in().as_secs(), told.min(ACTIVITY.as_secs()));
+            let timeout = data(&event)["activity_timeout"].as_u64().unwrap();
+            assert_eq!(harness.due_in().as_secs(), timeout.min(ACTIVITY.as_secs()));
             "established"
         }
         "pusher:ping" => {
@@ -104,8 +104,8 @@ fn understood(line: &Line) -> &'static str {
             harness.frame(frame);
             let outputs = harness.take();
             let status = data(&event)["status"].as_u64().unwrap() as u16;
-            let told = outputs.error().http_status().or(outputs.error().close_code());
-            assert_eq!(told, Some(status), "{what}");
+            let code = outputs.error().http_status().or(outputs.error().close_code());
+            assert_eq!(code, Some(status), "{what}");
             assert_eq!(outputs.event_names(), ["pusher:subscription_error"]);
             // soketi names no channel where it does not like the name.
             let failed = !channel.is_empty();
@@ -133,9 +133,9 @@ fn understood(line: &Line) -> &'static str {
         }
         name if !name.starts_with("pusher") && is_encrypted(channel.as_deref()) => {
             harness.frame(frame);
-            // The recording has no keys: what is sealed stays so.
-            assert!(harness.take().event_names().iter().all(|&told| told != name), "{what}");
-            "sealed"
+            // The recording has no keys: encrypted events stay so.
+            assert!(harness.take().event_names().iter().all(|&other| other != name), "{what}");
+            "encrypted"
         }
         name => {
             assert!(!name.starts_with("pusher_internal:"), "{what}");
