@@ -224,7 +224,7 @@ fn sleep(blaster: &mut Blaster, time: Duration) {
             println!("wake-ups of a connected client in {time:?} without traffic: {woken}");
             assert_eq!(woken, 0, "an idle client sleeps");
         }
-        None => println!("wake-ups of an idle client: not told on this system"),
+        None => println!("wake-ups of an idle client: not reported on this system"),
     }
     connected.close();
     blaster.probes();

@@ -98,7 +98,7 @@
 //! | timed-out authorizer calls that still block | 16 | | the client waits for the next one |
 //! | concurrent dials, and calls of [`Reconnect::with`] | 1 each | | the newest waits |
 //! | concurrent lookups of host names | 4 for the client, 4 for each endpoint | | a dial fails, with [`ErrorKind::Dns`]; a request waits |
-//! | wait that a server or an endpoint asks for | 1 hour | | counts as 1 hour |
+//! | wait that a server or an endpoint requests | 1 hour | | counts as 1 hour |
 //! | nesting of JSON | none: parsing does not recurse | | |
 //! | stack of each thread | 2 MiB, at least 256 KiB | [`ClientBuilder::stack_size`] | [`ErrorKind::Config`] |
 //!

@@ -108,7 +108,7 @@ impl Client {
     }
 
     /// Drops the connection, if there is one, and dials now. It also ends a wait for the next dial, even one that the
-    /// server has asked for.
+    /// server has requested.
     ///
     /// Returns immediately. If a function given to [`Options::custom`] or a [`Connector`](crate::Connector) of your
     /// own has been called for an earlier dial and has not returned, the new dial waits for it, and the log says so
@@ -146,7 +146,7 @@ impl Client {
     ///
     /// Returns immediately. The check is a ping that the server must respond to within 5 s (or
     /// [`pong_timeout`](ClientBuilder::pong_timeout) if that is shorter). It also dials if the client has failed
-    /// because no thread could be started. A wait that the server has asked for (see [`Reconnect`](crate::Reconnect))
+    /// because no thread could be started. A wait that the server has requested (see [`Reconnect`](crate::Reconnect))
     /// goes on.
     ///
     /// The client notices a suspend by itself too, but only when something wakes it: the next heartbeat, a message,

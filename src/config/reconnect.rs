@@ -70,7 +70,7 @@ impl Reconnect {
     /// [`State::Failed`](crate::State::Failed).
     ///
     /// `decide` is called for every close code, including those at which the default stops. Its wait applies whatever
-    /// the server has asked for: see [`Error::retry_after`] of [`Attempt::error`].
+    /// the server has requested: see [`Error::retry_after`] of [`Attempt::error`].
     ///
     /// It runs on a thread of its own, so it may block and may call the client. It is called once at a time: until it
     /// returns, only [`Client::connect`](crate::Client::connect), [`reconnect`](crate::Client::reconnect) and

@@ -339,7 +339,7 @@ impl Error {
         self.0.http_status
     }
 
-    /// Returns how long the server, a proxy or an endpoint asked to wait, in `Retry-After` of a status 429 or 503: a
+    /// Returns the wait that the server, a proxy or an endpoint requested, in `Retry-After` of a status 429 or 503: a
     /// number of seconds, or a date, converted by this device's clock. At most a day.
     ///
     /// See [RFC 9110, section 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3).

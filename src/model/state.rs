@@ -79,7 +79,7 @@ impl Gap {
     /// Returns the time from the last frame of the lost connection to the new confirmation.
     ///
     /// Time during which the machine was suspended counts, a change of the wall clock does not. Linux and Windows have
-    /// a clock that tells them apart. Elsewhere (macOS, iOS, the BSDs, and Android where the app may not read
+    /// a clock that distinguishes them. Elsewhere (macOS, iOS, the BSDs, and Android where the app may not read
     /// `/proc/uptime`) a jump of the wall clock counts as a suspend of at most 7 days.
     pub fn length(&self) -> Duration {
         self.length

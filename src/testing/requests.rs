@@ -1,4 +1,4 @@
-//! What the auth endpoints were asked, and the faults they were told to show.
+//! The requests that the auth endpoints received, and the faults that were set for them.
 
 use std::fmt;
 use std::time::Duration;

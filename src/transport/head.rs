@@ -126,12 +126,12 @@ impl<'a> Head<'a> {
         self.values(name).next().and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// Returns how long the response asks to wait. `wall` is the time since 1970.
+    /// Returns how long the response requests to wait. `wall` is the time since 1970.
     pub(super) fn retry_after(&self, wall: Duration) -> Option<Duration> {
         retry_after(self.status, self.text("retry-after"), wall)
     }
 
-    /// Returns the error of this response: `why`, the status, and how long it asks to wait.
+    /// Returns the error of this response: `why`, the status, and how long it requests to wait.
     pub(super) fn refusal(&self, kind: ErrorKind, why: String, wall: Duration) -> Error {
         let error = Error::message(kind, why).with_http_status(self.status);
         match self.retry_after(wall) {

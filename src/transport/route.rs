@@ -1,5 +1,5 @@
-//! The first steps of all dials: a name is resolved, its addresses are tried, and a proxy, if there is one, is asked
-//! for a connection to the server. It knows nothing of what follows.
+//! The first steps of all dials: a name is resolved, its addresses are tried, and a proxy, if there is one, is
+//! requested to connect to the server. It knows nothing of what follows.
 
 use super::dial::DialContext;
 use super::dns::Resolver;

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 /// The longest wait. Longer ones are shortened to it.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Returns the wait that a refusal asks for, in seconds or until a date. `wall` is the present time since 1970. A date
+/// Returns the wait that a refusal requests, in seconds or until a date. `wall` is the present time since 1970. A date
 /// in the past is a wait of zero.
 ///
 /// `None` for statuses other than 429 and 503: with 3xx the header is about the redirect, which is not followed.

@@ -65,13 +65,12 @@ fn the_response_is_sent_unchanged_without_the_secret() {
     assert_eq!(harness.last_frame()["data"]["channel_data"], "no JSON");
 }
 
-/// What may happen while the authorizer runs, and the outputs of it.
-#[test]
-fn a_late_response_has_no_effect() {
-    type Step = fn(&mut Harness);
-    type Case = (&'static str, Step, &'static [&'static str], ChannelStatus);
-    use ChannelStatus::{Pending, Unsubscribed};
-    let cases: [Case; 8] = [
+/// What may happen while the authorizer runs: a name, the step, its output and the status after it.
+type Case = (&'static str, fn(&mut Harness), &'static [&'static str], ChannelStatus);
+
+fn steps_during_authorization() -> [Case; 8] {
+    use ChannelStatus::{Idle, Pending, Unsubscribed};
+    [
         ("lost", Harness::lose, &[], Pending),
         ("disconnected", Harness::disconnect, &[], Pending),
         ("unsubscribed", |harness| harness.unsubscribe(ROOM), &[], Unsubscribed),
@@ -111,10 +110,14 @@ fn a_late_response_has_no_effect() {
                 harness.retire(ROOM);
             },
             &[],
-            ChannelStatus::Idle,
+            Idle,
         ),
-    ];
-    for (what, step, lines, then) in cases {
+    ]
+}
+
+#[test]
+fn a_late_response_has_no_effect() {
+    for (what, step, lines, then) in steps_during_authorization() {
         for begun in [false, true] {
             for answered_well in [false, true] {
                 let mut harness = Harness::connected();

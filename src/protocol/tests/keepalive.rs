@@ -1,4 +1,4 @@
-//! Whether the other side is still there.
+//! Pings, pongs and silence.
 
 use std::time::Duration;
 

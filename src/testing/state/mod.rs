@@ -1,4 +1,4 @@
-//! What the server knows: its connections, channels, users, and the faults it was told to show.
+//! What the server knows: its connections, channels, users, and the faults that were set for it.
 
 mod channels;
 mod inbound;

@@ -323,8 +323,7 @@ proptest! {
         let mut queue = ready();
         let (mut now, mut present) = (START, Some(1));
         let (mut requested, mut refreshed) = (false, None::<Duration>);
-        let mut sent = Vec::new();
-        let mut done = 0;
+        let (mut sent, mut done) = (Vec::new(), 0);
         for step in steps.into_iter().chain([Step::Reset]) {
             match step {
                 Step::Event(0) => {
