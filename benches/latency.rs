@@ -1,4 +1,4 @@
-//! How late events come out of the client, how soon what it sends is with the other side, how long calls take that
+//! How late events come out of the client, how soon what it sends arrives at the peer, how long calls take that
 //! need its lock, and whether it sleeps when there is nothing to do.
 //!
 //! `cargo bench --bench latency`; a few seconds only with `PUSHER_BENCH_QUICK=1`.

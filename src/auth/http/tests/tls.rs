@@ -18,7 +18,7 @@ const REST: &str = if NATIVE {
 } else {
     "; or the server does not send its intermediate certificate: have it send the whole chain"
 };
-/// The same if another certificate of its name is trusted: rustls does not distinguish that from a key that is too short.
+/// The same if another certificate of its name is trusted: rustls does not distinguish that from a too short key.
 const NAMESAKE: &str = if NATIVE {
     ""
 } else {
