@@ -45,7 +45,7 @@ impl Bench {
             .map(|channel| (channel.clone(), channel.bind(EVENT)))
             .collect();
         client.connect();
-        client.wait_connected(SOON).expect("the server greets");
+        client.wait_connected(SOON).expect("it connects");
         Self { server, client, channels }
     }
 

@@ -1,4 +1,4 @@
-//! How late events come out of the client, how soon what it sends is with the other side, how long calls take that
+//! How late events come out of the client, how soon what it sends arrives at the peer, how long calls take that
 //! need its lock, and whether it sleeps when there is nothing to do.
 //!
 //! `cargo bench --bench latency`; a few seconds only with `PUSHER_BENCH_QUICK=1`.
@@ -224,7 +224,7 @@ fn sleep(blaster: &mut Blaster, time: Duration) {
             println!("wake-ups of a connected client in {time:?} without traffic: {woken}");
             assert_eq!(woken, 0, "an idle client sleeps");
         }
-        None => println!("wake-ups of an idle client: not told on this system"),
+        None => println!("wake-ups of an idle client: not reported on this system"),
     }
     connected.close();
     blaster.probes();

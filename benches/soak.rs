@@ -19,6 +19,8 @@
 
 #[path = "../tests/it/chaos/relay.rs"]
 mod relay;
+#[path = "../tests/it/chaos/room.rs"]
+mod room;
 #[path = "../tests/it/chaos/storm.rs"]
 mod storm;
 mod support;
@@ -47,7 +49,7 @@ fn setting<T: FromStr>(variable: &str, default: T) -> T {
     }
 }
 
-/// A figure of this process, as Linux tells it; 0 elsewhere.
+/// A figure of this process, as Linux reports it; 0 elsewhere.
 fn status(field: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
@@ -85,7 +87,7 @@ fn print_figures(start: Instant, storm: &Storm) -> (Vec<String>, usize, u64) {
 
 /// Starts itself again with one arena for all threads. With one for each, as glibc has it, every new
 /// connection's thread may land on another one, and for minutes each grows to what the busiest
-/// moment took: memory that was lost could not be told from that.
+/// moment took: memory that was lost could not be distinguished from that.
 fn with_one_arena() -> ExitCode {
     let this = std::env::current_exe().expect("the path of this executable");
     let status = Command::new(this).args(std::env::args().skip(1)).env(ARENAS, "1").status();

@@ -34,12 +34,12 @@ fn open(url: &str) -> (Bare, TcpStream) {
     else {
         panic!("the blaster does not accept");
     };
-    let greeting = read(&mut bare);
-    assert!(greeting.contains("pusher:connection_established"), "{greeting}");
+    let established = read(&mut bare);
+    assert!(established.contains("pusher:connection_established"), "{established}");
     let subscribe = format!(r#"{{"event":"pusher:subscribe","data":{{"channel":"{CHANNEL}"}}}}"#);
     bare.send(Message::text(subscribe)).expect("the blaster reads");
-    let answer = read(&mut bare);
-    assert!(answer.contains("subscription_succeeded"), "{answer}");
+    let confirmation = read(&mut bare);
+    assert!(confirmation.contains("subscription_succeeded"), "{confirmation}");
     (bare, socket)
 }
 

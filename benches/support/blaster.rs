@@ -24,7 +24,7 @@ const WRITE: usize = 256 * 1024;
 /// So much may be on its way, or wait in the consumer's queue.
 const WINDOW: usize = 8 * 1024 * 1024;
 
-/// Channels of this prefix tell when their subscribing began.
+/// Channels of this prefix report when their subscribing began.
 pub(crate) const PROBE: &str = "probe-";
 
 /// What a connection is sent once it has subscribed.
@@ -46,7 +46,7 @@ pub(crate) enum Load {
     Endless {
         size: usize,
     },
-    /// One thousand events a second that tell when they were sent.
+    /// One thousand events a second that have the time they were sent.
     Paced {
         events: usize,
     },
@@ -185,8 +185,8 @@ impl Blaster {
             .stdout(Stdio::piped())
             .spawn()
             .expect("this executable starts again");
-        let stdin = child.stdin.take().expect("was asked for");
-        let stdout = BufReader::new(child.stdout.take().expect("was asked for"));
+        let stdin = child.stdin.take().expect("is piped");
+        let stdout = BufReader::new(child.stdout.take().expect("is piped"));
         let mut blaster = Self { child, stdin, stdout, port: 0 };
         blaster.port = blaster.line().parse().expect("a port");
         blaster
@@ -281,7 +281,7 @@ impl Credit {
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Accepts a WebSocket, says the greeting, and returns what is to be sent.
+/// Accepts a WebSocket, sends `pusher:connection_established`, and returns what is to be sent.
 fn accept<S: Read + Write>(stream: S) -> Result<(WebSocket<S>, Load)> {
     let mut path = String::new();
     #[expect(clippy::result_large_err, reason = "tungstenite's type")]
@@ -293,8 +293,8 @@ fn accept<S: Read + Write>(stream: S) -> Result<(WebSocket<S>, Load)> {
         tungstenite::accept_hdr_with_config(stream, look, Some(WebSocketConfig::default()))
             .map_err(|error| error.to_string())?;
     let load = Load::of_path(&path).ok_or("an unknown path")?;
-    let greeting = r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"1.1\",\"activity_timeout\":120}"}"#;
-    socket.send(Message::text(greeting))?;
+    let established = r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"1.1\",\"activity_timeout\":120}"}"#;
+    socket.send(Message::text(established))?;
     Ok((socket, load))
 }
 
@@ -351,7 +351,7 @@ fn read(
             }
             socket.send(confirmation(name))?;
             if let Some(mut raw) = raw.take_if(|_| name == CHANNEL) {
-                // A connection that the bench ends is no news.
+                // A connection that the bench ends is not reported.
                 scope.spawn(move || send(&mut raw, load, credit).ok());
             }
         }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-/// The CPU time of all threads of this process so far, in nanoseconds. Where the kernel does not tell
+/// The CPU time of all threads of this process so far, in nanoseconds. Where the kernel does not report
 /// (only Linux does), 0.
 pub(crate) fn cpu_nanos() -> u64 {
     let fields =
@@ -17,7 +17,7 @@ pub(crate) fn resident() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
-/// How many threads clients have in this process; 0 where that is not told.
+/// How many threads clients have in this process; 0 where that is not reported.
 pub(crate) fn own_threads() -> usize {
     threads("comm").filter(|(name, _)| name.starts_with("pusher-")).count()
 }

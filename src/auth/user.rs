@@ -274,8 +274,8 @@ mod tests {
         use_once(Arc::clone(&counting) as Arc<dyn UserAuthenticator>);
         use_once(Box::new(Arc::clone(&counting)) as Box<dyn UserAuthenticator>);
         use_once(Box::new(Arc::clone(&counting)) as Box<dyn UserAuthenticator + Send + Sync>);
-        let [asked, tls, interrupted, proxy] = &counting.0;
-        assert_eq!(asked.load(Ordering::SeqCst), 16);
+        let [called, tls, interrupted, proxy] = &counting.0;
+        assert_eq!(called.load(Ordering::SeqCst), 16);
         assert_eq!((tls.load(Ordering::SeqCst), interrupted.load(Ordering::SeqCst)), (4, 4));
         assert_eq!(proxy.load(Ordering::SeqCst), 4);
     }

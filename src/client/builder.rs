@@ -288,7 +288,7 @@ impl ClientBuilder {
         mut self,
         headers: impl Fn() -> Vec<(String, String)> + Send + Sync + 'static,
     ) -> Self {
-        self.headers.ask(Box::new(headers));
+        self.headers.set_function(Box::new(headers));
         self
     }
 

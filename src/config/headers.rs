@@ -30,7 +30,7 @@ impl Headers {
         self.fixed.push((name.to_owned(), Secret::new(value.to_owned())));
     }
 
-    pub(crate) fn ask(&mut self, make: Make) {
+    pub(crate) fn set_function(&mut self, make: Make) {
         self.fresh = Some(make);
     }
 
@@ -154,8 +154,8 @@ mod tests {
             "Content-Length",
             "transfer-encoding",
         ] {
-            let told = refused(&of(name, "canary"));
-            assert!(told.contains(&format!("`{name}` must not be set")), "{told}");
+            let message = refused(&of(name, "canary"));
+            assert!(message.contains(&format!("`{name}` must not be set")), "{message}");
         }
     }
 
@@ -164,24 +164,24 @@ mod tests {
         for name in
             ["", "a b", "a:", "a\r\nb", "ä", "a\0", "Authorization: Bearer canary", "canary\n"]
         {
-            let told = refused(&of(name, "canary"));
-            assert!(told.starts_with("the name of a header must consist of"), "{told}");
+            let message = refused(&of(name, "canary"));
+            assert!(message.starts_with("the name of a header must consist of"), "{message}");
         }
         for value in ["canary\r\nX: y", "canary\n", "\rcanary", "canary\0", "canary\u{7f}\u{1b}"] {
-            let told = refused(&of("X", value));
-            assert!(told.starts_with("the value of the header `X` must not have"), "{told}");
+            let message = refused(&of("X", value));
+            assert!(message.starts_with("the value of the header `X` must not have"), "{message}");
         }
     }
 
     #[test]
     fn fresh_headers_come_last_and_are_checked() {
         let mut headers = of("A", "1");
-        headers.ask(Box::new(|| vec![("a".to_owned(), "2".to_owned())]));
+        headers.set_function(Box::new(|| vec![("a".to_owned(), "2".to_owned())]));
         let collected = headers.collect().unwrap();
         let pairs: Vec<_> =
             collected.iter().map(|(name, value)| (&**name, value.expose())).collect();
         assert_eq!(pairs, [("A", "1"), ("a", "2")]);
-        headers.ask(Box::new(|| vec![("Upgrade".to_owned(), "canary".to_owned())]));
+        headers.set_function(Box::new(|| vec![("Upgrade".to_owned(), "canary".to_owned())]));
         headers.check().unwrap();
         let error = headers.collect().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn panic_of_the_function_is_an_error() {
         let mut headers = Headers::default();
-        headers.ask(Box::new(|| panic!("canary")));
+        headers.set_function(Box::new(|| panic!("canary")));
         let error = headers.collect().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains("`headers_with` panicked"), "{error}");

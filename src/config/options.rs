@@ -408,7 +408,7 @@ mod tests {
     #[test]
     fn check_does_not_call_the_resolver() {
         for built_in in [true, false] {
-            assert!(Options::custom(|_| panic!("asked")).check(built_in).is_ok());
+            assert!(Options::custom(|_| panic!("called")).check(built_in).is_ok());
         }
     }
 
@@ -420,8 +420,8 @@ mod tests {
             let options = Options::url(url);
             assert_eq!(options.to_url().unwrap(), url);
             options.check(false).unwrap();
-            let told = message(&options);
-            assert!(told.starts_with("unsupported URL scheme `"), "{told}");
+            let text = message(&options);
+            assert!(text.starts_with("unsupported URL scheme `"), "{text}");
             assert_eq!(Options::custom(move |_| url.to_owned()).to_url().unwrap(), url);
         }
         for url in ["h/app", "", "/run/pusher.sock", "://h", "1a://h", "a b://h", "ä://h"] {

@@ -33,18 +33,18 @@ pub(crate) fn authorizations(data: &[u8]) {
 
 /// The same response as serde_json sees it, field by field.
 fn single(text: &str) {
-    let answer = Auth::from_json(text);
+    let response = Auth::from_json(text);
     let Ok(expected) = serde_json::from_str::<Value>(text) else {
         // Some JSON it does not read: halves of surrogate pairs, for example.
         let json = serde_json::from_str::<&RawValue>(text).is_ok();
-        return assert!(json || answer.is_err_and(|error| error.kind() == ErrorKind::Auth));
+        return assert!(json || response.is_err_and(|error| error.kind() == ErrorKind::Auth));
     };
     let good = |name| expected.get(name).is_none_or(|it| it.is_null() || it.is_string());
     let text_of = |name: &str| expected.get(name).and_then(Value::as_str);
     let accepted =
         text_of("auth").is_some() && ["channel_data", "shared_secret"].into_iter().all(good);
-    assert_eq!(answer.is_ok(), accepted, "{text:?}");
-    match answer {
+    assert_eq!(response.is_ok(), accepted, "{text:?}");
+    match response {
         Ok(auth) => {
             assert_eq!(Some(&*auth.auth), text_of("auth"));
             assert_eq!(auth.channel_data.as_deref(), text_of("channel_data"));
@@ -63,18 +63,20 @@ fn single(text: &str) {
 fn batched(text: &str) {
     let http = HttpAuthorizer::new("");
     let reply = ResponseText { text, encoding: None, secrets: &["secret"], place: "here" };
-    let Ok(answers) = http.read_batch(&reply, "1.2", &CHANNELS) else {
+    let Ok(responses) = http.read_batch(&reply, "1.2", &CHANNELS) else {
         let json = serde_json::from_str::<Value>(text);
         return assert!(!json.is_ok_and(|json| json.is_object()), "{text:?}");
     };
-    assert_eq!(answers.len(), CHANNELS.len());
+    assert_eq!(responses.len(), CHANNELS.len());
     let Ok(json) = serde_json::from_str::<Value>(text) else { return };
     let json = json.get("1.2").filter(|it| it.is_object()).unwrap_or(&json);
-    for (channel, answer) in CHANNELS.iter().zip(answers) {
-        let told = json.get(channel).and_then(alone).map(|auth| auth.auth);
-        match answer {
-            Ok(auth) => assert_eq!(told, Some(auth.auth), "{text:?}"),
-            Err(error) => assert!(told.is_none() && error.kind() == ErrorKind::Auth, "{text:?}"),
+    for (channel, response) in CHANNELS.iter().zip(responses) {
+        let expected = json.get(channel).and_then(alone).map(|auth| auth.auth);
+        match response {
+            Ok(auth) => assert_eq!(expected, Some(auth.auth), "{text:?}"),
+            Err(error) => {
+                assert!(expected.is_none() && error.kind() == ErrorKind::Auth, "{text:?}")
+            }
         }
     }
 }
@@ -99,8 +101,8 @@ fn whole(input: &mut Input<'_>) {
     let location = (input.byte() % 2 == 0).then(|| input.text());
     let body = input.take(usize::MAX).to_vec();
     let is_text = std::str::from_utf8(&body).is_ok();
-    let answer = HttpResponse { status, retry_after, encoding, location, body };
-    match answer.read("host", &["secret"], |reply| Ok(reply.text.to_owned())) {
+    let response = HttpResponse { status, retry_after, encoding, location, body };
+    match response.read("host", &["secret"], |reply| Ok(reply.text.to_owned())) {
         Ok(text) => {
             assert!(is_success(status) && is_text);
             single(&text);

@@ -71,7 +71,7 @@ pub(crate) fn frame(input: &mut Input<'_>) -> String {
     let data = match input.byte() % 8 {
         0 => None,
         #[cfg(feature = "encrypted")]
-        1 | 2 => Some(sealed(input)),
+        1 | 2 => Some(encrypted(input)),
         _ => Some(shape(input)),
     };
     if let Some(data) = data {
@@ -106,9 +106,9 @@ fn json(input: &mut Input<'_>) -> String {
 
 /// A payload under one of three keys, two of which authorizers return.
 #[cfg(feature = "encrypted")]
-fn sealed(input: &mut Input<'_>) -> String {
+fn encrypted(input: &mut Input<'_>) -> String {
     use base64::Engine as _;
     let key = base64::engine::general_purpose::STANDARD.encode([input.byte() % 3 + 1; 32]);
     let key = crate::protocol::crypto::Key::parse(&key).expect("32 bytes");
-    key.seal([input.byte(); 24], format!("sealed:{}", input.byte()))
+    key.encrypt([input.byte(); 24], format!("encrypted:{}", input.byte()))
 }

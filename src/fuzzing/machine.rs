@@ -242,7 +242,7 @@ fn check(harness: &mut Harness) {
             let name = event.channel().unwrap_or_default();
             let is_encrypted = ChannelKind::of(name) == ChannelKind::PrivateEncrypted;
             let is_clear = is_encrypted && !event.name().starts_with("pusher:");
-            assert!(!is_clear || event.data().starts_with("sealed:"), "{event:?} in the clear");
+            assert!(!is_clear || event.data().starts_with("encrypted:"), "{event:?} in the clear");
         }
     }
     (harness.frames, harness.errors, harness.abandoned, harness.log) = Default::default();

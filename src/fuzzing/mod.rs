@@ -10,21 +10,21 @@
 )]
 
 mod authorizations;
+#[cfg(feature = "encrypted")]
+mod encrypted;
 mod frame;
 mod frames;
 mod input;
 mod machine;
 mod presence;
-#[cfg(feature = "encrypted")]
-mod sealed;
 
 use authorizations::authorizations;
+#[cfg(feature = "encrypted")]
+use encrypted::encrypted;
 use frames::frames;
 use input::Input;
 use machine::machine;
 use presence::presence;
-#[cfg(feature = "encrypted")]
-use sealed::sealed;
 
 type Target = fn(&[u8]);
 
@@ -33,7 +33,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("presence", presence),
     ("authorizations", authorizations),
     #[cfg(feature = "encrypted")]
-    ("sealed", sealed),
+    ("encrypted", encrypted),
     ("machine", machine),
 ];
 
@@ -52,9 +52,9 @@ mod tests {
 
     use super::*;
 
-    /// What the fuzzer has found worth keeping runs on every Rust, without the fuzzer.
+    /// Runs the stored inputs of the fuzzer on every Rust, without the fuzzer.
     #[test]
-    fn the_kept_inputs_still_hold() {
+    fn stored_inputs_still_pass() {
         let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
         if !fuzz.exists() {
             return eprintln!("NOT TESTED: a published package has no kept inputs");
@@ -66,7 +66,7 @@ mod tests {
             for file in kept {
                 let path = file.unwrap().path();
                 let data = fs::read(&path).unwrap();
-                // The test's output is shown if it fails: the last line tells which input it was.
+                // The test's output is shown if it fails: the last line is the path of that input.
                 println!("{}", path.display());
                 target(&data);
                 count += 1;

@@ -46,8 +46,8 @@ fn as_serde_json_sees_it(table: &Members, presence: &Value) {
     let hash = presence["hash"].as_object();
     let known = hash.into_iter().flatten().map(|(id, _)| plain(id));
     let expected: BTreeSet<String> = listed.chain(known).collect();
-    let told: BTreeSet<String> = table.iter().map(|member| plain(member.id())).collect();
-    assert_eq!(told, expected, "{presence}");
+    let ids: BTreeSet<String> = table.iter().map(|member| plain(member.id())).collect();
+    assert_eq!(ids, expected, "{presence}");
     for member in table.iter() {
         let info = hash.and_then(|hash| hash.get(member.id())).unwrap_or(&Value::Null);
         assert_eq!(member.json::<Value>().as_ref().ok(), Some(info), "{presence}");

@@ -339,8 +339,8 @@ mod tests {
     #[test]
     fn decrypted_text_takes_the_place_of_data_only() {
         let raw = r#"{"event":"e","channel":"c","user_id":"u","data":"{\"nonce\":\"\"}"}"#;
-        let sealed = event(raw);
-        assert_eq!(sealed.data(), r#"{"nonce":""}"#, "decoded before, as when it is opened");
+        let encrypted = event(raw);
+        assert_eq!(encrypted.data(), r#"{"nonce":""}"#, "decoded before, as when it is decrypted");
         for (text, data) in [
             (r#"{"a": [1]}"#, r#"{"a": [1]}"#),
             (r#""hello \"you\" \ud83d""#, "hello \"you\" \u{fffd}"),
@@ -352,20 +352,24 @@ mod tests {
             ("17.50", "17.50"),
             ("", ""),
         ] {
-            let opened = sealed.clone().decrypted(text.into());
-            assert_eq!(opened.bytes(), text.as_bytes(), "as it is");
-            assert_eq!(opened.data(), data);
-            assert_eq!(opened.clone().data().as_ptr(), opened.data().as_ptr(), "decoded once");
-            assert_eq!((opened.name(), opened.channel()), ("e", Some("c")));
-            assert_eq!((opened.user_id(), opened.raw()), (Some("u"), raw));
+            let decrypted = encrypted.clone().decrypted(text.into());
+            assert_eq!(decrypted.bytes(), text.as_bytes(), "as it is");
+            assert_eq!(decrypted.data(), data);
+            assert_eq!(
+                decrypted.clone().data().as_ptr(),
+                decrypted.data().as_ptr(),
+                "decoded once"
+            );
+            assert_eq!((decrypted.name(), decrypted.channel()), ("e", Some("c")));
+            assert_eq!((decrypted.user_id(), decrypted.raw()), (Some("u"), raw));
         }
-        assert_eq!(sealed.data(), r#"{"nonce":""}"#, "clones of it stay as they were");
+        assert_eq!(encrypted.data(), r#"{"nonce":""}"#, "clones of it stay as they were");
     }
 
     #[cfg(feature = "encrypted")]
     #[test]
     fn a_plaintext_need_not_be_text() {
-        let sealed = event(r#"{"event":"e","data":"{\"nonce\":\"\"}"}"#);
+        let encrypted = event(r#"{"event":"e","data":"{\"nonce\":\"\"}"}"#);
         for (plaintext, data) in [
             (&b"\xff\xfeab"[..], "\u{fffd}\u{fffd}ab"),
             // The start of a string, and CBOR's of a map.
@@ -374,8 +378,8 @@ mod tests {
             (b"\0", "\0"),
             (b"", ""),
         ] {
-            let opened = sealed.clone().decrypted(plaintext.to_vec());
-            assert_eq!((opened.bytes(), opened.data()), (plaintext, data));
+            let decrypted = encrypted.clone().decrypted(plaintext.to_vec());
+            assert_eq!((decrypted.bytes(), decrypted.data()), (plaintext, data));
         }
     }
 
@@ -398,8 +402,8 @@ mod tests {
         assert_eq!(event.size(), before + 1_000, "decoded beside the frame");
         #[cfg(feature = "encrypted")]
         {
-            let opened = event.clone().decrypted(vec![0xff; 500]);
-            assert_eq!(opened.size(), event.size() + size_of::<Instead>() + 500);
+            let decrypted = event.clone().decrypted(vec![0xff; 500]);
+            assert_eq!(decrypted.size(), event.size() + size_of::<Instead>() + 500);
         }
     }
 

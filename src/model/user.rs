@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_tells_the_user_in_a_string_or_not() {
+    fn signin_success_has_the_user_in_a_string_or_not() {
         for data in [r#"{"user_data":"{\"id\":\"9\"}"}"#, r#"{"auth":"a","user_data":{"id":"9"}}"#]
         {
             let user = UserData::of_success(data).unwrap();

@@ -50,7 +50,7 @@ impl Default for Backoff {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wait {
     pub(super) time: Duration,
-    /// The part that the server has asked for. Only the user's `reconnect()` shortens it.
+    /// The part that the server has requested. Only the user's `reconnect()` shortens it.
     pub(super) asked: Duration,
 }
 
@@ -107,10 +107,10 @@ impl Backoff {
 
 /// Returns the wait that the server or the endpoint requests with this error.
 fn asked_by(error: &Error) -> Duration {
-    let told = error.retry_after().unwrap_or_default().min(MAX_ASKED);
+    let requested = error.retry_after().unwrap_or_default().min(MAX_ASKED);
     match CloseClass::of(error.close_code()) {
-        CloseClass::Later => told.max(SERVER_BUSY_FLOOR),
-        CloseClass::Stop | CloseClass::AtOnce | CloseClass::Plain => told,
+        CloseClass::Later => requested.max(SERVER_BUSY_FLOOR),
+        CloseClass::Stop | CloseClass::AtOnce | CloseClass::Plain => requested,
     }
 }
 
@@ -226,15 +226,15 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_that_is_asked_for_is_kept_up_to_an_hour() {
-        for (told, asked) in [
+    fn a_requested_wait_is_kept_up_to_an_hour() {
+        for (requested, asked) in [
             (Duration::ZERO, Duration::ZERO),
             (7 * SECOND, 7 * SECOND),
             (HOUR, HOUR),
             (HOUR + SECOND, HOUR),
             (Duration::MAX, HOUR),
         ] {
-            let busy = plain().with_retry_after(told);
+            let busy = plain().with_retry_after(requested);
             let least = Backoff { max: SECOND, ..backoff() }.wait(&busy, 1, true, 0.0);
             assert_eq!(least, Some(Wait { time: asked, asked }), "it is longer than the policy's");
             let most = Backoff { initial: 2 * HOUR, max: 2 * HOUR, ..backoff() };

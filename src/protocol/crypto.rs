@@ -37,7 +37,7 @@ impl Key {
     }
 
     /// Decrypts the data of an event: JSON of the form `{"nonce":base64,"ciphertext":base64}`.
-    pub(crate) fn open(&self, data: &str) -> Result<Vec<u8>, DecryptError> {
+    pub(crate) fn decrypt(&self, data: &str) -> Result<Vec<u8>, DecryptError> {
         let (nonce, mut bytes) = unpack(data).ok_or(DecryptError::Malformed)?;
         match self.0.decrypt_in_place(&nonce, b"", &mut bytes) {
             Ok(()) => Ok(bytes),
@@ -47,7 +47,7 @@ impl Key {
 
     /// Encrypts text as a server does. A nonce must not be used twice with one key.
     #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn seal(&self, nonce: [u8; NONCE_SIZE], text: impl AsRef<[u8]>) -> String {
+    pub(crate) fn encrypt(&self, nonce: [u8; NONCE_SIZE], text: impl AsRef<[u8]>) -> String {
         use crypto_secretbox::aead::Aead as _;
         // It fails for associated data only, of which there is none.
         let ciphertext = self.0.encrypt(&Nonce::from(nonce), text.as_ref()).unwrap_or_default();
@@ -84,7 +84,7 @@ impl fmt::Display for DecryptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed => "is not encrypted, or not as it should be",
-            Self::Refused => "does not open with the channel's key",
+            Self::Refused => "cannot be decrypted with the channel's key",
         })
     }
 }
@@ -127,19 +127,19 @@ mod tests {
             7973f622a43d14a6599b1f654cb45a74e355a5";
         let key = key_of(&hex(NACL_KEY)).unwrap();
         let data = payload(&hex(NACL_NONCE), &hex(ciphertext));
-        assert_eq!(key.open(&data), Ok(hex(message)));
+        assert_eq!(key.decrypt(&data), Ok(hex(message)));
     }
 
     /// The same key and nonce with a text, from the tests of Kalium, a binding to libsodium.
     #[test]
-    fn sealing_matches_libsodium() {
+    fn encryption_matches_libsodium() {
         let key = key_of(&hex(NACL_KEY)).unwrap();
         let data = payload(&hex(NACL_NONCE), &hex("1b294418500a75e29daebfe2764e569858fb08361b"));
-        assert_eq!(key.open(&data).unwrap(), b"hello");
-        let sealed = key.seal(hex(NACL_NONCE).try_into().unwrap(), "hello");
-        let [sealed, data]: [Value; 2] =
-            [sealed, data].map(|json| serde_json::from_str(&json).unwrap());
-        assert_eq!(sealed, data);
+        assert_eq!(key.decrypt(&data).unwrap(), b"hello");
+        let encrypted = key.encrypt(hex(NACL_NONCE).try_into().unwrap(), "hello");
+        let [encrypted, data]: [Value; 2] =
+            [encrypted, data].map(|json| serde_json::from_str(&json).unwrap());
+        assert_eq!(encrypted, data);
     }
 
     /// From the tests of Pusher's own client for Java.
@@ -149,9 +149,9 @@ mod tests {
     #[test]
     fn data_of_pushers_own_libraries() {
         let key = Key::parse(PUSHER_KEY).unwrap();
-        assert_eq!(key.open(PUSHER_DATA).unwrap(), br#"{"message":"hello world"}"#);
+        assert_eq!(key.decrypt(PUSHER_DATA).unwrap(), br#"{"message":"hello world"}"#);
         let other = Key::parse("iBvNoPVYwByqSfg6anjPpEQ2j051b3rt1Vmnb+z5do0=").unwrap();
-        assert_eq!(other.open(PUSHER_DATA), Err(DecryptError::Refused));
+        assert_eq!(other.decrypt(PUSHER_DATA), Err(DecryptError::Refused));
     }
 
     #[test]
@@ -159,21 +159,21 @@ mod tests {
         let key = key_of(&[7; 32]).unwrap();
         for len in [0, 1, 15, 16, 17, 63, 64, 65, 10_000] {
             let text = "é".repeat(len);
-            assert_eq!(key.open(&key.seal([9; 24], &text)).unwrap(), text.as_bytes());
+            assert_eq!(key.decrypt(&key.encrypt([9; 24], &text)).unwrap(), text.as_bytes());
         }
-        let (nonce, sealed) = unpack(&key.seal([9; 24], "text")).unwrap();
-        assert_eq!(sealed.len(), 16 + 4);
-        for at in 0..sealed.len() {
-            let mut altered = sealed.clone();
+        let (nonce, encrypted) = unpack(&key.encrypt([9; 24], "text")).unwrap();
+        assert_eq!(encrypted.len(), 16 + 4);
+        for at in 0..encrypted.len() {
+            let mut altered = encrypted.clone();
             altered[at] ^= 1;
-            assert_eq!(key.open(&payload(&nonce, &altered)), Err(DecryptError::Refused));
+            assert_eq!(key.decrypt(&payload(&nonce, &altered)), Err(DecryptError::Refused));
             let cut = if at < 16 { DecryptError::Malformed } else { DecryptError::Refused };
-            assert_eq!(key.open(&payload(&nonce, &sealed[..at])), Err(cut));
+            assert_eq!(key.decrypt(&payload(&nonce, &encrypted[..at])), Err(cut));
         }
         for at in 0..nonce.len() {
             let mut altered = nonce;
             altered[at] ^= 1;
-            assert_eq!(key.open(&payload(&altered, &sealed)), Err(DecryptError::Refused));
+            assert_eq!(key.decrypt(&payload(&altered, &encrypted)), Err(DecryptError::Refused));
         }
     }
 
@@ -181,13 +181,13 @@ mod tests {
     fn what_is_no_encrypted_payload() {
         let key = key_of(&[7; 32]).unwrap();
         for data in ["", "canary", r#""canary""#, "null", "17", "[]", "{}", r#"{"a":"canary"}"#] {
-            assert_eq!(key.open(data), Err(DecryptError::Malformed), "{data}");
+            assert_eq!(key.decrypt(data), Err(DecryptError::Malformed), "{data}");
         }
         for nonce in [0, 1, 23, 25, 48] {
             let data = payload(&vec![9; nonce], &[0; 20]);
-            assert_eq!(key.open(&data), Err(DecryptError::Malformed), "{nonce} bytes");
+            assert_eq!(key.decrypt(&data), Err(DecryptError::Malformed), "{nonce} bytes");
         }
-        let good: Value = serde_json::from_str(&key.seal([9; 24], "text")).unwrap();
+        let good: Value = serde_json::from_str(&key.encrypt([9; 24], "text")).unwrap();
         for field in ["nonce", "ciphertext"] {
             let text = good[field].as_str().unwrap();
             let wrong = [
@@ -201,13 +201,13 @@ mod tests {
             for wrong in wrong {
                 let mut data = good.clone();
                 data[field] = wrong;
-                assert_eq!(key.open(&data.to_string()), Err(DecryptError::Malformed), "{data}");
+                assert_eq!(key.decrypt(&data.to_string()), Err(DecryptError::Malformed), "{data}");
             }
         }
     }
 
     #[test]
-    fn wrong_keys_are_told_without_showing_them() {
+    fn invalid_keys_are_reported_without_showing_them() {
         let shown = |secret: &str| {
             let error = Key::parse(secret).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Auth);

@@ -90,12 +90,12 @@ mod tests {
 
     #[test]
     fn one_member_in_every_shape() {
-        let told = |data: &str| member(data).map(|m| (m.id().to_owned(), m.info().to_owned()));
+        let parsed = |data: &str| member(data).map(|m| (m.id().to_owned(), m.info().to_owned()));
         let pair = |id: &str, info: &str| Some((id.to_owned(), info.to_owned()));
-        assert_eq!(told(r#"{"user_id":"7","user_info":{"a":1}}"#), pair("7", r#"{"a":1}"#));
-        assert_eq!(told(r#"{"user_id":7}"#), pair("7", "null"));
+        assert_eq!(parsed(r#"{"user_id":"7","user_info":{"a":1}}"#), pair("7", r#"{"a":1}"#));
+        assert_eq!(parsed(r#"{"user_id":7}"#), pair("7", "null"));
         for odd in ["", "{}", "null", r#"{"user_id":null}"#, r#"{"user_id":{}}"#] {
-            assert_eq!(told(odd), None, "{odd}");
+            assert_eq!(parsed(odd), None, "{odd}");
         }
     }
 }

@@ -54,7 +54,7 @@ impl Keys {
     /// Returns the `data` of an encrypted event; `None` if encryption fails.
     pub(super) fn encrypt(&self, channel: &str, text: &str) -> Option<String> {
         let key = Key::parse(&self.shared_secret(channel)?).ok()?;
-        Some(key.seal(random(), text))
+        Some(key.encrypt(random(), text))
     }
 }
 

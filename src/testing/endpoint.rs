@@ -41,9 +41,9 @@ fn exchange(shared: &Shared, stream: TcpStream, interrupt: &Interrupt) -> io::Re
 
 fn respond(shared: &Shared, request: Request) -> Vec<u8> {
     let start = clock::now();
-    let asked = AuthRequest::read(&request);
-    let (socket_id, channels) = match &asked {
-        Ok(asked) => (Some(asked.socket_id.clone()), asked.channels().to_vec()),
+    let parsed = AuthRequest::read(&request);
+    let (socket_id, channels) = match &parsed {
+        Ok(parsed) => (Some(parsed.socket_id.clone()), parsed.channels().to_vec()),
         Err(_) => (None, Vec::new()),
     };
     let is_signin = http::path(&request.target) == USER_PATH;
@@ -54,7 +54,7 @@ fn respond(shared: &Shared, request: Request) -> Vec<u8> {
 
     let result = match fault.status {
         Some(status) => Err((status, "the test server was told to fail")),
-        None => asked.and_then(|asked| shared.read(|state| state.authorize(&asked))),
+        None => parsed.and_then(|parsed| shared.read(|state| state.authorize(&parsed))),
     };
     let (status, body) = match result {
         Ok(body) => (200, body),

@@ -34,7 +34,7 @@ impl ReadBuffer {
     /// Reads once, behind what is left.
     pub(super) fn fill(&mut self, source: &mut impl Read) -> io::Result<usize> {
         self.make_room();
-        // A read that fails asks for no more room.
+        // A read that fails takes no more room.
         self.is_full = false;
         let room = self.bytes.get_mut(self.end..).unwrap_or_default();
         let most = room.len();
@@ -297,7 +297,7 @@ mod tests {
         for _ in 0..3 {
             assert!(would_block(&buffer.fill(&mut MemoryStream::default()).unwrap_err()));
         }
-        assert_eq!(buffer.room(), BUSY, "what brings nothing asks for no more");
+        assert_eq!(buffer.room(), BUSY, "a read of nothing takes no more");
     }
 
     #[test]

@@ -143,7 +143,7 @@ fn hint_at_plain(error: Error, is_silent: bool) -> Error {
     let text = match error.kind() {
         ErrorKind::Io if is_silent => return error.with_hint(USE_PLAIN),
         ErrorKind::Timeout if is_silent => format!("{} without any answer", error.text()),
-        // Its text ends with the question whether it is plain.
+        // Its text already suggests that the peer does not speak TLS.
         ErrorKind::Tls if is_not_tls(&error) => {
             let text = format!("{} Then use `.tls(false)` or `ws://`", error.text());
             return error.with_message(text);

@@ -139,21 +139,21 @@ mod tests {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     const EPOCH: Duration = Duration::from_secs(1_700_000_000);
 
-    /// A machine with the three clocks, on which time passes and which somebody sets.
+    /// A machine with the three clocks, on which time passes and which can be set.
     struct Machine {
         suspends: Suspends,
         mono: Duration,
         wall: Duration,
         elapsed: Duration,
         has_uptime: bool,
-        asked: u32,
+        reads: u32,
     }
 
     impl Machine {
         fn new(has_uptime: bool) -> Self {
             let suspends = Suspends::new(EPOCH);
             let (mono, elapsed) = (Duration::ZERO, Duration::ZERO);
-            Self { suspends, mono, wall: EPOCH, elapsed, has_uptime, asked: 0 }
+            Self { suspends, mono, wall: EPOCH, elapsed, has_uptime, reads: 0 }
         }
 
         fn pass(&mut self, time: Duration) {
@@ -167,9 +167,9 @@ mod tests {
         }
 
         fn total(&mut self) -> Duration {
-            let (elapsed, asked) = (self.has_uptime.then_some(self.elapsed), &mut self.asked);
+            let (elapsed, reads) = (self.has_uptime.then_some(self.elapsed), &mut self.reads);
             self.suspends.compare(self.mono, self.wall, || {
-                *asked += 1;
+                *reads += 1;
                 elapsed
             });
             self.suspends.total()
@@ -177,15 +177,15 @@ mod tests {
     }
 
     #[test]
-    fn a_suspend_is_told_from_a_clock_that_was_set() {
+    fn a_suspend_is_distinguished_from_a_clock_that_was_set() {
         let mut machine = Machine::new(true);
         machine.pass(HOUR);
-        assert_eq!((machine.total(), machine.asked), (Duration::ZERO, 0), "nothing jumped");
-        for (set, asked) in [(EPOCH + 365 * DAY, 1), (EPOCH - 365 * DAY, 2), (EPOCH, 3)] {
+        assert_eq!((machine.total(), machine.reads), (Duration::ZERO, 0), "nothing jumped");
+        for (set, reads) in [(EPOCH + 365 * DAY, 1), (EPOCH - 365 * DAY, 2), (EPOCH, 3)] {
             machine.wall = set;
             machine.pass(HOUR);
-            assert_eq!((machine.total(), machine.asked), (Duration::ZERO, asked), "{set:?}");
-            assert_eq!((machine.total(), machine.asked), (Duration::ZERO, asked), "asked once");
+            assert_eq!((machine.total(), machine.reads), (Duration::ZERO, reads), "{set:?}");
+            assert_eq!((machine.total(), machine.reads), (Duration::ZERO, reads), "read once");
         }
         machine.suspend(8 * HOUR);
         assert_eq!(machine.total(), 8 * HOUR);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_tells_them_apart_a_week_is_believed() {
+    fn without_another_clock_a_week_is_believed() {
         let mut machine = Machine::new(false);
         let believed = |time| if cfg!(windows) { Duration::ZERO } else { time };
         machine.suspend(8 * HOUR);

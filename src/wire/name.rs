@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_prefix_tells_the_kind() {
+    fn the_prefix_determines_the_kind() {
         for (name, kind) in [
             ("room", ChannelKind::Public),
             ("cache-room", ChannelKind::Public),

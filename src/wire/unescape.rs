@@ -56,7 +56,7 @@ impl Writer {
             }
             let Some(place) = self.place() else { break };
             if escapes {
-                // In a function of its own it is slower: told that the two slices do not overlap, the compiler
+                // In a function of its own it is slower: knowing that the two slices do not overlap, the compiler
                 // finds vectors to build byte by byte.
                 let mut kept = 0;
                 for &byte in bytes {

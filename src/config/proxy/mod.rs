@@ -117,9 +117,9 @@ impl Proxy {
                 Some(host) => ProxyServer::parse(&format!("http://{host}")),
                 None => Err("must be valid Unicode".to_owned()),
             };
-            let told =
+            let describe =
                 |why| wrong = Some(format!("the proxy in the environment variable `{name}` {why}"));
-            parsed.map_err(told).ok().map(Arc::new)
+            parsed.map_err(describe).ok().map(Arc::new)
         };
         let in_cgi = variable("REQUEST_METHOD").is_some();
         let http: &[&str] = match in_cgi {
@@ -246,9 +246,9 @@ mod tests {
     fn exceptions_of_environment_and_program_add_up() {
         let both = [("ALL_PROXY", "http://a:1"), ("NO_PROXY", "one.test")];
         let proxy = env(&both).no_proxy("two.test").no_proxy("three.test");
-        let asked = |host| proxy.server_for(true, host, 443).is_some();
-        assert!(!asked("one.test") && !asked("two.test") && !asked("three.test"));
-        assert!(asked("four.test") && asked("localhost") && asked("127.0.0.1"));
+        let proxied = |host| proxy.server_for(true, host, 443).is_some();
+        assert!(!proxied("one.test") && !proxied("two.test") && !proxied("three.test"));
+        assert!(proxied("four.test") && proxied("localhost") && proxied("127.0.0.1"));
         let lower = env(&[("ALL_PROXY", "http://a:1"), ("NO_PROXY", "a"), ("no_proxy", "b")]);
         assert!(
             lower.server_for(true, "a", 1).is_some() && lower.server_for(true, "b", 1).is_none()

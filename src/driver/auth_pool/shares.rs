@@ -143,7 +143,7 @@ mod tests {
     const B: EndpointId = 2;
     const C: EndpointId = 3;
 
-    /// How many workers the endpoint gets when it asks for as many as it can, of those that are free.
+    /// How many workers the endpoint gets when it takes as many as it can, of those that are free.
     fn taken(shares: &mut Shares, endpoint: EndpointId, free: usize) -> Vec<Turn> {
         let mut turns = Vec::new();
         while turns.len() < free && shares.admits(endpoint) {

@@ -97,7 +97,7 @@ pub(crate) struct Harness {
     running: Option<u64>,
     /// Approves requests to authorizers and the authenticator at once.
     pub(crate) approves: bool,
-    /// Answers pings.
+    /// Sends a pong for each ping.
     pub(crate) answers_pings: bool,
     pub(crate) state: State,
     pub(crate) socket_id: String,

@@ -203,7 +203,7 @@ impl Harness {
         // One that is left to the signed-in user waits for them, and large ones wait for each other.
         let may_wait = kind == ChannelKind::Presence || self.has_large_responses || self.approves;
         assert!(may_wait || self.responding == Some(request.id), "{name} has an old response");
-        // Another key may be asked for meanwhile, but there is no more than one subscription.
+        // Another key may be requested meanwhile, but there is no more than one subscription.
         let is_later = |it: &Request| it.channel == name && it.id > request.id;
         let later = self.requests.iter().any(is_later);
         assert!(kind == ChannelKind::PrivateEncrypted || !later, "{name} has an old response");

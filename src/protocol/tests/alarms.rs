@@ -32,7 +32,7 @@ fn a_sleeper_is_woken_for_what_is_earlier_and_not_to_wake_up_for_nothing() {
         // Not for each of many that come one upon the other.
         (alarm(Step, 100), alarm(Step, 100), false),
         (Some(Alarm { at: secs(100) + secs(1) / 2, cause: Step }), alarm(Step, 101), false),
-        // A call is over at once, as a rule: to wake somebody for each would cost more.
+        // A call is over at once, as a rule: to wake a thread for each would cost more.
         (alarm(Call, 100), alarm(Heartbeat, 200), false),
         (alarm(Call, 100), None, false),
     ] {
@@ -72,13 +72,13 @@ fn a_ping_belongs_to_its_connection() {
     harness.establish();
     let error = harness.machine.ping_result(lost).unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotConnected);
-    // Neither does the answer to one on the next connection answer it.
+    // Nor does the pong of one on the next connection end it.
     let next = harness.ping().unwrap();
     harness.skip(secs(1));
     harness.server("pusher:pong", None, "");
     assert_eq!(harness.machine.ping_result(next).unwrap().unwrap(), secs(1));
     assert!(harness.machine.ping_result(lost).unwrap().is_err());
-    // One that was answered keeps its answer.
+    // One that has its pong keeps its result.
     harness.lose();
     assert_eq!(harness.machine.ping_result(next).unwrap().unwrap(), secs(1));
 }

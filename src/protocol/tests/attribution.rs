@@ -13,7 +13,7 @@ fn pending(names: &[&str]) -> Harness {
     let mut harness = Harness::connected();
     for name in names {
         harness.subscribe(name);
-        if harness.requests.last().is_some_and(|ask| ask.channel == *name) {
+        if harness.requests.last().is_some_and(|request| request.channel == *name) {
             harness.grant(name);
         }
     }
@@ -72,7 +72,7 @@ fn the_channel_that_the_text_names_fails_at_once() {
 }
 
 #[test]
-fn the_answer_to_an_unsubscribe_refuses_no_later_subscription() {
+fn the_response_to_an_unsubscribe_refuses_no_later_subscription() {
     for name in ["room", "private-a", "presence-a"] {
         let text =
             format!("No current subscription to channel {name}, or subscription in progress");
@@ -133,7 +133,7 @@ fn a_text_without_a_name_fails_the_only_authorized_one_within_two_seconds() {
         for text in texts {
             let mut harness = pending(&["presence-a", "room", "other"]);
             harness.confirm("other");
-            harness.subscribe("private-asked");
+            harness.subscribe("private-pending");
             harness.take();
             harness.error(code.clone(), text);
             harness.expect(&["error - Server", "event - pusher:error"]);
@@ -143,7 +143,7 @@ fn a_text_without_a_name_fails_the_only_authorized_one_within_two_seconds() {
             harness.expect_failure("presence-a", ErrorKind::Server);
             let error = harness.machine.channel_failure("presence-a").unwrap();
             assert_eq!(error.close_code(), code.as_u64().map(|code| code as u16));
-            for name in ["room", "private-asked"] {
+            for name in ["room", "private-pending"] {
                 assert_eq!(harness.status(name), ChannelStatus::Pending);
             }
         }
@@ -165,7 +165,7 @@ fn a_confirmation_wins_over_an_error_without_a_name_before_and_after_the_two_sec
 }
 
 #[test]
-fn while_another_request_is_unanswered_the_text_becomes_the_cause_of_the_time_out() {
+fn while_another_request_is_pending_the_text_becomes_the_cause_of_the_time_out() {
     type Step = fn(&mut Harness);
     let steps: [(&str, Step); 3] = [
         ("a client event", |harness| harness.trigger("private-b", "client-e", "1").unwrap()),
@@ -182,7 +182,7 @@ fn while_another_request_is_unanswered_the_text_becomes_the_cause_of_the_time_ou
         let mut harness = pending(&["private-a", "private-b"]);
         harness.confirm("private-b");
         step(&mut harness);
-        // From 4300 on it is not the answer to a sign-in.
+        // From 4300 on it is not the response to a sign-in.
         harness.error(4300, "odd");
         harness.advance(SUBSCRIBE - MS);
         assert_eq!(harness.status("private-a"), ChannelStatus::Pending, "{what}");
@@ -191,7 +191,7 @@ fn while_another_request_is_unanswered_the_text_becomes_the_cause_of_the_time_ou
         assert_eq!(error.kind(), ErrorKind::Timeout);
         assert!(cause(&error).unwrap().contains("odd"), "{what}");
     }
-    // Two seconds after it a client event has been answered.
+    // Two seconds after it a client event has its response.
     let mut harness = pending(&["private-a", "private-b"]);
     harness.confirm("private-b");
     harness.trigger("private-b", "client-e", "1").unwrap();
@@ -298,14 +298,14 @@ fn an_error_about_something_else_is_not_said_of_a_subscription() {
 }
 
 #[test]
-fn who_waits_for_a_subscription_is_told_what_is_known_by_then() {
+fn a_wait_for_a_subscription_returns_what_is_known_by_then() {
     let shown =
         |harness: &Harness| harness.machine.pending_cause("private-a").map(|e| e.to_string());
     let mut harness = Harness::connected();
     harness.subscribe("private-a");
     let authorizing = "the authorizer has not answered yet (subscribe_timeout is 20 s)";
     assert_eq!(shown(&harness).as_deref(), Some(authorizing));
-    // The authorizer will be asked again, and is being asked again.
+    // The authorizer is to be called again, and is being called again.
     let busy = || Err(Error::new(ErrorKind::Io, "the endpoint is busy"));
     harness.respond("private-a", busy());
     assert!(shown(&harness).unwrap().contains("busy"));
@@ -327,7 +327,7 @@ fn who_waits_for_a_subscription_is_told_what_is_known_by_then() {
 }
 
 #[test]
-fn a_refusal_shows_no_signature_and_a_missing_key_is_told() {
+fn a_refusal_shows_no_signature_and_a_missing_key_is_reported() {
     let signature = "5".repeat(64);
     let mut harness = pending(&["room-1"]);
     harness.subscribe("private-a");
@@ -351,7 +351,7 @@ fn a_refusal_shows_no_signature_and_a_missing_key_is_told() {
 }
 
 #[test]
-fn an_auth_that_a_server_quotes_is_not_told() {
+fn an_auth_that_a_server_quotes_is_not_shown() {
     let mut harness = pending(&["private-a"]);
     harness.error(Value::Null, "Invalid key in subscription auth data: 'canary'");
     harness.advance(secs(2));

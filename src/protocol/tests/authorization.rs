@@ -1,4 +1,4 @@
-//! Who is asked before a channel is joined, when again, and what becomes of late answers.
+//! When an authorization is requested and retried, and what becomes of late responses.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const ROOM: &str = "private-room";
 const LONG: Duration = secs(3600);
 
 #[test]
-fn each_channel_is_asked_about_once_on_each_connection() {
+fn each_channel_is_authorized_once_on_each_connection() {
     let mut harness = Harness::new();
     harness.subscribe("presence-b");
     harness.subscribe(ROOM);
@@ -41,7 +41,7 @@ fn each_channel_is_asked_about_once_on_each_connection() {
 }
 
 #[test]
-fn the_answer_is_sent_as_it_is_but_for_the_secret() {
+fn the_response_is_sent_unchanged_without_the_secret() {
     let mut harness = Harness::connected();
     harness.subscribe(ROOM);
     harness.respond(ROOM, Ok(Auth::new("key:\"s\"")));
@@ -65,13 +65,12 @@ fn the_answer_is_sent_as_it_is_but_for_the_secret() {
     assert_eq!(harness.last_frame()["data"]["channel_data"], "no JSON");
 }
 
-/// What may happen while the authorizer is thinking, and what comes out of it at once.
-#[test]
-fn a_late_answer_does_nothing() {
-    type Step = fn(&mut Harness);
-    type Case = (&'static str, Step, &'static [&'static str], ChannelStatus);
-    use ChannelStatus::{Pending, Unsubscribed};
-    let cases: [Case; 8] = [
+/// What may happen while the authorizer runs: a name, the step, its output and the status after it.
+type Case = (&'static str, fn(&mut Harness), &'static [&'static str], ChannelStatus);
+
+fn steps_during_authorization() -> [Case; 8] {
+    use ChannelStatus::{Idle, Pending, Unsubscribed};
+    [
         ("lost", Harness::lose, &[], Pending),
         ("disconnected", Harness::disconnect, &[], Pending),
         ("unsubscribed", |harness| harness.unsubscribe(ROOM), &[], Unsubscribed),
@@ -111,10 +110,14 @@ fn a_late_answer_does_nothing() {
                 harness.retire(ROOM);
             },
             &[],
-            ChannelStatus::Idle,
+            Idle,
         ),
-    ];
-    for (what, step, lines, then) in cases {
+    ]
+}
+
+#[test]
+fn a_late_response_has_no_effect() {
+    for (what, step, lines, then) in steps_during_authorization() {
         for begun in [false, true] {
             for answered_well in [false, true] {
                 let mut harness = Harness::connected();
@@ -124,12 +127,12 @@ fn a_late_answer_does_nothing() {
                 harness.take();
                 step(&mut harness);
                 assert_eq!(harness.take().lines, lines, "{what}");
-                assert!(!harness.begin(&stale), "{what}: nobody waits for the answer");
-                let answer = if answered_well { Ok(granted(&stale)) } else { Err(status(403)) };
-                harness.respond_to(&stale, answer);
-                assert!(harness.take().lines.is_empty(), "{what}: a late answer did something");
+                assert!(!harness.begin(&stale), "{what}: nothing waits for the response");
+                let response = if answered_well { Ok(granted(&stale)) } else { Err(status(403)) };
+                harness.respond_to(&stale, response);
+                assert!(harness.take().lines.is_empty(), "{what}: a late response had an effect");
                 assert_eq!(harness.status(ROOM), then, "{what}");
-                // The new request, if there is one, is answered as if nothing had been.
+                // The new request, if there is one, gets a response as usual.
                 if !lines.is_empty() {
                     harness.grant(ROOM);
                     harness.expect(&["subscribe private-room"]);
@@ -140,26 +143,26 @@ fn a_late_answer_does_nothing() {
 }
 
 #[test]
-fn an_answer_counts_once() {
+fn a_response_counts_once() {
     let mut harness = Harness::connected();
     harness.subscribe(ROOM);
-    let ask = harness.request(ROOM);
+    let request = harness.request(ROOM);
     harness.grant(ROOM);
     harness.take();
-    for answer in [Ok(granted(&ask)), Err(status(403)), Err(io())] {
-        assert!(!harness.begin(&ask));
-        harness.respond_to(&ask, answer);
+    for response in [Ok(granted(&request)), Err(status(403)), Err(io())] {
+        assert!(!harness.begin(&request));
+        harness.respond_to(&request, response);
     }
     harness.expect(&[]);
     harness.confirm(ROOM);
     harness.take();
-    harness.respond_to(&ask, Err(status(403)));
+    harness.respond_to(&request, Err(status(403)));
     harness.expect(&[]);
     assert_eq!(harness.status(ROOM), ChannelStatus::Subscribed);
 }
 
 #[test]
-fn answers_reach_the_channels_that_they_are_for() {
+fn responses_reach_the_channels_that_they_are_for() {
     let mut harness = Harness::connected();
     for name in ["private-a", "private-b"] {
         harness.subscribe(name);
@@ -179,31 +182,31 @@ fn answers_reach_the_channels_that_they_are_for() {
 }
 
 #[test]
-fn a_question_that_is_queued_has_ten_times_the_time() {
+fn a_queued_request_has_ten_times_the_time() {
     let mut harness = Harness::connected();
     harness.subscribe(ROOM);
     harness.take();
     harness.advance(SUBSCRIBE * 10 - MS);
     harness.expect(&[]);
     assert_eq!(harness.status(ROOM), ChannelStatus::Pending);
-    let ask = harness.request(ROOM);
-    assert!(harness.begin(&ask));
+    let request = harness.request(ROOM);
+    assert!(harness.begin(&request));
     harness.advance(SUBSCRIBE - MS);
     harness.expect(&[]);
     harness.advance(MS);
     harness.expect_failure(ROOM, ErrorKind::Timeout);
-    // Nobody comes to ask it: it is not left pending for ever.
+    // No worker begins it: it is not left pending for ever.
     let mut harness = Harness::connected();
     harness.subscribe(ROOM);
-    let ask = harness.request(ROOM);
+    let request = harness.request(ROOM);
     harness.take();
     harness.advance(SUBSCRIBE * 10);
     harness.expect_failure(ROOM, ErrorKind::Timeout);
-    assert!(!harness.begin(&ask));
+    assert!(!harness.begin(&request));
 }
 
 #[test]
-fn an_authorizer_that_never_answers_fails_the_subscription_for_good() {
+fn an_authorizer_that_never_returns_fails_the_subscription_for_good() {
     let mut harness = Harness::connected();
     harness.subscribe(ROOM);
     let late = harness.request(ROOM);
@@ -237,7 +240,7 @@ fn nothing_is_unsubscribed_that_the_server_never_heard_of() {
     harness.take();
     harness.unsubscribe(ROOM);
     harness.expect(&[]);
-    // But what it has not answered it may have.
+    // But it may have what it has not responded to.
     harness.subscribe(ROOM);
     harness.grant(ROOM);
     harness.advance(SUBSCRIBE);
@@ -276,7 +279,7 @@ fn what_the_server_says_of_an_earlier_subscription_does_not_count_before_the_nex
 }
 
 #[test]
-fn without_an_answer_of_the_server_the_subscription_fails() {
+fn without_a_response_of_the_server_the_subscription_fails() {
     let mut harness = Harness::connected();
     harness.subscribe(ROOM);
     harness.grant(ROOM);
@@ -290,7 +293,7 @@ fn without_an_answer_of_the_server_the_subscription_fails() {
 }
 
 #[test]
-fn what_may_pass_is_asked_again_with_back_off() {
+fn transient_failures_are_retried_with_backoff() {
     let timeout = || Error::message(ErrorKind::Timeout, "timed out");
     let errors: [fn() -> Error; 5] = [|| status(503), || status(408), || status(429), io, timeout];
     for error in errors {
@@ -298,14 +301,14 @@ fn what_may_pass_is_asked_again_with_back_off() {
         harness.subscribe(ROOM);
         let (mut waits, mut longest) = (Vec::new(), Duration::ZERO);
         for attempt in 1..=30 {
-            let ask = harness.request(ROOM);
-            assert_eq!(ask.attempt, attempt);
+            let request = harness.request(ROOM);
+            assert_eq!(request.attempt, attempt);
             harness.take();
             harness.respond(ROOM, Err(error()));
             harness.expect_failure(ROOM, error().kind());
             assert_eq!(harness.status(ROOM), ChannelStatus::Pending);
-            assert!(!harness.begin(&ask), "the request was answered");
-            harness.respond_to(&ask, Ok(granted(&ask)));
+            assert!(!harness.begin(&request), "the request is over");
+            harness.respond_to(&request, Ok(granted(&request)));
             harness.expect(&[]);
             let before = harness.now.mono;
             while harness.requests.len() == usize::try_from(attempt).unwrap() {
@@ -330,12 +333,12 @@ fn what_may_pass_is_asked_again_with_back_off() {
 }
 
 #[test]
-fn the_wait_that_an_endpoint_asks_for_is_kept_up_to_a_limit() {
+fn the_wait_that_an_endpoint_requests_is_kept_up_to_a_limit() {
     let hour = secs(3600);
-    for (asked, kept) in [(secs(60), secs(60)), (hour, hour), (secs(90_000), hour)] {
+    for (requested, kept) in [(secs(60), secs(60)), (hour, hour), (secs(90_000), hour)] {
         let mut harness = Harness::connected();
         harness.subscribe(ROOM);
-        harness.respond(ROOM, Err(status(429).with_retry_after(asked)));
+        harness.respond(ROOM, Err(status(429).with_retry_after(requested)));
         harness.take();
         harness.advance(kept - MS);
         harness.expect(&[]);
@@ -360,12 +363,12 @@ fn while_a_retry_waits_the_user_may_do_as_before() {
         harness.take();
         harness
     };
-    // Given up: it is not asked again, and the server has nothing to hear of.
+    // Given up: it is not requested again, and nothing is sent to the server.
     let mut harness = postponed();
     harness.unsubscribe(ROOM);
     harness.advance(LONG);
     harness.expect(&[]);
-    // Asked for again, or of another authorizer: at once, and once.
+    // Subscribed again, or with another authorizer: at once, and once.
     type Step = fn(&mut Harness);
     let steps: [Step; 2] = [
         |harness| harness.subscribe(ROOM),
@@ -392,7 +395,7 @@ fn while_a_retry_waits_the_user_may_do_as_before() {
 }
 
 #[test]
-fn what_will_not_pass_waits_for_the_user() {
+fn permanent_failures_wait_for_the_user() {
     let malformed = || Auth::from_json("<html>").unwrap_err();
     let errors: [fn() -> Error; 4] = [|| status(401), || status(403), || status(404), malformed];
     for error in errors {
@@ -442,7 +445,7 @@ fn a_failed_subscription_is_tried_again_on_the_next_connection() {
 }
 
 #[test]
-fn whoever_does_not_answer_is_given_up_even_when_the_answer_is_of_no_use_any_more() {
+fn an_authorizer_that_does_not_return_is_abandoned_even_if_its_response_is_no_longer_needed() {
     type Step = fn(&mut Harness);
     let steps: [Step; 5] = [
         |_| {},
@@ -458,27 +461,27 @@ fn whoever_does_not_answer_is_given_up_even_when_the_answer_is_of_no_use_any_mor
         let mut harness = Harness::connected();
         harness.subscribe(ROOM);
         harness.signin();
-        let (ask, user) = (harness.request(ROOM), harness.user_request());
-        assert!(harness.begin(&ask));
+        let (request, user) = (harness.request(ROOM), harness.user_request());
+        assert!(harness.begin(&request));
         assert!(harness.begin_user(&user));
         harness.advance(secs(1));
         step(&mut harness);
         harness.advance(SUBSCRIBE - secs(1) - MS);
         assert!(harness.abandoned.is_empty());
         harness.advance(MS);
-        assert_eq!(harness.abandoned, [ask.id]);
+        assert_eq!(harness.abandoned, [request.id]);
         harness.advance(SIGNIN - SUBSCRIBE);
-        assert_eq!(harness.abandoned, [ask.id, user.id]);
+        assert_eq!(harness.abandoned, [request.id, user.id]);
         harness.advance(LONG);
         assert_eq!(harness.abandoned.len(), 2);
     }
     // One that has come back is not.
     let mut harness = Harness::connected();
     harness.subscribe(ROOM);
-    let ask = harness.request(ROOM);
-    assert!(harness.begin(&ask));
+    let request = harness.request(ROOM);
+    assert!(harness.begin(&request));
     harness.lose();
-    harness.respond_to(&ask, Ok(granted(&ask)));
+    harness.respond_to(&request, Ok(granted(&request)));
     harness.advance(LONG);
     assert!(harness.abandoned.is_empty());
 }

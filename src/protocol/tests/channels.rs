@@ -1,4 +1,4 @@
-//! Subscriptions: what is wanted, what the server has made of it, and what the user is told.
+//! Subscriptions: what is wanted, what the server has made of it, and what the user is notified of.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::harness::{ACTIVITY, Harness, MS, SUBSCRIBE, secs};
 use crate::{ChannelStatus, ErrorKind, State};
 
 #[test]
-fn what_is_wanted_before_connecting_is_subscribed_in_the_order_of_asking() {
+fn channels_wanted_before_connecting_are_subscribed_in_order() {
     let mut harness = Harness::quiet();
     assert_eq!(harness.status("b"), ChannelStatus::Idle);
     for name in ["b", "a", "c", "b"] {
@@ -140,7 +140,7 @@ fn subscribing_again_at_once_sends_both_and_takes_a_confirmation() {
 }
 
 #[test]
-fn without_an_answer_the_subscription_fails_and_a_late_answer_still_counts() {
+fn without_a_response_the_subscription_fails_and_a_late_one_still_counts() {
     let mut harness = Harness::quiet_connected();
     harness.subscribe("room");
     assert_eq!(harness.due_in(), SUBSCRIBE);
@@ -249,7 +249,7 @@ fn a_failed_subscription_is_retried_by_subscribe_and_by_the_next_connection() {
 }
 
 #[test]
-fn unsubscribing_tells_the_server_if_it_may_have_the_subscription() {
+fn unsubscribing_notifies_the_server_if_it_may_have_the_subscription() {
     let mut refused = Harness::quiet_connected();
     refused.subscribe("room");
     refused.server("pusher:subscription_error", Some("room"), r#"{"status":401}"#);
@@ -266,7 +266,7 @@ fn unsubscribing_tells_the_server_if_it_may_have_the_subscription() {
 }
 
 #[test]
-fn a_refusal_makes_the_subscription_fail_in_every_shape_that_tells_the_channel() {
+fn a_refusal_makes_the_subscription_fail_in_every_shape_that_names_the_channel() {
     for (event, channel, data, kind, status, code) in [
         // soketi
         (
@@ -323,7 +323,7 @@ fn a_refusal_makes_the_subscription_fail_in_every_shape_that_tells_the_channel()
 }
 
 #[test]
-fn a_refusal_that_tells_no_channel_is_reported_and_the_deadline_decides() {
+fn a_refusal_that_names_no_channel_is_reported_and_the_deadline_decides() {
     for channel in [None, Some("")] {
         let mut harness = Harness::quiet_connected();
         harness.subscribe("room");

@@ -1,4 +1,4 @@
-//! Waits that the server asks for, clocks that are set, suspends, and the user's activity timeout.
+//! Waits that the server requests, clocks that are set, suspends, and the user's activity timeout.
 
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ fn refused(wait: Duration) -> Harness {
 
 #[test]
 fn a_dial_that_is_refused_with_a_time_waits_for_it() {
-    for (told, kept) in [(secs(60), secs(60)), (HOUR, HOUR), (24 * HOUR, HOUR)] {
-        let mut harness = refused(told);
+    for (requested, kept) in [(secs(60), secs(60)), (HOUR, HOUR), (24 * HOUR, HOUR)] {
+        let mut harness = refused(requested);
         assert_eq!(harness.take().states.last().unwrap().retry_in, Some(kept));
         assert_eq!(harness.due_in(), kept);
         harness.advance(kept - MS);
@@ -51,7 +51,7 @@ fn it_counts_as_an_attempt_all_the_same() {
 }
 
 #[test]
-fn only_reconnect_cuts_short_what_the_server_has_asked_for() {
+fn only_reconnect_cuts_short_a_wait_that_the_server_requested() {
     let mut harness = refused(secs(60));
     harness.advance(secs(10));
     harness.take();
@@ -178,21 +178,22 @@ fn a_suspend_is_noticed_even_if_the_wall_clock_was_set_back() {
 
 #[test]
 fn the_users_activity_timeout_counts_instead_of_every_other() {
-    for (told, overriding) in [(30, secs(300)), (30, secs(5)), (120, secs(1)), (0, secs(3600))] {
+    for (activity, overriding) in [(30, secs(300)), (30, secs(5)), (120, secs(1)), (0, secs(3600))]
+    {
         let mut harness =
             Harness::quiet_with(|config| config.override_activity_timeout = Some(overriding));
         harness.connect();
-        harness.establish_with(&format!(r#"{{"socket_id":"1.1","activity_timeout":{told}}}"#));
+        harness.establish_with(&format!(r#"{{"socket_id":"1.1","activity_timeout":{activity}}}"#));
         harness.take();
-        assert_eq!(harness.due_in(), overriding, "{told}");
+        assert_eq!(harness.due_in(), overriding, "{activity}");
         // One that only receives sends a ping after twice that time.
         for _ in 0..19 {
             harness.advance(overriding / 10);
             harness.server("e", Some("room"), "{}");
         }
-        assert!(harness.take().sent().is_empty(), "{told}");
+        assert!(harness.take().sent().is_empty(), "{activity}");
         harness.advance(overriding / 10);
-        assert_eq!(harness.take().sent(), ["ping"], "{told}");
+        assert_eq!(harness.take().sent(), ["ping"], "{activity}");
     }
     let mut harness = Harness::quiet_connected_with(|config| {
         config.override_activity_timeout = Some(Duration::MAX)

@@ -13,10 +13,10 @@ const INFO: usize = LIMIT / 16;
 
 #[test]
 fn a_socket_id_may_be_a_number() {
-    for (told, socket_id) in [("7", "7"), ("1234.10", "1234.10"), ("\"1234.10\"", "1234.10")] {
+    for (json, socket_id) in [("7", "7"), ("1234.10", "1234.10"), ("\"1234.10\"", "1234.10")] {
         let mut harness = Harness::quiet();
         harness.connect();
-        harness.establish_with(&format!(r#"{{"socket_id":{told}}}"#));
+        harness.establish_with(&format!(r#"{{"socket_id":{json}}}"#));
         assert_eq!(harness.machine.socket_id(), Some(socket_id));
     }
 }
@@ -91,8 +91,8 @@ fn cut(harness: &Harness) -> (usize, usize) {
 }
 
 fn too_large(harness: &Harness) -> usize {
-    let told = harness.errors.iter().filter(|error| error.kind() == ErrorKind::TooLarge);
-    told.inspect(|error| assert_eq!(error.channel(), Some(ROOM))).count()
+    let reported = harness.errors.iter().filter(|error| error.kind() == ErrorKind::TooLarge);
+    reported.inspect(|error| assert_eq!(error.channel(), Some(ROOM))).count()
 }
 
 #[test]

@@ -9,13 +9,13 @@ use crate::{Auth, ChannelStatus, Error, ErrorKind, Queue};
 const ROOM: &str = "private-encrypted-room";
 
 /// The data of an event with this text, under the key of this number.
-fn sealed(number: u8, text: &str) -> Value {
-    json!(Key::parse(&secret(number)).unwrap().seal([9; 24], text))
+fn encrypted(number: u8, text: &str) -> Value {
+    json!(Key::parse(&secret(number)).unwrap().encrypt([9; 24], text))
 }
 
 /// An event whose name and text are the same, under the key of this number.
 fn event(harness: &mut Harness, number: u8, name: &str) {
-    harness.server(name, Some(ROOM), sealed(number, name));
+    harness.server(name, Some(ROOM), encrypted(number, name));
 }
 
 fn key(number: u8) -> Result<Auth, Error> {
@@ -33,20 +33,20 @@ fn lost(count: usize) -> Vec<String> {
 }
 
 #[test]
-fn an_answer_without_a_proper_key_fails() {
+fn a_response_without_a_valid_key_fails() {
     use base64::Engine as _;
     let short = base64::engine::general_purpose::STANDARD.encode([1; 31]);
-    let answers = [
+    let responses = [
         Auth::new("key:s"),
         Auth::new("key:s").shared_secret(""),
         Auth::new("key:s").shared_secret(short.clone()),
         Auth::new("key:s").shared_secret("no base64!"),
     ];
-    for answer in answers {
+    for response in responses {
         let mut harness = Harness::connected();
         harness.subscribe(ROOM);
         harness.take();
-        harness.respond(ROOM, Ok(answer));
+        harness.respond(ROOM, Ok(response));
         harness.expect_failure(ROOM, ErrorKind::Auth);
         assert_eq!(harness.status(ROOM), ChannelStatus::Failed);
         assert!(harness.frames.is_empty());
@@ -55,7 +55,7 @@ fn an_answer_without_a_proper_key_fails() {
 }
 
 #[test]
-fn the_key_is_not_sent_and_opens_what_comes() {
+fn the_key_is_not_sent_and_decrypts_events() {
     let mut harness = Harness::connected();
     harness.subscribe(ROOM);
     harness.respond(ROOM, key(1));
@@ -69,7 +69,7 @@ fn the_key_is_not_sent_and_opens_what_comes() {
 }
 
 #[test]
-fn plaintext_is_told_of_but_not_shown() {
+fn plaintext_is_reported_but_not_shown() {
     let mut harness = Harness::subscribed(&[ROOM]);
     for data in [json!({ "plain": 1 }), json!("plain"), json!(null), json!({ "nonce": "plain" })] {
         harness.server("e", Some(ROOM), &data);
@@ -101,7 +101,7 @@ fn events_of_channels_that_are_not_wanted_are_not_shown() {
     let mut harness = Harness::subscribed(&[ROOM]);
     for name in ["e", "pusher:cache_miss"] {
         harness.server(name, Some("private-encrypted-other"), json!("plain"));
-        harness.server(name, Some("private-encrypted-other"), sealed(1, "text"));
+        harness.server(name, Some("private-encrypted-other"), encrypted(1, "text"));
     }
     harness.unsubscribe(ROOM);
     harness.take();
@@ -111,7 +111,7 @@ fn events_of_channels_that_are_not_wanted_are_not_shown() {
 }
 
 #[test]
-fn a_storm_asks_for_the_new_key_once_and_opens_all_in_order() {
+fn a_flood_requests_the_new_key_once_and_is_decrypted_in_order() {
     let mut harness = Harness::subscribed(&[ROOM]);
     event(&mut harness, 1, "e0");
     let mut lines = vec![delivered("e0"), format!("authorize {ROOM} 1")];
@@ -121,8 +121,8 @@ fn a_storm_asks_for_the_new_key_once_and_opens_all_in_order() {
         event(&mut harness, 2, &format!("e{i}"));
     }
     assert_eq!(harness.take().lines, lines);
-    let ask = harness.request(ROOM);
-    assert_eq!((&*ask.socket_id, ask.attempt), ("7.1", 1));
+    let request = harness.request(ROOM);
+    assert_eq!((&*request.socket_id, request.attempt), ("7.1", 1));
     let frames = harness.frames.len();
     harness.respond(ROOM, key(2));
     let all: Vec<_> = (1..=50).map(|i| delivered(&format!("e{i}"))).collect();
@@ -131,25 +131,25 @@ fn a_storm_asks_for_the_new_key_once_and_opens_all_in_order() {
     assert_eq!(harness.status(ROOM), ChannelStatus::Subscribed);
     event(&mut harness, 2, "e");
     harness.expect(&[&delivered("e")]);
-    // The answer counts once.
-    assert!(!harness.begin(&ask));
-    harness.respond_to(&ask, key(3));
+    // The response counts once.
+    assert!(!harness.begin(&request));
+    harness.respond_to(&request, key(3));
     event(&mut harness, 2, "e");
     harness.expect(&[&delivered("e")]);
 }
 
 #[test]
 fn without_a_new_key_what_waits_is_lost_and_the_old_key_stays() {
-    let answers: [fn() -> Result<Auth, Error>; 4] =
+    let responses: [fn() -> Result<Auth, Error>; 4] =
         [|| Err(status(403)), || Err(io()), || Ok(Auth::new("key:s")), || key(3)];
-    for (i, answer) in answers.into_iter().enumerate() {
+    for (i, response) in responses.into_iter().enumerate() {
         let mut harness = Harness::subscribed(&[ROOM]);
         event(&mut harness, 2, "e1");
         event(&mut harness, 2, "e2");
         harness.take();
-        harness.respond(ROOM, answer());
-        assert_eq!(harness.take().lines, lost(2), "answer {i}");
-        assert_eq!(harness.status(ROOM), ChannelStatus::Subscribed, "answer {i}");
+        harness.respond(ROOM, response());
+        assert_eq!(harness.take().lines, lost(2), "response {i}");
+        assert_eq!(harness.status(ROOM), ChannelStatus::Subscribed, "response {i}");
         if i < 3 {
             event(&mut harness, 1, "e3");
             harness.expect(&[&delivered("e3")]);
@@ -166,22 +166,22 @@ fn without_a_new_key_what_waits_is_lost_and_the_old_key_stays() {
 }
 
 #[test]
-fn a_refresh_that_is_never_answered_fails_what_waits() {
+fn a_refresh_without_a_response_fails_waiting_events() {
     let mut harness = Harness::subscribed(&[ROOM]);
     event(&mut harness, 2, "e1");
-    let ask = harness.request(ROOM);
+    let request = harness.request(ROOM);
     harness.take();
     // Queued, it has ten times the time.
     harness.advance(SUBSCRIBE * 10 - MS);
     harness.expect(&[]);
-    assert!(harness.begin(&ask));
+    assert!(harness.begin(&request));
     event(&mut harness, 2, "e2");
     harness.advance(SUBSCRIBE - MS);
     harness.expect(&[]);
     harness.advance(MS);
     assert_eq!(harness.take().lines, lost(2));
-    assert!(!harness.begin(&ask));
-    harness.respond_to(&ask, key(2));
+    assert!(!harness.begin(&request));
+    harness.respond_to(&request, key(2));
     event(&mut harness, 1, "e3");
     harness.expect(&[&delivered("e3")]);
     assert_eq!(harness.status(ROOM), ChannelStatus::Subscribed);
@@ -206,10 +206,10 @@ fn a_late_key_of_another_connection_is_dropped() {
         harness.take();
         step(&mut harness);
         harness.reestablish();
-        let told =
+        let shown =
             harness.take().lines.iter().filter(|line| line.starts_with("undecryptable")).count();
         assert_eq!(
-            told,
+            shown,
             usize::from(i != 2),
             "what waited is lost; what is unsubscribed is silent"
         );

@@ -3,13 +3,13 @@
 use super::harness::{ACTIVITY, Harness, SUBSCRIBE};
 use crate::{ChannelStatus, ErrorKind, State};
 
-/// The `data` of the greeting and so on: as an object and as a string that holds it.
+/// The `data` of `pusher:connection_established` and so on: as an object and as a string that holds it.
 fn both(object: &str) -> [String; 2] {
     [object.to_owned(), serde_json::Value::from(object).to_string()]
 }
 
 #[test]
-fn the_greeting_is_understood_as_string_and_as_object() {
+fn the_establishment_is_read_as_string_and_as_object() {
     for data in both(r#"{"activity_timeout":60,"socket_id":"3.4","more":[{}]}"#) {
         let mut harness = Harness::quiet();
         harness.connect();

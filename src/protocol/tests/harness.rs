@@ -42,7 +42,7 @@ pub(super) fn io() -> Error {
     Error::new(ErrorKind::Io, "connection refused")
 }
 
-/// With a peer that answers pings, and authorizers that wait for the test.
+/// With a peer that sends pongs, and authorizers that wait for the test.
 impl Harness {
     pub(super) fn new() -> Self {
         let mut harness = Self::with(|_| {});
@@ -216,7 +216,7 @@ impl Harness {
         deadline.saturating_sub(self.now.mono)
     }
 
-    /// Lets the time pass, and tells the machine at each of its deadlines.
+    /// Lets the time pass, and calls the machine at each of its deadlines.
     pub(super) fn advance(&mut self, time: Duration) {
         let end = self.now.mono + time;
         while let Some(deadline) = self.deadline().filter(|&deadline| deadline <= end) {
@@ -226,7 +226,7 @@ impl Harness {
         self.skip(end - self.now.mono);
     }
 
-    /// Goes to the next deadline, and tells the machine.
+    /// Goes to the next deadline, and calls the machine.
     #[track_caller]
     pub(super) fn advance_to_deadline(&mut self) {
         let wait = self.due_in();

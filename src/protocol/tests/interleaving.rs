@@ -1,4 +1,4 @@
-//! Random lives of channels that need an authorization. That only current answers are sent is
+//! Random lives of channels that need an authorization. That only current responses are sent is
 //! checked by [`Harness`] whenever something is sent.
 
 use proptest::collection::vec;
@@ -12,7 +12,7 @@ use crate::{Auth, ChannelStatus, Error};
 const CHANNELS: [&str; 4] = ["private-a", "private-ab", "presence-c", "presence-d"];
 
 #[derive(Clone, Copy, Debug)]
-enum Answer {
+enum Response {
     Granted,
     WithoutChannelData,
     Refused,
@@ -26,11 +26,11 @@ enum Input {
     Unsubscribe(usize),
     Retire(usize),
     AuthorizerChanged(usize),
-    /// Any request that was ever asked is begun, or answered.
+    /// Any request that was ever made is begun, or gets a response.
     Begin(prop::sample::Index),
-    Reply(prop::sample::Index, Answer),
-    /// As the driver does: begun, and answered unless that is of no use.
-    Answer(usize, Answer),
+    Reply(prop::sample::Index, Response),
+    /// As the driver does: the request is begun, and gets a response unless that is of no use.
+    Respond(usize, Response),
     Confirm(usize),
     Refuse(usize),
     InvalidSignature(usize),
@@ -42,13 +42,13 @@ enum Input {
     Advance(u64),
 }
 
-fn answer() -> impl Strategy<Value = Answer> {
+fn response() -> impl Strategy<Value = Response> {
     prop_oneof![
-        4 => Just(Answer::Granted),
-        1 => Just(Answer::WithoutChannelData),
-        1 => Just(Answer::Refused),
-        1 => Just(Answer::Busy),
-        1 => Just(Answer::Broken),
+        4 => Just(Response::Granted),
+        1 => Just(Response::WithoutChannelData),
+        1 => Just(Response::Refused),
+        1 => Just(Response::Busy),
+        1 => Just(Response::Broken),
     ]
 }
 
@@ -60,8 +60,8 @@ fn input() -> impl Strategy<Value = Input> {
         1 => channel().prop_map(Input::Retire),
         1 => channel().prop_map(Input::AuthorizerChanged),
         3 => any::<prop::sample::Index>().prop_map(Input::Begin),
-        5 => (any::<prop::sample::Index>(), answer()).prop_map(|(i, a)| Input::Reply(i, a)),
-        5 => (channel(), answer()).prop_map(|(i, a)| Input::Answer(i, a)),
+        5 => (any::<prop::sample::Index>(), response()).prop_map(|(i, a)| Input::Reply(i, a)),
+        5 => (channel(), response()).prop_map(|(i, a)| Input::Respond(i, a)),
         4 => channel().prop_map(Input::Confirm),
         1 => channel().prop_map(Input::Refuse),
         1 => channel().prop_map(Input::InvalidSignature),
@@ -74,15 +74,15 @@ fn input() -> impl Strategy<Value = Input> {
     ]
 }
 
-fn answered(harness: &mut Harness, ask: &Request, answer: Answer) {
-    let answer: Result<Auth, Error> = match answer {
-        Answer::Granted => Ok(granted(ask)),
-        Answer::WithoutChannelData => Ok(Auth { channel_data: None, ..granted(ask) }),
-        Answer::Refused => Err(status(403)),
-        Answer::Busy => Err(status(503).with_retry_after(secs(2))),
-        Answer::Broken => Err(io()),
+fn respond(harness: &mut Harness, request: &Request, response: Response) {
+    let response: Result<Auth, Error> = match response {
+        Response::Granted => Ok(granted(request)),
+        Response::WithoutChannelData => Ok(Auth { channel_data: None, ..granted(request) }),
+        Response::Refused => Err(status(403)),
+        Response::Busy => Err(status(503).with_retry_after(secs(2))),
+        Response::Broken => Err(io()),
     };
-    harness.respond_to(ask, answer);
+    harness.respond_to(request, response);
 }
 
 fn apply(harness: &mut Harness, input: Input) {
@@ -94,19 +94,20 @@ fn apply(harness: &mut Harness, input: Input) {
             harness.input(|machine, now| machine.authorizer_changed(CHANNELS[i], now));
         }
         Input::Begin(index) if !harness.requests.is_empty() => {
-            let ask = index.get(&harness.requests).clone();
-            let begun = harness.begin(&ask);
-            assert!(!begun || ask.socket_id == harness.machine.socket_id().unwrap_or_default());
+            let request = index.get(&harness.requests).clone();
+            let begun = harness.begin(&request);
+            assert!(!begun || request.socket_id == harness.machine.socket_id().unwrap_or_default());
         }
-        Input::Reply(index, answer) if !harness.requests.is_empty() => {
-            let ask = index.get(&harness.requests).clone();
-            answered(harness, &ask, answer);
+        Input::Reply(index, response) if !harness.requests.is_empty() => {
+            let request = index.get(&harness.requests).clone();
+            respond(harness, &request, response);
         }
         Input::Begin(_) | Input::Reply(..) => {}
-        Input::Answer(i, answer) => {
-            let ask = harness.requests.iter().rfind(|ask| ask.channel == CHANNELS[i]).cloned();
-            if let Some(ask) = ask.filter(|ask| harness.begin(ask)) {
-                answered(harness, &ask, answer);
+        Input::Respond(i, response) => {
+            let request =
+                harness.requests.iter().rfind(|request| request.channel == CHANNELS[i]).cloned();
+            if let Some(request) = request.filter(|request| harness.begin(request)) {
+                respond(harness, &request, response);
             }
         }
         Input::Confirm(i) => harness.confirm(CHANNELS[i]),
@@ -142,17 +143,17 @@ proptest! {
         if harness.machine.socket_id().is_none() {
             harness.reestablish();
         }
-        // The authorizer answers whatever is asked, and the server nothing.
+        // The authorizer responds to every request, and the server to none.
         for _ in 0..3 {
             for name in CHANNELS {
-                apply(&mut harness, Input::Answer(CHANNELS.iter().position(|&it| it == name).unwrap(), Answer::Granted));
+                apply(&mut harness, Input::Respond(CHANNELS.iter().position(|&it| it == name).unwrap(), Response::Granted));
             }
-            // A retry that an endpoint asked for comes within this.
+            // A retry that an endpoint requested comes within this.
             harness.advance(secs(300));
         }
-        let asks = harness.requests.len();
+        let requests = harness.requests.len();
         harness.advance(SUBSCRIBE);
-        prop_assert_eq!(harness.requests.len(), asks);
+        prop_assert_eq!(harness.requests.len(), requests);
         for name in CHANNELS {
             let status = harness.status(name);
             prop_assert_ne!(status, ChannelStatus::Pending, "{} is stuck", name);

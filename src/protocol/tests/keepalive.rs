@@ -1,4 +1,4 @@
-//! Whether the other side is still there.
+//! Pings, pongs and silence.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{ChannelStatus, State};
 /// The longest wait for a pong where the connection is in doubt.
 const DOUBT: Duration = secs(5);
 
-fn connected_telling(activity: &str) -> Harness {
+fn connected_with_timeout(activity: &str) -> Harness {
     let mut harness = Harness::quiet();
     harness.connect();
     harness.establish_with(&format!(r#"{{"socket_id":"1.1","activity_timeout":{activity}}}"#));
@@ -20,7 +20,7 @@ fn connected_telling(activity: &str) -> Harness {
 #[test]
 fn the_shorter_activity_timeout_counts_and_a_useless_one_does_not() {
     let more = u64::MAX.to_string();
-    for (told, expected) in [
+    for (data, expected) in [
         ("30", secs(30)),
         ("1", secs(1)),
         ("119", secs(119)),
@@ -38,7 +38,7 @@ fn the_shorter_activity_timeout_counts_and_a_useless_one_does_not() {
         ("null", ACTIVITY),
         ("[30]", ACTIVITY),
     ] {
-        assert_eq!(connected_telling(told).due_in(), expected, "{told}");
+        assert_eq!(connected_with_timeout(data).due_in(), expected, "{data}");
     }
     let mut harness = Harness::quiet();
     harness.connect();
@@ -47,8 +47,8 @@ fn the_shorter_activity_timeout_counts_and_a_useless_one_does_not() {
 }
 
 #[test]
-fn after_silence_one_ping_is_sent_and_no_other_until_it_is_answered() {
-    let mut harness = connected_telling("30");
+fn after_silence_one_ping_is_sent_and_no_other_until_its_pong() {
+    let mut harness = connected_with_timeout("30");
     harness.advance(secs(30) - MS);
     harness.timeout();
     harness.expect_nothing();
@@ -95,7 +95,7 @@ fn any_frame_keeps_the_connection_while_a_pong_is_missing() {
             assert_eq!(harness.state(), State::Connected, "{frame}");
         }
         harness.take();
-        // The pong is lost for good: the next silence is answered with another ping.
+        // The pong is lost for good: after the next silence, another ping is sent.
         harness.advance(ACTIVITY - MS);
         assert!(harness.take().sends.is_empty(), "{frame}");
         harness.advance(MS);
@@ -138,7 +138,7 @@ fn a_missing_pong_ends_the_connection_after_the_pong_timeout() {
 }
 
 #[test]
-fn a_ping_of_the_servers_is_answered_each_time() {
+fn each_ping_of_the_server_gets_a_pong() {
     let mut harness = Harness::quiet_connected();
     for data in ["", "{}", "\"{}\"", "null"] {
         harness.server("pusher:ping", None, data);
@@ -210,7 +210,7 @@ fn the_users_ping_is_due_after_the_pong_timeout_too() {
 }
 
 #[test]
-fn a_pong_that_nobody_asked_for_answers_nothing() {
+fn a_pong_without_a_ping_has_no_effect() {
     let mut harness = Harness::quiet_connected();
     harness.server("pusher:pong", None, "");
     assert_eq!(harness.machine.answered(), None);
@@ -288,7 +288,7 @@ fn a_suspend_during_a_dial_leaves_it_its_time() {
 }
 
 #[test]
-fn a_suspend_while_the_greeting_is_awaited_leaves_it_its_time() {
+fn a_suspend_before_the_establishment_leaves_it_its_time() {
     let mut harness = Harness::quiet();
     harness.connect();
     harness.opened();
@@ -340,7 +340,7 @@ fn a_suspend_with_nothing_under_way_starts_nothing() {
 }
 
 #[test]
-fn a_suspend_while_the_policy_is_asked_waits_for_its_answer() {
+fn a_suspend_while_the_policy_runs_waits_for_its_decision() {
     let mut harness = Harness::quiet_connected_with(|config| config.policy = Policy::Custom);
     harness.lose();
     harness.take();

@@ -10,8 +10,8 @@ const LOBBY: &str = "presence-lobby";
 
 fn left_to_the_user(harness: &mut Harness) {
     harness.subscribe(LOBBY);
-    let ask = harness.request(LOBBY);
-    harness.respond(LOBBY, Ok(Auth { channel_data: None, ..granted(&ask) }));
+    let request = harness.request(LOBBY);
+    harness.respond(LOBBY, Ok(Auth { channel_data: None, ..granted(&request) }));
 }
 
 #[test]

@@ -6,11 +6,11 @@ use crate::{ChannelStatus, Error, ErrorKind, Event, State};
 
 /// Where a machine can be. `room` is wanted in all of them, and confirmed where there is a connection.
 const STAGES: [&str; 10] =
-    ["init", "dial", "open", "live", "wait", "again", "ask", "disc", "failed", "closed"];
+    ["init", "dial", "open", "live", "wait", "again", "policy", "disc", "failed", "closed"];
 
 fn at(stage: &str) -> Harness {
     let mut harness = Harness::quiet_with(|config| {
-        if stage == "ask" {
+        if stage == "policy" {
             config.policy = Policy::Custom;
         }
     });
@@ -26,7 +26,7 @@ fn at(stage: &str) -> Harness {
             harness.establish();
             harness.confirm("room");
         }
-        "wait" | "ask" => harness.lose(),
+        "wait" | "policy" => harness.lose(),
         "again" => {
             harness.lose();
             harness.advance_to_deadline();
@@ -78,7 +78,7 @@ fn row(name: &str, expected: &str, input: impl Fn(&mut Harness)) {
 fn every_input_in_every_state_does_what_the_table_says() {
     let data = |data: &'static str| move |harness: &mut Harness| harness.server("pusher:error", None, data);
     let event = |name: &'static str| move |harness: &mut Harness| harness.server(name, Some("room"), "");
-    //                init   dial   open   live   wait   again  ask    disc   failed closed
+    //                init   dial   open   live   wait   again  policy disc   failed closed
     row("connect",   "Cg:Ds  -      -      -      -      -      -      Cg:Ds  Cg:Ds  -", Harness::connect);
     row("disconnect","Di:s   Di:Hs  Di:Hs  Di:Hs  Di:s   Di:Hs  Di:s   -      Di:s   -", Harness::disconnect);
     row("reconnect", "Cg:Ds  Re:HDs Re:HDs Re:HDs Re:Ds  Re:HDs Re:Ds  Cg:Ds  Cg:Ds  -", Harness::reconnect);
@@ -91,8 +91,8 @@ fn every_input_in_every_state_does_what_the_table_says() {
     row("retire",    "-      -      -      -      -      -      -      -      -      -", |harness| harness.retire("room"));
     row("ping",      "-      -      -      Cd:S   -      -      -      -      -      -", |harness| drop(harness.ping()));
     row("opened",    "-      -      -      -      -      -      -      -      -      -", Harness::opened);
-    row("greeting",  "-      Cd:scS Cd:scS Cd:v   -      Cd:scS -      -      -      -", Harness::establish);
-    row("no greet",  "-      Re:eHs Re:eHs Cd:v   -      Re:eHs -      -      -      -", |harness| harness.establish_with("{}"));
+    row("establish", "-      Cd:scS Cd:scS Cd:v   -      Cd:scS -      -      -      -", Harness::establish);
+    row("no id",     "-      Re:eHs Re:eHs Cd:v   -      Re:eHs -      -      -      -", |harness| harness.establish_with("{}"));
     row("user event","-      -      -      Cd:v   -      -      -      -      -      -", event("e"));
     row("malformed", "-      Cg:e   Cg:e   Cd:e   -      Re:e   -      -      -      -", |harness| harness.frame("{"));
     row("ping in",   "-      -      -      Cd:S   -      -      -      -      -      -", event("pusher:ping"));
@@ -141,7 +141,7 @@ fn every_end_of_a_connection_in_every_state_does_what_the_table_says() {
 
 #[test]
 fn what_belongs_to_another_dial_has_no_effect_in_any_state() {
-    let greeting = r#"{"event":"pusher:connection_established","data":{"socket_id":"9.9"}}"#;
+    let established = r#"{"event":"pusher:connection_established","data":{"socket_id":"9.9"}}"#;
     let error = || Error::new(ErrorKind::Io, "late");
     for stage in STAGES {
         for ahead in [false, true] {
@@ -156,7 +156,7 @@ fn what_belongs_to_another_dial_has_no_effect_in_any_state() {
             harness.machine.handle_closed(generation, Some(4001), "", now);
             harness.machine.handle_malformed(generation, error(), now);
             for frame in [
-                greeting,
+                established,
                 r#"{"event":"pusher:error","data":{"code":4001}}"#,
                 r#"{"event":"pusher:ping"}"#,
                 r#"{"event":"pusher:subscription_error","channel":"room","data":{}}"#,
@@ -192,7 +192,7 @@ fn what_an_ended_connection_still_sends_has_no_effect() {
 }
 
 #[test]
-fn connect_then_a_greeting_tells_the_socket_id_and_the_states() {
+fn connecting_and_establishing_report_the_states_and_the_socket_id() {
     let mut harness = Harness::quiet();
     assert_eq!((harness.state(), harness.machine.socket_id()), (State::Initialized, None));
     assert_eq!(harness.deadline(), None);
@@ -215,7 +215,7 @@ fn connect_then_a_greeting_tells_the_socket_id_and_the_states() {
 }
 
 #[test]
-fn disconnect_forgets_the_socket_id_and_hangs_up_normally() {
+fn disconnect_forgets_the_socket_id_and_closes_normally() {
     let mut harness = Harness::quiet_connected();
     harness.disconnect();
     let outputs = harness.expect_outputs("Hs");

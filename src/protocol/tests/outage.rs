@@ -8,7 +8,7 @@ use crate::{Error, ErrorKind, State};
 
 const STABLE: Duration = secs(10);
 
-/// The wait that the state change tells.
+/// The wait that the state change reports.
 #[track_caller]
 fn wait(harness: &mut Harness) -> Duration {
     let outputs = harness.take();
@@ -54,7 +54,7 @@ fn dials_go_on_for_ever_also_when_the_first_one_failed() {
         assert_eq!((change.current, change.attempt), (State::Reconnecting, attempt));
         assert_eq!(change.cause.as_ref().map(Error::kind), Some(ErrorKind::Io));
         let wait = change.retry_in.unwrap();
-        assert_eq!(harness.due_in(), wait, "it keeps what it tells");
+        assert_eq!(harness.due_in(), wait, "it waits as long as it reports");
         if wait > MS {
             harness.advance(wait - MS);
             harness.expect_nothing();
@@ -148,7 +148,7 @@ fn a_fatal_code_stops_with_its_cause() {
 }
 
 #[test]
-fn the_reason_of_a_close_is_told() {
+fn the_reason_of_a_close_is_reported() {
     let mut harness = Harness::quiet_connected();
     let (generation, now) = (harness.generation, harness.now);
     harness.machine.handle_closed(generation, Some(4321), " because ", now);
@@ -194,7 +194,7 @@ fn after_the_last_attempt_it_fails_with_the_last_cause() {
 }
 
 #[test]
-fn the_users_policy_is_asked_for_every_loss_fatal_codes_included() {
+fn the_users_policy_is_called_for_every_loss_fatal_codes_included() {
     let mut harness = Harness::quiet_with(|config| config.policy = Policy::Custom);
     harness.connect();
     harness.take();
@@ -215,7 +215,7 @@ fn the_users_policy_is_asked_for_every_loss_fatal_codes_included() {
         let (call, attempt, error) = &outputs.policy_calls[0];
         assert_eq!((*call, *attempt), (number, number as u32));
         assert_eq!(error.as_ref().unwrap().close_code(), code);
-        assert_eq!(harness.deadline(), None, "it waits for the answer");
+        assert_eq!(harness.deadline(), None, "it waits for the decision");
         harness.advance(secs(1000));
         harness.expect_nothing();
 
@@ -241,7 +241,7 @@ fn the_users_policy_can_give_up() {
 }
 
 #[test]
-fn an_answer_of_the_users_policy_that_comes_too_late_has_no_effect() {
+fn a_decision_of_the_users_policy_that_comes_too_late_has_no_effect() {
     type Meanwhile = fn(&mut Harness);
     let cases: [(Meanwhile, State, &str); 4] = [
         (Harness::disconnect, State::Disconnected, ""),
@@ -254,19 +254,19 @@ fn an_answer_of_the_users_policy_that_comes_too_late_has_no_effect() {
                 harness.lose();
             },
             State::Reconnecting,
-            // What is to be decided now is asked.
+            // The policy is called for the present decision.
             "Q",
         ),
     ];
     for (meanwhile, state, order) in cases {
-        for answer in [Some(Duration::ZERO), None] {
+        for wait in [Some(Duration::ZERO), None] {
             let mut harness = Harness::quiet_with(|config| config.policy = Policy::Custom);
             harness.connect();
             harness.lose();
             meanwhile(&mut harness);
             harness.take();
             let deadline = harness.deadline().filter(|_| order.is_empty());
-            harness.decide(1, answer);
+            harness.decide(1, wait);
             harness.expect_outputs(order);
             assert_eq!((harness.state(), harness.deadline()), (state, deadline));
         }
@@ -274,7 +274,7 @@ fn an_answer_of_the_users_policy_that_comes_too_late_has_no_effect() {
 }
 
 #[test]
-fn an_answer_to_wait_for_ever_is_survived() {
+fn a_policy_that_waits_for_ever_is_survived() {
     let mut harness = Harness::quiet_with(|config| config.policy = Policy::Custom);
     harness.connect();
     harness.lose();
@@ -286,7 +286,7 @@ fn an_answer_to_wait_for_ever_is_survived() {
 }
 
 #[test]
-fn an_error_frame_before_the_greeting_decides_by_its_code() {
+fn an_error_frame_before_the_establishment_decides_by_its_code() {
     for (code, state) in [
         ("4001", State::Failed),
         ("4009", State::Failed),
@@ -330,7 +330,7 @@ fn an_error_frame_before_the_greeting_decides_by_its_code() {
 }
 
 #[test]
-fn an_error_frame_after_the_greeting_is_only_reported() {
+fn an_error_frame_after_the_establishment_is_only_reported() {
     for code in [4000, 4001, 4009, 4100, 4200, 4201, 4301] {
         let mut harness = Harness::quiet_connected();
         harness.server("pusher:error", None, format!(r#"{{"code":{code},"message":"m"}}"#));
@@ -411,8 +411,8 @@ fn an_error_frame_explains_nothing_where_it_was_about_something_else() {
         let mut harness = close_after_error(&frame, pause, close);
         let outputs = harness.expect_outputs("s");
         assert_eq!(outputs.state().current, State::Reconnecting, "{what}");
-        let told = outputs.state().cause.as_ref().unwrap().close_code();
-        assert_eq!(told, close, "{what}");
+        let code = outputs.state().cause.as_ref().unwrap().close_code();
+        assert_eq!(code, close, "{what}");
     }
 }
 
@@ -427,7 +427,7 @@ fn an_error_frame_of_the_last_connection_explains_nothing_about_the_next() {
 }
 
 #[test]
-fn an_error_frame_does_not_explain_that_a_ping_went_unanswered() {
+fn an_error_frame_does_not_explain_a_missing_pong() {
     let mut harness = Harness::quiet_connected_with(|config| config.pong_timeout = secs(1));
     harness.ping().unwrap();
     harness.server("pusher:error", None, r#"{"code":4009,"message":"for one request"}"#);

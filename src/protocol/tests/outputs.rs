@@ -8,7 +8,7 @@ use crate::{Error, Event, Gap, StateChange};
 
 #[derive(Debug, Default)]
 pub(super) struct Outputs {
-    /// One letter for each output: Dial, Hangup, Send, Question to the policy; state, connected, error, event as
+    /// One letter for each output: Dial, close (H), Send, call of the policy (Q); state, connected, error, event as
     /// `v`, failed channel as `f`, number (a channel's count), resumed, another one of a channel, of the user.
     pub(super) order: String,
     /// One line for each output but dials, closes, pings, and what is notified of the connection.

@@ -4,7 +4,7 @@ use super::harness::{CONNECT, GRACE, Harness, MS, PONG, backoff, secs};
 use crate::{Error, ErrorKind, State};
 
 #[test]
-fn a_dial_that_says_nothing_is_given_up_shortly_after_its_deadline() {
+fn a_dial_that_reports_nothing_is_given_up_shortly_after_its_deadline() {
     let mut harness = Harness::quiet();
     harness.connect();
     harness.take();
@@ -19,14 +19,14 @@ fn a_dial_that_says_nothing_is_given_up_shortly_after_its_deadline() {
 }
 
 #[test]
-fn an_open_connection_without_a_greeting_is_given_up() {
+fn a_connection_that_is_not_established_is_given_up() {
     let mut harness = Harness::quiet();
     harness.connect();
     harness.skip(secs(3));
     harness.opened();
     harness.take();
     assert_eq!(harness.due_in(), CONNECT + GRACE - secs(3), "opening it wins no time");
-    // Whatever else is said is not the greeting.
+    // No other frame establishes it.
     harness.server("pusher:ping", None, "");
     harness.server("e", Some("room"), "1");
     harness.server("pusher_internal:subscription_succeeded", Some("room"), "");
@@ -38,7 +38,7 @@ fn an_open_connection_without_a_greeting_is_given_up() {
 }
 
 #[test]
-fn a_greeting_without_a_socket_id_is_no_greeting() {
+fn an_establishment_without_a_socket_id_is_none() {
     for data in ["", "{}", "null", "7", r#"{"socket_id":""}"#, r#"{"socket_id":[]}"#, "\"x\""] {
         let mut harness = Harness::quiet();
         harness.connect();

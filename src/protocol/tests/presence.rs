@@ -96,8 +96,8 @@ fn the_members_are_those_of_the_last_confirmation() {
     assert!(harness.machine.members(ROOM).me().is_none());
     assert_eq!(members.len(), 3, "what was taken stays");
     harness.reestablish();
-    let ask = harness.request(ROOM);
-    let other = Auth { channel_data: Some(r#"{"user_id":7}"#.into()), ..granted(&ask) };
+    let request = harness.request(ROOM);
+    let other = Auth { channel_data: Some(r#"{"user_id":7}"#.into()), ..granted(&request) };
     harness.respond(ROOM, Ok(other));
     harness.take();
     confirm(&mut harness, &json!({ "b": null, "c": null, "7": 1 }));
@@ -131,7 +131,7 @@ fn members_are_cleared_by_whatever_ends_the_subscription() {
 }
 
 #[test]
-fn who_comes_and_who_goes_is_told_once() {
+fn members_are_added_and_removed_once() {
     let mut harness = Harness::subscribed(&[ROOM]);
     confirm(&mut harness, &json!({ "me": null }));
     harness.take();

@@ -207,6 +207,14 @@ fn policy() -> impl Strategy<Value = Policy> {
     ]
 }
 
+/// A user's policy may have said to wait for thousands of years: then the time stays.
+fn go_to_deadline(harness: &mut Harness) {
+    if let Some(deadline) = harness.deadline().filter(|&deadline| deadline < secs(1 << 40)) {
+        harness.skip(deadline.saturating_sub(harness.now.mono));
+        harness.catch_up();
+    }
+}
+
 fn apply(harness: &mut Harness, input: &Input) {
     let ended = matches!(harness.state(), State::Failed | State::Disconnected);
     let dials = harness.generation;
@@ -249,14 +257,7 @@ fn apply(harness: &mut Harness, input: &Input) {
             harness.decide(harness.policy_calls.saturating_sub(*behind), *wait)
         }
         Input::Timeout => harness.timeout(),
-        Input::ToDeadline => {
-            // A user's policy may have said to wait for thousands of years.
-            if let Some(deadline) = harness.deadline().filter(|&deadline| deadline < secs(1 << 40))
-            {
-                harness.skip(deadline.saturating_sub(harness.now.mono));
-                harness.catch_up();
-            }
-        }
+        Input::ToDeadline => go_to_deadline(harness),
         Input::Late(time) => {
             harness.skip(*time);
             harness.catch_up();

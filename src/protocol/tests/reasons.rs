@@ -71,7 +71,7 @@ fn the_last_failure_of_the_sign_in_is_that_of_this_connection() {
     harness.respond_user(Err(status(503)));
     assert_eq!(failure(&harness), Some(503));
     harness.advance(secs(2));
-    assert_eq!(failure(&harness), Some(503), "it is asked again");
+    assert_eq!(failure(&harness), Some(503), "it is requested again");
     harness.present("ann");
     harness.confirm_user("ann");
     assert_eq!(failure(&harness), None);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::harness::{Harness, MS, SUBSCRIBE, secs};
 use crate::{ChannelStatus, ErrorKind};
 
-/// On their way to the server, not answered yet.
+/// Sent to the server, without a response yet.
 fn pending(names: &[&str]) -> Harness {
     let mut harness = Harness::connected();
     for name in names {
@@ -18,7 +18,7 @@ fn pending(names: &[&str]) -> Harness {
     harness
 }
 
-/// As Pusher words it.
+/// The text of Pusher.
 fn invalid_signature(harness: &mut Harness, of: &str) {
     let socket_id = harness.socket_id.clone();
     let message = format!(
@@ -57,7 +57,7 @@ fn an_error_frame_that_names_the_channel_fails_it_alone() {
 }
 
 #[test]
-fn a_refusal_without_words_is_one() {
+fn a_refusal_without_text_is_one() {
     let mut harness = pending(&["private-a"]);
     harness.server("pusher_internal:subscription_error", Some("private-a"), json!("{}"));
     assert_eq!(harness.status("private-a"), ChannelStatus::Failed);
@@ -65,7 +65,7 @@ fn a_refusal_without_words_is_one() {
 }
 
 #[test]
-fn pushers_words_are_about_the_channel_that_they_quote() {
+fn pushers_text_is_about_the_channel_that_it_quotes() {
     let names = ["private-a", "private-ab", "private-a-b", "presence-a", "room"];
     for refused in ["private-a", "private-ab", "private-a-b", "presence-a"] {
         let mut harness = pending(&names);
@@ -92,7 +92,7 @@ fn pushers_words_are_about_the_channel_that_they_quote() {
 }
 
 #[test]
-fn pushers_words_about_others_are_nobodys_here() {
+fn pushers_text_about_other_channels_has_no_effect() {
     let mut harness = pending(&["private-a"]);
     // Of a channel that is not wanted any more, and whose name begins like that of another.
     for other in ["private-abc", "private-a-b", "private-a.b", "private", "presence-a"] {
@@ -104,7 +104,7 @@ fn pushers_words_about_others_are_nobodys_here() {
         .error(Value::Null, "Invalid signature: Expected HMAC SHA256 hex digest of 7.9:private-a");
     harness.expect(&["error - Server", "event - pusher:error"]);
     assert_eq!(harness.status("private-a"), ChannelStatus::Pending);
-    // Of one that was answered already.
+    // Of one that has its response.
     harness.confirm("private-a");
     harness.take();
     invalid_signature(&mut harness, "private-a");
@@ -131,14 +131,14 @@ fn an_error_with_a_channel_is_about_it_if_it_waits() {
 fn a_bare_4009_is_about_the_only_one_that_waits() {
     let mut harness = pending(&["private-a", "room"]);
     harness.confirm("room");
-    harness.subscribe("presence-asked");
+    harness.subscribe("presence-pending");
     harness.take();
     harness.error(4009, "Connection is unauthorized");
     harness.expect(&["failed private-a Server", "error private-a Server", "event - pusher:error"]);
     assert_eq!(harness.status("room"), ChannelStatus::Subscribed);
-    assert_eq!(harness.status("presence-asked"), ChannelStatus::Pending);
-    harness.grant("presence-asked");
-    harness.expect(&["subscribe presence-asked"]);
+    assert_eq!(harness.status("presence-pending"), ChannelStatus::Pending);
+    harness.grant("presence-pending");
+    harness.expect(&["subscribe presence-pending"]);
 }
 
 #[test]

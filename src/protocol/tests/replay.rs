@@ -43,35 +43,25 @@ fn data(event: &Event) -> Value {
     event.json().unwrap_or(Value::Null)
 }
 
-/// Checks that the frame does on a live connection what it should, and tells what it was.
+/// Checks what the frame does on a live connection, and returns its kind.
 fn understood(line: &Line) -> &'static str {
     let frame = line.frame();
     let what = format!("{} {}: {frame}", line.server, line.scenario);
     let event = Event::parse(frame.to_owned()).expect(&what);
-    let channel = event.channel().map(str::to_owned);
+    let channel = event.channel();
     let mut harness = Harness::quiet_connected();
-    let of_user = channel.as_ref().is_some_and(|channel| channel.starts_with('#'));
+    let of_user = channel.is_some_and(|channel| channel.starts_with('#'));
     if of_user || event.name() == "pusher:signin_success" {
         harness.signin();
     }
-    if let Some(channel) = channel.as_ref().filter(|_| !of_user) {
+    if let Some(channel) = channel.filter(|_| !of_user) {
         harness.subscribe(channel);
     }
     harness.take();
-    let pending = channel.as_deref().map(|channel| harness.status(channel));
     let expected = if of_user { ChannelStatus::Idle } else { ChannelStatus::Pending };
-    assert_eq!(pending, channel.as_ref().map(|_| expected));
+    assert_eq!(channel.map(|channel| harness.status(channel)), channel.map(|_| expected));
     let kind = match event.name() {
-        "pusher:connection_established" => {
-            let mut harness = Harness::quiet();
-            harness.connect();
-            harness.frame(frame);
-            let outputs = harness.expect_outputs("Dssc");
-            assert_eq!(outputs.connected, [data(&event)["socket_id"].as_str().unwrap()]);
-            let told = data(&event)["activity_timeout"].as_u64().unwrap();
-            assert_eq!(harness.due_in().as_secs(), told.min(ACTIVITY.as_secs()));
-            "established"
-        }
+        "pusher:connection_established" => established(frame, &event),
         "pusher:ping" => {
             harness.frame(frame);
             assert_eq!(harness.expect_outputs("S").sent(), ["pong"]);
@@ -84,34 +74,8 @@ fn understood(line: &Line) -> &'static str {
             harness.expect_outputs("S");
             "pong"
         }
-        "pusher:error" => {
-            let code = data(&event)["code"].as_u64().unwrap() as u16;
-            harness.frame(frame);
-            let outputs = harness.take();
-            assert_eq!(outputs.error().close_code(), Some(code), "{what}");
-            let message = data(&event)["message"].as_str().unwrap().to_owned();
-            assert!(outputs.error().to_string().contains(&message), "{what}");
-            assert_eq!(outputs.event_names(), ["pusher:error"]);
-            let mut opening = Harness::quiet();
-            opening.connect();
-            opening.frame(frame);
-            let stops = matches!(code, 4000..=4099 | 4300..);
-            assert_eq!(opening.state() == State::Failed, stops, "{what}");
-            "error"
-        }
-        "pusher:subscription_error" => {
-            let channel = channel.unwrap();
-            harness.frame(frame);
-            let outputs = harness.take();
-            let status = data(&event)["status"].as_u64().unwrap() as u16;
-            let told = outputs.error().http_status().or(outputs.error().close_code());
-            assert_eq!(told, Some(status), "{what}");
-            assert_eq!(outputs.event_names(), ["pusher:subscription_error"]);
-            // soketi names no channel where it does not like the name.
-            let failed = !channel.is_empty();
-            assert_eq!(harness.status(&channel) == ChannelStatus::Failed, failed, "{what}");
-            "subscription_error"
-        }
+        "pusher:error" => error(&mut harness, frame, &event, &what),
+        "pusher:subscription_error" => subscription_error(&mut harness, frame, &event, &what),
         "pusher_internal:subscription_succeeded" if of_user => {
             harness.frame(frame);
             harness.expect_nothing();
@@ -119,11 +83,9 @@ fn understood(line: &Line) -> &'static str {
         }
         "pusher_internal:subscription_succeeded" => {
             harness.frame(frame);
-            assert_eq!(
-                harness.expect_outputs("v").event_names(),
-                ["pusher:subscription_succeeded"]
-            );
-            assert_eq!(harness.status(&channel.unwrap()), ChannelStatus::Subscribed, "{what}");
+            let outputs = harness.expect_outputs("v");
+            assert_eq!(outputs.event_names(), ["pusher:subscription_succeeded"]);
+            assert_eq!(harness.status(channel.unwrap()), ChannelStatus::Subscribed, "{what}");
             "subscription_succeeded"
         }
         "pusher_internal:member_added" | "pusher_internal:member_removed" => {
@@ -131,36 +93,86 @@ fn understood(line: &Line) -> &'static str {
             harness.expect_nothing();
             "member"
         }
-        name if !name.starts_with("pusher") && is_encrypted(channel.as_deref()) => {
+        name if !name.starts_with("pusher") && is_encrypted(channel) => {
             harness.frame(frame);
-            // The recording has no keys: what is sealed stays so.
-            assert!(harness.take().event_names().iter().all(|&told| told != name), "{what}");
-            "sealed"
+            // The recording has no keys: encrypted events stay so.
+            assert!(harness.take().event_names().iter().all(|&other| other != name), "{what}");
+            "encrypted"
         }
-        name => {
-            assert!(!name.starts_with("pusher_internal:"), "{what}");
-            harness.frame(frame);
-            let outputs = harness.take();
-            let expected = if name == "pusher:signin_success" { "uSv" } else { "v" };
-            assert_eq!(outputs.order, expected, "{what}");
-            let delivered = &outputs.events[0];
-            assert_eq!((delivered.name(), delivered.channel()), (name, channel.as_deref()));
-            let wire: Value = serde_json::from_str(frame).unwrap();
-            match &wire["data"] {
-                Value::String(text) => assert_eq!(delivered.data(), text),
-                Value::Null => assert!(["", "null"].contains(&delivered.data())),
-                other => assert_eq!(&data(delivered), other),
-            }
-            assert_eq!(delivered.user_id(), wire["user_id"].as_str());
-            match name {
-                "pusher:cache_miss" => "cache_miss",
-                "pusher:signin_success" => "signin_success",
-                _ => "user event",
-            }
-        }
+        _ => delivered(&mut harness, frame, &event, &what),
     };
     assert_eq!(harness.state(), State::Connected, "{what}");
     kind
+}
+
+fn established(frame: &str, event: &Event) -> &'static str {
+    let mut harness = Harness::quiet();
+    harness.connect();
+    harness.frame(frame);
+    let outputs = harness.expect_outputs("Dssc");
+    assert_eq!(outputs.connected, [data(event)["socket_id"].as_str().unwrap()]);
+    let timeout = data(event)["activity_timeout"].as_u64().unwrap();
+    assert_eq!(harness.due_in().as_secs(), timeout.min(ACTIVITY.as_secs()));
+    "established"
+}
+
+fn error(harness: &mut Harness, frame: &str, event: &Event, what: &str) -> &'static str {
+    let code = data(event)["code"].as_u64().unwrap() as u16;
+    harness.frame(frame);
+    let outputs = harness.take();
+    assert_eq!(outputs.error().close_code(), Some(code), "{what}");
+    let message = data(event)["message"].as_str().unwrap().to_owned();
+    assert!(outputs.error().to_string().contains(&message), "{what}");
+    assert_eq!(outputs.event_names(), ["pusher:error"]);
+    let mut opening = Harness::quiet();
+    opening.connect();
+    opening.frame(frame);
+    let stops = matches!(code, 4000..=4099 | 4300..);
+    assert_eq!(opening.state() == State::Failed, stops, "{what}");
+    "error"
+}
+
+fn subscription_error(
+    harness: &mut Harness,
+    frame: &str,
+    event: &Event,
+    what: &str,
+) -> &'static str {
+    let channel = event.channel().unwrap();
+    harness.frame(frame);
+    let outputs = harness.take();
+    let status = data(event)["status"].as_u64().unwrap() as u16;
+    let code = outputs.error().http_status().or(outputs.error().close_code());
+    assert_eq!(code, Some(status), "{what}");
+    assert_eq!(outputs.event_names(), ["pusher:subscription_error"]);
+    // soketi names no channel if it refuses the name.
+    let failed = !channel.is_empty();
+    assert_eq!(harness.status(channel) == ChannelStatus::Failed, failed, "{what}");
+    "subscription_error"
+}
+
+/// Checks an event that is delivered as it was sent.
+fn delivered(harness: &mut Harness, frame: &str, event: &Event, what: &str) -> &'static str {
+    let name = event.name();
+    assert!(!name.starts_with("pusher_internal:"), "{what}");
+    harness.frame(frame);
+    let outputs = harness.take();
+    let expected = if name == "pusher:signin_success" { "uSv" } else { "v" };
+    assert_eq!(outputs.order, expected, "{what}");
+    let delivered = &outputs.events[0];
+    assert_eq!((delivered.name(), delivered.channel()), (name, event.channel()));
+    let wire: Value = serde_json::from_str(frame).unwrap();
+    match &wire["data"] {
+        Value::String(text) => assert_eq!(delivered.data(), text),
+        Value::Null => assert!(["", "null"].contains(&delivered.data())),
+        other => assert_eq!(&data(delivered), other),
+    }
+    assert_eq!(delivered.user_id(), wire["user_id"].as_str());
+    match name {
+        "pusher:cache_miss" => "cache_miss",
+        "pusher:signin_success" => "signin_success",
+        _ => "user event",
+    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn existing(harness: &mut Harness, code: Value, name: &str) {
 }
 
 #[test]
-fn a_confirmation_of_a_channel_that_is_not_wanted_is_answered_with_an_unsubscribe() {
+fn a_confirmation_of_an_unwanted_channel_is_followed_by_an_unsubscribe() {
     type Step = fn(&mut Harness, &str);
     let steps: [(&str, Step); 4] = [
         ("left while pending", |harness, name| {
@@ -49,9 +49,9 @@ fn a_confirmation_of_a_channel_that_is_not_wanted_is_answered_with_an_unsubscrib
             for _ in 0..2 {
                 harness.take();
                 harness.confirm(name);
-                let told = harness.take().lines;
-                assert_eq!(told[0], format!("unsubscribe {name}"), "{what}");
-                assert!(told[1..].iter().all(|line| line.starts_with("event")), "{told:?}");
+                let lines = harness.take().lines;
+                assert_eq!(lines[0], format!("unsubscribe {name}"), "{what}");
+                assert!(lines[1..].iter().all(|line| line.starts_with("event")), "{lines:?}");
             }
             assert_ne!(harness.status(name), ChannelStatus::Subscribed);
             harness.advance(SUBSCRIBE);
@@ -61,7 +61,7 @@ fn a_confirmation_of_a_channel_that_is_not_wanted_is_answered_with_an_unsubscrib
 }
 
 #[test]
-fn a_confirmation_that_was_not_asked_for_subscribes_nothing() {
+fn a_confirmation_without_a_request_subscribes_nothing() {
     let mut harness = Harness::quiet_connected();
     harness.confirm("elsewhere");
     let outputs = harness.expect_outputs("Sv");
@@ -73,7 +73,7 @@ fn a_confirmation_that_was_not_asked_for_subscribes_nothing() {
 }
 
 #[test]
-fn a_confirmation_without_a_name_or_of_the_users_own_channel_is_not_answered() {
+fn a_confirmation_without_a_name_or_of_the_users_own_channel_sends_nothing() {
     let mut harness = Harness::signed_in("9");
     for name in ["", "#server-to-user-9"] {
         harness.confirm(name);
@@ -217,12 +217,12 @@ fn an_error_is_retryable_if_the_client_tries_again() {
         let failure = harness.machine.channel_failure("private-a");
         assert!(failure.is_none_or(|error| !error.is_retryable()), "{what}");
     }
-    // The authorizer is slow: it is not asked again.
+    // The authorizer is slow: it is not called again.
     let mut harness = Harness::connected();
     harness.subscribe("private-a");
     harness.advance(SUBSCRIBE * 10);
     assert!(!harness.errors[0].is_retryable());
-    // It will be asked again.
+    // It is to be called again.
     for error in [io(), status(503)] {
         let mut harness = Harness::connected();
         harness.subscribe("private-a");
@@ -278,8 +278,8 @@ fn an_authorization_without_a_signature_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn a_missing_key_is_told_where_the_server_refuses_or_keeps_silent() {
-    let told = |error: &Error| error.to_string().contains("has no `key:` before the signature");
+fn a_missing_key_is_reported_if_the_server_refuses_or_does_not_respond() {
+    let hints = |error: &Error| error.to_string().contains("has no `key:` before the signature");
     for (auth, keyless) in [("abc", true), (":abc", true), ("key:abc", false)] {
         for code in [json!(4009), Value::Null, Value::Bool(true)] {
             let mut harness = Harness::connected();
@@ -291,7 +291,7 @@ fn a_missing_key_is_told_where_the_server_refuses_or_keeps_silent() {
             }
             harness.advance(SUBSCRIBE);
             let error = harness.machine.channel_failure("private-a").unwrap();
-            assert_eq!(told(&error), keyless, "{error}");
+            assert_eq!(hints(&error), keyless, "{error}");
 
             harness.signin();
             harness.respond_user(Ok(UserAuth::new(auth, r#"{"id":"9"}"#)));
@@ -300,7 +300,7 @@ fn a_missing_key_is_told_where_the_server_refuses_or_keeps_silent() {
             }
             harness.advance(SIGNIN);
             let error = harness.machine.signin_failure().unwrap();
-            assert_eq!(told(error), keyless, "{error}");
+            assert_eq!(hints(error), keyless, "{error}");
         }
     }
 }

@@ -143,7 +143,7 @@ fn something_wakes_to_say_that_a_dial_waits() {
 }
 
 #[test]
-fn a_policy_that_does_not_return_is_asked_no_second_time() {
+fn a_policy_that_does_not_return_is_not_called_again() {
     let mut harness = Harness::quiet_with(|config| config.policy = Policy::Custom);
     harness.connect();
     harness.lose();
@@ -158,7 +158,7 @@ fn a_policy_that_does_not_return_is_asked_no_second_time() {
     harness.advance(secs(60));
     harness.expect_nothing();
     assert_eq!(harness.deadline(), None, "it was said");
-    // The answer was to another request; the last one is asked, about what it is about.
+    // It was called for another loss. Now it is called for the last one.
     harness.decide(1, Some(secs(0)));
     let outputs = harness.expect_outputs("Q");
     let (call, attempt, error) = &outputs.policy_calls[0];
@@ -169,7 +169,7 @@ fn a_policy_that_does_not_return_is_asked_no_second_time() {
 }
 
 #[test]
-fn a_policy_that_returns_while_the_client_is_connected_is_not_asked_again() {
+fn a_policy_that_returns_while_the_client_is_connected_is_not_called_again() {
     let mut harness = Harness::quiet_with(|config| config.policy = Policy::Custom);
     harness.connect();
     harness.lose();
@@ -201,7 +201,7 @@ fn where_the_policy_fails_the_default_decides_as_it_does_by_itself() {
     let wait = harness.take().state().retry_in.unwrap();
     assert!(wait >= secs(1) && harness.due_in() <= secs(1), "{wait:?}");
     harness.network_changed();
-    assert!(harness.due_in() > secs(0), "what the server asks for holds");
+    assert!(harness.due_in() > secs(0), "the wait that the server requested holds");
     assert_eq!(undecided(4001).state(), State::Failed);
 }
 

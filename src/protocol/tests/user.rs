@@ -20,7 +20,7 @@ fn failure(harness: &Harness) -> Option<Error> {
 }
 
 #[test]
-fn a_sign_in_is_asked_for_sent_and_confirmed() {
+fn a_sign_in_is_authenticated_sent_and_confirmed() {
     let mut harness = Harness::connected();
     harness.signin();
     harness.signin();
@@ -72,7 +72,7 @@ fn it_is_repeated_on_every_connection_until_signed_out() {
 }
 
 #[test]
-fn an_answer_for_another_connection_is_dropped() {
+fn a_response_for_another_connection_is_dropped() {
     type Step = fn(&mut Harness);
     let steps: [(&str, Step, &[&str]); 4] = [
         ("lost", Harness::lose, &[]),
@@ -81,15 +81,15 @@ fn an_answer_for_another_connection_is_dropped() {
         ("another authenticator", |harness| harness.change_authenticator(), &["authenticate 1"]),
     ];
     for (what, step, lines) in steps {
-        for answer in [Ok(UserAuth::new("key:s", r#"{"id":"9"}"#)), Err(status(403)), Err(io())] {
+        for response in [Ok(UserAuth::new("key:s", r#"{"id":"9"}"#)), Err(status(403)), Err(io())] {
             let mut harness = Harness::connected();
             harness.signin();
             let stale = harness.user_request();
             harness.take();
             step(&mut harness);
             assert_eq!(harness.take().lines, lines, "{what}");
-            assert!(!harness.begin_user(&stale), "{what}: nobody waits for the answer");
-            harness.respond_to_user(&stale, answer);
+            assert!(!harness.begin_user(&stale), "{what}: nothing waits for the response");
+            harness.respond_to_user(&stale, response);
             assert!(harness.take().lines.is_empty(), "{what}");
             assert!(failure(&harness).is_none(), "{what}");
         }
@@ -333,7 +333,7 @@ fn events_to_the_user_arrive_whatever_has_become_of_the_channel() {
 }
 
 #[test]
-fn a_success_that_nobody_asked_for_is_nothing() {
+fn a_success_without_a_request_has_no_effect() {
     let mut harness = Harness::connected();
     harness.confirm_user("9");
     assert!(harness.machine.signed_in().is_none());

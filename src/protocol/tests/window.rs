@@ -69,7 +69,7 @@ fn whatever_ends_a_subscription_makes_room_for_the_next_in_order() {
     ];
     for (what, step) in steps {
         let (mut harness, _) = subscribed(8);
-        // Given up while it waits: nobody hears of it.
+        // Given up while it waits: nothing is sent or reported.
         harness.unsubscribe("private-5");
         // Waits behind the others, although it is small.
         harness.subscribe("room");

@@ -64,11 +64,11 @@ impl Handshake {
         if head.status == 101 {
             return self.check(&head).map(|()| Progress::Done(head.end));
         }
-        // The page that follows may tell that the port speaks TLS.
+        // The page that follows may show that the port speaks TLS.
         let body = input.bytes.get(head.end..).unwrap_or_default();
         let body = body.get(..MAX_BODY).unwrap_or(body);
-        let may_tell = head.status == 400 && !self.encrypted && !is_tls_page(body);
-        if may_tell && !input.is_all && body.len() < MAX_BODY {
+        let may_explain = head.status == 400 && !self.encrypted && !is_tls_page(body);
+        if may_explain && !input.is_all && body.len() < MAX_BODY {
             return Ok(Progress::WaitBriefly);
         }
         Err(refusal(&head, body, self.encrypted, input.wall))

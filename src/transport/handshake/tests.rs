@@ -17,10 +17,10 @@ const SECURE: &str = "wss://h/app/key";
 type End = Result<Vec<u8>, Error>;
 
 fn begin(url: &str, headers: &[(&str, &str)]) -> (Handshake, String) {
-    let mut given = Headers::default();
-    headers.iter().for_each(|(name, value)| given.push(name, value));
+    let mut added = Headers::default();
+    headers.iter().for_each(|(name, value)| added.push(name, value));
     let url = websocket_url(url).unwrap();
-    let (handshake, request) = Handshake::new(&url, &given.collect().unwrap(), KEY);
+    let (handshake, request) = Handshake::new(&url, &added.collect().unwrap(), KEY);
     (handshake, String::from_utf8(request).unwrap())
 }
 
@@ -77,8 +77,8 @@ fn accepted(head: &str) {
     assert_eq!(run_cut(PLAIN, &input).expect(head), b"\x81\x02{}");
 }
 
-fn refused(url: &str, answer: &str) -> Error {
-    let refusal = run_cut(url, answer.as_bytes()).expect_err(answer);
+fn refused(url: &str, response: &str) -> Error {
+    let refusal = run_cut(url, response.as_bytes()).expect_err(response);
     assert!(refusal.text().len() < 500 && !refusal.text().contains("canary"), "{refusal:?}");
     refusal
 }
@@ -241,7 +241,7 @@ fn refusal_has_its_status_in_any_version_and_with_an_invalid_head() {
 }
 
 #[test]
-fn refusal_has_the_wait_that_the_server_asks_for() {
+fn refusal_has_the_wait_that_the_server_requests() {
     for (head, seconds) in [
         ("503 x\r\nRetry-After: 7", Some(7)),
         ("429 x\r\nretry-after:\t7 ", Some(7)),

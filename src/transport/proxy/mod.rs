@@ -1,4 +1,4 @@
-//! The step between TCP and TLS: a proxy is asked for a connection to the server.
+//! The step between TCP and TLS: the proxy is requested to connect to the server.
 //!
 //! The handshakes take bytes and return bytes; only [`tunnel`] knows of a socket.
 

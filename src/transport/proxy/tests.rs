@@ -165,7 +165,7 @@ fn connect_explains_refusals_by_status() {
 }
 
 #[test]
-fn connect_returns_the_wait_that_the_proxy_asks_for() {
+fn connect_returns_the_wait_that_the_proxy_requests() {
     for (head, seconds) in [
         ("HTTP/1.1 503 x\r\nRetry-After: 7", Some(7)),
         ("HTTP/1.0 429 x\r\nretry-after:Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),

@@ -112,7 +112,7 @@ fn batch_begins_with_messages_left_by_recv() {
 }
 
 #[test]
-fn ping_is_answered_while_only_receiving() {
+fn ping_gets_a_pong_while_only_receiving() {
     let (address, peer) = peer(|mut server| {
         server.send(Frame::Ping("are you there".into())).unwrap();
         server.read().unwrap()
@@ -250,7 +250,7 @@ fn invalid_frame_is_a_protocol_error() {
 }
 
 #[test]
-fn close_wakes_recv_and_tells_the_peer() {
+fn close_wakes_recv_and_notifies_the_peer() {
     let (address, peer) = peer(|mut server| server.read().unwrap());
     let socket = open(address);
     let messages = drain(&socket);

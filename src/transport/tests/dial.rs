@@ -12,7 +12,7 @@ use crate::ErrorKind;
 
 const SHORT: Duration = Duration::from_millis(200);
 
-/// Interrupts a dial as soon as `ready` reports that it has reached the step in question.
+/// Interrupts a dial as soon as `ready` reports that it has reached that step.
 pub(super) fn interrupted(
     connector: WebSocketConnector,
     url: String,
@@ -202,7 +202,7 @@ fn http_refusal_has_its_status() {
             "redirects are not followed: `wss://other.test/` speaks TLS",
         ),
     ] {
-        let (address, _peer) = raw_peer(move |mut stream| answer(&mut stream, head));
+        let (address, _peer) = raw_peer(move |mut stream| respond(&mut stream, head));
         let error = dial(&connector(), &format!("ws://{address}")).map(|_| ()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Handshake);
         assert_eq!(error.http_status(), Some(status));
@@ -225,7 +225,7 @@ fn invalid_handshake_response_is_an_error() {
         ("HTTP/1.1 101 Switching Protocols", "switched protocols without `Upgrade: websocket`"),
         ("220 mail.test ESMTP", "answered with the greeting of a mail or FTP server"),
     ] {
-        let (address, _peer) = raw_peer(move |mut stream| answer(&mut stream, head));
+        let (address, _peer) = raw_peer(move |mut stream| respond(&mut stream, head));
         let error = dial(&connector(), &format!("ws://{address}")).map(|_| ()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Handshake);
         let words = format!("WebSocket handshake with 127.0.0.1 failed: the server {why}");
@@ -235,7 +235,7 @@ fn invalid_handshake_response_is_an_error() {
 
 #[test]
 fn close_during_the_handshake_is_named() {
-    for (answer, end) in [
+    for (response, end) in [
         (
             "",
             "the peer closed the connection; if this port speaks TLS, use `.tls(true)` or `wss://`",
@@ -248,7 +248,7 @@ fn close_during_the_handshake_is_named() {
     ] {
         let (address, _peer) = raw_peer(move |mut stream| {
             read_head(&mut stream);
-            stream.write_all(answer.as_bytes()).unwrap();
+            stream.write_all(response.as_bytes()).unwrap();
         });
         let error = dial(&connector(), &format!("ws://{address}")).map(|_| ()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Io);

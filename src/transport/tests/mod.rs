@@ -104,7 +104,7 @@ pub(super) fn open(address: SocketAddr) -> Arc<WebSocket> {
     Arc::new(dial(&connector(), &format!("ws://{address}/app/key?protocol=7")).unwrap())
 }
 
-/// One `recv` that cannot hang the test.
+/// One `recv` that cannot block the test for ever.
 pub(super) fn recv(socket: &Arc<WebSocket>) -> Result<Message, Error> {
     let socket = Arc::clone(socket);
     within(LONG, move || socket.recv())
@@ -130,7 +130,7 @@ pub(super) fn text(text: &str) -> Message {
     Message::Text(text.to_owned())
 }
 
-fn answer(stream: &mut TcpStream, head: &str) {
+fn respond(stream: &mut TcpStream, head: &str) {
     read_head(stream);
     stream.write_all(format!("{head}\r\n\r\n").as_bytes()).unwrap();
 }

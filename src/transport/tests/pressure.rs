@@ -129,7 +129,7 @@ fn flood(server: &mut tungstenite::WebSocket<impl Read + Write>) {
     }
 }
 
-fn gives_room_back(socket: WebSocket, idle: usize) {
+fn returns_room(socket: WebSocket, idle: usize) {
     let socket = Arc::new(socket);
     let mut most = 0;
     for _ in 0..1_000 {
@@ -153,7 +153,7 @@ fn gives_room_back(socket: WebSocket, idle: usize) {
 fn quiet_wait_frees_the_memory_of_a_flood() {
     let (address, _peer) = peer(|mut server| flood(&mut server));
     let socket = dial(&connector(), &format!("ws://{address}")).unwrap();
-    gives_room_back(socket, IDLE);
+    returns_room(socket, IDLE);
 }
 
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
@@ -162,5 +162,5 @@ fn quiet_wait_frees_the_memory_of_a_flood_over_tls() {
     let (tls, address) = tls::serve(flood);
     let connector = WebSocketConnector::new(&tls, LIMIT).unwrap();
     let socket = dial(&connector, &format!("wss://{address}")).unwrap();
-    gives_room_back(socket, 2 * IDLE);
+    returns_room(socket, 2 * IDLE);
 }

@@ -101,15 +101,15 @@ fn http_proxy_resolves_the_servers_name() {
 #[test]
 fn socks_proxy_resolves_the_servers_name() {
     for (scheme, credentials) in [("socks5://", ""), ("socks5h://", "user:pass@")] {
-        let (address, asked) = raw_peer(|mut stream| {
-            let asked = take_socks(&mut stream);
+        let (address, request) = raw_peer(|mut stream| {
+            let request = take_socks(&mut stream);
             stream.write_all(SOCKS_SUCCESS).unwrap();
             serve(stream);
-            asked
+            request
         });
         let proxy = format!("{scheme}{credentials}proxy.test");
         talks(&through(&proxy, vec![address]), TARGET);
-        let (sent, request) = asked.recv_timeout(LONG).unwrap();
+        let (sent, request) = request.recv_timeout(LONG).unwrap();
         assert_eq!(request, b"\x05\x01\0\x03\x0bserver.test");
         let expected: &[u8] = if credentials.is_empty() { b"" } else { b"\x04user\x04pass" };
         assert_eq!(sent, expected);
@@ -127,30 +127,30 @@ fn literal_addresses_are_sent_to_the_proxy_as_addresses() {
     talks(&through("http://proxy.test", vec![address]), "ws://[::1]:6001/app");
     assert!(heads.recv_timeout(LONG).unwrap().starts_with("CONNECT [::1]:6001 HTTP/1.1\r\n"));
 
-    let (address, asked) = raw_peer(|mut stream| {
-        let asked = take_socks(&mut stream);
+    let (address, request) = raw_peer(|mut stream| {
+        let request = take_socks(&mut stream);
         stream.write_all(SOCKS_SUCCESS).unwrap();
         serve(stream);
-        asked
+        request
     });
     talks(&through("socks5://proxy.test", vec![address]), "ws://[::1]:6001/app");
-    let request = asked.recv_timeout(LONG).unwrap().1;
+    let request = request.recv_timeout(LONG).unwrap().1;
     assert_eq!(request, [&[5, 1, 0, 4][..], &[0; 15], &[1]].concat());
 }
 
 #[test]
 fn response_may_come_byte_by_byte() {
-    for (proxy, answer) in
+    for (proxy, response) in
         [("http://proxy.test", ESTABLISHED), ("socks5://proxy.test", SOCKS_SUCCESS)]
     {
         let (address, _peer) = raw_peer(move |mut stream| {
             stream.set_nodelay(true).unwrap();
-            if answer == ESTABLISHED {
+            if response == ESTABLISHED {
                 read_head(&mut stream);
             } else {
                 take_socks(&mut stream);
             }
-            for byte in answer {
+            for byte in response {
                 stream.write_all(&[*byte]).unwrap();
                 // So that they are read one by one, most of the time.
                 thread::yield_now();
@@ -176,7 +176,7 @@ fn bytes_behind_the_response_are_kept() {
 #[test]
 fn refusal_says_why_the_proxy_refused() {
     let url = "http://user:canary@proxy.test:8080";
-    let (address, _peer) = raw_peer(|mut stream| answer(&mut stream, "HTTP/1.1 407 x"));
+    let (address, _peer) = raw_peer(|mut stream| respond(&mut stream, "HTTP/1.1 407 x"));
     let error = refused(url, address, TARGET);
     assert_eq!(error.kind(), ErrorKind::Proxy);
     assert_eq!(error.http_status(), Some(407));

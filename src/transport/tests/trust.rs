@@ -228,8 +228,8 @@ fn min_version_is_enforced() {
     assert_eq!(refused(&newest, &old), in_tls(words));
 }
 
-/// A server that answers the first message with these bytes.
-fn answering(bytes: &'static [u8]) -> (SocketAddr, mpsc::Receiver<()>) {
+/// A server that responds to the first message with these bytes.
+fn responding(bytes: &'static [u8]) -> (SocketAddr, mpsc::Receiver<()>) {
     raw_peer(|mut stream| {
         stream.write_all(bytes).unwrap();
         let _ = stream.read_to_end(&mut Vec::new());
@@ -255,7 +255,7 @@ fn tls_1_0_is_refused() {
         }
         hello
     };
-    let (address, _peer) = answering(&HELLO);
+    let (address, _peer) = responding(&HELLO);
     let words = "the server supports no allowed version of TLS: TLS 1.2 or later";
     assert_eq!(refused_at(&Tls::default(), address).to_string(), in_tls(words));
 }
@@ -267,17 +267,17 @@ fn peer_without_tls_is_named() {
         b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n",
         b"220 mail.test ESMTP\r\n",
     ] {
-        let (address, _peer) = answering(bytes);
+        let (address, _peer) = responding(bytes);
         assert_eq!(refused_at(&Tls::default(), address).to_string(), in_tls(NOT_TLS));
     }
 }
 
 #[test]
 fn unknown_alert_is_shown_with_its_number() {
-    let (address, _peer) = answering(b"\x15\x03\x03\x00\x02\x02\x50");
+    let (address, _peer) = responding(b"\x15\x03\x03\x00\x02\x02\x50");
     let words = "the server refused (alert 80, internal error)";
     assert_eq!(refused_at(&Tls::default(), address).to_string(), in_tls(words));
-    let (address, _peer) = answering(b"\x15\x03\x03\x00\x02\x02\x28");
+    let (address, _peer) = responding(b"\x15\x03\x03\x00\x02\x02\x28");
     let words = "the server refused (handshake failure): there is no version or cipher in common, \
                  or a client certificate is required";
     assert_eq!(refused_at(&Tls::default(), address).to_string(), in_tls(words));

@@ -82,7 +82,7 @@ impl TlsConnector {
                 Ok(_) => {}
                 Err(error) if would_block(&error) => peer.exchange(&mut memory)?,
                 Err(error) => {
-                    // An alert, which tells the server why. It may be gone already.
+                    // An alert, which has the reason for the server. It may be gone already.
                     let _ = peer.send(&mut memory);
                     return Err(failed(peer, error));
                 }

@@ -109,7 +109,7 @@ fn buffers_are_reused_only_after_all_events_are_dropped() {
             assert!(decoded.iter().all(|event| !event.data().is_empty()), "{round_number}");
         }
         assert!(seen.len() <= MAX_BATCHES + MAX_SPARE, "{} buffers for {length}", seen.len());
-        // Those that somebody keeps stay as they are.
+        // Those that are still held stay as they are.
         let kept = events(&round(&mut inbox, &mut ring, &frames));
         for _ in 0..50 {
             let others: Vec<_> =

@@ -183,7 +183,7 @@ fn an_escape_belongs_to_its_own_string() {
 }
 
 #[test]
-fn faults_are_told_without_the_payload() {
+fn faults_are_reported_without_the_payload() {
     let nested = "[".repeat(10_000);
     for (raw, message) in [
         ("", "the frame is not JSON"),

@@ -5,6 +5,7 @@
 //! many seconds.
 
 pub(crate) mod relay;
+mod room;
 pub(crate) mod storm;
 mod tests;
 pub(crate) mod trail;

@@ -5,21 +5,19 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, TryRecvError};
+use crossbeam_channel::TryRecvError;
 use fastrand::Rng;
 use pusher_channels::testing::{Server, Settings as ServerSettings};
 use pusher_channels::{
-    Binding, Channel, Client, Error, ErrorKind, Event, Gap, Options, PrivateChannel, Queue,
-    Reconnect, SecretAuthorizer, State, StateChange,
+    Binding, Client, Error, ErrorKind, Options, PrivateChannel, Queue, Reconnect, SecretAuthorizer,
+    State, StateChange,
 };
 use serde_json::json;
 
 use super::relay::{Relay, now};
-use super::trail::{Broken, Trail};
+use super::room::{EVENT, Room, SIGNAL, rooms, taken};
+use super::trail::Broken;
 
-const EVENT: &str = "number";
-/// What the client itself sends.
-const SIGNAL: &str = "client-number";
 /// So long the driver rests at a time.
 const TICK: Duration = Duration::from_millis(2);
 const SOON: Duration = Duration::from_secs(20);
@@ -49,22 +47,10 @@ pub(crate) struct Report {
     pub(crate) gaps: u64,
     pub(crate) connected: u64,
     pub(crate) dials: u64,
-    /// By what the client was told.
+    /// By what the client reported.
     pub(crate) broken: Broken,
     pub(crate) faults: Vec<String>,
     pub(crate) weather: String,
-}
-
-/// A channel, and what the user knows of it.
-struct Room {
-    channel: Box<dyn Channel>,
-    /// The user never gives it up.
-    pinned: bool,
-    wanted: bool,
-    events: Binding<Event>,
-    gaps: Binding<Gap>,
-    trail: Trail,
-    published: u64,
 }
 
 pub(crate) struct Storm {
@@ -153,7 +139,7 @@ impl Storm {
         self.report.received_in_storm += self.received() - before;
     }
 
-    /// Whether every promise was kept so far.
+    /// Returns `true` if every promise was kept so far.
     pub(crate) fn is_well(&self) -> bool {
         self.report.faults.is_empty() && self.rooms.iter().all(|room| room.trail.faults.is_empty())
     }
@@ -215,7 +201,7 @@ impl Storm {
         report
     }
 
-    /// Whether something that comes every so often comes now.
+    /// Returns `true` if something that comes every so often comes now.
     fn strikes(&mut self, passed: Duration, every: Duration) -> bool {
         self.rng.f64() < passed.as_secs_f64() / every.as_secs_f64()
     }
@@ -250,7 +236,7 @@ impl Storm {
             0 => self.client.reconnect(),
             1 => self.client.disconnect(),
             2..4 => self.client.network_changed(),
-            // Sends one without waiting for the answer.
+            // Sends one without waiting for the pong.
             4..6 => drop(self.client.ping(Duration::ZERO)),
             _ => {}
         }
@@ -433,64 +419,6 @@ impl std::fmt::Debug for Storm {
     }
 }
 
-impl Room {
-    fn new(channel: Box<dyn Channel>, pinned: bool) -> Self {
-        let trail = Trail::new(channel.name());
-        let (events, gaps) = (channel.bind_all(), channel.bind_resumed());
-        Self { channel, pinned, wanted: false, events, gaps, trail, published: 0 }
-    }
-
-    fn collect(&mut self) {
-        let mut faults = Vec::new();
-        // The gaps are told first, so that the confirmations counted here include all of theirs.
-        for gap in taken(&self.gaps, "gaps", &mut faults) {
-            self.trail.resumed();
-            if gap.length() > Duration::from_secs(3600) {
-                self.trail.fault(format_args!("{gap:?}"));
-            }
-        }
-        for event in taken(&self.events, "events", &mut faults) {
-            match event.name() {
-                "pusher:subscription_succeeded" => self.trail.confirmed(),
-                EVENT => match number(&event) {
-                    Some(number) => self.trail.number(number),
-                    None => {
-                        self.trail.fault(format_args!("not as published: {:.100}", event.data()))
-                    }
-                },
-                name if name.starts_with("pusher:") => {}
-                // What an old connection sent may get there so late that this one counts as another.
-                SIGNAL => {}
-                name => self.trail.fault(format_args!("nobody published {name}")),
-            }
-        }
-        for fault in faults {
-            self.trail.fault(fault);
-        }
-    }
-}
-
-fn number(event: &Event) -> Option<u64> {
-    let data: serde_json::Value = event.json().ok()?;
-    let whole = data.get("pad")?.as_str()?.bytes().all(|byte| byte == b'"');
-    data.get("n")?.as_u64().filter(|_| whole)
-}
-
-/// What waits in a receiver, which must be alive.
-fn taken<T>(receiver: &Receiver<T>, what: &str, faults: &mut Vec<String>) -> Vec<T> {
-    let mut values = Vec::new();
-    loop {
-        match receiver.try_recv() {
-            Ok(value) => values.push(value),
-            Err(TryRecvError::Empty) => return values,
-            Err(TryRecvError::Disconnected) => {
-                faults.push(format!("the receiver of {what} is disconnected"));
-                return values;
-            }
-        }
-    }
-}
-
 fn client(server: &Server, relay: &Relay, settings: &Settings) -> Client {
     let authorizer = SecretAuthorizer::new(server.key(), server.secret()).member("me", &json!({}));
     #[cfg(feature = "encrypted")]
@@ -508,24 +436,4 @@ fn client(server: &Server, relay: &Relay, settings: &Settings) -> Client {
         .client_event_limit(None)
         .build()
         .unwrap()
-}
-
-/// Of every kind a channel that is always wanted and some that come and go.
-fn rooms(client: &Client) -> Vec<Room> {
-    let mut rooms = Vec::new();
-    for name in ["pinned", "cache-pinned", "roaming-1", "roaming-2", "cache-roaming"] {
-        let pinned = name.contains("pinned");
-        rooms.push(Room::new(Box::new(client.public_channel(name).unwrap()), pinned));
-        let private = client.private_channel(&format!("private-{name}")).unwrap();
-        rooms.push(Room::new(Box::new(private), pinned));
-        let presence = client.presence_channel(&format!("presence-{name}")).unwrap();
-        rooms.push(Room::new(Box::new(presence), pinned));
-        #[cfg(feature = "encrypted")]
-        {
-            let name = format!("private-encrypted-{name}");
-            let encrypted = client.private_encrypted_channel(&name).unwrap();
-            rooms.push(Room::new(Box::new(encrypted), pinned));
-        }
-    }
-    rooms
 }

@@ -14,13 +14,13 @@ fn reaches_the_proxy(authorizer: &impl Authorizer) -> bool {
 
 /// A server that signals each request, and responds when the sender is dropped.
 fn held() -> (String, mpsc::Receiver<()>, mpsc::Sender<()>) {
-    let ((asked, wait), (release, released)) = (mpsc::channel(), mpsc::channel::<()>());
+    let ((requested, wait), (release, released)) = (mpsc::channel(), mpsc::channel::<()>());
     let released = Arc::new(std::sync::Mutex::new(released));
     let url = peer(move |mut stream| {
-        let (asked, released) = (asked.clone(), Arc::clone(&released));
+        let (requested, released) = (requested.clone(), Arc::clone(&released));
         spawn(move || {
             read_request(&mut stream);
-            let _ = asked.send(());
+            let _ = requested.send(());
             let _ = released.lock().unwrap().recv();
             reply(&mut stream, "200 OK", GOOD);
         });
@@ -50,11 +50,11 @@ fn interrupting_one_client_keeps_the_requests_of_the_other() {
     let (url, wait, release) = held();
     let http = Arc::new(HttpAuthorizer::new(&url).timeout(LONG * 3));
     let [first, second] = [(); 2].map(|()| http.attach(&ClientSettings::default()).unwrap());
-    let asks = [&first, &second].map(|it| {
+    let requests = [&first, &second].map(|it| {
         let it = Arc::clone(it);
         move || it.authorize(&auth_request()).map(drop)
     });
-    one_is_interrupted(asks, || first.interrupt(), &wait, release);
+    one_is_interrupted(requests, || first.interrupt(), &wait, release);
 }
 
 #[test]
@@ -65,11 +65,11 @@ fn interrupting_one_client_keeps_the_other_ones_authentication() {
         .parser(|text| Ok(UserAuth::new("k:s", text)));
     let http = Arc::new(http);
     let [first, second] = [(); 2].map(|()| http.attach(&ClientSettings::default()).unwrap());
-    let asks = [&first, &second].map(|it| {
+    let requests = [&first, &second].map(|it| {
         let it = Arc::clone(it);
         move || it.authenticate(&UserAuthRequest::new("1.2")).map(drop)
     });
-    one_is_interrupted(asks, || first.interrupt(), &wait, release);
+    one_is_interrupted(requests, || first.interrupt(), &wait, release);
 }
 
 #[test]
@@ -79,11 +79,11 @@ fn attached_authorizers_of_one_client_are_interrupted_together() {
     let (client, other) = (ClientSettings::default(), ClientSettings::default());
     let [first, again] = [(); 2].map(|()| attached(&http, &client.clone()));
     let second = attached(&http, &other);
-    let asks = [&first, &second].map(|it| {
+    let requests = [&first, &second].map(|it| {
         let it = Arc::clone(it);
         move || it.authorize(&auth_request()).map(drop)
     });
-    one_is_interrupted(asks, || again.interrupt(), &wait, release);
+    one_is_interrupted(requests, || again.interrupt(), &wait, release);
 }
 
 #[test]

@@ -101,12 +101,12 @@ fn extreme_timeouts_do_not_panic() {
 
 #[test]
 fn interruption_ends_running_requests_only() {
-    let (asked, wait) = mpsc::channel();
+    let (requested, wait) = mpsc::channel();
     let first = std::sync::atomic::AtomicBool::new(true);
     let url = peer(move |mut stream| {
         read_request(&mut stream);
         if first.swap(false, Ordering::SeqCst) {
-            asked.send(()).unwrap();
+            requested.send(()).unwrap();
             let _ = stream.read_to_end(&mut Vec::new());
         } else {
             reply(&mut stream, "200 OK", GOOD);

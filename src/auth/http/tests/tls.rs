@@ -18,7 +18,7 @@ const REST: &str = if NATIVE {
 } else {
     "; or the server does not send its intermediate certificate: have it send the whole chain"
 };
-/// The same if another certificate of its name is trusted: rustls does not tell that from a key that is too short.
+/// The same if another certificate of its name is trusted: rustls does not distinguish that from a too short key.
 const NAMESAKE: &str = if NATIVE {
     ""
 } else {
@@ -267,14 +267,14 @@ fn certificate_for_another_host_is_explained_without_a_second_handshake() {
     let certificate = authority.sign(&["other.test"]);
     let tls = trusting(&authority);
     let words = format!("{FAILED}: the server's certificate is not for 127.0.0.1");
-    let told = if cfg!(feature = "native-tls") { "" } else { ", but for other.test" };
-    assert_eq!(refused(&tls, certificate.server(), 1), format!("{words}{told}"));
+    let names = if cfg!(feature = "native-tls") { "" } else { ", but for other.test" };
+    assert_eq!(refused(&tls, certificate.server(), 1), format!("{words}{names}"));
     // `server_name` does not apply here.
     let error = refused(&tls.clone().server_name("other.test"), certificate.server(), 1);
-    assert_eq!(error, format!("{words}{told}"));
+    assert_eq!(error, format!("{words}{names}"));
     let tls = tls.danger_accept_invalid_hostnames(true);
     let danger = "; Tls::danger_accept_invalid_hostnames does not apply here";
-    assert_eq!(refused(&tls, certificate.server(), 1), format!("{words}{told}{danger}"));
+    assert_eq!(refused(&tls, certificate.server(), 1), format!("{words}{names}{danger}"));
 }
 
 #[test]

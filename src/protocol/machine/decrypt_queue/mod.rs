@@ -46,7 +46,7 @@ enum Refresh {
     Idle,
     /// To be requested at that time.
     Due(Duration),
-    Asked,
+    Requested,
 }
 
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl DecryptQueue {
         if !matches!(self.refresh, Refresh::Idle) {
             self.refreshed(now);
         }
-        self.release(|event| match key.open(&event.ciphertext()) {
+        self.release(|event| match key.decrypt(&event.ciphertext()) {
             Ok(plaintext) => Verdict::Deliver(event.decrypted(plaintext)),
             Err(why) => Verdict::Failed(failure(&event, why)),
         });
@@ -73,10 +73,10 @@ impl DecryptQueue {
 
     /// Fails what is held, since there is no new key. The old one stays.
     pub(crate) fn refresh_failed(&mut self, error: &Error, now: Duration) {
-        if matches!(self.refresh, Refresh::Asked) {
+        if matches!(self.refresh, Refresh::Requested) {
             self.refreshed(now);
             self.release(|event| {
-                let why = "does not open, and the channel's key could not be refreshed";
+                let why = "cannot be decrypted, and the channel's key could not be refreshed";
                 Verdict::Failed(failure(&event, why).caused_by(error.clone()))
             });
         }
@@ -89,9 +89,9 @@ impl DecryptQueue {
             self.out.push_back(Verdict::Failed(error));
             return;
         };
-        match key.open(&event.ciphertext()) {
+        match key.decrypt(&event.ciphertext()) {
             Ok(plaintext) => {
-                self.key_is_good();
+                self.key_is_right();
                 self.out.push_back(Verdict::Deliver(event.decrypted(plaintext)));
             }
             Err(DecryptError::Refused) => {
@@ -109,12 +109,12 @@ impl DecryptQueue {
     }
 
     /// The present key has decrypted an event, so another would not decrypt those before it.
-    fn key_is_good(&mut self) {
+    fn key_is_right(&mut self) {
         if matches!(self.refresh, Refresh::Due(_)) {
             self.refresh = Refresh::Idle;
         }
         self.release(|event| {
-            let why = "does not open with the channel's key, which opens a later one";
+            let why = "cannot be decrypted with the channel's key, which decrypts a later one";
             Verdict::Failed(failure(&event, why))
         });
     }
@@ -132,13 +132,13 @@ impl DecryptQueue {
     pub(crate) fn deadline(&self) -> Option<Duration> {
         match self.refresh {
             Refresh::Due(at) => Some(at),
-            Refresh::Idle | Refresh::Asked => None,
+            Refresh::Idle | Refresh::Requested => None,
         }
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Duration) {
         if self.deadline().is_some_and(|at| at <= now) {
-            self.refresh = Refresh::Asked;
+            self.refresh = Refresh::Requested;
             self.out.push_back(Verdict::Refresh);
         }
     }
@@ -174,7 +174,7 @@ impl DecryptQueue {
             let Some(oldest) = self.held.pop_front() else { return };
             self.held_bytes -= oldest.size();
             self.out.push_back(oldest.decide(|event| {
-                let why = "does not open, and too many wait for another key of the channel";
+                let why = "cannot be decrypted, and too many wait for another key of the channel";
                 Verdict::Failed(failure(&event, why))
             }));
         }
