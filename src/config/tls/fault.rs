@@ -144,8 +144,8 @@ fn wrong_name(name: &str, names: Option<&[String]>, any_name: bool) -> String {
             ", since it has no name: make one with a `subjectAltName`; a common name (CN) does not count",
         ),
         Some(names) => {
-            let names: Vec<&str> = names.iter().take(NAMES).map(String::as_str).collect();
-            words.push_str(&format!(", but for {}", names.join(", ")));
+            let shown: Vec<&str> = names.iter().take(NAMES).map(String::as_str).collect();
+            words.push_str(&format!(", but for {}", shown.join(", ")));
             if names.len() > NAMES {
                 words.push_str(&format!(" and {} more", names.len() - NAMES));
             }
