@@ -55,7 +55,7 @@ impl Shared {
             bytes_out: total(&counts.bytes_out),
             events_delivered: total(&counts.queued),
             events_dropped: total(&counts.dropped),
-            last_ping: machine.answered().map(|(_, took)| took),
+            last_ping: machine.last_pong().map(|(_, took)| took),
             auth_requests: core.auth_pool.requests,
             auth_failures: core.auth_pool.failures,
         }

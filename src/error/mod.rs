@@ -51,7 +51,7 @@ struct Inner {
     http_status: Option<u16>,
     retry_after: Option<Duration>,
     /// Not retryable, although others of its kind are.
-    lasting: bool,
+    permanent: bool,
     timeout: Option<Timeout>,
     /// What the user can do; may be empty.
     hint: &'static str,
@@ -180,7 +180,7 @@ impl Error {
             close_code: None,
             http_status: None,
             retry_after: None,
-            lasting: false,
+            permanent: false,
             timeout: None,
             hint: "",
             explained: false,
@@ -228,8 +228,8 @@ impl Error {
         self.edit(|inner| inner.retry_after = Some(wait))
     }
 
-    pub(crate) fn lasting(self) -> Self {
-        self.edit(|inner| inner.lasting = true)
+    pub(crate) fn permanent(self) -> Self {
+        self.edit(|inner| inner.permanent = true)
     }
 
     /// Has no effect on other kinds than [`ErrorKind::Timeout`].
@@ -308,7 +308,7 @@ impl Error {
     /// See [the protocol's close
     /// codes](https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/#error-codes).
     pub fn is_retryable(&self) -> bool {
-        if self.0.lasting {
+        if self.0.permanent {
             return false;
         }
         if let Some(code) = self.0.close_code {

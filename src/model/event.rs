@@ -247,7 +247,7 @@ impl Event {
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
         read_json(self.data()).map_err(|error| {
             let name = self.name();
-            let message = format!("the data of {name:.200} is not the JSON that was asked for");
+            let message = format!("the data of {name:.200} is not JSON of the requested type");
             let error = error.with_message(message);
             match self.channel() {
                 Some(channel) => error.on_channel(channel),

@@ -9,7 +9,7 @@ use crate::error::is_permanent;
 const SERVER_BUSY_FLOOR: Duration = Duration::from_secs(1);
 
 /// The longest wait that a server or an endpoint can request.
-const MAX_ASKED: Duration = Duration::from_secs(60 * 60);
+const MAX_REQUESTED: Duration = Duration::from_secs(60 * 60);
 
 /// A request may wait for others so many times `subscribe_timeout` or `signin_timeout`.
 pub(super) const QUEUE_PATIENCE: u32 = 10;
@@ -51,7 +51,7 @@ impl Default for Backoff {
 pub(super) struct Wait {
     pub(super) time: Duration,
     /// The part that the server has requested. Only the user's `reconnect()` shortens it.
-    pub(super) asked: Duration,
+    pub(super) requested: Duration,
 }
 
 impl Policy {
@@ -89,8 +89,8 @@ impl Backoff {
             CloseClass::AtOnce if was_stable => self.min,
             _ => self.jittered(attempt, random),
         };
-        let asked = asked_by(error);
-        Some(Wait { time: own.max(asked), asked })
+        let requested = requested_by(error);
+        Some(Wait { time: own.max(requested), requested })
     }
 
     /// From `min` to what has doubled with each attempt.
@@ -106,17 +106,17 @@ impl Backoff {
 }
 
 /// Returns the wait that the server or the endpoint requests with this error.
-fn asked_by(error: &Error) -> Duration {
-    let requested = error.retry_after().unwrap_or_default().min(MAX_ASKED);
+fn requested_by(error: &Error) -> Duration {
+    let wait = error.retry_after().unwrap_or_default().min(MAX_REQUESTED);
     match CloseClass::of(error.close_code()) {
-        CloseClass::Later => requested.max(SERVER_BUSY_FLOOR),
-        CloseClass::Stop | CloseClass::AtOnce | CloseClass::Plain => requested,
+        CloseClass::Later => wait.max(SERVER_BUSY_FLOOR),
+        CloseClass::Stop | CloseClass::AtOnce | CloseClass::Plain => wait,
     }
 }
 
 /// Returns the wait after the failure of request number `attempt` to an endpoint.
 pub(super) fn retry_wait(attempt: u32, error: &Error, random: f64) -> Duration {
-    Backoff::default().jittered(attempt, random).max(asked_by(error))
+    Backoff::default().jittered(attempt, random).max(requested_by(error))
 }
 
 /// What the client does after a close code, of a close frame or of an error frame.
@@ -208,12 +208,12 @@ mod tests {
         let at = |code, stable| backoff().wait(&coded(code), 1, stable, 0.0);
         assert_eq!(at(4001, true), None);
         for busy in [4100, 4199, 1012, 1013] {
-            assert_eq!(at(busy, true), Some(Wait { time: SECOND, asked: SECOND }), "{busy}");
+            assert_eq!(at(busy, true), Some(Wait { time: SECOND, requested: SECOND }), "{busy}");
         }
         let none = Duration::ZERO;
-        assert_eq!(at(4200, true), Some(Wait { time: none, asked: none }));
+        assert_eq!(at(4200, true), Some(Wait { time: none, requested: none }));
         let unstable = backoff().wait(&coded(4200), 2, false, 1.0);
-        assert_eq!(unstable, Some(Wait { time: 2 * SECOND, asked: none }));
+        assert_eq!(unstable, Some(Wait { time: 2 * SECOND, requested: none }));
     }
 
     #[test]
@@ -227,19 +227,23 @@ mod tests {
 
     #[test]
     fn a_requested_wait_is_kept_up_to_an_hour() {
-        for (requested, asked) in [
+        for (retry_after, requested) in [
             (Duration::ZERO, Duration::ZERO),
             (7 * SECOND, 7 * SECOND),
             (HOUR, HOUR),
             (HOUR + SECOND, HOUR),
             (Duration::MAX, HOUR),
         ] {
-            let busy = plain().with_retry_after(requested);
+            let busy = plain().with_retry_after(retry_after);
             let least = Backoff { max: SECOND, ..backoff() }.wait(&busy, 1, true, 0.0);
-            assert_eq!(least, Some(Wait { time: asked, asked }), "it is longer than the policy's");
+            assert_eq!(
+                least,
+                Some(Wait { time: requested, requested }),
+                "it is longer than the policy's"
+            );
             let most = Backoff { initial: 2 * HOUR, max: 2 * HOUR, ..backoff() };
             assert_eq!(time(most, &busy, 1, 1.0), 2 * HOUR, "the policy's own is longer");
-            assert_eq!(retry_wait(1, &busy, 0.0), asked, "of an endpoint");
+            assert_eq!(retry_wait(1, &busy, 0.0), requested, "of an endpoint");
         }
         let restarting = coded(1012).with_retry_after(SECOND / 2);
         assert_eq!(time(backoff(), &restarting, 1, 0.0), SECOND);
@@ -272,9 +276,9 @@ mod tests {
         ) {
             let backoff = Backoff { initial, min, max, max_attempts: None };
             let error = plain().with_close_code(code);
-            if let Some(Wait { time, asked }) = backoff.wait(&error, attempt, was_stable, random) {
-                prop_assert!(time >= min.max(asked));
-                prop_assert!(time <= max.max(min).max(asked));
+            if let Some(Wait { time, requested }) = backoff.wait(&error, attempt, was_stable, random) {
+                prop_assert!(time >= min.max(requested));
+                prop_assert!(time <= max.max(min).max(requested));
             }
         }
     }

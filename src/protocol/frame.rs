@@ -101,7 +101,7 @@ impl Refusal {
         }
         if !self.message.is_empty() {
             message.push_str(": ");
-            message.extend(told(&self.message).chars().take(500));
+            message.extend(without_secrets(&self.message).chars().take(500));
         }
         let error = match self.code {
             Some(status @ 400..=599) => {
@@ -120,15 +120,15 @@ impl Refusal {
 const QUOTING: [(&str, usize); 2] = [(", but got ", 0), (" auth data: ", " auth data".len())];
 
 /// Returns a server's text without signatures and signed data.
-fn told(message: &str) -> String {
+fn without_secrets(message: &str) -> String {
     without_signatures(&without_signed_data(message)).into_owned()
 }
 
 /// Servers quote what should have been signed, including the user's data, and then the signature that they
 /// received.
 fn without_signed_data(message: &str) -> Cow<'_, str> {
-    let message = QUOTING.iter().fold(message, |text, (quoting, told)| {
-        text.find(quoting).and_then(|at| text.get(..at + told)).unwrap_or(text)
+    let message = QUOTING.iter().fold(message, |text, (quoting, shown)| {
+        text.find(quoting).and_then(|at| text.get(..at + shown)).unwrap_or(text)
     });
     match (message.find('{'), message.rfind('}')) {
         (Some(start), Some(end)) if start < end => {
@@ -152,7 +152,7 @@ pub(super) fn close_error(code: Option<u16>, reason: &str) -> Error {
     let reason = reason.trim();
     if !reason.is_empty() {
         message.push_str(": ");
-        message.push_str(&told(reason));
+        message.push_str(&without_secrets(reason));
     }
     Error::message(ErrorKind::Server, message).with_close_code(code).with_hint(hint(code))
 }

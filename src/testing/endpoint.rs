@@ -53,7 +53,7 @@ fn respond(shared: &Shared, request: Request) -> Vec<u8> {
     shared.delay_response(start);
 
     let result = match fault.status {
-        Some(status) => Err((status, "the test server was told to fail")),
+        Some(status) => Err((status, "the test server is set to fail")),
         None => parsed.and_then(|parsed| shared.read(|state| state.authorize(&parsed))),
     };
     let (status, body) = match result {

@@ -28,7 +28,7 @@ use std::time::Instant;
 
 use crate::config::headers::Headers;
 use crate::config::options::websocket_url;
-use crate::config::tls::{Asked, is_not_tls};
+use crate::config::tls::{HandshakeSettings, is_not_tls};
 use crate::{Error, ErrorKind, Proxy, Tls};
 
 pub use connector::{Connection, Connector, Interrupt, Message};
@@ -45,7 +45,7 @@ pub(crate) use websocket::WebSocket;
 /// Opens WebSockets.
 pub(crate) struct WebSocketConnector {
     tls: tls::TlsConnector,
-    asked: Asked,
+    settings: HandshakeSettings,
     /// The name that the server's certificate must have, instead of the URL's host.
     server_name: Option<String>,
     proxy: Proxy,
@@ -59,7 +59,7 @@ impl WebSocketConnector {
     pub(crate) fn new(tls: &Tls, max_message_size: usize) -> Result<Self, Error> {
         Ok(Self {
             tls: tls::TlsConnector::new(tls)?,
-            asked: tls.asked(),
+            settings: tls.handshake_settings(),
             server_name: tls.name().map(str::to_owned),
             proxy: Proxy::none(),
             resolver: Resolver::default(),
@@ -106,7 +106,7 @@ impl WebSocketConnector {
         let dial = DialContext::new(deadline, interrupt)?;
         let (mut peer, memory) = route.open(dial, &self.resolver)?;
         let name = self.server_name.as_deref().unwrap_or(host);
-        let explain = |error| self.asked.explain(error, name);
+        let explain = |error| self.settings.explain(error, name);
         let stream = if url.secure {
             peer.dial.begin(format!("TLS handshake with {host}"))?;
             peer.listen();
@@ -142,7 +142,7 @@ impl Connector for WebSocketConnector {
 fn hint_at_plain(error: Error, is_silent: bool) -> Error {
     let text = match error.kind() {
         ErrorKind::Io if is_silent => return error.with_hint(USE_PLAIN),
-        ErrorKind::Timeout if is_silent => format!("{} without any answer", error.text()),
+        ErrorKind::Timeout if is_silent => format!("{} without any response", error.text()),
         // Its text already suggests that the peer does not speak TLS.
         ErrorKind::Tls if is_not_tls(&error) => {
             let text = format!("{} Then use `.tls(false)` or `ws://`", error.text());

@@ -165,7 +165,7 @@ impl WebSocket {
             (Ok(()), _, Some(broken)) if idle => Some(broken),
             _ if unsent > MAX_UNSENT + MAX_REPLIES => Some(Error::message(
                 ErrorKind::TooLarge,
-                "the peer does not read: its pings cannot be answered",
+                "the peer does not read: pongs cannot be sent",
             )),
             _ if idle && reader.ready.is_empty() => self.wait(reader).err(),
             _ => None,

@@ -187,7 +187,7 @@ fn refused_client_certificate_is_explained() {
     let shop = Shop::open();
     let named = shop.trusting().server_name("push.test");
     let required = cause(shop.options(), named.clone());
-    assert!(required.ends_with("give one with Tls::client_certificate_pem"), "{required}");
+    assert!(required.ends_with("set one with Tls::client_certificate_pem"), "{required}");
     let other = cause(shop.options(), shop.trusting());
     assert!(other.contains("is not for 127.0.0.1"), "{other}");
     let unknown = cause(shop.options(), Tls::default().server_name("push.test"));

@@ -15,7 +15,7 @@ use super::request::address_of;
 use super::response::{HttpResponse, coding, is_success};
 use super::secure;
 use crate::config::proxy::ProxyServer;
-use crate::config::tls::Asked;
+use crate::config::tls::HandshakeSettings;
 use crate::transport::Resolver;
 use crate::util::clock;
 use crate::util::retry_after::retry_after;
@@ -58,7 +58,7 @@ struct Pair {
     given: Option<Agent>,
     /// The platform's roots were the right ones last time.
     platform_first: Arc<AtomicBool>,
-    asked: Asked,
+    settings: HandshakeSettings,
     /// Why `https` cannot be used with these settings.
     refusal: Option<&'static str>,
 }
@@ -153,7 +153,7 @@ impl Agents {
                 // Whatever the TLS library made of it.
                 return interrupted().caused_by(error).explained();
             }
-            pair.asked.explain(error, host)
+            pair.settings.explain(error, host)
         })
     }
 
@@ -267,7 +267,7 @@ impl Agents {
             platform: agent(platform),
             given: given.map(agent),
             platform_first: Arc::default(),
-            asked: tls.asked(),
+            settings: tls.handshake_settings(),
             refusal: secure::refusal(tls),
             proxy,
         })

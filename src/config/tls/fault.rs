@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use super::Asked;
+use super::HandshakeSettings;
 
 /// How many of a certificate's names are shown.
 const NAMES: usize = 5;
@@ -75,8 +75,8 @@ impl Fault {
     }
 
     /// Explains it. `name` is the name that the certificate must have.
-    pub(crate) fn words(&self, name: &str, asked: Asked) -> String {
-        let version = asked.min_version;
+    pub(crate) fn words(&self, name: &str, settings: HandshakeSettings) -> String {
+        let version = settings.min_version;
         match self {
             Self::Expired => {
                 "the server's certificate has expired, or this device's clock is fast".to_owned()
@@ -106,7 +106,7 @@ impl Fault {
                 "{UNKNOWN}; or a key of the server's certificates is too short: {SHORT}"
             ),
             Self::Revoked => "the server's certificate was revoked".to_owned(),
-            Self::WrongName(names) => wrong_name(name, names.as_deref(), asked.any_name),
+            Self::WrongName(names) => wrong_name(name, names.as_deref(), settings.any_name),
             Self::BadCertificate => "the server's certificate is invalid".to_owned(),
             Self::NoCommonVersion => {
                 format!("the server supports no allowed version of TLS: {version} or later")
@@ -114,15 +114,15 @@ impl Fault {
             Self::NotTls => {
                 "the server does not speak TLS on this port; is it plain HTTP or WebSocket?".to_owned()
             }
-            Self::Alert(70) => Self::NoCommonVersion.words(name, asked),
-            Self::Alert(alert @ (42..=46 | 48 | 49)) if asked.client_certificate => {
+            Self::Alert(70) => Self::NoCommonVersion.words(name, settings),
+            Self::Alert(alert @ (42..=46 | 48 | 49)) if settings.client_certificate => {
                 format!("the server refused the client certificate ({})", meaning(*alert))
             }
-            Self::Alert(42 | 49 | 116) => "the server requires a client certificate: give one \
+            Self::Alert(42 | 49 | 116) => "the server requires a client certificate: set one \
                                            with Tls::client_certificate_pem"
                 .to_owned(),
             Self::Alert(40) => {
-                let certificate = match asked.client_certificate {
+                let certificate = match settings.client_certificate {
                     true => "another client certificate is required",
                     false => "a client certificate is required",
                 };

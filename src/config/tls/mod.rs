@@ -193,8 +193,8 @@ impl Tls {
         self.server_name.as_deref()
     }
 
-    pub(crate) fn asked(&self) -> Asked {
-        Asked {
+    pub(crate) fn handshake_settings(&self) -> HandshakeSettings {
+        HandshakeSettings {
             min_version: self.min_version,
             client_certificate: self.client.is_some(),
             any_name: self.accept_invalid_hostnames,
@@ -246,13 +246,13 @@ impl fmt::Display for TlsVersion {
     not(any(feature = "native-tls", feature = "rustls")),
     expect(dead_code, reason = "without a library for it, no handshake fails")
 )]
-pub(crate) struct Asked {
+pub(crate) struct HandshakeSettings {
     min_version: TlsVersion,
     client_certificate: bool,
     any_name: bool,
 }
 
-impl Asked {
+impl HandshakeSettings {
     /// Adds what was wrong to the text of a failed handshake, as far as its source shows. `name` is the name that the
     /// certificate must have.
     #[cfg(any(feature = "native-tls", feature = "rustls"))]

@@ -82,13 +82,13 @@ impl AuthPool {
         let (source, missing) = match &request.subject {
             Subject::Channel(name) => (
                 self.by_channel.get(name).or(self.default.as_ref()),
-                "no authorizer is set: give the client one with ClientBuilder::authorizer, \
-                 or the channel with private_channel_with and its like",
+                "no authorizer is set: set one with ClientBuilder::authorizer, or for one channel with \
+                 private_channel_with and its like",
             ),
             Subject::User => (
                 self.user.as_ref(),
-                "no user authenticator is set: give the client one with \
-                 ClientBuilder::user_authenticator, or with Client::signin_with",
+                "no user authenticator is set: set one with ClientBuilder::user_authenticator or \
+                 Client::signin_with",
             ),
         };
         let Some(source) = source else {
@@ -153,7 +153,7 @@ impl AuthPool {
         position.map(|position| self.collecting.swap_remove(position).2).unwrap_or_default()
     }
 
-    /// Gives the worker up that hangs in this request. Returns `true` if another must be started in its place.
+    /// Gives up the worker that hangs in this request. Returns `true` if another must be started in its place.
     pub(super) fn abandon(&mut self, id: u64) -> bool {
         let hanging = self.hanging();
         let mut running = self.running.iter_mut();

@@ -69,6 +69,7 @@ impl AuthSource {
         });
         let missing = match responses {
             Some(_) => "the authorizer's authorize_many returned too few responses",
+            None if requests.iter().any(Request::is_of_user) => "the user authenticator panicked",
             None => "the authorizer panicked",
         };
         let mut responses = responses.unwrap_or_default();
@@ -121,6 +122,10 @@ pub(in crate::driver) enum Subject {
 }
 
 impl Request {
+    fn is_of_user(&self) -> bool {
+        matches!(self.subject, Subject::User)
+    }
+
     fn to_authorizer(&self) -> AuthRequest {
         let channel = match &self.subject {
             Subject::Channel(name) => name,

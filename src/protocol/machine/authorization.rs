@@ -4,7 +4,7 @@
 
 use super::channels::{PendingRequest, Status};
 use super::refusals::with_cause;
-use super::signin::Whose;
+use super::signin::ConnectionUser;
 use super::subscribe::check_auth;
 use crate::protocol::backoff::{QUEUE_PATIENCE, retry_wait};
 use crate::protocol::{ChannelNotification, Machine, Notification, Now, Output, presence};
@@ -87,43 +87,45 @@ impl Machine {
         &mut self,
         name: &str,
         request_id: u64,
-        answer: Result<Auth, Error>,
+        response: Result<Auth, Error>,
         now: Now,
     ) {
         self.observe(now);
-        self.calls.retain(|&(_, asked)| asked != request_id);
+        self.calls.retain(|&(_, id)| id != request_id);
         let Some(channel) = self.channels.get(name) else {
             return;
         };
         match &channel.status {
             Status::Authorizing(request) if request.request_id == request_id => {
                 let attempt = request.attempt;
-                match answer.and_then(|auth| self.use_authorization(name, auth, now)) {
+                match response.and_then(|auth| self.use_authorization(name, auth, now)) {
                     Ok(()) => {}
                     Err(error) => self.authorization_failed(name, attempt, error, now),
                 }
             }
-            _ => self.handle_refresh(name, request_id, answer, now),
+            _ => self.handle_refresh(name, request_id, response, now),
         }
     }
 
     fn use_authorization(&mut self, name: &str, auth: Auth, now: Now) -> Result<(), Error> {
         check_auth(&auth.auth, "authorizer")?;
-        let whose = self.whose_connection();
+        let user = self.connection_user();
         let Some(channel) = self.channels.get_mut(name) else {
             return Ok(());
         };
         match channel.kind {
             ChannelKind::Public | ChannelKind::Private => {}
             ChannelKind::Presence => {
-                channel.me = Some(match (&auth.channel_data, whose) {
+                channel.me = Some(match (&auth.channel_data, user) {
                     (Some(channel_data), _) => presence::own_id(channel_data).ok_or_else(|| {
                         let message = "the authorizer's channel_data must be JSON with a user_id";
                         Error::message(ErrorKind::Auth, message)
                     })?,
-                    (None, Whose::User(id)) => id,
-                    (None, Whose::Nobody(error)) => return Err(left_to_nobody(&error)),
-                    (None, Whose::NotYet) => {
+                    (None, ConnectionUser::SignedIn(id)) => id,
+                    (None, ConnectionUser::Failed(error)) => {
+                        return Err(no_user_to_join_as(&error));
+                    }
+                    (None, ConnectionUser::Pending) => {
                         let until = now.mono.saturating_add(self.config.subscribe_timeout);
                         let auth = Box::new(auth);
                         self.channels.set(name, Status::AwaitingUser { until, auth });
@@ -151,9 +153,9 @@ impl Machine {
         }
     }
 
-    pub(super) fn fail_those_left_to_the_user(&mut self, why: &Error) {
+    pub(super) fn fail_channels_left_to_the_user(&mut self, why: &Error) {
         for (name, _) in self.channels.left_to_the_user() {
-            self.fail_channel(&name, left_to_nobody(why));
+            self.fail_channel(&name, no_user_to_join_as(why));
         }
     }
 
@@ -202,15 +204,15 @@ impl Machine {
         };
         match &channel.status {
             Status::Sent(sent) if sent.deadline <= now.mono => {
-                let unanswered = || {
-                    let what = "the server did not answer the subscription";
+                let timed_out = || {
+                    let what = "the server did not respond to the subscription";
                     with_cause(late(Timeout::Subscribe, what), self.suspect_of(sent))
                 };
-                let error = sent.suspect.clone().unwrap_or_else(unanswered);
+                let error = sent.suspect.clone().unwrap_or_else(timed_out);
                 self.fail_channel(name, error);
             }
             Status::Authorizing(PendingRequest { deadline, .. }) if *deadline <= now.mono => {
-                self.fail_channel(name, late(Timeout::Auth, "the authorizer did not answer"));
+                self.fail_channel(name, late(Timeout::Auth, "the authorizer did not respond"));
             }
             Status::AwaitingUser { until, .. } if *until <= now.mono => {
                 let message = match self.wants_signin() {
@@ -235,7 +237,7 @@ impl Machine {
 }
 
 /// For a presence channel without `channel_data`.
-fn left_to_nobody(why: &Error) -> Error {
+fn no_user_to_join_as(why: &Error) -> Error {
     let message = "the authorizer returned no channel_data, and the sign-in failed";
     Error::message(ErrorKind::Auth, message).caused_by(why.clone())
 }
@@ -261,7 +263,7 @@ mod encrypted {
             &mut self,
             name: &str,
             request_id: u64,
-            answer: Result<Auth, Error>,
+            response: Result<Auth, Error>,
             now: Now,
         ) {
             let Some(channel) = self.channels.get_mut(name) else {
@@ -270,7 +272,7 @@ mod encrypted {
             if channel.refresh.take_if(|request| request.request_id == request_id).is_none() {
                 return;
             }
-            match answer.and_then(|auth| key(&auth)) {
+            match response.and_then(|auth| key(&auth)) {
                 Ok(key) => channel.decrypt_queue.set_key(key, now.mono),
                 Err(error) => channel.decrypt_queue.refresh_failed(&error, now.mono),
             }
@@ -283,7 +285,7 @@ mod encrypted {
             };
             let late = channel.refresh.take_if(|request| request.deadline <= now.mono);
             if late.is_some() {
-                let error = Error::timed_out(Timeout::Auth, "the authorizer did not answer");
+                let error = Error::timed_out(Timeout::Auth, "the authorizer did not respond");
                 channel.decrypt_queue.refresh_failed(&error, now.mono);
             }
             channel.decrypt_queue.handle_timeout(now.mono);

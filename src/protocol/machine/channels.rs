@@ -269,7 +269,7 @@ impl Channels {
         match &old {
             Status::Waiting(number) => self.window.cancel(*number),
             Status::Sent(sent) => {
-                self.window.answered(sent.bytes);
+                self.window.responded(sent.bytes);
                 self.authorized.remove(&name);
                 self.odd.remove(&name);
             }

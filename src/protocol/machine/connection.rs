@@ -43,8 +43,8 @@ pub(super) enum Phase {
     /// Waiting to dial again.
     Waiting {
         until: Duration,
-        /// The end of the wait that the server has asked for, by [`Now::elapsed`].
-        asked_until: Duration,
+        /// The end of the wait that the server has requested, by [`Now::elapsed`].
+        requested_until: Duration,
         cause: Error,
     },
     /// Waiting for the user's policy to decide about this failure.
@@ -229,7 +229,7 @@ impl Live {
 
     pub(super) fn pong_missing(&self) -> Error {
         let limit = units::words(self.pong_timeout);
-        let message = format!("the server did not answer a ping (pong_timeout is {limit})");
+        let message = format!("the server did not respond to a ping (pong_timeout is {limit})");
         Error::timed_out(Timeout::Pong, message)
     }
 

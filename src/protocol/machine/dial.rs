@@ -55,7 +55,7 @@ impl Machine {
     pub(crate) fn handle_decision(&mut self, call: u64, wait: Option<Duration>, now: Now) {
         self.observe(now);
         if let Some(cause) = self.policy_returned(call, now) {
-            let wait = wait.map(|time| Wait { time, asked: Duration::ZERO });
+            let wait = wait.map(|time| Wait { time, requested: Duration::ZERO });
             self.retry_or_give_up(wait, cause, now);
         }
     }
@@ -96,7 +96,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn ask_policy(&mut self, now: Now) {
+    pub(super) fn call_policy(&mut self, now: Now) {
         let Phase::Deciding { call, cause } = &self.phase else {
             return;
         };
@@ -114,9 +114,9 @@ impl Machine {
             return None;
         }
         match &self.phase {
-            Phase::Deciding { call: asked, cause } if *asked == call => Some(cause.clone()),
+            Phase::Deciding { call: current, cause } if *current == call => Some(cause.clone()),
             _ => {
-                self.ask_policy(now);
+                self.call_policy(now);
                 None
             }
         }

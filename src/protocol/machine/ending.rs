@@ -102,7 +102,7 @@ impl Machine {
             self.policy_calls += 1;
             let phase = Phase::Deciding { call: self.policy_calls, cause: error.clone() };
             self.enter(phase, Some(error), None);
-            return self.ask_policy(now);
+            return self.call_policy(now);
         }
         let random = self.random.f64();
         let wait = self.config.policy.wait(&error, self.attempts, was_stable, random);
@@ -129,13 +129,13 @@ impl Machine {
 
     /// Dials again after this wait, or never.
     pub(super) fn retry_or_give_up(&mut self, wait: Option<Wait>, cause: Error, now: Now) {
-        let Some(Wait { time, asked }) = wait else {
+        let Some(Wait { time, requested }) = wait else {
             return self.give_up(cause, false);
         };
         self.log_retry(time, &cause, now);
         let phase = Phase::Waiting {
             until: now.mono.saturating_add(time),
-            asked_until: now.elapsed().saturating_add(asked),
+            requested_until: now.elapsed().saturating_add(requested),
             cause: cause.clone(),
         };
         self.enter(phase, Some(cause), Some(time));

@@ -96,10 +96,10 @@ impl Machine {
 
     /// Returns the round-trip time of the ping, or why there is none. `None` while the pong is pending.
     pub(crate) fn ping_result(&self, ping: Ping) -> Option<Result<Duration, Error>> {
-        match self.answered {
+        match self.last_pong {
             Some((number, took)) if number == ping.number => Some(Ok(took)),
             _ if !self.is_current(ping.generation) => {
-                let message = "the connection was lost before the server answered the ping";
+                let message = "the connection was lost before the server responded the ping";
                 Some(Err(Error::message(ErrorKind::NotConnected, message)))
             }
             // A later one on the same connection: the pong to this one was lost.
@@ -111,8 +111,8 @@ impl Machine {
     // ---- what came in
 
     pub(in crate::protocol) fn ponged(&mut self, now: Now) {
-        if let Some(answered) = self.phase.live_mut().and_then(|live| live.ponged(now)) {
-            self.answered = Some(answered);
+        if let Some(pong) = self.phase.live_mut().and_then(|live| live.ponged(now)) {
+            self.last_pong = Some(pong);
             self.changed = true;
         }
     }
@@ -139,8 +139,8 @@ impl Machine {
             }
             _ => None,
         };
-        let answer = self.calls.first().map(|&(deadline, _)| deadline);
-        let others = [answer, self.held_deadline(), self.user.deadline(), self.channels.deadline()];
+        let call = self.calls.first().map(|&(deadline, _)| deadline);
+        let others = [call, self.held_deadline(), self.user.deadline(), self.channels.deadline()];
         let others = others.into_iter().flatten().map(step);
         connection.into_iter().chain(others).min_by_key(|alarm| alarm.at)
     }
@@ -169,9 +169,9 @@ impl Machine {
                     live.doubt(now);
                 }
             }
-            Phase::Waiting { until, asked_until, .. } => {
-                let asked = asked_until.saturating_sub(now.elapsed());
-                *until = now.mono.saturating_add(asked);
+            Phase::Waiting { until, requested_until, .. } => {
+                let requested = requested_until.saturating_sub(now.elapsed());
+                *until = now.mono.saturating_add(requested);
             }
             _ => {}
         }

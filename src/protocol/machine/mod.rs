@@ -93,7 +93,7 @@ pub(crate) struct Machine {
     bucket: Option<Bucket>,
     pings: u64,
     /// The number of the last ping with a pong, and its round-trip time.
-    answered: Option<(u64, Duration)>,
+    last_pong: Option<(u64, Duration)>,
     /// Counts the calls of `disconnect`.
     disconnects: u64,
     last_seen: Option<Now>,
@@ -121,7 +121,7 @@ impl Machine {
             calls: BTreeSet::new(),
             bucket: config.client_event_limit.map(Bucket::new),
             pings: 0,
-            answered: None,
+            last_pong: None,
             disconnects: 0,
             last_seen: None,
             journal: Journal::default(),
@@ -179,8 +179,8 @@ impl Machine {
     }
 
     /// Returns the number of the last ping with a pong, and its round-trip time.
-    pub(crate) fn answered(&self) -> Option<(u64, Duration)> {
-        self.answered
+    pub(crate) fn last_pong(&self) -> Option<(u64, Duration)> {
+        self.last_pong
     }
 
     pub(crate) fn channel_status(&self, name: &str) -> ChannelStatus {

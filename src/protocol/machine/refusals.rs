@@ -17,7 +17,7 @@ use crate::wire::ChannelKind;
 use crate::{Error, Event};
 
 /// After an error that may be about a request or about something else, the server has this long to confirm the
-/// request all the same. A client event counts as unanswered for as long.
+/// request all the same. A client event counts as pending for as long.
 pub(super) const SUSPICION: Duration = Duration::from_secs(2);
 
 /// Pusher's words for a channel that is subscribed already.
@@ -70,7 +70,7 @@ impl Machine {
             live.remember_error(error.clone(), now);
         }
         self.log_report(&error);
-        self.notify(Notification::Error(error.lasting()));
+        self.notify(Notification::Error(error.permanent()));
     }
 
     /// It is about a subscription, even if it does not name the channel.
@@ -82,7 +82,7 @@ impl Machine {
             (Some(name), _) if !is_users(name) => self.fail_channel(name, error),
             (None, Subject::Pending(name)) => self.fail_channel(&name, error),
             (None, Subject::Unknown) if self.guess(&refusal, &error, now) => {}
-            _ => self.notify(Notification::Error(error.lasting())),
+            _ => self.notify(Notification::Error(error.permanent())),
         }
         self.deliver(event.renamed("pusher:subscription_error"));
     }
@@ -117,14 +117,14 @@ impl Machine {
         unexplained.filter(|(at, _)| *at >= sent).map(|(_, error)| error.clone())
     }
 
-    pub(super) fn is_trigger_unanswered(&self, now: Now) -> bool {
+    pub(super) fn is_trigger_pending(&self, now: Now) -> bool {
         let triggered = self.phase.live().and_then(|live| live.triggered);
         triggered.is_some_and(|at| now.mono.saturating_sub(at) < SUSPICION)
     }
 
     /// Returns the channel of an error that names none, if no other request can be meant.
     fn only_meant(&self, now: Now) -> Option<ChannelName> {
-        if self.user.is_pending() || self.is_trigger_unanswered(now) {
+        if self.user.is_pending() || self.is_trigger_pending(now) {
             return None;
         }
         self.channels.only_pending_authorized()

@@ -42,7 +42,7 @@ enum Status {
     /// Nothing has been done.
     #[default]
     Idle,
-    Asking(PendingRequest),
+    Authenticating(PendingRequest),
     /// The authenticator is called again at that time, as this attempt.
     Postponed {
         until: Duration,
@@ -61,7 +61,7 @@ enum Status {
 impl SignIn {
     pub(super) fn deadline(&self) -> Option<Duration> {
         match &self.status {
-            Status::Asking(request) => Some(request.deadline),
+            Status::Authenticating(request) => Some(request.deadline),
             Status::Postponed { until: at, .. } | Status::Sent { deadline: at, .. } => Some(*at),
             Status::Idle | Status::SignedIn | Status::Failed(_) => None,
         }
@@ -84,10 +84,10 @@ impl SignIn {
 }
 
 /// The user of the connection, for presence channels that are left to the user.
-pub(super) enum Whose {
-    User(String),
-    NotYet,
-    Nobody(Error),
+pub(super) enum ConnectionUser {
+    SignedIn(String),
+    Pending,
+    Failed(Error),
 }
 
 impl Machine {
@@ -120,11 +120,11 @@ impl Machine {
         }
     }
 
-    pub(super) fn whose_connection(&self) -> Whose {
+    pub(super) fn connection_user(&self) -> ConnectionUser {
         match (&self.user.status, self.signed_in()) {
-            (_, Some(user)) => Whose::User(user.id().to_owned()),
-            (Status::Failed(error), None) => Whose::Nobody(error.clone()),
-            _ => Whose::NotYet,
+            (_, Some(user)) => ConnectionUser::SignedIn(user.id().to_owned()),
+            (Status::Failed(error), None) => ConnectionUser::Failed(error.clone()),
+            _ => ConnectionUser::Pending,
         }
     }
 
@@ -183,13 +183,13 @@ impl Machine {
         self.push(Output::Authenticate { request_id, socket_id, attempt });
         let patience = self.config.signin_timeout.saturating_mul(QUEUE_PATIENCE);
         let deadline = now.mono.saturating_add(patience);
-        self.user.status = Status::Asking(PendingRequest { request_id, attempt, deadline });
+        self.user.status = Status::Authenticating(PendingRequest { request_id, attempt, deadline });
     }
 
     /// The authenticator is about to be called: its time begins. Returns `true` if the response is still of use.
     pub(crate) fn begin_authentication(&mut self, request_id: u64, now: Now) -> bool {
         match &mut self.user.status {
-            Status::Asking(request) if request.request_id == request_id => {
+            Status::Authenticating(request) if request.request_id == request_id => {
                 request.deadline = now.mono.saturating_add(self.config.signin_timeout);
                 self.calls.insert((request.deadline, request_id));
                 true
@@ -202,16 +202,16 @@ impl Machine {
     pub(crate) fn handle_authentication(
         &mut self,
         request_id: u64,
-        answer: Result<UserAuth, Error>,
+        response: Result<UserAuth, Error>,
         now: Now,
     ) {
         self.observe(now);
-        self.calls.retain(|&(_, asked)| asked != request_id);
+        self.calls.retain(|&(_, id)| id != request_id);
         let attempt = match &self.user.status {
-            Status::Asking(request) if request.request_id == request_id => request.attempt,
+            Status::Authenticating(request) if request.request_id == request_id => request.attempt,
             _ => return,
         };
-        match answer.and_then(|auth| self.present(&auth, now)) {
+        match response.and_then(|auth| self.present(&auth, now)) {
             Ok(()) => {}
             Err(error) if error.is_retryable() => {
                 let wait = retry_wait(attempt, &error, self.random.f64());
@@ -244,7 +244,9 @@ impl Machine {
 
     pub(super) fn handle_signin_success(&mut self, event: &Event, now: Now) {
         let Some(presented) = &self.user.presented else {
-            return self.log(Level::Debug, || "ignored pusher:signin_success: not asked".into());
+            return self.log(Level::Debug, || {
+                "ignored pusher:signin_success: no sign-in was requested".into()
+            });
         };
         if matches!(self.user.status, Status::SignedIn) {
             return;
@@ -266,7 +268,7 @@ impl Machine {
 
     /// Fails the sign-in if the error frame is about it. Returns `true` if it is.
     pub(super) fn refuses_signin(&mut self, refusal: &Refusal, error: &Error, now: Now) -> bool {
-        let trigger = self.is_trigger_unanswered(now);
+        let trigger = self.is_trigger_pending(now);
         let (Some(live), Status::Sent { deadline, suspect, .. }, None) =
             (self.phase.live(), &mut self.user.status, &refusal.channel)
         else {
@@ -275,8 +277,8 @@ impl Machine {
         // Pusher quotes what should have been signed.
         let quoted = refusal.message.contains(&format!("{}::user::", live.socket_id));
         // soketi and sockudo refuse with this code, which they use for channels and client events too.
-        let asked_for_nothing_else = !trigger && !self.channels.has_pending_authorized();
-        if quoted || (refusal.code == Some(4009) && asked_for_nothing_else) {
+        let nothing_else_pending = !trigger && !self.channels.has_pending_authorized();
+        if quoted || (refusal.code == Some(4009) && nothing_else_pending) {
             self.fail_signin(error.clone());
             return true;
         }
@@ -334,8 +336,8 @@ impl Machine {
         };
         match &mut self.user.status {
             Status::Idle | Status::SignedIn | Status::Failed(_) => {}
-            Status::Asking(_) => {
-                self.fail_signin(late(Timeout::Auth, "the authenticator did not answer"));
+            Status::Authenticating(_) => {
+                self.fail_signin(late(Timeout::Auth, "the user authenticator did not respond"));
             }
             Status::Postponed { attempt, .. } => {
                 let attempt = *attempt;
@@ -347,7 +349,7 @@ impl Machine {
             }
             Status::Sent { deadline, .. } => {
                 let sent = deadline.saturating_sub(limit);
-                let error = late(Timeout::SignIn, "the server did not answer the sign-in")
+                let error = late(Timeout::SignIn, "the server did not respond to the sign-in")
                     .with_hint("it may not be enabled for the app");
                 self.fail_signin(with_cause(error, self.unexplained_since(sent)));
             }
@@ -360,10 +362,10 @@ impl Machine {
     fn fail_signin(&mut self, error: Error) {
         let keyless = matches!(self.user.status, Status::Sent { keyless: true, .. });
         let error = if keyless { error.with_hint(KEYLESS) } else { error };
-        let error = error.lasting();
+        let error = error.permanent();
         self.user.status = Status::Failed(error.clone());
         self.mark_changed();
-        self.fail_those_left_to_the_user(&error);
+        self.fail_channels_left_to_the_user(&error);
         self.notify_signin_failure(error);
     }
 

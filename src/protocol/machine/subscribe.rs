@@ -122,7 +122,7 @@ impl Machine {
     pub(super) fn fail_channel(&mut self, name: &str, error: Error) {
         let keyless = self.channels.pending(name).is_some_and(|sent| sent.keyless);
         let error = if keyless { error.with_hint(KEYLESS) } else { error };
-        let error = error.on_channel(name).lasting();
+        let error = error.on_channel(name).permanent();
         if self.channels.fail(name, &error).is_some() {
             self.mark_changed();
             self.notify_failure(name, error);
@@ -147,8 +147,8 @@ impl Machine {
     /// Returns what a pending subscription waits for.
     fn under_way(&self, name: &str) -> Option<Error> {
         let (timeout, what) = match self.channels.get(name)?.status {
-            Status::Authorizing(_) => (Timeout::Auth, "the authorizer has not answered yet"),
-            Status::Sent(_) => (Timeout::Subscribe, "the server has not answered yet"),
+            Status::Authorizing(_) => (Timeout::Auth, "the authorizer has not responded yet"),
+            Status::Sent(_) => (Timeout::Subscribe, "the server has not responded yet"),
             _ => return None,
         };
         let limit = units::words(self.config.subscribe_timeout);

@@ -27,7 +27,7 @@ impl fmt::Debug for Request {
 #[derive(Debug, Default)]
 pub(super) struct Window {
     /// The bytes of the frames that were sent and have no response.
-    unanswered: usize,
+    pending: usize,
     /// In the order of their numbers.
     waiting: BTreeMap<u64, (ChannelName, Request)>,
     last: u64,
@@ -41,7 +41,7 @@ impl Window {
 
     /// A frame that is larger than the window is sent alone.
     fn fits(&self, bytes: usize) -> bool {
-        self.unanswered == 0 || self.unanswered.saturating_add(bytes) <= WINDOW
+        self.pending == 0 || self.pending.saturating_add(bytes) <= WINDOW
     }
 
     /// Returns the number under which the request waits.
@@ -63,11 +63,11 @@ impl Window {
     }
 
     pub(super) fn sent(&mut self, bytes: usize) {
-        self.unanswered = self.unanswered.saturating_add(bytes);
+        self.pending = self.pending.saturating_add(bytes);
     }
 
-    pub(super) fn answered(&mut self, bytes: usize) {
-        self.unanswered = self.unanswered.saturating_sub(bytes);
+    pub(super) fn responded(&mut self, bytes: usize) {
+        self.pending = self.pending.saturating_sub(bytes);
     }
 }
 
@@ -93,25 +93,25 @@ mod tests {
         assert!(window.has_room(10) && !window.has_room(11));
         window.wait("large".into(), request(30));
         window.wait("small".into(), request(1));
-        assert!(!window.has_room(1), "nobody overtakes");
-        window.answered(19);
+        assert!(!window.has_room(1), "no request overtakes");
+        window.responded(19);
         assert_eq!(next(&mut window), None);
-        window.answered(1);
+        window.responded(1);
         assert_eq!(next(&mut window).as_deref(), Some("large"));
         assert_eq!(next(&mut window), None);
-        window.answered(1);
+        window.responded(1);
         assert_eq!(next(&mut window).as_deref(), Some("small"));
         assert_eq!(next(&mut window), None);
     }
 
     #[test]
-    fn a_canceled_request_is_not_sent_and_stops_nobody() {
+    fn a_canceled_request_is_not_sent_and_stops_no_other() {
         let mut window = Window::default();
         window.sent(WINDOW);
         let first = window.wait("a".into(), request(WINDOW));
         window.wait("b".into(), request(1));
         window.cancel(first);
-        window.answered(1);
+        window.responded(1);
         assert_eq!(next(&mut window).as_deref(), Some("b"));
     }
 
@@ -122,7 +122,7 @@ mod tests {
         window.sent(1);
         window.wait("a".into(), request(WINDOW + 1));
         assert_eq!(next(&mut window), None);
-        window.answered(1);
+        window.responded(1);
         assert_eq!(next(&mut window).as_deref(), Some("a"));
         assert!(!window.has_room(0));
     }

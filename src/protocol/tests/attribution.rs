@@ -303,7 +303,7 @@ fn a_wait_for_a_subscription_returns_what_is_known_by_then() {
         |harness: &Harness| harness.machine.pending_cause("private-a").map(|e| e.to_string());
     let mut harness = Harness::connected();
     harness.subscribe("private-a");
-    let authorizing = "the authorizer has not answered yet (subscribe_timeout is 20 s)";
+    let authorizing = "the authorizer has not responded yet (subscribe_timeout is 20 s)";
     assert_eq!(shown(&harness).as_deref(), Some(authorizing));
     // The authorizer is to be called again, and is being called again.
     let busy = || Err(Error::new(ErrorKind::Io, "the endpoint is busy"));
@@ -320,7 +320,7 @@ fn a_wait_for_a_subscription_returns_what_is_known_by_then() {
     harness.reestablish();
     assert_eq!(shown(&harness).as_deref(), Some(authorizing));
     harness.grant("private-a");
-    let sent = "the server has not answered yet (subscribe_timeout is 20 s)";
+    let sent = "the server has not responded yet (subscribe_timeout is 20 s)";
     assert_eq!(shown(&harness).as_deref(), Some(sent));
     harness.confirm("private-a");
     assert_eq!(shown(&harness), None);

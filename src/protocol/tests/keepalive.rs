@@ -73,7 +73,7 @@ fn a_pong_in_every_shape_keeps_the_connection() {
         harness.advance(ACTIVITY);
         harness.server("pusher:pong", None, data);
         assert_eq!(harness.expect_outputs("S").sent(), ["ping"]);
-        assert_eq!(harness.machine.answered(), Some((1, Duration::ZERO)), "{data}");
+        assert_eq!(harness.machine.last_pong(), Some((1, Duration::ZERO)), "{data}");
         harness.advance(ACTIVITY - MS);
         harness.expect_nothing();
     }
@@ -184,18 +184,18 @@ fn a_ping_of_the_users_joins_one_that_is_on_its_way() {
     assert_eq!(harness.ping().unwrap().number, 1);
     assert_eq!(harness.expect_outputs("S").sent(), ["ping"]);
     harness.skip(MS * 40);
-    assert_eq!(harness.machine.answered(), None);
+    assert_eq!(harness.machine.last_pong(), None);
     harness.machine.take_changed();
     harness.server("pusher:pong", None, "");
     assert!(harness.machine.take_changed());
-    assert_eq!(harness.machine.answered(), Some((1, MS * 40)));
+    assert_eq!(harness.machine.last_pong(), Some((1, MS * 40)));
 
     harness.advance(ACTIVITY);
     assert_eq!(harness.ping().unwrap().number, 2, "the heartbeat's");
     assert_eq!(harness.expect_outputs("S").sent(), ["ping"]);
     harness.skip(MS * 7);
     harness.server("pusher:pong", None, "");
-    assert_eq!(harness.machine.answered(), Some((2, MS * 7)));
+    assert_eq!(harness.machine.last_pong(), Some((2, MS * 7)));
     assert_eq!(harness.ping().unwrap().number, 3);
 }
 
@@ -213,12 +213,12 @@ fn the_users_ping_is_due_after_the_pong_timeout_too() {
 fn a_pong_without_a_ping_has_no_effect() {
     let mut harness = Harness::quiet_connected();
     harness.server("pusher:pong", None, "");
-    assert_eq!(harness.machine.answered(), None);
+    assert_eq!(harness.machine.last_pong(), None);
     harness.ping().unwrap();
     harness.reconnect();
     harness.establish();
     harness.server("pusher:pong", None, "");
-    assert_eq!(harness.machine.answered(), None, "nor one on another connection");
+    assert_eq!(harness.machine.last_pong(), None, "nor one on another connection");
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn understood(line: &Line) -> &'static str {
         "pusher:pong" => {
             harness.ping().unwrap();
             harness.frame(frame);
-            assert_eq!(harness.machine.answered().map(|(number, _)| number), Some(1), "{what}");
+            assert_eq!(harness.machine.last_pong().map(|(number, _)| number), Some(1), "{what}");
             harness.expect_outputs("S");
             "pong"
         }

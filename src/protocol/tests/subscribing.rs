@@ -181,7 +181,7 @@ fn an_existing_presence_channel_is_subscribed_anew_once() {
 #[test]
 fn an_error_is_retryable_if_the_client_tries_again() {
     type Step = fn(&mut Harness);
-    let lasting: [(&str, Step); 7] = [
+    let permanent: [(&str, Step); 7] = [
         ("refused", |harness| {
             harness.server(
                 "pusher:subscription_error",
@@ -205,7 +205,7 @@ fn an_error_is_retryable_if_the_client_tries_again() {
             harness.error(Value::Null, "odd");
         }),
     ];
-    for (what, step) in lasting {
+    for (what, step) in permanent {
         let mut harness = Harness::connected();
         send(&mut harness, "private-a");
         step(&mut harness);

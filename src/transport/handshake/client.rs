@@ -56,9 +56,9 @@ impl Handshake {
         let head = self.head.read(input.bytes).map_err(|fault| match fault {
             Fault::NotHttp(bytes) => not_http(bytes, self.encrypted),
             Fault::TooLong => {
-                refused(format!("the server answered with a head of more than {MAX_HEAD} bytes"))
+                refused(format!("the server responded with a head of more than {MAX_HEAD} bytes"))
             }
-            Fault::InvalidStatus => refused("the server answered with an invalid HTTP status"),
+            Fault::InvalidStatus => refused("the server responded with an invalid HTTP status"),
         })?;
         let Some(head) = head else { return Ok(Progress::Wait) };
         if head.status == 101 {
@@ -77,7 +77,7 @@ impl Handshake {
     /// Fails if the server has switched to something else than WebSocket, or to more than was offered.
     fn check(&self, head: &Head<'_>) -> Result<(), Error> {
         if !head.is_valid {
-            return Err(refused("the server answered with a head that is not HTTP"));
+            return Err(refused("the server responded with a head that is not HTTP"));
         }
         if head.version != Some(1) {
             return Err(refused(
@@ -94,7 +94,7 @@ impl Handshake {
         let mut accepts = head.values("Sec-WebSocket-Accept");
         if accepts.next() != Some(self.accept.as_bytes()) || accepts.next().is_some() {
             return Err(switched(
-                "without the `Sec-WebSocket-Accept` that belongs to the request; does a cache answer?",
+                "without the `Sec-WebSocket-Accept` that belongs to the request; is a cache in between?",
             ));
         }
         for (name, what) in

@@ -35,7 +35,7 @@ pub(super) fn not_http(input: &[u8], encrypted: bool) -> Error {
     let what = match input {
         // The first byte of a record (RFC 8446, section 5.1): an alert, or a part of a handshake.
         [0x15 | 0x16, ..] if !encrypted => {
-            return refused(format!("the server answered in TLS; {USE_TLS}"));
+            return refused(format!("the server responded in TLS; {USE_TLS}"));
         }
         [b'S', b'S', b'H', b'-', ..] => "in SSH",
         [b'H', b'T', b'T', b'P', b'/', ..] => "in another version of HTTP",
@@ -45,7 +45,7 @@ pub(super) fn not_http(input: &[u8], encrypted: bool) -> Error {
         _ if input.iter().all(is_text) => "with text that is not HTTP",
         _ => "with bytes that are not HTTP",
     };
-    refused(format!("the server answered {what}; is this the right port?"))
+    refused(format!("the server responded {what}; is this the right port?"))
 }
 
 /// Returns the error of an HTTP response that does not switch protocols.
@@ -61,10 +61,10 @@ pub(super) fn refusal(head: &Head<'_>, body: &[u8], encrypted: bool, wall: Durat
         // The request is not to blame.
         408 | 429 | 500..=599 => head
             .retry_after(wall)
-            .map_or_else(String::new, |wait| format!("; it asks to wait for {}", words(wait))),
+            .map_or_else(String::new, |wait| format!("; it requests a wait of {}", words(wait))),
         _ => "; check host, path and key".to_owned(),
     };
-    let why = format!("the server answered with HTTP {}{hint}", head.status);
+    let why = format!("the server responded with HTTP {}{hint}", head.status);
     head.refusal(ErrorKind::Handshake, why, wall)
 }
 

@@ -232,7 +232,7 @@ fn refusal_has_its_status_in_any_version_and_with_an_invalid_head() {
             ] {
                 let refusal = refused(SECURE, &format!("HTTP/{version} {status} {rest}\r\n"));
                 assert_eq!(refusal.http_status(), Some(status));
-                let text = format!("the server answered with HTTP {status}{hint}");
+                let text = format!("the server responded with HTTP {status}{hint}");
                 assert!(refusal.text().starts_with(&text), "{refusal:?}");
                 assert!(!hint.is_empty() || refusal.text() == text, "{refusal:?}");
             }
@@ -252,7 +252,7 @@ fn refusal_has_the_wait_that_the_server_requests() {
     ] {
         let refusal = refused(PLAIN, &format!("HTTP/1.1 {head}\r\n\r\n"));
         assert_eq!(refusal.retry_after(), seconds.map(Duration::from_secs), "{head}");
-        let hint = seconds.map(|seconds| format!("; it asks to wait for {seconds} s"));
+        let hint = seconds.map(|seconds| format!("; it requests a wait of {seconds} s"));
         assert!(hint.is_none_or(|hint| refusal.text().ends_with(&hint)), "{refusal:?}");
     }
 }
@@ -305,11 +305,11 @@ fn page_of_a_tls_port_is_recognized() {
 
 #[test]
 fn response_of_another_protocol_is_named() {
-    let tls = "the server answered in TLS; if this port speaks TLS, use `.tls(true)` or `wss://`";
+    let tls = "the server responded in TLS; if this port speaks TLS, use `.tls(true)` or `wss://`";
     for (input, text) in [
         (&b"\x15\x03\x01\0\x02\x02\x28"[..], tls),
         (b"\x16\x03\x03\0\x7a\x02", tls),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", "answered in SSH; is this the right port?"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "responded in SSH; is this the right port?"),
         (b"<html>canary", "with a page without an HTTP head"),
         (b"\xef\xbb\xbf<!doctype html>", "with a page without an HTTP head"),
         (b"GET /app/canary HTTP/1.1\r\n", "with the request itself"),
@@ -324,7 +324,7 @@ fn response_of_another_protocol_is_named() {
         // However it is cut: the first bytes suffice to fail, if not to name the protocol.
         for cut in 1..input.len() {
             let cut = run(PLAIN, &[&input[..cut], &input[cut..]]).unwrap().unwrap_err();
-            assert!(cut.text().starts_with("the server answered "), "{cut:?}");
+            assert!(cut.text().starts_with("the server responded "), "{cut:?}");
         }
     }
     // Inside TLS it is no alert.

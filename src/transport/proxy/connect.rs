@@ -36,9 +36,13 @@ impl Connect {
     /// `wall` is the wall clock, as time since 1970.
     pub(super) fn advance(&mut self, input: &[u8], wall: Duration) -> Result<Progress, Error> {
         let head = self.head.read(input).map_err(|fault| match fault {
-            Fault::NotHttp(_) => refused("does not answer with HTTP; is it another kind of proxy?"),
-            Fault::TooLong => refused(format!("answers with a head of more than {MAX_HEAD} bytes")),
-            Fault::InvalidStatus => refused("answers with an invalid HTTP status"),
+            Fault::NotHttp(_) => {
+                refused("does not respond with HTTP; is it another kind of proxy?")
+            }
+            Fault::TooLong => {
+                refused(format!("responds with a head of more than {MAX_HEAD} bytes"))
+            }
+            Fault::InvalidStatus => refused("responds with an invalid HTTP status"),
         })?;
         match head {
             None => Ok(Progress::Wait),

@@ -51,8 +51,8 @@ impl Handshake {
                 Ok((Self::Connect(connect), request))
             }
             Protocol::Socks5 => {
-                let (socks, greeting) = Socks::new(host, port, credentials)?;
-                Ok((Self::Socks(socks), greeting))
+                let (socks, methods) = Socks::new(host, port, credentials)?;
+                Ok((Self::Socks(socks), methods))
             }
         }
     }
@@ -75,7 +75,7 @@ pub(super) fn tunnel(
     port: u16,
 ) -> Result<(), Error> {
     let (target, proxy) = (authority(host, port), authority(&server.host, server.port));
-    peer.dial.begin(format!("asking the proxy {proxy} for {target}"))?;
+    peer.dial.begin(format!("connecting through the proxy {proxy} to {target}"))?;
     let (mut handshake, first) = Handshake::new(server, host, port)?;
     memory.queue(&first);
     loop {

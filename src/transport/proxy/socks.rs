@@ -21,7 +21,7 @@ const IPV4: u8 = 1;
 const NAME: u8 = 3;
 const IPV6: u8 = 4;
 
-const NOT_SOCKS: &str = "does not answer with SOCKS5; is it another kind of proxy?";
+const NOT_SOCKS: &str = "does not respond with SOCKS5; is it another kind of proxy?";
 
 pub(super) struct Socks {
     expects: Expects,
@@ -43,7 +43,7 @@ impl Socks {
         port: u16,
         credentials: Option<&Credentials>,
     ) -> Result<(Self, Vec<u8>), Error> {
-        let greeting = match credentials {
+        let methods = match credentials {
             Some(_) => vec![VERSION, 2, NONE, PASSWORD],
             None => vec![VERSION, 1, NONE],
         };
@@ -52,7 +52,7 @@ impl Socks {
             credentials: credentials.map(authentication).transpose()?,
             request: request(host, port)?,
         };
-        Ok((socks, greeting))
+        Ok((socks, methods))
     }
 
     pub(super) fn advance(&mut self, input: &[u8]) -> Result<Progress, Error> {
@@ -66,7 +66,7 @@ impl Socks {
     fn method(&mut self, input: &[u8]) -> Result<Progress, Error> {
         match (input, &self.credentials) {
             ([] | [VERSION], _) => Ok(Progress::Wait),
-            ([VERSION, NONE, ..], _) => Ok(self.ask()),
+            ([VERSION, NONE, ..], _) => Ok(self.send_request()),
             ([VERSION, PASSWORD, ..], Some(credentials)) => {
                 self.expects = Expects::Authentication;
                 Ok(Progress::Send(2, credentials.clone()))
@@ -86,16 +86,16 @@ impl Socks {
     fn authentication(&mut self, input: &[u8]) -> Result<Progress, Error> {
         match input {
             [] | [AUTH_VERSION] => Ok(Progress::Wait),
-            [AUTH_VERSION, SUCCEEDED, ..] => Ok(self.ask()),
+            [AUTH_VERSION, SUCCEEDED, ..] => Ok(self.send_request()),
             // Some proxies send the version of SOCKS.
             [VERSION] => Ok(Progress::Wait),
-            [VERSION, SUCCEEDED, ..] => Ok(self.ask()),
+            [VERSION, SUCCEEDED, ..] => Ok(self.send_request()),
             [AUTH_VERSION | VERSION, ..] => Err(permanent("does not accept these credentials")),
             _ => Err(refused(NOT_SOCKS)),
         }
     }
 
-    fn ask(&mut self) -> Progress {
+    fn send_request(&mut self) -> Progress {
         self.expects = Expects::Reply;
         Progress::Send(2, std::mem::take(&mut self.request))
     }
@@ -113,7 +113,7 @@ fn reply(input: &[u8]) -> Result<Progress, Error> {
         [VERSION, SUCCEEDED, _, NAME] => return Ok(Progress::Wait),
         [VERSION, SUCCEEDED, _, NAME, length, ..] => 1 + usize::from(*length),
         [VERSION, SUCCEEDED, _, kind, ..] => {
-            return Err(refused(format!("answers with an address of unknown type {kind}")));
+            return Err(refused(format!("responds with an address of unknown type {kind}")));
         }
         _ => return Err(refused(NOT_SOCKS)),
     };
@@ -123,11 +123,11 @@ fn reply(input: &[u8]) -> Result<Progress, Error> {
 }
 
 fn permanent(why: &str) -> Error {
-    refused(why).lasting()
+    refused(why).permanent()
 }
 
 fn refused_with(code: u8) -> Error {
-    let (words, lasting) = match code {
+    let (words, permanent) = match code {
         1 => ("reports a general failure", false),
         2 => ("does not allow this connection", true),
         3 => ("cannot reach the server's network", false),
@@ -139,7 +139,7 @@ fn refused_with(code: u8) -> Error {
         _ => ("reports an unknown failure", false),
     };
     let error = refused(format!("{words} (SOCKS5 reply {code})"));
-    if lasting { error.lasting() } else { error }
+    if permanent { error.permanent() } else { error }
 }
 
 fn authentication(credentials: &Credentials) -> Result<Vec<u8>, Error> {

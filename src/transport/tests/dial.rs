@@ -195,7 +195,7 @@ fn http_refusal_has_its_status() {
     for (head, status, hint) in [
         ("HTTP/1.1 401 Unauthorized", 401, "check host, path and key"),
         ("HTTP/1.0 404 Not Found", 404, "check host, path and key"),
-        ("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1", 503, "it asks to wait for 1 s"),
+        ("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1", 503, "it requests a wait of 1 s"),
         (
             "HTTP/1.1 301 Moved Permanently\r\nLocation: wss://other.test/",
             301,
@@ -223,7 +223,7 @@ fn invalid_handshake_response_is_an_error() {
             "switched protocols without the `Sec-WebSocket-Accept`",
         ),
         ("HTTP/1.1 101 Switching Protocols", "switched protocols without `Upgrade: websocket`"),
-        ("220 mail.test ESMTP", "answered with the greeting of a mail or FTP server"),
+        ("220 mail.test ESMTP", "responded with the greeting of a mail or FTP server"),
     ] {
         let (address, _peer) = raw_peer(move |mut stream| respond(&mut stream, head));
         let error = dial(&connector(), &format!("ws://{address}")).map(|_| ()).unwrap_err();

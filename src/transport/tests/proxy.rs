@@ -220,8 +220,8 @@ fn garbage_and_early_ends_are_errors() {
             let error = refused(proxy, address, TARGET);
             assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
             let message = error.to_string();
-            assert!(message.starts_with("asking the proxy proxy.test:"), "{message}");
-            assert!(message.ends_with("for server.test:80 failed: the peer closed the connection"));
+            assert!(message.starts_with("connecting through the proxy proxy.test:"), "{message}");
+            assert!(message.ends_with("to server.test:80 failed: the peer closed the connection"));
         }
     }
 }
@@ -238,7 +238,8 @@ fn long_host_name_for_socks_is_a_config_error() {
 fn silent_and_dripping_proxies_time_out() {
     for (proxy, port) in [("http://proxy.test", 80), ("socks5://proxy.test", 1080)] {
         let (_listener, address) = listen();
-        let step = format!("asking the proxy proxy.test:{port} for server.test:80 timed out");
+        let step =
+            format!("connecting through the proxy proxy.test:{port} to server.test:80 timed out");
         timed_out(&through(proxy, vec![address]), TARGET, &step);
     }
     let (address, _peer) = raw_peer(|mut stream| {
@@ -249,7 +250,7 @@ fn silent_and_dripping_proxies_time_out() {
             let _ = never.recv_timeout(Duration::from_millis(5));
         }
     });
-    let step = "asking the proxy proxy.test:80 for server.test:80 timed out";
+    let step = "connecting through the proxy proxy.test:80 to server.test:80 timed out";
     timed_out(&through("http://proxy.test", vec![address]), TARGET, step);
 }
 
@@ -280,7 +281,10 @@ fn every_step_with_a_proxy_can_be_interrupted() {
             let _ = stream.read_to_end(&mut Vec::new());
         });
         let error = interrupted(through(proxy, vec![address]), TARGET.to_owned(), &ready);
-        assert!(error.to_string().starts_with("asking the proxy proxy.test:"), "{error}");
+        assert!(
+            error.to_string().starts_with("connecting through the proxy proxy.test:"),
+            "{error}"
+        );
     }
 
     let (_listener, address) = listen();

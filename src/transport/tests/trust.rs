@@ -11,7 +11,7 @@ pub(super) const UNKNOWN: &str = "the server's certificate is not signed by a tr
                        Tls::root_certificate_pem; or the server does not send its intermediate certificate: have it \
                        send the whole chain";
 const REQUIRED: &str =
-    "the server requires a client certificate: give one with Tls::client_certificate_pem";
+    "the server requires a client certificate: set one with Tls::client_certificate_pem";
 const NOT_TLS: &str = "the server does not speak TLS on this port; is it plain HTTP or WebSocket? Then use \
                        `.tls(false)` or `ws://`";
 
@@ -294,7 +294,7 @@ fn silent_tls_handshake_times_out() {
     });
     let error = result.unwrap_err();
     assert!(error.is_timeout(), "{error:?}");
-    let words = "TLS handshake with 127.0.0.1 timed out without any answer; if this port does not speak TLS, \
+    let words = "TLS handshake with 127.0.0.1 timed out without any response; if this port does not speak TLS, \
                  use `.tls(false)` or `ws://`";
     assert_eq!(error.to_string(), words);
 }

@@ -25,6 +25,7 @@ fn authorizer_panic_fails_its_channel_only() {
     for _ in 0..10 {
         wrong.subscribe();
         let error = fails(&wrong);
+        assert!(format!("{error:#}").contains("the authorizer panicked"), "{error:#}");
         assert_eq!((error.kind(), next(&told).kind()), (ErrorKind::Auth, ErrorKind::Auth));
     }
     let right = client.private_channel("private-right").unwrap();

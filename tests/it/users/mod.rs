@@ -232,7 +232,9 @@ fn authenticator_panic_fails_the_sign_in_only() {
         signs.authenticate(request)
     });
     client.signin();
-    assert_eq!(client.wait_signed_in(SOON).unwrap_err().kind(), ErrorKind::Auth);
+    let error = client.wait_signed_in(SOON).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Auth);
+    assert!(format!("{error:#}").contains("the user authenticator panicked"), "{error:#}");
     client.signin();
     client.wait_signed_in(SOON).unwrap();
     assert_eq!(server.dials(), 1);

@@ -180,7 +180,8 @@ fn proxy_that_sends_byte_by_byte_times_out() {
         let http = HttpAuthorizer::new("http://endpoint.invalid/")
             .proxy(Proxy::new(&format!("{scheme}://{proxy}")).unwrap());
         let error = late(http);
-        let words = format!("asking the proxy {proxy} for endpoint.invalid:80 timed out");
+        let words =
+            format!("connecting through the proxy {proxy} to endpoint.invalid:80 timed out");
         assert_eq!(error.to_string(), format!("authorization at endpoint.invalid:80: {words}"));
     }
 }

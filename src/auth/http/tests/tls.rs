@@ -297,7 +297,7 @@ fn client_certificate_is_sent_to_servers_that_request_one() {
     for versions in [OLD, NEW] {
         let config = site.server_of(versions, Some(&clients));
         accepted(&as_client(&tls, &known), Arc::clone(&config));
-        let required = "the server requires a client certificate: give one with \
+        let required = "the server requires a client certificate: set one with \
                         Tls::client_certificate_pem";
         assert_eq!(refused(&tls, Arc::clone(&config), 1), format!("{FAILED}: {required}"));
         let words = "the server refused the client certificate (alert 48, unknown authority)";
