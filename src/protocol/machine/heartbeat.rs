@@ -99,7 +99,7 @@ impl Machine {
         match self.last_pong {
             Some((number, took)) if number == ping.number => Some(Ok(took)),
             _ if !self.is_current(ping.generation) => {
-                let message = "the connection was lost before the server responded the ping";
+                let message = "the connection was lost before the server responded to the ping";
                 Some(Err(Error::message(ErrorKind::NotConnected, message)))
             }
             // A later one on the same connection: the pong to this one was lost.
