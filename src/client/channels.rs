@@ -193,3 +193,22 @@ impl Client {
         })
     }
 }
+
+#[cfg(all(test, not(feature = "encrypted")))]
+mod tests {
+    use super::*;
+    use crate::Options;
+
+    #[test]
+    fn without_its_feature_an_encrypted_channel_is_an_error_that_names_it() {
+        let client = Client::new(Options::host("localhost", "key").tls(false)).unwrap();
+        for name in ["private-encrypted-room", "private-encrypted-cache-room"] {
+            let error = client.channel(name).unwrap_err();
+            assert_eq!((error.kind(), error.channel()), (ErrorKind::Config, Some(name)));
+            assert!(error.to_string().contains("`encrypted`"), "{error}");
+        }
+        let invalid = client.channel("private-encrypted-a b").unwrap_err();
+        assert_eq!(invalid.kind(), ErrorKind::InvalidName);
+        assert!(client.channels().is_empty());
+    }
+}
