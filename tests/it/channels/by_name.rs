@@ -113,7 +113,7 @@ fn channels_are_those_wanted_whatever_the_connection_does() {
     let server = Server::start().unwrap();
     let client = connected(&server, secret(&server));
     let states = client.bind_states();
-    for name in ["private-b", "c", "a", "b"] {
+    for name in ["c", "private-b", "a", "b"] {
         join(&client.channel(name).unwrap());
     }
     let idle = client.channel("idle").unwrap();
