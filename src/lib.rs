@@ -179,7 +179,7 @@ pub use auth::{HttpUserAuthenticator, UserAuth, UserAuthRequest, UserAuthenticat
 pub use binding::{Binding, Queue};
 #[cfg(feature = "encrypted")]
 pub use client::PrivateEncryptedChannel;
-pub use client::{Channel, PresenceChannel, PrivateChannel, PublicChannel};
+pub use client::{AnyChannel, Channel, PresenceChannel, PrivateChannel, PublicChannel};
 pub use client::{Client, ClientBuilder, User};
 pub use config::{Attempt, Metadata, Options, Proxy, Reconnect, Tls, TlsVersion};
 pub use error::{Error, ErrorKind, Timeout};

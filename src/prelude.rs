@@ -3,8 +3,8 @@
 #[cfg(feature = "encrypted")]
 pub use crate::PrivateEncryptedChannel;
 pub use crate::{
-    Auth, AuthRequest, Authorizer, Binding, Channel, ChannelStatus, Client, Error, ErrorKind,
-    Event, HttpAuthorizer, HttpUserAuthenticator, Member, Members, Options, PresenceChannel,
-    PrivateChannel, PublicChannel, Queue, Reconnect, SecretAuthorizer, State, StateChange, User,
-    UserAuth, UserAuthRequest, UserAuthenticator, UserData, WatchlistEvent,
+    AnyChannel, Auth, AuthRequest, Authorizer, Binding, Channel, ChannelStatus, Client, Error,
+    ErrorKind, Event, HttpAuthorizer, HttpUserAuthenticator, Member, Members, Options,
+    PresenceChannel, PrivateChannel, PublicChannel, Queue, Reconnect, SecretAuthorizer, State,
+    StateChange, User, UserAuth, UserAuthRequest, UserAuthenticator, UserData, WatchlistEvent,
 };

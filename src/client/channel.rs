@@ -1,154 +1,21 @@
 //! The types of channels.
 
 use std::fmt;
-use std::time::Duration;
 
 use serde::Serialize;
 
-use super::handle::{Channel, ChannelHandle, sealed};
-use crate::binding::{Binding, Queue};
+use super::handle::{ChannelHandle, sealed};
+use crate::binding::Binding;
 #[cfg(doc)]
-use crate::{Authorizer, ErrorKind};
-use crate::{ChannelStatus, Error, Event, Gap, Member, Members};
+use crate::{Authorizer, ErrorKind, Event};
+use crate::{Error, Member, Members};
 
-/// The methods that every type of channel has: inherent, and by [`Channel`].
+/// What every type of channel has beside the shared methods.
 macro_rules! channel {
     ($type:ident) => {
         impl $type {
             pub(crate) fn new(handle: ChannelHandle) -> Self {
                 Self(handle)
-            }
-
-            /// Returns the full name, with its prefix.
-            pub fn name(&self) -> &str {
-                Channel::name(self)
-            }
-
-            /// Subscribes to the channel and keeps it subscribed across reconnects, until
-            /// [`unsubscribe`](Self::unsubscribe) is called.
-            ///
-            /// Returns immediately, connected or not. Calling it again does nothing, unless the subscription has
-            /// failed: then the client tries again. The subscription outlives this handle.
-            #[doc(alias("subscribeIfNotUnsubscribed", "pusher:subscribe"))]
-            pub fn subscribe(&self) {
-                Channel::subscribe(self);
-            }
-
-            /// Unsubscribes from the channel. No event of it is delivered after this call.
-            ///
-            /// Returns immediately, connected or not. Bindings stay, for the next
-            /// [`subscribe`](Self::subscribe).
-            #[doc(alias = "leave")]
-            pub fn unsubscribe(&self) {
-                Channel::unsubscribe(self);
-            }
-
-            /// Waits until the server has confirmed the subscription.
-            ///
-            /// # Blocking
-            ///
-            /// Blocks the calling thread for at most `timeout`. Reconnects during the wait do not end it. Returns
-            /// early if the server refuses the subscription or does not respond in time, if the channel is not
-            /// wanted, in [`State::Failed`](crate::State::Failed) and
-            /// [`State::Disconnected`](crate::State::Disconnected), and on `disconnect()` and `close()`.
-            ///
-            /// # Errors
-            ///
-            /// - the refusal of the server or the authorizer
-            /// - [`ErrorKind::NotSubscribed`]: `subscribe()` was not called
-            /// - [`ErrorKind::NotConnected`] after `disconnect()`, [`ErrorKind::Closed`] after `close()`
-            /// - [`ErrorKind::Timeout`]: no confirmation within `timeout`. The source is the channel's last failure
-            ///   on this connection (such as an authorization that is retried) or what it waits for, otherwise why
-            ///   there is no connection
-            ///
-            /// Each of these errors names the channel, see [`Error::channel`].
-            pub fn wait_subscribed(&self, timeout: Duration) -> Result<(), Error> {
-                Channel::wait_subscribed(self, timeout)
-            }
-
-            /// Returns the status of the subscription. Never blocks.
-            pub fn status(&self) -> ChannelStatus {
-                Channel::status(self)
-            }
-
-            /// Returns `true` if the server has confirmed the subscription on the current connection. Never blocks.
-            pub fn is_subscribed(&self) -> bool {
-                Channel::is_subscribed(self)
-            }
-
-            /// Returns the number of subscribed connections, if the server has sent it on the current connection.
-            /// Never blocks.
-            ///
-            /// Pusher sends it if subscription counting is enabled for the app; most other servers never do.
-            pub fn subscription_count(&self) -> Option<u64> {
-                Channel::subscription_count(self)
-            }
-
-            /// Returns a binding that receives the events of this name on this channel.
-            ///
-            /// Works before and after subscribing; bind before you subscribe to miss nothing. On a closed client
-            /// the binding is disconnected from the start.
-            #[doc(alias = "listen")]
-            pub fn bind(&self, event: &str) -> Binding<Event> {
-                Channel::bind(self, event)
-            }
-
-            /// Like [`bind`](Self::bind), with a queue for this binding alone.
-            pub fn bind_with(&self, event: &str, queue: Queue) -> Binding<Event> {
-                Channel::bind_with(self, event, queue)
-            }
-
-            /// Returns a binding that receives all events on this channel: user events, and protocol events under
-            /// their public names (`pusher:subscription_succeeded`, `pusher:cache_miss` …).
-            #[doc(alias("bind_global", "bindToAll", "onEvent", "listenToAll"))]
-            pub fn bind_all(&self) -> Binding<Event> {
-                Channel::bind_all(self)
-            }
-
-            /// Returns a binding that receives every confirmation by the server, also those after a reconnect.
-            #[doc(alias("whenSubscriptionSucceeded", "onSubscriptionSucceeded"))]
-            pub fn bind_subscription_succeeded(&self) -> Binding<Event> {
-                Channel::bind_subscription_succeeded(self)
-            }
-
-            /// Returns a binding that receives an error each time a subscription fails: the authorizer or the
-            /// server has refused it, or has not responded in time.
-            ///
-            /// If the error [is retryable](Error::is_retryable), the client retries the authorization with
-            /// back-off. Otherwise the channel stays failed until [`subscribe`](Self::subscribe) is called or the
-            /// client reconnects.
-            ///
-            /// Servers refuse in many ways. An error frame without a channel is attributed to the pending channel that
-            /// its text names. Otherwise, if it can mean only one channel, that channel fails unless the server
-            /// confirms it within 2 s. Otherwise the error becomes the source of the time-out that follows.
-            #[doc(alias(
-                "pusher:subscription_error",
-                "onSubscriptionError",
-                "onAuthenticationFailure"
-            ))]
-            pub fn bind_subscription_error(&self) -> Binding<Error> {
-                Channel::bind_subscription_error(self)
-            }
-
-            /// Returns a binding that receives every change of
-            /// [`subscription_count`](Self::subscription_count).
-            #[doc(alias("whenSubscriptionCount", "onSubscriptionCount"))]
-            pub fn bind_subscription_count(&self) -> Binding<u64> {
-                Channel::bind_subscription_count(self)
-            }
-
-            /// Returns a binding that receives `pusher:cache_miss`: the server has no last event of this cache channel.
-            /// If it has one, it sends that event right after the subscription.
-            ///
-            /// See [cache channels](https://pusher.com/docs/channels/using_channels/cache-channels/).
-            pub fn bind_cache_miss(&self) -> Binding<Event> {
-                Channel::bind_cache_miss(self)
-            }
-
-            /// Returns a binding that receives a [`Gap`] each time the channel is resubscribed after a lost
-            /// connection. The protocol does not replay events, so fetch what may have been missed.
-            pub fn bind_resumed(&self) -> Binding<Gap> {
-                Channel::bind_resumed(self)
             }
         }
 
@@ -157,8 +24,6 @@ macro_rules! channel {
                 &self.0
             }
         }
-
-        impl Channel for $type {}
 
         impl fmt::Debug for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

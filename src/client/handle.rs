@@ -1,4 +1,4 @@
-//! What the handles of all types of channels are made of, and the trait that they share.
+//! What the handles of all types of channels are made of.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-#[cfg(doc)]
-use crate::PublicChannel;
 use crate::binding::{Binding, Queue};
 use crate::client::Client;
 use crate::client::wait::{Ended, wait_timed_out};
 use crate::driver::{ChannelList, Selector, Shared};
 use crate::model::event::ChannelName;
-use crate::{Authorizer, ChannelStatus, Error, ErrorKind, Event, Gap};
+use crate::{Authorizer, ChannelStatus, Error, ErrorKind, Event};
 
 /// The state that all clones of a channel's handle share. Only nominally public, for [`sealed::Sealed`].
 #[derive(Clone)]
@@ -32,8 +30,7 @@ impl Drop for Owner {
 }
 
 impl ChannelHandle {
-    pub(crate) fn new(client: &Client, name: &str) -> Self {
-        let name: ChannelName = name.into();
+    pub(crate) fn new(client: &Client, name: ChannelName) -> Self {
         client.shared().add_handle(&name);
         Self(Arc::new(Owner { name, client: client.clone() }))
     }
@@ -50,7 +47,7 @@ impl ChannelHandle {
         self.0.client.shared()
     }
 
-    fn wait_subscribed(&self, timeout: Duration) -> Result<(), Error> {
+    pub(super) fn wait_subscribed(&self, timeout: Duration) -> Result<(), Error> {
         let name = self.name();
         let mut ended = Ended::default();
         self.shared().wait(
@@ -85,10 +82,15 @@ impl ChannelHandle {
         self.shared().act(|machine, now| machine.trigger(self.name(), event, &data, now))
     }
 
-    fn bind_event(&self, event: &str, queue: Option<Queue>) -> Binding<Event> {
+    pub(super) fn bind_event(&self, event: &str, queue: Option<Queue>) -> Binding<Event> {
         let named =
             Selector::Channel(self.name().clone(), |channel, name| channel.events.named(name));
         self.shared().bind(named, event, queue)
+    }
+
+    pub(super) fn bind_all(&self, queue: Option<Queue>) -> Binding<Event> {
+        let all = Selector::Channel(self.name().clone(), |channel, _| &mut channel.events.all);
+        self.shared().bind(all, "", queue)
     }
 
     pub(super) fn bind_list<T: Clone + Send + 'static>(&self, list: ChannelList<T>) -> Binding<T> {
@@ -103,110 +105,8 @@ impl fmt::Debug for ChannelHandle {
 }
 
 pub(super) mod sealed {
-    /// Implemented for the types of channels alone, so that [`Channel`](super::Channel) can grow.
+    /// Implemented for the types of channels alone, so that [`Channel`](crate::Channel) can grow.
     pub trait Sealed {
         fn handle(&self) -> &super::ChannelHandle;
-    }
-}
-
-/// The methods that all types of channels share, for generic code.
-///
-/// Each type has the same methods of its own, so most programs do not import this trait. It cannot be
-/// implemented outside this crate.
-///
-/// # Example
-///
-/// ```
-/// use pusher_channels::{Channel, Client, Options};
-///
-/// fn subscribe_all(channels: &[Box<dyn Channel>]) {
-///     for channel in channels {
-///         channel.subscribe();
-///     }
-/// }
-///
-/// # fn main() -> Result<(), pusher_channels::Error> {
-/// let client = Client::new(Options::cluster("eu", "app-key"))?;
-/// let chat = client.public_channel("chat")?;
-/// let lobby = client.presence_channel("presence-lobby")?;
-/// subscribe_all(&[Box::new(chat), Box::new(lobby)]);
-/// # Ok(())
-/// # }
-/// ```
-///
-/// A program cannot implement it:
-///
-/// ```compile_fail,E0277
-/// struct Mine;
-/// impl pusher_channels::Channel for Mine {}
-/// ```
-pub trait Channel: sealed::Sealed + Send + Sync {
-    /// See [`PublicChannel::name`].
-    fn name(&self) -> &str {
-        self.handle().name()
-    }
-    /// See [`PublicChannel::subscribe`].
-    fn subscribe(&self) {
-        let handle = self.handle();
-        handle.shared().act(|machine, now| machine.subscribe(handle.name(), now));
-    }
-    /// See [`PublicChannel::unsubscribe`].
-    fn unsubscribe(&self) {
-        let handle = self.handle();
-        handle.shared().act(|machine, now| machine.unsubscribe(handle.name(), now));
-    }
-    /// See [`PublicChannel::wait_subscribed`].
-    ///
-    /// # Errors
-    ///
-    /// The same.
-    fn wait_subscribed(&self, timeout: Duration) -> Result<(), Error> {
-        self.handle().wait_subscribed(timeout)
-    }
-    /// See [`PublicChannel::status`].
-    fn status(&self) -> ChannelStatus {
-        let handle = self.handle();
-        handle.shared().with_core(|core| core.machine.channel_status(handle.name()))
-    }
-    /// See [`PublicChannel::is_subscribed`].
-    fn is_subscribed(&self) -> bool {
-        self.status() == ChannelStatus::Subscribed
-    }
-    /// See [`PublicChannel::subscription_count`].
-    fn subscription_count(&self) -> Option<u64> {
-        let handle = self.handle();
-        handle.shared().with_core(|core| core.machine.subscription_count(handle.name()))
-    }
-    /// See [`PublicChannel::bind`].
-    fn bind(&self, event: &str) -> Binding<Event> {
-        self.handle().bind_event(event, None)
-    }
-    /// See [`PublicChannel::bind_with`].
-    fn bind_with(&self, event: &str, queue: Queue) -> Binding<Event> {
-        self.handle().bind_event(event, Some(queue))
-    }
-    /// See [`PublicChannel::bind_all`].
-    fn bind_all(&self) -> Binding<Event> {
-        self.handle().bind_list(|channel, _| &mut channel.events.all)
-    }
-    /// See [`PublicChannel::bind_subscription_succeeded`].
-    fn bind_subscription_succeeded(&self) -> Binding<Event> {
-        self.bind("pusher:subscription_succeeded")
-    }
-    /// See [`PublicChannel::bind_subscription_error`].
-    fn bind_subscription_error(&self) -> Binding<Error> {
-        self.handle().bind_list(|channel, _| &mut channel.errors)
-    }
-    /// See [`PublicChannel::bind_subscription_count`].
-    fn bind_subscription_count(&self) -> Binding<u64> {
-        self.handle().bind_list(|channel, _| &mut channel.counts)
-    }
-    /// See [`PublicChannel::bind_cache_miss`].
-    fn bind_cache_miss(&self) -> Binding<Event> {
-        self.bind("pusher:cache_miss")
-    }
-    /// See [`PublicChannel::bind_resumed`].
-    fn bind_resumed(&self) -> Binding<Gap> {
-        self.handle().bind_list(|channel, _| &mut channel.gaps)
     }
 }

@@ -1,8 +1,11 @@
 //! The handles that a program holds: the client, its channels and its user.
 
+mod any;
 mod builder;
 mod channel;
+mod channels;
 mod handle;
+mod methods;
 mod user;
 mod wait;
 
@@ -12,18 +15,15 @@ use std::time::Duration;
 
 use crate::binding::{Binding, Queue};
 use crate::driver::{Selector, Shared};
-use crate::wire::{ChannelKind, check_channel};
 use crate::{
-    Authorizer, Error, ErrorKind, Event, Options, State, StateChange, Stats, UserAuthenticator,
-    UserData,
+    Error, ErrorKind, Event, Options, State, StateChange, Stats, UserAuthenticator, UserData,
 };
+pub use any::AnyChannel;
 pub use builder::ClientBuilder;
 #[cfg(feature = "encrypted")]
 pub use channel::PrivateEncryptedChannel;
 pub use channel::{PresenceChannel, PrivateChannel, PublicChannel};
-pub use handle::Channel;
-use handle::ChannelHandle;
-use handle::sealed::Sealed as _;
+pub use methods::Channel;
 pub use user::User;
 use wait::{Ended, wait_timed_out};
 
@@ -322,103 +322,6 @@ impl Client {
         User::new(self)
     }
 
-    /// Returns a handle to a public channel; to a cache channel if the name begins with `cache-`.
-    ///
-    /// The same name returns a handle to the same channel. Nothing is sent until
-    /// [`subscribe`](PublicChannel::subscribe) is called.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::InvalidName`] if the name is empty, longer than 164 characters, has a character other than letters,
-    /// digits and `_-=@,.;` (see [`ClientBuilder::check_channel_names`]), or is that of another type of channel.
-    pub fn public_channel(&self, name: &str) -> Result<PublicChannel, Error> {
-        Ok(PublicChannel::new(self.channel(name, ChannelKind::Public)?))
-    }
-
-    /// Returns a handle to a private channel (`private-…` or `private-cache-…`), which needs an [`Authorizer`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`public_channel`](Self::public_channel).
-    pub fn private_channel(&self, name: &str) -> Result<PrivateChannel, Error> {
-        Ok(PrivateChannel::new(self.channel(name, ChannelKind::Private)?))
-    }
-
-    /// Like [`private_channel`](Self::private_channel), with an authorizer for this channel alone.
-    ///
-    /// It replaces the previous authorizer. A subscription that has failed is tried again with it.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`public_channel`](Self::public_channel).
-    pub fn private_channel_with(
-        &self,
-        name: &str,
-        authorizer: impl Authorizer + 'static,
-    ) -> Result<PrivateChannel, Error> {
-        let channel = self.private_channel(name)?;
-        channel.handle().set_authorizer(Arc::new(authorizer));
-        Ok(channel)
-    }
-
-    /// Returns a handle to an encrypted channel (`private-encrypted-…` or `private-encrypted-cache-…`), whose events
-    /// the server cannot read.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`public_channel`](Self::public_channel).
-    #[cfg(feature = "encrypted")]
-    pub fn private_encrypted_channel(&self, name: &str) -> Result<PrivateEncryptedChannel, Error> {
-        Ok(PrivateEncryptedChannel::new(self.channel(name, ChannelKind::PrivateEncrypted)?))
-    }
-
-    /// Like [`private_encrypted_channel`](Self::private_encrypted_channel), with an authorizer for this channel
-    /// alone, see [`private_channel_with`](Self::private_channel_with).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`public_channel`](Self::public_channel).
-    #[cfg(feature = "encrypted")]
-    pub fn private_encrypted_channel_with(
-        &self,
-        name: &str,
-        authorizer: impl Authorizer + 'static,
-    ) -> Result<PrivateEncryptedChannel, Error> {
-        let channel = self.private_encrypted_channel(name)?;
-        channel.handle().set_authorizer(Arc::new(authorizer));
-        Ok(channel)
-    }
-
-    /// Returns a handle to a presence channel (`presence-…` or `presence-cache-…`), which has a list of its members.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`public_channel`](Self::public_channel).
-    pub fn presence_channel(&self, name: &str) -> Result<PresenceChannel, Error> {
-        Ok(PresenceChannel::new(self.channel(name, ChannelKind::Presence)?))
-    }
-
-    /// Like [`presence_channel`](Self::presence_channel), with an authorizer for this channel alone, see
-    /// [`private_channel_with`](Self::private_channel_with).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`public_channel`](Self::public_channel).
-    pub fn presence_channel_with(
-        &self,
-        name: &str,
-        authorizer: impl Authorizer + 'static,
-    ) -> Result<PresenceChannel, Error> {
-        let channel = self.presence_channel(name)?;
-        channel.handle().set_authorizer(Arc::new(authorizer));
-        Ok(channel)
-    }
-
-    fn channel(&self, name: &str, kind: ChannelKind) -> Result<ChannelHandle, Error> {
-        check_channel(name, kind, self.shared().settings.check_names)?;
-        Ok(ChannelHandle::new(self, name))
-    }
-
     /// Returns a binding that receives the events of this name on every channel.
     ///
     /// On a closed client the binding is disconnected from the start.
@@ -435,8 +338,12 @@ impl Client {
     /// public names (`pusher:subscription_succeeded`, `pusher:cache_miss`, `pusher:error` …).
     #[doc(alias = "bind_global")]
     pub fn bind_all(&self) -> Binding<Event> {
-        let all = Selector::Client(|client, _| &mut client.events.all);
-        self.shared().bind(all, "", None)
+        self.bind_all_events(None)
+    }
+
+    /// Like [`bind_all`](Self::bind_all), with a queue for this binding alone.
+    pub fn bind_all_with(&self, queue: Queue) -> Binding<Event> {
+        self.bind_all_events(Some(queue))
     }
 
     /// Returns a binding that receives every change of the [`State`].
@@ -463,6 +370,11 @@ impl Client {
     fn bind_events(&self, event: &str, queue: Option<Queue>) -> Binding<Event> {
         let named = Selector::Client(|client, name| client.events.named(name));
         self.shared().bind(named, event, queue)
+    }
+
+    fn bind_all_events(&self, queue: Option<Queue>) -> Binding<Event> {
+        let all = Selector::Client(|client, _| &mut client.events.all);
+        self.shared().bind(all, "", queue)
     }
 }
 

@@ -81,7 +81,12 @@ impl User {
     /// Returns a binding that receives all events that are sent to the user.
     #[doc(alias = "bind_global")]
     pub fn bind_all(&self) -> Binding<Event> {
-        self.0.shared().bind(Selector::User(|user, _| &mut user.events.all), "", None)
+        self.bind_all_events(None)
+    }
+
+    /// Like [`bind_all`](Self::bind_all), with a queue for this binding alone.
+    pub fn bind_all_with(&self, queue: Queue) -> Binding<Event> {
+        self.bind_all_events(Some(queue))
     }
 
     /// Returns a binding that receives the users of the watchlist that are online after each sign-in, and then every
@@ -108,6 +113,10 @@ impl User {
 
     fn bind_events(&self, event: &str, queue: Option<Queue>) -> Binding<Event> {
         self.0.shared().bind(Selector::User(|user, name| user.events.named(name)), event, queue)
+    }
+
+    fn bind_all_events(&self, queue: Option<Queue>) -> Binding<Event> {
+        self.0.shared().bind(Selector::User(|user, _| &mut user.events.all), "", queue)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The settings that a program passes to a client.
 
+mod env;
 pub(crate) mod headers;
 pub(crate) mod options;
 pub(crate) mod proxy;

@@ -171,12 +171,8 @@ impl Options {
         match &self.target {
             Target::Cluster { cluster, key } => {
                 let domain = self.domain.as_deref().unwrap_or("pusher.com");
-                if cluster.is_empty()
-                    || !cluster.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-                {
-                    return Err(wrong(format!(
-                        "the cluster `{cluster}` must consist of letters, digits and `-`, such as `eu` or `mt1`"
-                    )));
+                if let Some(must) = cluster_fault(cluster) {
+                    return Err(wrong(format!("the cluster `{cluster}` must {must}")));
                 }
                 self.build(&format!("ws-{cluster}.{domain}"), key)
             }
@@ -262,24 +258,55 @@ fn wrong(message: String) -> Error {
     Error::message(ErrorKind::Config, message)
 }
 
+/// Returns what the name of a cluster must do, if this one does not.
+pub(super) fn cluster_fault(cluster: &str) -> Option<&'static str> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    match !cluster.is_empty() && cluster.chars().all(allowed) {
+        true => None,
+        false => Some("consist of letters, digits and `-`, such as `eu` or `mt1`"),
+    }
+}
+
+/// What is wrong with a host.
+pub(super) struct HostFault {
+    /// What it must do.
+    pub(super) must: &'static str,
+    hint: &'static str,
+}
+
+/// Returns what is wrong with a host that is not empty, if anything is.
+pub(super) fn host_fault(host: &str) -> Option<HostFault> {
+    let (must, hint) = if is_ipv6(host) {
+        return None;
+    } else if host.contains('/') {
+        ("not be a URL and not have a path", "use `Options::url` or `.path_prefix()`")
+    } else if host.contains(':') {
+        ("not have a port", "set it with `.port()`")
+    } else if !is_host_name(host) {
+        let must = "consist of letters, digits, `-`, `.` and `_`";
+        (must, "write international names in Punycode")
+    } else {
+        return None;
+    };
+    Some(HostFault { must, hint })
+}
+
+fn is_ipv6(host: &str) -> bool {
+    without_brackets(host).parse::<Ipv6Addr>().is_ok()
+}
+
 /// Returns the host as in a URL: an IPv6 address gets brackets.
 fn check_host(host: &str) -> Result<String, Error> {
-    let bare = without_brackets(host);
-    if bare.parse::<Ipv6Addr>().is_ok() {
-        return Ok(format!("[{bare}]"));
-    }
-    let why = if host.is_empty() {
+    if host.is_empty() {
         return Err(wrong("the host must not be empty".to_owned()));
-    } else if host.contains('/') {
-        "not be a URL and not have a path; use `Options::url` or `.path_prefix()`"
-    } else if host.contains(':') {
-        "not have a port; set it with `.port()`"
-    } else if !is_host_name(host) {
-        "consist of letters, digits, `-`, `.` and `_`; write international names in Punycode"
-    } else {
-        return Ok(host.to_owned());
-    };
-    Err(wrong(format!("the host `{host}` must {why}")))
+    }
+    match host_fault(host) {
+        Some(HostFault { must, hint }) => {
+            Err(wrong(format!("the host `{host}` must {must}; {hint}")))
+        }
+        None if is_ipv6(host) => Ok(format!("[{}]", without_brackets(host))),
+        None => Ok(host.to_owned()),
+    }
 }
 
 const SCHEMES: [&str; 2] = ["ws", "wss"];

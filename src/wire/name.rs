@@ -62,17 +62,24 @@ pub(crate) fn check_channel(name: &str, wanted: ChannelKind, strictly: bool) -> 
 fn check_characters(name: &str) -> Result<(), Error> {
     if name.len() > MAX_LEN {
         return wrong(format!(
-            "the name of a channel must have at most {MAX_LEN} characters, but has {}",
+            "the name of a channel must have at most {MAX_LEN} characters, but `{}` has {}",
+            excerpt(name),
             name.len()
         ));
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_-=@,.;".contains(c);
     if let Some(bad) = name.chars().find(|&c| !allowed(c)) {
         return wrong(format!(
-            "the name of a channel must not contain {bad:?}; use letters, digits and _ - = @ , . ;"
+            "the name of a channel must not contain {bad:?}, as `{}` does; use letters, digits and _ - = @ , . ;",
+            excerpt(name)
         ));
     }
     Ok(())
+}
+
+/// Returns the beginning of a name for a message of one line.
+fn excerpt(name: &str) -> String {
+    name.chars().take(MAX_LEN).flat_map(char::escape_debug).collect()
 }
 
 #[cfg(test)]
@@ -90,6 +97,17 @@ mod tests {
         for bad in ["", "a b", "ä", "#server", "a/b", "private-a", "presence-cache-a", &long] {
             assert_eq!(check(bad), Err(ErrorKind::InvalidName), "{bad}");
         }
+    }
+
+    #[test]
+    fn errors_show_the_name_in_one_line() {
+        let message =
+            |name: &str| check_channel(name, ChannelKind::Public, true).unwrap_err().to_string();
+        assert!(message("a b").contains("' ', as `a b` does;"), "{}", message("a b"));
+        assert!(message("a\nb").contains(r"'\n', as `a\nb` does;"), "{}", message("a\nb"));
+        let long = message(&"x".repeat(100_000));
+        let shown = format!("but `{}` has 100000", "x".repeat(164));
+        assert!(long.ends_with(&shown), "{long}");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Slow and stopped consumers: each costs what its queue may hold, and holds up nobody else.
 
 use pusher_channels::testing::Server;
-use pusher_channels::{Binding, Event, Queue};
+use pusher_channels::{Binding, Event, Queue, SecretAuthorizer};
+use serde_json::json;
 
 use crate::support::{SOON, quick, spawn};
 
@@ -147,4 +148,39 @@ fn slow_consumer_keeps_no_more_bytes_than_its_queue_allows() {
     assert_eq!((newest.len(), newest.dropped()), (4, 16));
     assert_eq!(client.stats().events_dropped, 27);
     client.close(SOON).unwrap();
+}
+
+#[test]
+fn bind_all_with_has_a_queue_of_its_own_on_channel_client_and_user() {
+    let server = Server::start().unwrap();
+    let user = SecretAuthorizer::new(server.key(), server.secret()).member("7", &json!({}));
+    let client = quick(server.options()).user_authenticator(user).build().unwrap();
+    let channel = client.channel("room").unwrap();
+    channel.subscribe();
+    client.signin();
+    client.connect();
+    channel.wait_subscribed(SOON).unwrap();
+    client.wait_signed_in(SOON).unwrap();
+    assert!(server.wait_for(SOON, |server| server.subscribers("#server-to-user-7") == 1));
+    let (all, user) = (channel.bind_all(), client.user());
+    let oldest = Queue::drop_oldest(2);
+    let on_channel = [channel.bind_all_with(oldest), channel.bind_all_with(Queue::drop_newest(2))];
+    let on_user = [user.bind_all_with(oldest), user.bind_all_with(Queue::drop_newest(2))];
+    let on_client = client.bind_all_with(Queue::drop_newest(7));
+    for number in 0..5 {
+        server.publish("room", EVENT, &number);
+    }
+    (5..10).for_each(|number| _ = server.send_to_user("7", EVENT, &number));
+    server.publish("room", "last", "");
+    while all.recv_timeout(SOON).unwrap().name() != "last" {}
+
+    let ended = |binding: &Binding<Event>| -> Vec<_> {
+        binding.try_iter().map(|event| event.data().to_owned()).collect()
+    };
+    assert_eq!(on_channel.each_ref().map(ended), [["4", ""], ["0", "1"]]);
+    assert_eq!(on_channel.each_ref().map(Binding::dropped), [4, 4]);
+    assert_eq!(on_user.each_ref().map(ended), [["8", "9"], ["5", "6"]]);
+    assert_eq!(on_user.each_ref().map(Binding::dropped), [3, 3]);
+    assert_eq!(ended(&on_client), ["0", "1", "2", "3", "4", "5", "6"]);
+    assert_eq!((on_client.dropped(), all.dropped()), (4, 0));
 }

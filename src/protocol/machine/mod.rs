@@ -30,6 +30,7 @@ use super::backoff::Policy;
 use super::frame::{self, Established};
 use super::{Notification, Now, Output};
 use crate::binding::QueueLimits;
+use crate::model::event::ChannelName;
 use crate::util::give_back::GiveBack;
 use crate::{ChannelStatus, Error, Members, State};
 use channels::Channels;
@@ -181,6 +182,13 @@ impl Machine {
     /// Returns the number of the last ping with a pong, and its round-trip time.
     pub(crate) fn last_pong(&self) -> Option<(u64, Duration)> {
         self.last_pong
+    }
+
+    /// Returns the channels that the user wants, sorted by name.
+    pub(crate) fn wanted_channels(&self) -> Vec<ChannelName> {
+        let mut wanted = self.channels.wanted();
+        wanted.sort_unstable();
+        wanted
     }
 
     pub(crate) fn channel_status(&self, name: &str) -> ChannelStatus {

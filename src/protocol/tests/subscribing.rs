@@ -335,3 +335,39 @@ fn what_is_too_large_for_any_server_fails_alone_and_is_not_sent() {
     harness.respond("private-c", Ok(Auth::new("x".repeat(MIB - 100))));
     assert_eq!(harness.frames.len(), frames + 1);
 }
+
+#[test]
+fn wanted_channels_are_sorted_and_do_not_depend_on_the_connection() {
+    let mut harness = Harness::quiet();
+    let wanted = |harness: &Harness| {
+        harness.machine.wanted_channels().iter().map(|name| name.to_string()).collect::<Vec<_>>()
+    };
+    for name in ["room-2", "private-a", "room", "presence-a", "room-2"] {
+        harness.subscribe(name);
+    }
+    harness.unsubscribe("room");
+    harness.unsubscribe("never");
+    let expected = ["presence-a", "private-a", "room-2"];
+    assert_eq!(wanted(&harness), expected);
+    harness.approves = false;
+    harness.connect();
+    harness.opened();
+    harness.establish();
+    let failure = Error::message(ErrorKind::Auth, "refused");
+    harness.respond("private-a", Err(failure));
+    assert_eq!(harness.status("private-a"), ChannelStatus::Failed);
+    assert_eq!(wanted(&harness), expected);
+    harness.lose();
+    assert_eq!(wanted(&harness), expected);
+    harness.unsubscribe("presence-a");
+    harness.subscribe("room");
+    harness.advance_to_deadline();
+    harness.establish();
+    assert_eq!(wanted(&harness), ["private-a", "room", "room-2"]);
+    harness.disconnect();
+    harness.retire("room");
+    assert_eq!(wanted(&harness), ["private-a", "room", "room-2"]);
+    harness.unsubscribe("room");
+    harness.close();
+    assert_eq!(wanted(&harness), ["private-a", "room-2"]);
+}

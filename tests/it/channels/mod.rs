@@ -2,6 +2,7 @@
 
 mod authorization;
 mod authorizers;
+mod by_name;
 #[cfg(feature = "encrypted")]
 mod encrypted;
 mod fairness;

@@ -29,7 +29,7 @@ fn secret(server: &Server) -> SecretAuthorizer {
 /// What may be called: on a client, which is at this server.
 type Call = fn(&Client, &Server);
 
-const CALLS: [(&str, Call); 25] = [
+const CALLS: [(&str, Call); 26] = [
     ("connect", |client, _| client.connect()),
     ("disconnect", |client, _| client.disconnect()),
     ("reconnect", |client, _| client.reconnect()),
@@ -57,13 +57,14 @@ const CALLS: [(&str, Call); 25] = [
     ("bind", |client, _| {
         let queue = Queue::drop_oldest(1);
         drop((client.bind("event"), client.bind_with("event", queue), client.bind_all()));
+        drop(client.bind_all_with(queue));
         drop((client.bind_states(), client.bind_connected(), client.bind_errors()));
     }),
     ("the user's", |client, _| {
         let user = client.user();
         drop((user.current(), user.bind("event"), user.bind_with("event", Queue::unbounded())));
         drop((user.bind_all(), user.bind_watchlist(), user.bind_signed_in()));
-        drop(user.bind_signin_error());
+        drop((user.bind_signin_error(), user.bind_all_with(Queue::unbounded())));
     }),
     ("a channel's", |client, _| {
         let room = room(client);
@@ -71,6 +72,12 @@ const CALLS: [(&str, Call); 25] = [
         drop((state, room.bind("event"), room.bind_with("event", Queue::unbounded())));
         drop((room.bind_all(), room.bind_subscription_succeeded(), room.bind_subscription_error()));
         drop((room.bind_subscription_count(), room.bind_cache_miss(), room.bind_resumed()));
+        drop(room.bind_all_with(Queue::unbounded()));
+    }),
+    ("by name", |client, _| {
+        let presence = client.channel("presence-room").unwrap();
+        _ = presence.trigger("client-a", "b");
+        drop((presence, client.channels()));
     }),
     ("subscribe", |client, _| {
         room(client).subscribe();
