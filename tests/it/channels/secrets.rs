@@ -100,8 +100,8 @@ fn no_secret_of_channels_is_logged_or_shown() {
         let refusal = ChannelRefusal::SubscriptionError(401);
         let settings = Settings::default().secret("canary-app").auth_refusal(refusal);
         let server = Server::start_with(settings).unwrap();
-        let answers: Arc<Mutex<Vec<Value>>> = Arc::default();
-        let kept = Arc::clone(&answers);
+        let responses: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let kept = Arc::clone(&responses);
         let over_http = || {
             let kept = Arc::clone(&kept);
             http(&server)
@@ -117,7 +117,7 @@ fn no_secret_of_channels_is_logged_or_shown() {
         let authorizer = Arc::new(over_http());
         show(&(&authorizer, secret(&server)));
         let client = connected(&server, authorizer);
-        let tell = watch(&client);
+        let show_all = watch(&client);
         // The server does not send this to members.
         let data = json!({"user_id": "me", "private": "canary-data", "user_info": "parcel-info"});
         let private = client.private_channel("private-room").unwrap();
@@ -209,17 +209,17 @@ fn no_secret_of_channels_is_logged_or_shown() {
         show(&(&members, members.me(), &server));
         server.drop_connections();
         client.close(SOON).unwrap();
-        tell();
+        show_all();
 
         let logged = LOGGED.lock().unwrap();
         let traced = |text: &str| logged.iter().any(|(_, line)| line.contains(text));
         assert!(traced("pusher_channels::frames"), "frames are logged at trace");
         assert!(traced("[redacted]") && traced("parcel-out"));
-        let answers = answers.lock().unwrap();
+        let responses = responses.lock().unwrap();
         let mut canaries = vec![server.encryption_master_key()];
-        for answer in answers.iter() {
+        for response in responses.iter() {
             for field in ["auth", "shared_secret"] {
-                let value = answer[field].as_str();
+                let value = response[field].as_str();
                 canaries.extend(value.map(|value| value.trim_start_matches("app-key:").to_owned()));
             }
         }
@@ -236,10 +236,10 @@ fn no_secret_of_users_is_logged_or_shown() {
             let info = json!({"name": "canary-info"});
             SecretAuthorizer::new(server.key(), server.secret()).member("7", &info).watchlist(["8"])
         };
-        let answer = signs().authenticate(&UserAuthRequest::new("1.2")).unwrap();
-        show(&(signs(), answer, UserAuthRequest::new("1.2")));
+        let response = signs().authenticate(&UserAuthRequest::new("1.2")).unwrap();
+        show(&(signs(), response, UserAuthRequest::new("1.2")));
         let client = quick(server.options()).user_authenticator(signs()).build().unwrap();
-        let (tell, user) = (watch(&client), client.user());
+        let (show_all, user) = (watch(&client), client.user());
         let (signed_in, watched) = (user.bind_signed_in(), user.bind_watchlist());
         client.connect();
         client.signin();
@@ -292,20 +292,20 @@ fn no_secret_of_users_is_logged_or_shown() {
         }
         show(&(&client, &user, client.stats()));
         client.close(SOON).unwrap();
-        tell();
+        show_all();
         Vec::new()
     });
 }
 
 /// Sends this response to every connection.
-fn answering(answer: &'static str) -> u16 {
+fn responding(response: &'static str) -> u16 {
     let (listener, _) = listen();
     let port = listener.local_addr().unwrap().port();
     spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let _ = stream.read(&mut [0; 1024]);
-            let _ = stream.write_all(answer.as_bytes());
+            let _ = stream.write_all(response.as_bytes());
         }
     });
     port
@@ -348,9 +348,10 @@ fn no_secret_in_a_url_or_a_setting_is_logged_or_shown() {
         ];
         wrong.into_iter().for_each(|client| show_error(&client.unwrap_err()));
 
-        let refusing = answering("HTTP/1.1 403 no\r\ncontent-length: 17\r\n\r\ncanary is no token");
-        let moving = answering("HTTP/1.1 302 no\r\nlocation: http://host/?token=canary\r\n\r\n");
-        let babbling = answering("canary\r\n\r\n");
+        let refusing =
+            responding("HTTP/1.1 403 no\r\ncontent-length: 17\r\n\r\ncanary is no token");
+        let moving = responding("HTTP/1.1 302 no\r\nlocation: http://host/?token=canary\r\n\r\n");
+        let babbling = responding("canary\r\n\r\n");
         let closed = listen().0.local_addr().unwrap().port();
         // Good ones, and in the last two dials wrong ones and none at all.
         let turn = AtomicUsize::new(0);
@@ -365,7 +366,7 @@ fn no_secret_in_a_url_or_a_setting_is_logged_or_shown() {
             .headers_with(headers)
             .build()
             .unwrap();
-        let tell = watch(&client);
+        let show_all = watch(&client);
         let mut kinds = Vec::new();
         let mut dial = |options: Options| {
             client.switch(options).unwrap();
@@ -395,7 +396,7 @@ fn no_secret_in_a_url_or_a_setting_is_logged_or_shown() {
         }
         show_error(&client.switch(url("ws://user:canary@host/")).unwrap_err());
         client.close(SOON).unwrap();
-        tell();
+        show_all();
 
         for wrong in ["canary", "ftp://user:canary@host/", "http://user:canary@", "http://canary@h"]
         {
@@ -410,19 +411,19 @@ fn no_secret_in_a_url_or_a_setting_is_logged_or_shown() {
                     .reconnect(pusher_channels::Reconnect::never())
                     .build()
                     .unwrap();
-                let tell = watch(&client);
+                let show_all = watch(&client);
                 client.connect();
                 show_error(&client.wait_connected(SOON).unwrap_err());
                 let endpoint = HttpAuthorizer::new("http://host/?token=canary").proxy(proxy(port));
                 show(&endpoint);
                 show_error(&endpoint.authorize(&AuthRequest::new("1.2", "private-a")).unwrap_err());
                 client.close(SOON).unwrap();
-                tell();
+                show_all();
             }
         }
 
         // An endpoint's.
-        let question = AuthRequest::new("1.2", "private-a");
+        let request = AuthRequest::new("1.2", "private-a");
         for port in [refusing, moving, babbling, closed] {
             let token = format!("http://127.0.0.1:{port}/?token=canary");
             let bearer = |http: HttpAuthorizer| http.header("authorization", "Bearer canary");
@@ -431,7 +432,7 @@ fn no_secret_in_a_url_or_a_setting_is_logged_or_shown() {
                 bearer(HttpAuthorizer::new(&token)).get().param("a", "canary"),
                 HttpAuthorizer::new("").url_with(move |_| token.clone()),
             ] {
-                show_error(&endpoint.authorize(&question).unwrap_err());
+                show_error(&endpoint.authorize(&request).unwrap_err());
             }
         }
         for endpoint in [
