@@ -2,7 +2,7 @@
 //!
 //! Every request has an id. The response is dropped if the connection is gone or the channel is not wanted any more.
 
-use super::channels::{PendingRequest, Status};
+use super::channel::{PendingRequest, Status};
 use super::refusals::with_cause;
 use super::signin::ConnectionUser;
 use super::subscribe::check_auth;

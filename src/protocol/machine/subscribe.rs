@@ -1,6 +1,6 @@
 //! Subscribe frames: sent as fast as the server reads them, then confirmed or failed.
 
-use super::channels::{Sent, Status};
+use super::channel::{Sent, Status};
 use super::window::Request;
 use crate::protocol::{ChannelNotification, Machine, Notification, Now, frame};
 use crate::util::units;
@@ -123,7 +123,7 @@ impl Machine {
         let keyless = self.channels.pending(name).is_some_and(|sent| sent.keyless);
         let error = if keyless { error.with_hint(KEYLESS) } else { error };
         let error = error.on_channel(name).permanent();
-        if self.channels.fail(name, &error).is_some() {
+        if self.channels.fail(name, &error) {
             self.mark_changed();
             self.notify_failure(name, error);
         }
