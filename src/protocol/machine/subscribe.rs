@@ -151,8 +151,12 @@ impl Machine {
             Status::Sent(_) => (Timeout::Subscribe, "the server has not responded yet"),
             _ => return None,
         };
+        Some(self.subscribe_late(timeout, what))
+    }
+
+    pub(super) fn subscribe_late(&self, which: Timeout, what: &str) -> Error {
         let limit = units::words(self.config.subscribe_timeout);
-        Some(Error::timed_out(timeout, format!("{what} (subscribe_timeout is {limit})")))
+        Error::timed_out(which, format!("{what} (subscribe_timeout is {limit})"))
     }
 
     /// Returns the error that may have been the response to this subscribe frame.
