@@ -86,7 +86,7 @@
 //! | members of a presence channel | 16 MiB | [`ClientBuilder::max_members_bytes`] | infos are omitted first, then members; one [`ErrorKind::TooLarge`] |
 //! | events of an encrypted channel that wait for its key | as the client's queue | [`ClientBuilder::queue`] | the oldest fails, with [`ErrorKind::Decryption`] |
 //! | frames that wait to be sent | 4 MiB, and 256 KiB of WebSocket pongs | | the connection is lost: the peer does not read |
-//! | memory that a stored event retains beside its own frame | 32 KiB of text and 256 frames that arrived with it | | see [`Event`] |
+//! | memory that a stored event retains beside its own frame | the frames that arrived with it, see [`Event`] | | |
 //! | subscribe frames without a response | 512 KiB | | further channels stay pending; [`ClientBuilder::subscribe_timeout`] counts from sending |
 //! | a subscribe or sign-in frame | 1 MiB | | that channel or sign-in fails, with [`ErrorKind::TooLarge`] |
 //! | client events | 10 KiB of data, 200 characters of name, 10 a second | [`ClientBuilder::client_event_limit`] for the rate | an error of `trigger` |

@@ -61,8 +61,9 @@ fn flood(frame: &str, events: usize, taken: Arc<AtomicUsize>) -> Options {
         let (stream, _) = listener.accept().unwrap();
         let mut raw = stream.try_clone().unwrap();
         let mut socket = tungstenite::accept(stream).unwrap();
-        let greeting = r#"{"event":"pusher:connection_established","data":{"socket_id":"1.1"}}"#;
-        socket.send(Message::text(greeting)).unwrap();
+        let establishment =
+            r#"{"event":"pusher:connection_established","data":{"socket_id":"1.1"}}"#;
+        socket.send(Message::text(establishment)).unwrap();
         socket.read().unwrap();
         let mut sent = 0;
         while sent < events {
@@ -84,7 +85,7 @@ fn frame(size: usize) -> String {
     format!(r#"{{"event":"message","channel":"room","data":"{{{data}\"n\":1}}"}}"#)
 }
 
-/// Receives so many events of this size. Gives the allocations by the client for each event, and those by the
+/// Receives so many events of this size. Returns the allocations by the client for each event, and those by the
 /// consumer for all of them, once it is under way.
 fn run(size: usize, events: usize, mut consume: impl FnMut(Event)) -> (f64, usize) {
     let taken = Arc::new(AtomicUsize::new(0));
@@ -127,7 +128,7 @@ fn a_flood_allocates_next_to_nothing() {
         let (client, consumer) = least;
         println!("{size} bytes: {client:.4} allocations an event by the client");
         assert!(client <= PER_EVENT, "{client} allocations an event of {size} bytes");
-        // The channel keeps a list of who waits, which grows when somebody first does.
+        // The channel keeps a list of waiters, which grows with the first.
         assert!(consumer <= 4, "{consumer} allocations by who only takes");
     }
 }

@@ -309,10 +309,11 @@ mod tests {
 
     #[test]
     fn missing_or_unserializable_member_fails_where_it_is_needed() {
-        let nobody = SecretAuthorizer::new(KEY, SECRET);
-        for error in
-            [authorize(&nobody, "presence-room").unwrap_err(), authenticate(&nobody).unwrap_err()]
-        {
+        let without_user = SecretAuthorizer::new(KEY, SECRET);
+        for error in [
+            authorize(&without_user, "presence-room").unwrap_err(),
+            authenticate(&without_user).unwrap_err(),
+        ] {
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(error.to_string().contains("set it with member()"), "{error}");
         }

@@ -76,10 +76,9 @@ impl Queue {
     /// Default: 64 MiB. No effect on [`unbounded`](Self::unbounded).
     ///
     /// A single value that is larger is kept if it is alone. An event counts with its whole frame, although the events
-    /// of several bindings share it. What a consumer decodes later does not count, nor do frames that arrived just
-    /// before or after an event and are retained with it, see [`Event`](crate::Event). While more than 64 values wait,
-    /// events that take less than a quarter of their buffer are copied into one of their own size. So a queue retains
-    /// at most four times the bytes that it counts, plus 66 buffers, each with up to 32 KiB of text and 256 frames.
+    /// of several bindings share it. What a consumer decodes later does not count, nor does the rest of the buffer that
+    /// an event keeps alive, see [`Event`](crate::Event): a queue retains at most four times the bytes that it counts,
+    /// plus 66 such buffers.
     ///
     /// # Example
     ///

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::close_code::CloseClass;
 use crate::Error;
-use crate::error::is_permanent;
 
 /// Pusher's documentation requires at least this before a retry after close codes 4100–4199.
 const SERVER_BUSY_FLOOR: Duration = Duration::from_secs(1);
@@ -119,30 +119,6 @@ pub(super) fn retry_wait(attempt: u32, error: &Error, random: f64) -> Duration {
     Backoff::default().jittered(attempt, random).max(requested_by(error))
 }
 
-/// What the client does after a close code, of a close frame or of an error frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CloseClass {
-    /// 4000–4099 and everything from 4300: permanent.
-    Stop,
-    /// 4100–4199, and RFC 6455's 1012 (service restart) and 1013 (try again later): the server is busy.
-    Later,
-    /// 4200–4299: the client must reconnect.
-    AtOnce,
-    /// All codes that the protocol does not define.
-    Plain,
-}
-
-impl CloseClass {
-    pub(super) fn of(code: Option<u16>) -> Self {
-        match code {
-            Some(code) if is_permanent(code) => Self::Stop,
-            Some(1012 | 1013 | 4100..=4199) => Self::Later,
-            Some(4200..=4299) => Self::AtOnce,
-            _ => Self::Plain,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -186,21 +162,6 @@ mod tests {
         let at = |random| time(backoff(), &plain(), 3, random);
         assert_eq!(at(0.0), Duration::ZERO);
         assert_eq!(at(0.5), 2 * SECOND);
-    }
-
-    #[test]
-    fn every_close_code_has_its_class() {
-        for code in (0..=u16::MAX).map(Some).chain([None]) {
-            let expected = match code.unwrap_or(0) {
-                1012 | 1013 => CloseClass::Later,
-                4000..=4099 => CloseClass::Stop,
-                4100..=4199 => CloseClass::Later,
-                4200..=4299 => CloseClass::AtOnce,
-                4300..=4999 => CloseClass::Stop,
-                _ => CloseClass::Plain,
-            };
-            assert_eq!(CloseClass::of(code), expected, "{code:?}");
-        }
     }
 
     #[test]

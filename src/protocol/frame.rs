@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::close_code::hint;
 use crate::util::redact::without_signatures;
 use crate::wire::{id, number, pick};
 use crate::{Auth, Error, ErrorKind, Event, UserAuth};
@@ -155,22 +156,6 @@ pub(super) fn close_error(code: Option<u16>, reason: &str) -> Error {
         message.push_str(&without_secrets(reason));
     }
     Error::message(ErrorKind::Server, message).with_close_code(code).with_hint(hint(code))
-}
-
-/// Returns what to do if the server closes or refuses a connection with this code.
-///
-/// See [the error codes](https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/#error-codes).
-fn hint(code: Option<u16>) -> &'static str {
-    match code {
-        Some(4000) => "the app takes TLS connections only: connect with `wss`",
-        Some(4001) => "check the app key, the cluster and the host",
-        Some(4003) => "the app is disabled",
-        Some(4004) => "the app is over its connection quota",
-        Some(4005) => "check the path of the URL",
-        Some(4006..=4008) => "check `protocol` in the query of the URL",
-        Some(4009) => "check the origins that the app allows, and the sign-in",
-        _ => "",
-    }
 }
 
 /// Returns the error of a connection that ended before `pusher:connection_established`. Some servers refuse a wrong

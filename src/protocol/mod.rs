@@ -12,6 +12,7 @@
 //! generation; inputs with an older one are dropped.
 
 mod backoff;
+mod close_code;
 #[cfg(feature = "encrypted")]
 pub(crate) mod crypto;
 mod frame;

@@ -1,5 +1,6 @@
 //! What tests over loopback have in common.
 
+use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc;
 use std::thread::Builder;
@@ -15,6 +16,29 @@ pub(crate) fn spawn<T: Send + 'static>(
     let (done, result) = mpsc::channel();
     Builder::new().spawn(move || drop(done.send(work()))).unwrap();
     result
+}
+
+/// The cause of an error, which calls this when it is dropped.
+pub(crate) struct Cause<F: Fn()>(pub(crate) F);
+
+impl<F: Fn()> fmt::Debug for Cause<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cause")
+    }
+}
+
+impl<F: Fn()> fmt::Display for Cause<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a cause")
+    }
+}
+
+impl<F: Fn()> std::error::Error for Cause<F> {}
+
+impl<F: Fn()> Drop for Cause<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }
 
 /// A listener on a free port of this machine.

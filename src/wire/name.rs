@@ -8,8 +8,9 @@ use crate::{Error, ErrorKind};
 const MAX_LEN: usize = 164;
 
 /// The kind of a channel by its prefix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ChannelKind {
+    #[default]
     Public,
     Private,
     PrivateEncrypted,

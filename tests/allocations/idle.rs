@@ -9,7 +9,7 @@ const PER_BINDING: usize = 2 * 1024;
 const CLIENTS: usize = 10;
 const BINDINGS: usize = 50;
 
-/// Greets, confirms, sends so many events in one go, and answers whatever else is said.
+/// Establishes, confirms, sends so many events in one go, and responds to whatever else is sent.
 fn serve(events: usize) -> Options {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -33,9 +33,9 @@ fn serve(events: usize) -> Options {
             thread::spawn(move || {
                 let mut raw = stream.try_clone().unwrap();
                 let mut socket = tungstenite::accept(stream).unwrap();
-                let greeting =
+                let establishment =
                     r#"{"event":"pusher:connection_established","data":{"socket_id":"1.1"}}"#;
-                socket.send(Message::text(greeting)).unwrap();
+                socket.send(Message::text(establishment)).unwrap();
                 socket.read().unwrap();
                 drop(socket);
                 raw.write_all(&bytes).unwrap();

@@ -17,8 +17,9 @@ fn serve(
         let (stream, _) = listener.accept().unwrap();
         let mut raw = stream.try_clone().unwrap();
         let mut socket = tungstenite::accept(stream).unwrap();
-        let greeting = r#"{"event":"pusher:connection_established","data":{"socket_id":"1.1"}}"#;
-        socket.send(Message::text(greeting)).unwrap();
+        let establishment =
+            r#"{"event":"pusher:connection_established","data":{"socket_id":"1.1"}}"#;
+        socket.send(Message::text(establishment)).unwrap();
         socket.read().unwrap();
         script(&mut socket, &mut raw);
         // Until the client goes.

@@ -113,9 +113,9 @@ fn blocked_policy_has_one_thread_and_the_client_connects_once_it_returns() {
             true => live.clone(),
             false => dead.clone(),
         });
-        let asked = Arc::clone(&barrier);
+        let called = Arc::clone(&barrier);
         let policy = Reconnect::with(move |_| {
-            asked.pass();
+            called.pass();
             Some(Duration::ZERO)
         });
         let client = Client::builder(options.clone()).reconnect(policy).build().unwrap();
@@ -144,9 +144,9 @@ fn blocked_resolver_has_one_thread_and_the_client_connects_once_it_returns() {
         keep_warnings();
         let (barrier, came, lift) = Barrier::new();
         let server = Server::start().unwrap();
-        let (asked, live) = (Arc::clone(&barrier), server.url());
+        let (called, live) = (Arc::clone(&barrier), server.url());
         let options = Options::custom(move |_| {
-            asked.pass();
+            called.pass();
             live.clone()
         });
         let client = quick(options.clone()).build().unwrap();

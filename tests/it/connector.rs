@@ -314,7 +314,7 @@ fn custom_connector_accepts_any_url_scheme() {
     impl Connector for Seen {
         fn connect(&self, url: &str, _: Instant) -> Result<Box<dyn Connection>, Error> {
             let _ = self.0.send(url.to_owned());
-            Err(Error::new(ErrorKind::Io, "nobody is there"))
+            Err(Error::new(ErrorKind::Io, "no server is there"))
         }
     }
 

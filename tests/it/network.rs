@@ -22,7 +22,7 @@ use crate::support::{SOON, now, only, quick, skipped, spawn};
 
 const ROLE: &str = "PUSHER_CHANNELS_NETWORK_ROLE";
 const ALLOW: &str = "PUSHER_CHANNELS_NO_NAMESPACES";
-/// So begins what a child tells its parent, among what the test harness prints.
+/// The prefix of a child's messages to its parent, among what the test harness prints.
 const SAYS: &str = "@ ";
 const ACTIVITY: Duration = Duration::from_millis(500);
 const PONG: Duration = Duration::from_millis(500);
@@ -136,7 +136,7 @@ impl Net {
         let stdout = BufReader::new(child.stdout.take().unwrap());
         spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
-                // The rest is the test harness's own; panics are told on standard error.
+                // The rest is the test harness's own; panics are printed on standard error.
                 if let Some((_, line)) = line.split_once(SAYS) {
                     // The test may be over.
                     let _ = said.send(line.to_owned());
@@ -197,7 +197,7 @@ struct Process {
 }
 
 impl Process {
-    /// Waits until it says this, and gives the rest of the line.
+    /// Waits until it says this, and returns the rest of the line.
     #[track_caller]
     fn hears(&self, what: &str) -> String {
         let line = self.lines.recv_timeout(SOON * 2);
@@ -206,7 +206,7 @@ impl Process {
         rest.unwrap_or_else(|| panic!("{} says {line:?}, not {what:?}", self.role)).to_owned()
     }
 
-    fn tell(&self, line: &str) {
+    fn send(&self, line: &str) {
         writeln!(self.stdin.as_ref().unwrap(), "{line}").unwrap();
     }
 
@@ -232,7 +232,7 @@ impl Drop for Process {
 
 // ---- what runs in them
 
-/// Plays a role and tells so, if this process has one.
+/// Plays a role and returns `true`, if this process has one.
 fn plays_a_role() -> bool {
     let Ok(role) = std::env::var(ROLE) else {
         return false;
@@ -249,7 +249,7 @@ fn say(what: &str) {
     println!("{SAYS}{what}");
 }
 
-/// What the parent tells; it is disconnected when that wants no more.
+/// What the parent sends; it is disconnected when that wants no more.
 fn orders() -> Receiver<String> {
     let (order, orders) = mpsc::channel();
     spawn(move || io::stdin().lines().map_while(Result::ok).all(|line| order.send(line).is_ok()));
@@ -356,8 +356,8 @@ fn server_with_a_new_address_is_found() {
     };
     let (server, port) = net.start_server();
     let client = net.start_client(bare(SERVER[0]), port);
-    // As a name server would tell from now on. The connection stays where it is.
-    client.tell(bare(SERVER_MOVED));
+    // As a name server would respond from now on. The connection stays where it is.
+    client.send(bare(SERVER_MOVED));
     net.remove(&net.server, SERVER[0]);
     net.add(&net.server, SERVER_MOVED).unwrap();
     client.hears("lost, timeout true");

@@ -84,7 +84,7 @@ fn in_websocket() -> Stuck {
     })
 }
 
-fn in_greeting() -> Stuck {
+fn in_establishment() -> Stuck {
     stuck(false, |listener| {
         let socket = accept(&listener);
         Box::new(move || _ = wait_for_close(socket))
@@ -123,11 +123,11 @@ fn in_back_off() -> Stuck {
 /// A policy that has not returned yet.
 fn in_policy() -> Stuck {
     let (listener, options) = listen();
-    let (asked, wait) = mpsc::channel();
+    let (called, wait) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();
     let released = std::sync::Mutex::new(released);
     let policy = Reconnect::with(move |_| {
-        asked.send(()).unwrap();
+        called.send(()).unwrap();
         let _ = released.lock().unwrap().recv_timeout(AT_ONCE / 2);
         None
     });
@@ -166,7 +166,7 @@ fn every_phase(mut test: impl FnMut(&str, Stuck)) {
         test("tls", in_tls());
     }
     test("websocket", in_websocket());
-    test("greeting", in_greeting());
+    test("establishment", in_establishment());
     test("connection", in_connection());
     test("dead connection", in_dead_connection());
     test("back-off", in_back_off());

@@ -1,4 +1,4 @@
-//! Slow and stopped consumers: each costs what its queue may hold, and holds up nobody else.
+//! Slow and stopped consumers: each costs what its queue may hold, and holds up no other.
 
 use pusher_channels::testing::Server;
 use pusher_channels::{Binding, Event, Queue, SecretAuthorizer};

@@ -106,12 +106,12 @@ fn switch_abandons_a_hanging_dial() {
 fn authorization_for_the_old_server_is_not_sent_to_the_new_one() {
     let (first, second) = two();
     let (old, new) = (signs_for(&first), signs_for(&second));
-    // It switches from within the question about the old connection.
+    // It switches from within the request about the old connection.
     let place: Arc<OnceLock<Client>> = Arc::default();
-    let asked = Arc::new(AtomicUsize::new(0));
+    let called = Arc::new(AtomicUsize::new(0));
     let authorizer = {
-        let (place, asked, options) = (Arc::clone(&place), Arc::clone(&asked), second.options());
-        move |request: &AuthRequest| match asked.fetch_add(1, Ordering::Relaxed) {
+        let (place, called, options) = (Arc::clone(&place), Arc::clone(&called), second.options());
+        move |request: &AuthRequest| match called.fetch_add(1, Ordering::Relaxed) {
             0 => {
                 place.get().expect("set before connecting").switch(options.clone())?;
                 old.authorize(request)
@@ -125,7 +125,7 @@ fn authorization_for_the_old_server_is_not_sent_to_the_new_one() {
     room.subscribe();
     client.connect();
     room.wait_subscribed(SOON).unwrap();
-    assert_eq!(asked.load(Ordering::Relaxed), 2);
+    assert_eq!(called.load(Ordering::Relaxed), 2);
     assert_eq!((first.recorded().len(), second.subscribers("private-room")), (0, 1));
     assert_eq!(second.recorded().len(), 1, "{:?}", second.recorded());
     // The closure holds a client.

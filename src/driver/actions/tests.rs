@@ -11,7 +11,7 @@ struct Nowhere;
 
 impl Connection for Nowhere {
     fn recv(&self) -> Result<Message, Error> {
-        unreachable!("nobody reads")
+        unreachable!("never called")
     }
 
     fn send(&self, _: &str) -> Result<(), Error> {

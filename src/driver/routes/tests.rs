@@ -1,6 +1,5 @@
 //! Routing, without a client.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,6 +7,7 @@ use super::{AnyList, ChannelList, Delivered, Routes, Selector};
 use crate::binding::{Binding, Queue};
 use crate::protocol::{ChannelNotification, Notification};
 use crate::util::guard::keeping;
+use crate::util::testing::Cause;
 use crate::wire::batch::{Batch, Intake};
 use crate::{Error, ErrorKind, Event, Gap, State, StateChange};
 
@@ -193,28 +193,13 @@ fn unbinding_leaves_nothing_behind() {
     assert!(routes.client.events.is_empty() && routes.user.events.is_empty());
 }
 
-/// The cause of an error, and how many of them were dropped.
-#[derive(Debug)]
-struct Cause(Arc<AtomicUsize>);
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a cause")
-    }
-}
-
-impl std::error::Error for Cause {}
-
-impl Drop for Cause {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
 #[test]
 fn errors_are_dropped_only_after_the_delivery() {
     let dropped = Arc::new(AtomicUsize::new(0));
-    let error = || Error::new(ErrorKind::Io, Cause(Arc::clone(&dropped)));
+    let error = || {
+        let dropped = Arc::clone(&dropped);
+        Error::new(ErrorKind::Io, Cause(move || _ = dropped.fetch_add(1, Ordering::SeqCst)))
+    };
     let state = || {
         let (previous, current) = (State::Connecting, State::Reconnecting);
         Notification::State(StateChange {

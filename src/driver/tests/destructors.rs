@@ -1,13 +1,13 @@
 //! The cause of an error may be a value of the user's. Its destructor may use the client wherever the client drops
 //! its last copy.
 
-use std::fmt;
 use std::sync::OnceLock;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::*;
 use crate::protocol::Backoff;
+use crate::util::testing::Cause;
 use crate::{Connection, Error, ErrorKind};
 
 /// Fails each dial after two signals.
@@ -17,28 +17,13 @@ struct Failing {
     dropped: Sender<State>,
 }
 
-#[derive(Debug)]
-struct Cause(&'static OnceLock<Client>, Sender<State>);
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a cause")
-    }
-}
-
-impl std::error::Error for Cause {}
-
-impl Drop for Cause {
-    fn drop(&mut self) {
-        let _ = self.1.send(self.0.get().unwrap().state());
-    }
-}
-
 impl Connector for Failing {
     fn connect(&self, _: &str, _: std::time::Instant) -> Result<Box<dyn Connection>, Error> {
         let _ = self.signals.recv();
         let _ = self.signals.recv();
-        Err(Error::new(ErrorKind::Io, Cause(self.client, self.dropped.clone())))
+        let (client, dropped) = (self.client, self.dropped.clone());
+        let report = move || _ = dropped.send(client.get().unwrap().state());
+        Err(Error::new(ErrorKind::Io, Cause(report)))
     }
 }
 

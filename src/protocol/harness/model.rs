@@ -100,7 +100,7 @@ impl Harness {
                 self.open = false;
             }
             Output::Send { generation, frame } => {
-                assert!(self.open, "sent {frame} to nobody");
+                assert!(self.open, "sent {frame} without a connection");
                 assert_eq!(*generation, self.generation, "sent {frame} to another connection");
                 self.note_sent(frame);
             }

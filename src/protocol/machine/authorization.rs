@@ -2,13 +2,12 @@
 //!
 //! Every request has an id. The response is dropped if the connection is gone or the channel is not wanted any more.
 
-use super::channels::{PendingRequest, Status};
+use super::channel::{PendingRequest, Status};
 use super::refusals::with_cause;
 use super::signin::ConnectionUser;
 use super::subscribe::check_auth;
 use crate::protocol::backoff::{QUEUE_PATIENCE, retry_wait};
 use crate::protocol::{ChannelNotification, Machine, Notification, Now, Output, presence};
-use crate::util::units;
 use crate::wire::ChannelKind;
 use crate::{Auth, Error, ErrorKind, Timeout};
 
@@ -194,11 +193,6 @@ impl Machine {
 
     /// Something of a channel is due.
     pub(super) fn handle_channel_deadline(&mut self, name: &str, now: Now) {
-        let limit = self.config.subscribe_timeout;
-        let late = |which, what: &str| {
-            let message = format!("{what} (subscribe_timeout is {})", units::words(limit));
-            Error::timed_out(which, message)
-        };
         let Some(channel) = self.channels.get(name) else {
             return;
         };
@@ -206,13 +200,14 @@ impl Machine {
             Status::Sent(sent) if sent.deadline <= now.mono => {
                 let timed_out = || {
                     let what = "the server did not respond to the subscription";
-                    with_cause(late(Timeout::Subscribe, what), self.suspect_of(sent))
+                    with_cause(self.subscribe_late(Timeout::Subscribe, what), self.suspect_of(sent))
                 };
                 let error = sent.suspect.clone().unwrap_or_else(timed_out);
                 self.fail_channel(name, error);
             }
             Status::Authorizing(PendingRequest { deadline, .. }) if *deadline <= now.mono => {
-                self.fail_channel(name, late(Timeout::Auth, "the authorizer did not respond"));
+                let error = self.subscribe_late(Timeout::Auth, "the authorizer did not respond");
+                self.fail_channel(name, error);
             }
             Status::AwaitingUser { until, .. } if *until <= now.mono => {
                 let message = match self.wants_signin() {

@@ -1,8 +1,9 @@
-//! The channels: what the user wants, apart from what the server has confirmed.
+//! The table of the channels, with what follows from the status of each.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use super::channel::{Channel, Sent, Status};
 #[cfg(feature = "encrypted")]
 use super::decrypt_queue::DecryptQueue;
 use super::mentions::mentions_odd;
@@ -13,77 +14,6 @@ use crate::protocol::Now;
 use crate::util::give_back::GiveBack;
 use crate::wire::{ChannelKind, check_channel};
 use crate::{Auth, ChannelStatus, Error};
-
-#[derive(Debug)]
-pub(super) struct Channel {
-    /// What the user wants, whatever the status is.
-    wanted: bool,
-    pub(super) kind: ChannelKind,
-    pub(super) status: Status,
-    /// `true` if a subscribe frame was sent for it on the present connection.
-    was_sent: bool,
-    /// The place in the order in which subscriptions are repeated: that of the calls of `subscribe`.
-    order: u64,
-    count: Option<u64>,
-    /// The last failure on the present connection.
-    last_failure: Option<Error>,
-    /// When the last connection on which it was subscribed received its last frame.
-    lost_at: Option<Now>,
-    /// On presence channels, the members, and the id of the client's own user.
-    pub(super) members: Members,
-    pub(super) me: Option<String>,
-    #[cfg(feature = "encrypted")]
-    pub(super) decrypt_queue: DecryptQueue,
-    /// The request for a new key of the encrypted channel.
-    #[cfg(feature = "encrypted")]
-    pub(super) refresh: Option<PendingRequest>,
-}
-
-/// A request to an authorizer or the authenticator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PendingRequest {
-    pub(super) request_id: u64,
-    pub(super) attempt: u32,
-    /// When the response is due: much later before the call begins.
-    pub(super) deadline: Duration,
-}
-
-/// The status of the subscription on the present connection.
-#[derive(Debug)]
-pub(super) enum Status {
-    /// Nothing has been done.
-    Idle,
-    Authorizing(PendingRequest),
-    /// The authorizer is called again at that time, as this attempt.
-    Postponed {
-        until: Duration,
-        attempt: u32,
-    },
-    /// The authorizer leaves it to the signed-in user, who is waited for until then.
-    AwaitingUser {
-        until: Duration,
-        auth: Box<Auth>,
-    },
-    /// The subscribe frame waits, under this number, until the server has responded to others.
-    Waiting(u64),
-    /// The subscribe frame is sent.
-    Sent(Sent),
-    Subscribed,
-    Failed(Error),
-}
-
-/// A subscribe frame without a response.
-#[derive(Debug)]
-pub(super) struct Sent {
-    /// When the response is due; earlier if there may have been one.
-    pub(super) deadline: Duration,
-    /// The error that may have been the response.
-    pub(super) suspect: Option<Error>,
-    bytes: usize,
-    pub(super) keyless: bool,
-    /// On presence channels the frame, since it may have to be sent a second time.
-    again: Option<Request>,
-}
 
 /// A confirmation of a channel that was not subscribed.
 pub(super) struct Confirmed {
@@ -102,70 +32,6 @@ pub(super) struct Channels {
     authorized: BTreeSet<ChannelName>,
     /// The pending channels with names that break the rules of Pusher.
     odd: BTreeSet<ChannelName>,
-}
-
-impl Sent {
-    pub(super) fn new(request: &Request, deadline: Duration) -> Self {
-        let (bytes, keyless) = (request.frame.len(), request.keyless);
-        Self { deadline, suspect: None, bytes, keyless, again: None }
-    }
-
-    /// The same, with the frame.
-    pub(super) fn keeping(self, request: Request) -> Self {
-        Self { again: Some(request), ..self }
-    }
-}
-
-impl Channel {
-    fn new(name: &str) -> Self {
-        Self {
-            wanted: false,
-            kind: ChannelKind::of(name),
-            status: Status::Idle,
-            was_sent: false,
-            order: 0,
-            count: None,
-            last_failure: None,
-            lost_at: None,
-            members: Members::default(),
-            me: None,
-            #[cfg(feature = "encrypted")]
-            decrypt_queue: DecryptQueue::default(),
-            #[cfg(feature = "encrypted")]
-            refresh: None,
-        }
-    }
-
-    /// Nothing of the present connection counts any more.
-    fn reset(&mut self) -> Status {
-        self.was_sent = false;
-        self.count = None;
-        self.last_failure = None;
-        self.members = Members::default();
-        #[cfg(feature = "encrypted")]
-        {
-            self.decrypt_queue.reset();
-            self.refresh = None;
-        }
-        std::mem::replace(&mut self.status, Status::Idle)
-    }
-
-    fn deadline(&self) -> Option<Duration> {
-        let status = match &self.status {
-            Status::Authorizing(request) => Some(request.deadline),
-            Status::Postponed { until: at, .. } | Status::AwaitingUser { until: at, .. } => {
-                Some(*at)
-            }
-            Status::Sent(sent) => Some(sent.deadline),
-            Status::Idle | Status::Waiting(_) | Status::Subscribed | Status::Failed(_) => None,
-        };
-        #[cfg(feature = "encrypted")]
-        let status = {
-            let refresh = self.refresh.map(|request| request.deadline);
-            [status, refresh, self.decrypt_queue.deadline()].into_iter().flatten().min()
-        };
-        status
-    }
 }
 
 impl Channels {
@@ -341,15 +207,13 @@ impl Channels {
         Some(Confirmed { lost_at: channel.lost_at.take() })
     }
 
-    /// The subscription has failed. Returns `None` if nothing has been done for it.
-    pub(super) fn fail(&mut self, name: &str, error: &Error) -> Option<ChannelName> {
-        let channel = self.get_mut(name)?;
-        if matches!(channel.status, Status::Idle) {
-            return None;
-        }
+    /// The subscription has failed. Returns `false` if nothing has been done for it.
+    pub(super) fn fail(&mut self, name: &str, error: &Error) -> bool {
+        let channel = self.get_mut(name).filter(|it| !matches!(it.status, Status::Idle));
+        let Some(channel) = channel else { return false };
         channel.members = Members::default();
         self.replace(name, Status::Failed(error.clone()));
-        self.name(name)
+        true
     }
 
     /// Keeps the failure for those who wait for the subscription.

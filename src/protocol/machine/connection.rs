@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::protocol::Now;
-use crate::protocol::backoff::CloseClass;
+use crate::protocol::close_code::CloseClass;
 use crate::util::units;
 use crate::{Error, State, Timeout};
 

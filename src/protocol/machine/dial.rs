@@ -143,13 +143,9 @@ impl Machine {
 
     /// Returns why a dial that is given up now has failed.
     pub(super) fn dial_overdue(&self, step: Step, now: Now) -> Error {
-        let missing = match step {
-            Step::Held | Step::Connecting => "the connection",
-            Step::Opened => "pusher:connection_established",
-        };
-        let why = match step {
-            Step::Held | Step::Connecting => self.dialing.describe(now.mono),
-            Step::Opened => None,
+        let (missing, why) = match step {
+            Step::Held | Step::Connecting => ("the connection", self.dialing.describe(now.mono)),
+            Step::Opened => ("pusher:connection_established", None),
         };
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
         let limit = units::words(self.config.connect_timeout);

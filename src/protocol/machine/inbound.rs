@@ -2,7 +2,7 @@
 
 use log::Level;
 
-use super::channels::{Channel, Status};
+use super::channel::{Channel, Status};
 use super::connection::Phase;
 use crate::protocol::frame;
 use crate::protocol::frame::{Established, Refusal};

@@ -8,8 +8,8 @@ use std::time::Duration;
 use log::{Level, LevelFilter};
 
 use super::Machine;
-use super::channels::Status;
-use crate::protocol::backoff::CloseClass;
+use super::channel::Status;
+use crate::protocol::close_code::CloseClass;
 use crate::protocol::{LogLine, Now, Output};
 use crate::util::units::words;
 use crate::{Error, Gap};

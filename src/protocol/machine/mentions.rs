@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_connection_before_a_name_is_told() {
+    fn the_socket_id_before_a_name_is_found() {
         let id = |text: &'static str| mentions(text).last().unwrap().socket_id();
         assert_eq!(id("digest of 123.45:private-a"), Some("123.45"));
         assert_eq!(id("123.45:private-a"), Some("123.45"));

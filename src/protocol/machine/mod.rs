@@ -1,6 +1,7 @@
 //! The state machine of one client.
 
 pub(crate) mod authorization;
+pub(crate) mod channel;
 pub(crate) mod channels;
 pub(crate) mod connection;
 #[cfg(feature = "encrypted")]

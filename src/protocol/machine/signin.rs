@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::channels::PendingRequest;
+use super::channel::PendingRequest;
 use super::refusals::{SUSPICION, with_cause};
 use super::subscribe::{check_auth, check_request, is_keyless};
-use crate::protocol::backoff::CloseClass;
 use crate::protocol::backoff::{QUEUE_PATIENCE, retry_wait};
+use crate::protocol::close_code::CloseClass;
 use crate::protocol::frame;
 use crate::protocol::frame::Refusal;
 use crate::protocol::{Machine, Notification, Now, Output, UserNotification};

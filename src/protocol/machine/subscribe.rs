@@ -1,6 +1,6 @@
 //! Subscribe frames: sent as fast as the server reads them, then confirmed or failed.
 
-use super::channels::{Sent, Status};
+use super::channel::{Sent, Status};
 use super::window::Request;
 use crate::protocol::{ChannelNotification, Machine, Notification, Now, frame};
 use crate::util::units;
@@ -123,7 +123,7 @@ impl Machine {
         let keyless = self.channels.pending(name).is_some_and(|sent| sent.keyless);
         let error = if keyless { error.with_hint(KEYLESS) } else { error };
         let error = error.on_channel(name).permanent();
-        if self.channels.fail(name, &error).is_some() {
+        if self.channels.fail(name, &error) {
             self.mark_changed();
             self.notify_failure(name, error);
         }
@@ -151,8 +151,12 @@ impl Machine {
             Status::Sent(_) => (Timeout::Subscribe, "the server has not responded yet"),
             _ => return None,
         };
+        Some(self.subscribe_late(timeout, what))
+    }
+
+    pub(super) fn subscribe_late(&self, which: Timeout, what: &str) -> Error {
         let limit = units::words(self.config.subscribe_timeout);
-        Some(Error::timed_out(timeout, format!("{what} (subscribe_timeout is {limit})")))
+        Error::timed_out(which, format!("{what} (subscribe_timeout is {limit})"))
     }
 
     /// Returns the error that may have been the response to this subscribe frame.

@@ -1,4 +1,4 @@
-//! What wakes whoever sleeps until the machine's next deadline; pings; and what happens where nobody keeps the
+//! What wakes whoever sleeps until the machine's next deadline; pings; and what happens where nothing keeps the
 //! time, or a connection takes nothing.
 
 use super::harness::{Harness, secs};
@@ -88,7 +88,7 @@ fn no_thread() -> Error {
 }
 
 #[test]
-fn a_dial_that_nobody_can_time_fails_until_the_user_dials_again() {
+fn a_dial_that_cannot_be_timed_fails_until_the_user_dials_again() {
     for again in ["connect", "reconnect", "network_changed"] {
         let mut harness = Harness::new();
         harness.connect();
@@ -114,7 +114,7 @@ fn a_dial_that_nobody_can_time_fails_until_the_user_dials_again() {
 }
 
 #[test]
-fn a_dial_that_nobody_can_time_and_nobody_wants_changes_nothing() {
+fn a_dial_that_cannot_be_timed_and_is_not_wanted_changes_nothing() {
     let mut harness = Harness::new();
     harness.connect();
     let generation = harness.machine.dials();

@@ -262,7 +262,7 @@ fn an_error_about_something_else_is_not_said_of_a_subscription() {
     harness.reestablish();
     harness.advance(SUBSCRIBE);
     assert_eq!(cause(&harness.machine.channel_failure("room").unwrap()), None);
-    // It names another channel: one that is subscribed, one that was left, one that nobody knows here.
+    // It names another channel: one that is subscribed, one that was left, one that is unknown here.
     for text in [
         "No current subscription to channel left, or subscription in progress",
         "Existing subscription to channel private-here",

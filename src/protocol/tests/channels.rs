@@ -29,7 +29,7 @@ fn channels_wanted_before_connecting_are_subscribed_in_order() {
 fn after_a_loss_exactly_what_is_wanted_is_subscribed_again_in_order() {
     let mut harness = Harness::quiet_subscribed(&["z", "y", "x", "w"]);
     harness.unsubscribe("y");
-    harness.subscribe("y"); // Asked for anew, so it comes last.
+    harness.subscribe("y"); // Wanted again, so it comes last.
     harness.unsubscribe("x");
     for _ in 0..3 {
         harness.lose();
@@ -434,7 +434,7 @@ fn a_channel_is_silent_from_unsubscribe_on_and_audible_from_subscribe_on() {
 }
 
 #[test]
-fn events_of_channels_that_nobody_knows_here_are_delivered() {
+fn events_of_unknown_channels_are_delivered() {
     let mut harness = Harness::quiet_connected();
     harness.server("note", Some("#server-to-user-bob"), r#""{}""#);
     harness.server("online", None, r#"{"user_ids":["bob"]}"#);

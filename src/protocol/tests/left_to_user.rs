@@ -44,7 +44,7 @@ fn a_presence_channel_may_be_left_to_the_user() {
 
 #[test]
 fn without_a_user_a_channel_left_to_them_fails() {
-    // Nobody signs in.
+    // No user signs in.
     let mut harness = Harness::connected();
     left_to_the_user(&mut harness);
     harness.take();

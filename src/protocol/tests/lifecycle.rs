@@ -327,7 +327,7 @@ fn changes_are_noticed_once_and_only_where_something_changed() {
     harness.server("e", Some("room"), "");
     harness.server("pusher:ping", None, "");
     harness.server("pusher:pong", None, "");
-    assert!(!harness.machine.take_changed(), "nobody waits for events");
+    assert!(!harness.machine.take_changed(), "no waiter depends on events");
     type Change = fn(&mut Harness);
     let changes: [Change; 6] = [
         |harness| harness.subscribe("more"),

@@ -81,7 +81,7 @@ fn the_members_are_those_of_the_last_confirmation() {
     let mut harness = Harness::connected();
     harness.subscribe(ROOM);
     harness.grant(ROOM);
-    // Nobody is there before it.
+    // There are no members before it.
     added(&mut harness, &json!({ "user_id": "early" }));
     assert!(harness.members(ROOM).is_empty());
     harness.take();
@@ -92,7 +92,7 @@ fn the_members_are_those_of_the_last_confirmation() {
     assert_eq!(members.me().unwrap().info(), r#"{"name":"M"}"#);
 
     harness.lose();
-    assert!(harness.members(ROOM).is_empty(), "nobody knows");
+    assert!(harness.members(ROOM).is_empty(), "the members are unknown");
     assert!(harness.machine.members(ROOM).me().is_none());
     assert_eq!(members.len(), 3, "what was taken stays");
     harness.reestablish();

@@ -114,7 +114,7 @@ fn signing_out_takes_a_new_connection_only_where_the_server_knows_the_user() {
         harness.confirm("room");
         assert_eq!(harness.status("room"), ChannelStatus::Subscribed);
         harness.signout();
-        assert_eq!(harness.machine.state(), State::Connected, "nobody is signed in");
+        assert_eq!(harness.machine.state(), State::Connected, "no user is signed in");
     }
 }
 
@@ -440,7 +440,7 @@ fn without_a_connection_or_a_dial_another_server_waits_for_connect() {
 }
 
 #[test]
-fn a_closed_client_signs_nobody_in() {
+fn a_closed_client_signs_no_user_in() {
     let mut harness = Harness::signed_in("9");
     harness.close();
     harness.take();

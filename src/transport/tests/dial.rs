@@ -60,7 +60,7 @@ pub(super) fn announcing(address: SocketAddr) -> (WebSocketConnector, mpsc::Rece
     (connector, ready)
 }
 
-/// An address of this machine that does not answer: the queue of its listener is full.
+/// An address of this machine that does not accept: the queue of its listener is full.
 #[cfg(target_os = "linux")]
 fn black_hole() -> (SocketAddr, Socket, Vec<TcpStream>) {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();

@@ -35,8 +35,8 @@ fn take_socks(stream: &mut TcpStream) -> (Vec<u8>, Vec<u8>) {
         stream.read_exact(&mut bytes).unwrap();
         bytes
     };
-    let greeting = bytes(2);
-    let methods = bytes(greeting[1].into());
+    let header = bytes(2);
+    let methods = bytes(header[1].into());
     let method = *methods.last().unwrap();
     stream.write_all(&[5, method]).unwrap();
     let mut bytes = |length: usize| {

@@ -38,12 +38,12 @@ fn refusal_is_immediate_and_subscribe_requests_again() {
     let server = Server::start().unwrap();
     let client = connected(&server, http(&server));
     let room = client.private_channel("private-room").unwrap();
-    let (told, all) = (room.bind_subscription_error(), client.bind_errors());
+    let (failures, all) = (room.bind_subscription_error(), client.bind_errors());
     for status in [403, 401, 404] {
         server.fail_auth(status);
         room.subscribe();
         let error = fails(&room);
-        for error in [error, next(&told), next(&all)] {
+        for error in [error, next(&failures), next(&all)] {
             assert_eq!((error.kind(), error.http_status()), (ErrorKind::Auth, Some(status)));
             assert_eq!(error.channel(), Some("private-room"));
             assert!(!error.is_retryable());
@@ -53,7 +53,7 @@ fn refusal_is_immediate_and_subscribe_requests_again() {
     server.fail_auth(200);
     join(&room);
     receives(&server, &room);
-    assert!(told.is_empty());
+    assert!(failures.is_empty());
 }
 
 #[test]
@@ -61,10 +61,10 @@ fn timed_out_wait_has_the_last_failure_as_its_source() {
     let server = Server::start().unwrap();
     let client = connected(&server, http(&server));
     let room = client.private_channel("private-room").unwrap();
-    let told = room.bind_subscription_error();
+    let failures = room.bind_subscription_error();
     server.fail_auth(503);
     room.subscribe();
-    assert!(next(&told).is_retryable());
+    assert!(next(&failures).is_retryable());
     let error = room.wait_subscribed(Duration::from_millis(1)).unwrap_err();
     assert_eq!((error.kind(), error.channel()), (ErrorKind::Timeout, Some("private-room")));
     let shown = error.to_string();
@@ -99,9 +99,9 @@ fn transient_failure_is_retried_with_fresh_headers() {
     });
     let client = connected(&server, authorizer);
     let room = client.private_channel("private-room").unwrap();
-    let told = room.bind_subscription_error();
+    let failures = room.bind_subscription_error();
     room.subscribe();
-    let error = next(&told);
+    let error = next(&failures);
     assert_eq!(error.http_status(), Some(500));
     assert!(error.is_retryable());
     assert_eq!(room.status(), ChannelStatus::Pending);
@@ -140,11 +140,11 @@ fn channels_subscribed_together_share_requests() {
     }
     let requests = server.auth_requests();
     assert!(requests.len() <= 5, "{} requests", requests.len());
-    let mut asked: Vec<_> = requests.iter().flat_map(|request| request.channels()).collect();
-    asked.sort();
+    let mut requested: Vec<_> = requests.iter().flat_map(|request| request.channels()).collect();
+    requested.sort();
     let mut expected: Vec<_> = names.iter().collect();
     expected.sort();
-    assert_eq!(asked, expected);
+    assert_eq!(requested, expected);
 }
 
 #[test]
@@ -181,10 +181,10 @@ fn refusal_by_the_server_fails_its_channel_only() {
         let name = format!("private-{index}");
         server.refuse_channel(&name, refusal);
         let room = client.private_channel(&name).unwrap();
-        let told = room.bind_subscription_error();
+        let failures = room.bind_subscription_error();
         room.subscribe();
         let error = fails(&room);
-        assert_eq!(next(&told).kind(), error.kind());
+        assert_eq!(next(&failures).kind(), error.kind());
         if refusal == ChannelRefusal::Silence {
             assert!(error.is_timeout(), "{error}");
         }

@@ -21,12 +21,12 @@ fn authorizer_panic_fails_its_channel_only() {
         _ => signs.authorize(request),
     });
     let wrong = client.private_channel("private-panic").unwrap();
-    let told = wrong.bind_subscription_error();
+    let failures = wrong.bind_subscription_error();
     for _ in 0..10 {
         wrong.subscribe();
         let error = fails(&wrong);
         assert!(format!("{error:#}").contains("the authorizer panicked"), "{error:#}");
-        assert_eq!((error.kind(), next(&told).kind()), (ErrorKind::Auth, ErrorKind::Auth));
+        assert_eq!((error.kind(), next(&failures).kind()), (ErrorKind::Auth, ErrorKind::Auth));
     }
     let right = client.private_channel("private-right").unwrap();
     join(&right);
@@ -188,9 +188,9 @@ fn hanging_authorizer_does_not_delay_the_others() {
     assert!(fails(&hangs).is_timeout());
     waits.wait_subscribed(SOON).unwrap();
     receives(&server, &waits);
-    // What the threads were counted as is right: one is started for another question.
+    // What the threads were counted as is right: one is started for another request.
     join(&client.private_channel("private-later").unwrap());
-    assert_eq!(hangs.status(), ChannelStatus::Failed, "the late answer is not awaited");
+    assert_eq!(hangs.status(), ChannelStatus::Failed, "the late response is not awaited");
     drop(release);
     client.close(SOON).unwrap();
 }
@@ -201,13 +201,13 @@ fn authorizer_that_hangs_since_the_last_connection_can_be_replaced() {
     let server = Server::start().unwrap();
     let signs = secret(&server);
     let (release, held) = std::sync::mpsc::channel::<()>();
-    let (asked, first) = std::sync::mpsc::channel();
+    let (called, first) = std::sync::mpsc::channel();
     let held = Mutex::new(Some(held));
     let client = quick(server.options())
         .authorizer(move |request: &AuthRequest| {
             let hangs = held.lock().unwrap().take();
             if let Some(held) = hangs {
-                asked.send(()).unwrap();
+                called.send(()).unwrap();
                 let _ = held.recv();
             }
             signs.authorize(request)
@@ -221,7 +221,7 @@ fn authorizer_that_hangs_since_the_last_connection_can_be_replaced() {
     client.connect();
     first.recv_timeout(SOON).unwrap();
     server.drop_connections();
-    // The question about the new connection waits for the thread, and then for another one.
+    // The request about the new connection waits for the thread, and then for another one.
     room.wait_subscribed(SOON).unwrap();
     assert_eq!(server.dials(), 2);
     drop(release);
@@ -234,7 +234,7 @@ fn close_drops_the_authorizers() {
     let server = Server::start().unwrap();
     let place: Arc<OnceLock<Client>> = Arc::default();
     let held = Arc::downgrade(&place);
-    let refused = |_: &OnceLock<Client>| Error::new(ErrorKind::Auth, "nobody is asked here");
+    let refused = |_: &OnceLock<Client>| Error::new(ErrorKind::Auth, "refused");
     let (of_channels, of_users) = (Arc::clone(&place), Arc::clone(&place));
     let client = quick(server.options())
         .authorizer(move |_: &AuthRequest| Err(refused(&of_channels)))
@@ -255,7 +255,7 @@ fn authorizer_that_panics_in_interrupt_does_not_stop_close() {
 
     impl Authorizer for Uninterruptible {
         fn authorize(&self, _: &AuthRequest) -> Result<Auth, Error> {
-            Err(Error::new(ErrorKind::Auth, "nobody is let in"))
+            Err(Error::new(ErrorKind::Auth, "refused"))
         }
 
         fn interrupt(&self) {

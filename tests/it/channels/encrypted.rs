@@ -24,7 +24,7 @@ fn events_are_decrypted_in_order_across_a_key_rotation() {
             assert_eq!(event.json::<u32>().unwrap(), number);
             assert_eq!((event.name(), event.channel()), ("number", Some(WARD)));
         }
-        assert_eq!(server.auth_count(), 1 + round, "one question for each key");
+        assert_eq!(server.auth_count(), 1 + round, "one request for each key");
         server.rotate_encryption_key(WARD);
     }
     assert!(errors.is_empty());

@@ -10,8 +10,8 @@ use super::{http, join, receives};
 use crate::server_channels::signature;
 use crate::support::{AT_ONCE, SOON, next, now, quick};
 
-/// A client whose endpoint has been asked for `private-room` and does not answer. It asks one
-/// question at a time.
+/// A client whose endpoint has a request for `private-room` and does not respond. It makes one
+/// request at a time.
 fn waiting(server: &Server) -> (Client, PrivateChannel) {
     server.delay_auth(Duration::from_secs(60));
     let client =
@@ -145,7 +145,7 @@ fn signature_for_a_lost_connection_is_never_sent() {
     assert_eq!(frames.len(), 1);
     assert!(frames[0].contains(&sign(&new)) && !frames[0].contains(&sign(&old)));
     let requests = server.auth_requests();
-    let asked: Vec<_> = requests.iter().filter_map(|request| request.socket_id()).collect();
-    assert_eq!(asked, [old, new]);
+    let requested: Vec<_> = requests.iter().filter_map(|request| request.socket_id()).collect();
+    assert_eq!(requested, [old, new]);
     receives(&server, &room);
 }

@@ -4,7 +4,7 @@ use super::trail::{Broken, Trail};
 
 const KEPT: Broken = Broken { lost: 0, duplicated: 0, reordered: 0, gaps: 0 };
 
-/// `c` confirms, `g` tells a gap, a number is one.
+/// `c` confirms, `g` reports a gap, a number is one.
 fn walk(name: &str, steps: &str) -> Trail {
     let mut trail = Trail::new(name);
     for step in steps.split(' ') {

@@ -1,4 +1,4 @@
-//! What a consumer was told of one channel, held against what it was promised.
+//! What a consumer received of one channel, compared with what it was promised.
 //!
 //! The promise: from each confirmation (`pusher:subscription_succeeded`) on, until the connection is
 //! lost or the user unsubscribes, the numbers come without a hole. Over the whole time none comes
@@ -112,15 +112,15 @@ impl Trail {
     }
 
     /// The user wants the channel no more. A channel that has never been given up has all its
-    /// confirmations counted exactly; on others the answer to an earlier subscription may still come
+    /// confirmations counted exactly; on others the response to an earlier subscription may still come
     /// and confirm too soon.
     pub(crate) fn period_ends(&mut self, exact: bool) {
         let needed = self.confirmations.saturating_sub(1);
         let right = if exact { self.resumed == needed } else { self.resumed <= needed };
         if !right {
             self.broken.gaps += self.resumed.abs_diff(needed);
-            let (told, confirmations) = (self.resumed, self.confirmations);
-            self.fault(format_args!("{told} gaps told with {confirmations} confirmations"));
+            let (gaps, confirmations) = (self.resumed, self.confirmations);
+            self.fault(format_args!("{gaps} gaps reported with {confirmations} confirmations"));
         }
         self.confirmations = 0;
         self.resumed = 0;

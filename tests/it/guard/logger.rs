@@ -33,8 +33,8 @@ fn panicking_logger_loses_only_its_lines() {
     alone(|| {
         install(LevelFilter::Debug);
         let server = Server::start().unwrap();
-        let asked = Arc::new(AtomicU32::new(0));
-        let (count, signs) = (Arc::clone(&asked), secret(&server));
+        let called = Arc::new(AtomicU32::new(0));
+        let (count, signs) = (Arc::clone(&called), secret(&server));
         let authorizer = move |request: &AuthRequest| {
             count.fetch_add(1, Ordering::SeqCst);
             signs.authorize(request)
@@ -48,7 +48,7 @@ fn panicking_logger_loses_only_its_lines() {
         // The authorizer is called for every connection, after failed dials too.
         for round in 1..4 {
             room.wait_subscribed(SOON).unwrap();
-            assert_eq!(asked.load(Ordering::SeqCst), round);
+            assert_eq!(called.load(Ordering::SeqCst), round);
             server.refuse(1);
             server.drop_connections();
             gaps.recv_timeout(SOON).unwrap();
@@ -76,9 +76,9 @@ fn panicking_logger_at_trace_loses_only_its_lines() {
         install(LevelFilter::Trace);
         let (dials, dialled) = unbounded();
         let connector = Arc::new(MemoryConnector(dials));
-        let (asked, asks) = unbounded();
+        let (called, calls) = unbounded();
         let authorizer = move |_: &AuthRequest| {
-            asked.send(()).unwrap();
+            called.send(()).unwrap();
             Ok(Auth::new("key:signature"))
         };
         let client = quick(Options::url("ws://memory/app")).connector(connector);
@@ -93,7 +93,7 @@ fn panicking_logger_at_trace_loses_only_its_lines() {
         client.wait_connected(SOON).unwrap();
         far.to_client.send(text(r#"{"event":"event","channel":"room","data":""}"#)).unwrap();
         events.recv_timeout(SOON).unwrap();
-        asks.recv_timeout(SOON).unwrap();
+        calls.recv_timeout(SOON).unwrap();
         assert_eq!(client.stats().connections, 1);
         assert!(LOST.load(Ordering::SeqCst) > 2);
         client.close(SOON).unwrap();

@@ -149,7 +149,7 @@ fn another_takes_over_once_one_of_too_many_that_block_returns() {
         thread
     };
     let threads: Vec<_> = (1..=MOST + 1).map(reconnect).collect();
-    // The dial waits behind the last one, which nobody has an eye on any more.
+    // The dial waits behind the last one, which nothing supervises any more.
     release.send(()).unwrap();
     connects_again(&client, &dials, MOST + 2);
     drop((release, release_last));

@@ -25,7 +25,7 @@ trait Model: Clone + Debug + Eq + Hash {
     fn check_at_rest(&self) -> Result<(), &'static str>;
 }
 
-/// Goes through every state that can be reached. Gives their number, or what is wrong in one of them
+/// Goes through every state that can be reached. Returns their number, or what is wrong in one of them
 /// and the shortest way there.
 fn explore<M: Model>(start: M) -> Result<usize, String> {
     let mut came_from: HashMap<M, Option<M>> = HashMap::from([(start.clone(), None)]);
@@ -53,7 +53,7 @@ fn explore<M: Model>(start: M) -> Result<usize, String> {
     Ok(came_from.len())
 }
 
-/// The model holds as it is, and breaks with each of the faults in the way that is told.
+/// The model holds as it is, and breaks with each of the faults as it says.
 fn check<M: Model, F: Copy + Debug>(sound: F, faults: &[(F, &str)], model: impl Fn(F) -> M) {
     let states = explore(model(sound)).unwrap_or_else(|error| panic!("{error}"));
     assert!(states > 100, "only {states} states: the threads hardly meet");

@@ -10,7 +10,7 @@ use super::{Model, check};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Fault {
     None,
-    /// `is_waiting` in `Actions::begin` asks for a performer too.
+    /// `is_waiting` in `Actions::begin` requires a performer too.
     PerformedTwice,
     /// `Actions::next` is called until it returns `None`, not for one round only.
     LooksOnce,
@@ -33,7 +33,7 @@ const TIMER: usize = 3;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum At {
-    /// A user's: gives the machine an input. The timer's: at the head of its loop, with the lock.
+    /// A user's: passes the machine an input. The timer's: at the head of its loop, with the lock.
     Start,
     /// In `perform`, before `begin`.
     Begin,

@@ -31,7 +31,7 @@ enum At {
     FallingAsleep {
         until: Option<u8>,
     },
-    /// Has released the lock to tell the machine that its deadline has come.
+    /// Has released the lock to notify the machine of its deadline.
     Telling,
     Asleep {
         until: Option<u8>,

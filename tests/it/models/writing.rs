@@ -54,7 +54,7 @@ struct Writing {
     /// In the session: encoded, not written.
     batch: Vec<&'static str>,
     in_socket: usize,
-    /// A write has found the socket full, so the system will tell when there is room.
+    /// A write has found the socket full, so the system will report when there is room.
     was_full: bool,
     writable: bool,
     woken: bool,

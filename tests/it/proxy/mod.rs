@@ -231,8 +231,8 @@ mod tls {
             stream.set_read_timeout(Some(SOON)).unwrap();
             let connection = ServerConnection::new(Arc::new(config)).unwrap();
             let mut socket = tungstenite::accept(StreamOwned::new(connection, stream)).unwrap();
-            let greeting = r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"1.2\",\"activity_timeout\":120}"}"#;
-            socket.send(greeting.into()).unwrap();
+            let establishment = r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"1.2\",\"activity_timeout\":120}"}"#;
+            socket.send(establishment.into()).unwrap();
             while socket.read().is_ok() {}
         });
         let client = quick(Options::host(host, "key").port(port))

@@ -51,8 +51,8 @@ impl Relay {
     }
 
     /// Sends this response to the next CONNECT.
-    pub(super) fn refuse(&self, answer: &'static str) {
-        *self.shared.refusal.lock().unwrap() = Some(answer);
+    pub(super) fn refuse(&self, response: &'static str) {
+        *self.shared.refusal.lock().unwrap() = Some(response);
     }
 }
 
@@ -66,7 +66,7 @@ impl Drop for Relay {
 fn serve(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
     let mut first = [0];
     client.read_exact(&mut first)?;
-    let (target, answer) = match first {
+    let (target, response) = match first {
         [5] => (take_socks(&mut client)?, &b"\x05\0\0\x01\0\0\0\0\0\0"[..]),
         _ => {
             let mut head = first.to_vec();
@@ -87,7 +87,7 @@ fn serve(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
     let port = target.rsplit(':').next().unwrap().parse::<u16>().unwrap();
     shared.targets.lock().unwrap().push(target);
     let server = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), SOON)?;
-    client.write_all(answer)?;
+    client.write_all(response)?;
     let back = (server.try_clone()?, client.try_clone()?);
     spawn(move || pump(back.0, back.1));
     pump(client, server);

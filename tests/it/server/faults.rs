@@ -96,13 +96,13 @@ fn silent_server_still_sends_raw_frames() {
     let server = Server::start().unwrap();
     server.silence(true);
     let mut raw = Raw::connect(&server);
-    let greeting = r#"{"event":"pusher:connection_established","data":{"socket_id":"1.1"}}"#;
+    let establishment = r#"{"event":"pusher:connection_established","data":{"socket_id":"1.1"}}"#;
     assert!(server.wait_for(SOON, |server| server.dials() == 1));
     // The server's side of the handshake may still be under way.
     raw.send("{}");
     assert!(server.wait_for(SOON, |server| server.recorded() == ["{}"]));
-    server.send_raw(greeting);
-    assert_eq!(raw.read_text(), greeting);
+    server.send_raw(establishment);
+    assert_eq!(raw.read_text(), establishment);
 }
 
 #[test]

@@ -188,7 +188,7 @@ fn subscription_counts_are_off_by_default() {
     let succeeded =
         r#"{"event":"pusher_internal:subscription_succeeded","channel":"chat","data":"{}"}"#;
     assert_eq!(raw.read_text(), succeeded);
-    assert_eq!(raw.ask(r#"{"event":"pusher:ping"}"#)["event"], "pusher:pong");
+    assert_eq!(raw.exchange(r#"{"event":"pusher:ping"}"#)["event"], "pusher:pong");
 }
 
 #[test]
@@ -271,10 +271,10 @@ fn invalid_frames_get_an_error_frame() {
         (r#"{"event":"pusher:unsubscribe","data":{"channel":"c"}}"#, None, "No current"),
         (r#"{"event":"client-e","channel":"c","data":{}}"#, Some(4301), "rejected"),
     ] {
-        let answer = raw.ask(frame);
-        assert_eq!(answer["event"], "pusher:error", "{frame}");
-        assert_eq!(answer["data"]["code"], json!(code), "{frame}");
-        let message = answer["data"]["message"].as_str().unwrap();
+        let response = raw.exchange(frame);
+        assert_eq!(response["event"], "pusher:error", "{frame}");
+        assert_eq!(response["data"]["code"], json!(code), "{frame}");
+        let message = response["data"]["message"].as_str().unwrap();
         assert!(message.contains(part), "{frame}: {message}");
     }
     raw.subscribe("c");
@@ -288,7 +288,7 @@ fn invalid_frames_get_an_error_frame() {
     raw.send(r#"{"event":"pusher:unsubscribe","data":{"channel":"c"}}"#);
     // Neither gets a response, so the server's pong comes next.
     raw.send(r#"{"event":"pusher:pong","data":{}}"#);
-    assert_eq!(raw.ask(r#"{"event":"pusher:ping","data":{}}"#)["event"], "pusher:pong");
+    assert_eq!(raw.exchange(r#"{"event":"pusher:ping","data":{}}"#)["event"], "pusher:pong");
     assert_eq!((server.subscribers("c"), server.connections()), (0, 1));
 }
 
@@ -354,7 +354,7 @@ fn dropping_the_server_ends_its_threads() {
         let states = clients[0].bind_states();
         let start = now();
         drop(server);
-        assert!(now().duration_since(start) < SOON / 2, "somebody was waited for");
+        assert!(now().duration_since(start) < SOON / 2, "it waited for a connection");
         until(&states, State::Reconnecting);
         // A thread that was joined may be listed a moment longer.
         let mut rounds = 0..1_000_000;

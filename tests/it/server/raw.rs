@@ -40,7 +40,7 @@ impl Raw {
         serde_json::from_str(&self.read_text()).unwrap()
     }
 
-    pub(crate) fn ask(&mut self, frame: &str) -> Value {
+    pub(crate) fn exchange(&mut self, frame: &str) -> Value {
         self.send(frame);
         self.read()
     }

@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use super::{ANN, SUCCEEDED, Signed, data, signature};
 use crate::support::SOON;
 
-pub(crate) struct Answer {
+pub(crate) struct TestResponse {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: String,
 }
 
-impl Answer {
+impl TestResponse {
     pub(crate) fn json(&self) -> Value {
         assert_eq!(self.status, 200, "{}", self.body);
         serde_json::from_str(&self.body).unwrap()
@@ -37,19 +37,19 @@ fn dial(server: &Server) -> TcpStream {
 }
 
 /// Sends this, and reads until the server closes.
-fn ask(server: &Server, request: &[u8]) -> String {
+fn exchange(server: &Server, request: &[u8]) -> String {
     let mut stream = dial(server);
     stream.write_all(request).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
 }
 
-fn parsed(answer: &str) -> Answer {
-    let (head, body) = answer.split_once("\r\n\r\n").expect("no HTTP");
+fn parsed(response: &str) -> TestResponse {
+    let (head, body) = response.split_once("\r\n\r\n").expect("no HTTP");
     let status = head.strip_prefix("HTTP/1.1 ").unwrap()[..3].parse().unwrap();
     assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
-    Answer { status, head: head.to_owned(), body: body.to_owned() }
+    TestResponse { status, head: head.to_owned(), body: body.to_owned() }
 }
 
 pub(crate) fn request(
@@ -58,13 +58,13 @@ pub(crate) fn request(
     target: &str,
     kind: &str,
     body: &str,
-) -> Answer {
+) -> TestResponse {
     let length = body.len();
     let request = format!(
         "{method} {target} HTTP/1.1\r\nHost: x\r\nX-Mine:  a b \r\nContent-Type: {kind}\r\n\
          Content-Length: {length}\r\n\r\n{body}"
     );
-    parsed(&ask(server, request.as_bytes()))
+    parsed(&exchange(server, request.as_bytes()))
 }
 
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
@@ -76,11 +76,11 @@ pub(crate) fn encoded(params: &[(&str, &str)]) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
-pub(crate) fn form(server: &Server, params: &[(&str, &str)]) -> Answer {
+pub(crate) fn form(server: &Server, params: &[(&str, &str)]) -> TestResponse {
     request(server, "POST", PATH, FORM, &encoded(params))
 }
 
-fn plain(server: &Server) -> Answer {
+fn plain(server: &Server) -> TestResponse {
     form(server, &[("socket_id", "1.2"), ("channel_name", "private-a")])
 }
 
@@ -91,7 +91,7 @@ fn every_request_form_is_accepted() {
     let params = [("socket_id", "12.34"), ("channel_name", "private-a")];
     let query = encoded(&params);
     let json_body = r#"{"socket_id":"12.34","channel_name":"private-a"}"#;
-    for answer in [
+    for response in [
         form(&server, &params),
         request(&server, "POST", PATH, FORM, "socket_id=12.34&channel_name=private-a&x=%"),
         request(&server, "POST", PATH, "application/json; charset=utf-8", json_body),
@@ -104,8 +104,8 @@ fn every_request_form_is_accepted() {
             "channel_name=private-a",
         ),
     ] {
-        assert_eq!(answer.json(), expected);
-        assert!(answer.head.contains("Content-Type: application/json\r\n"));
+        assert_eq!(response.json(), expected);
+        assert!(response.head.contains("Content-Type: application/json\r\n"));
     }
     assert_eq!(server.auth_count(), 5);
 }
@@ -115,17 +115,18 @@ fn member_follows_the_parameters() {
     let server = Server::start().unwrap();
     let mut client = Signed::new(&server);
     let socket_id = client.socket_id.clone();
-    let ask = |more: &[(&str, &str)]| {
+    let request_with = |more: &[(&str, &str)]| {
         let mut params = vec![("socket_id", &*socket_id), ("channel_name", "presence-r")];
         params.extend(more);
         form(&server, &params).json()
     };
-    let answer = ask(&[("user_id", "ann"), ("user_info", r#"{"name":"Ann"}"#)]);
-    assert_eq!(answer["channel_data"], ANN);
-    let as_text = ask(&[("user_id", "7"), ("user_info", "no json")])["channel_data"].clone();
+    let response = request_with(&[("user_id", "ann"), ("user_info", r#"{"name":"Ann"}"#)]);
+    assert_eq!(response["channel_data"], ANN);
+    let as_text =
+        request_with(&[("user_id", "7"), ("user_info", "no json")])["channel_data"].clone();
     assert_eq!(as_text, r#"{"user_id":"7","user_info":"no json"}"#);
     assert_eq!(
-        ask(&[])["channel_data"],
+        request_with(&[])["channel_data"],
         json!({"user_id": format!("user-{socket_id}")}).to_string()
     );
     let body = json!({"socket_id": "1.2", "channel_name": "presence-r", "user_id": 7, "user_info": {"a": 1}});
@@ -133,7 +134,7 @@ fn member_follows_the_parameters() {
     assert_eq!(numeric["channel_data"], r#"{"user_id":7,"user_info":{"a":1}}"#);
 
     // The response authorizes the subscription.
-    let (auth, member) = (answer["auth"].as_str(), answer["channel_data"].as_str());
+    let (auth, member) = (response["auth"].as_str(), response["channel_data"].as_str());
     client.say_subscribe("presence-r", auth.unwrap(), member);
     let succeeded = client.raw.read();
     assert_eq!(succeeded["event"], SUCCEEDED);
@@ -159,12 +160,12 @@ fn batch_has_one_response_per_channel() {
     assert_eq!(form(&server, &params).json(), expected);
     let body =
         json!({"socket_id": "1.2", "user_id": "u", "channel_name": ["private-a", "presence-b"]});
-    let answer = request(&server, "POST", PATH, "application/json", &body.to_string());
-    assert_eq!(answer.json(), expected);
+    let response = request(&server, "POST", PATH, "application/json", &body.to_string());
+    assert_eq!(response.json(), expected);
     let one = form(&server, &[("socket_id", "1.2"), ("channel_name[0]", "public")]).json();
     assert_eq!(one["public"]["status"], 403);
-    let asked: Vec<_> = server.auth_requests().iter().map(|r| r.channels().join(" ")).collect();
-    assert_eq!(asked, ["private-a presence-b", "private-a presence-b", "public"]);
+    let requested: Vec<_> = server.auth_requests().iter().map(|r| r.channels().join(" ")).collect();
+    assert_eq!(requested, ["private-a presence-b", "private-a presence-b", "public"]);
 }
 
 #[test]
@@ -201,25 +202,25 @@ fn garbage_on_the_port_does_no_harm() {
         (head(0).replace("\r\n\r\n", "\r\nTransfer-Encoding: chunked\r\n\r\n").into_bytes(), 411),
         ([head(1 << 20).into_bytes(), vec![0xff; 1 << 20]].concat(), 400),
     ] {
-        assert_eq!(parsed(&ask(&server, &garbage)).status, status);
+        assert_eq!(parsed(&exchange(&server, &garbage)).status, status);
     }
     // These close before their request is complete.
     for begun in ["", "POST", &head(10)] {
         let mut stream = dial(&server);
         stream.write_all(begun.as_bytes()).unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert_eq!(answer, "");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        assert_eq!(response, "");
     }
     // In pieces.
     let mut stream = dial(&server);
     for byte in b"POST /pusher/auth HTTP/1.1\r\nContent-Length: 37\r\n\r\nsocket_id=1.2&channel_name=private-ab" {
         stream.write_all(&[*byte]).unwrap();
     }
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert_eq!(parsed(&answer).status, 200);
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    assert_eq!(parsed(&response).status, 200);
     assert_eq!(plain(&server).status, 200);
 }
 
@@ -228,12 +229,12 @@ fn faults_are_shown_as_configured() {
     let server = Server::start().unwrap();
     server.retry_after(Some(3));
     server.fail_auth_times(2, 429);
-    let answer = plain(&server);
-    assert!(answer.status == 429 && answer.head.contains("Too Many Requests\r\n"));
-    assert!(answer.head.contains("Retry-After: 3\r\n"));
+    let response = plain(&server);
+    assert!(response.status == 429 && response.head.contains("Too Many Requests\r\n"));
+    assert!(response.head.contains("Retry-After: 3\r\n"));
     assert_eq!(plain(&server).status, 429);
-    let answer = plain(&server);
-    assert!(answer.status == 200 && !answer.head.contains("Retry-After"));
+    let response = plain(&server);
+    assert!(response.status == 200 && !response.head.contains("Retry-After"));
     server.retry_after(None);
 
     server.fail_auth(403);
@@ -242,11 +243,11 @@ fn faults_are_shown_as_configured() {
     assert_eq!(statuses, [500, 403, 403]);
     assert!(!plain(&server).head.contains("Retry-After"));
     server.auth_body(Some("<html>"));
-    let answer = plain(&server);
-    assert_eq!((answer.status, &*answer.body), (403, "<html>"));
+    let response = plain(&server);
+    assert_eq!((response.status, &*response.body), (403, "<html>"));
     server.fail_auth(200);
-    let answer = plain(&server);
-    assert_eq!((answer.status, &*answer.body), (200, "<html>"));
+    let response = plain(&server);
+    assert_eq!((response.status, &*response.body), (200, "<html>"));
     // More than the system accepts at once.
     server.auth_body(Some(&"x".repeat(8 << 20)));
     assert_eq!(plain(&server).body.len(), 8 << 20);
@@ -254,9 +255,9 @@ fn faults_are_shown_as_configured() {
     let mut stream = dial(&server);
     stream.write_all(b"GET /pusher/auth HTTP/1.1\r\n\r\n").unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert_eq!(parsed(&answer).body.len(), 8 << 20);
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    assert_eq!(parsed(&response).body.len(), 8 << 20);
     server.auth_body(None);
     plain(&server).json();
     assert_eq!(server.auth_count(), 12);
@@ -288,11 +289,11 @@ fn responses_can_be_delayed_and_released() {
     assert!(now().duration_since(start) >= Duration::from_millis(200));
     server.delay_auth(Duration::MAX);
     std::thread::scope(|scope| {
-        let asking: Vec<_> = (0..20).map(|_| scope.spawn(|| plain(&server).status)).collect();
+        let pending: Vec<_> = (0..20).map(|_| scope.spawn(|| plain(&server).status)).collect();
         assert!(server.wait_for(SOON, |server| server.auth_count() == 21));
-        assert!(asking.iter().all(|thread| !thread.is_finished()));
+        assert!(pending.iter().all(|thread| !thread.is_finished()));
         server.delay_auth(Duration::ZERO);
-        assert!(asking.into_iter().all(|thread| thread.join().unwrap() == 200));
+        assert!(pending.into_iter().all(|thread| thread.join().unwrap() == 200));
     });
 }
 
@@ -312,9 +313,9 @@ fn dropping_the_server_does_not_wait_for_requests() {
     drop(server);
     assert!(now().duration_since(start) < Duration::from_secs(1));
     for mut stream in streams {
-        let mut answer = Vec::new();
+        let mut response = Vec::new();
         // Reset or closed, but over.
-        let _ = stream.read_to_end(&mut answer);
-        assert!(answer.is_empty());
+        let _ = stream.read_to_end(&mut response);
+        assert!(response.is_empty());
     }
 }

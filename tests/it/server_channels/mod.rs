@@ -62,7 +62,7 @@ impl Signed {
 
     /// The server sends nothing.
     pub(crate) fn assert_quiet(&mut self) {
-        assert_eq!(self.raw.ask(r#"{"event":"pusher:ping"}"#)["event"], "pusher:pong");
+        assert_eq!(self.raw.exchange(r#"{"event":"pusher:ping"}"#)["event"], "pusher:pong");
     }
 }
 
@@ -103,9 +103,9 @@ fn private_subscription_needs_a_valid_signature() {
             assert!(message.starts_with(expected), "{auth}: {message}");
         }
         assert_eq!(server.subscribers(channel), 0);
-        let answer = client.subscribe(channel, None);
+        let response = client.subscribe(channel, None);
         let expected = json!({"event": SUCCEEDED, "channel": channel, "data": "{}"});
-        assert_eq!(answer, expected);
+        assert_eq!(response, expected);
         assert_eq!(server.subscribers(channel), 1);
         if channel.contains("cache") {
             assert_eq!(client.raw.read()["event"], "pusher:cache_miss");
@@ -134,9 +134,12 @@ fn private_events_and_refusals() {
     assert_eq!(client.raw.read_text(), r#"{"event":"e","channel":"private-a","data":"{\"n\":1}"}"#);
     for channel in ["private-r", "presence-r", "private-encrypted-r"] {
         server.refuse_channel(channel, ChannelRefusal::SubscriptionError(401));
-        let answer = client.subscribe(channel, None);
-        assert_eq!(answer["event"], "pusher:subscription_error");
-        assert_eq!((&answer["channel"], &answer["data"]["status"]), (&json!(channel), &json!(401)));
+        let response = client.subscribe(channel, None);
+        assert_eq!(response["event"], "pusher:subscription_error");
+        assert_eq!(
+            (&response["channel"], &response["data"]["status"]),
+            (&json!(channel), &json!(401))
+        );
     }
     server.allow_channel("private-r");
     assert_eq!(client.subscribe("private-r", None)["event"], SUCCEEDED);
@@ -160,8 +163,8 @@ fn invalid_signatures_are_refused_in_every_style() {
         let mut client = Signed::new(&server);
         client.say_subscribe("private-a", "app-key:wrong", None);
         client.raw.send(r#"{"event":"pusher:ping"}"#);
-        let answer = client.raw.read();
-        assert_eq!((&answer["event"], &data(&answer)["code"]), (&json!(event), &code));
+        let response = client.raw.read();
+        assert_eq!((&response["event"], &data(&response)["code"]), (&json!(event), &code));
     }
 }
 
@@ -172,24 +175,24 @@ const SEVEN: &str = r#"{"user_id":7}"#;
 fn members_are_announced_once_for_all_their_connections() {
     let server = Server::start().unwrap();
     let mut first = Signed::new(&server);
-    let answer = first.subscribe("presence-r", Some(ANN));
-    assert!(answer["data"].is_string());
+    let response = first.subscribe("presence-r", Some(ANN));
+    assert!(response["data"].is_string());
     let expected = json!({"ids": ["ann"], "hash": {"ann": {"name": "Ann"}}, "count": 1});
-    assert_eq!(data(&answer), json!({"presence": expected}));
+    assert_eq!(data(&response), json!({"presence": expected}));
 
     let mut second = Signed::new(&server);
-    let answer = second.subscribe("presence-r", Some(SEVEN));
+    let response = second.subscribe("presence-r", Some(SEVEN));
     let hash = json!({"7": null, "ann": {"name": "Ann"}});
     let expected = json!({"ids": ["7", "ann"], "hash": hash, "count": 2});
-    assert_eq!(data(&answer), json!({"presence": expected}));
+    assert_eq!(data(&response), json!({"presence": expected}));
     let added = first.raw.read_text();
     let expected = r#"{"event":"pusher_internal:member_added","channel":"presence-r","data":"{\"user_id\":\"7\"}"}"#;
     assert_eq!(added, expected);
 
     // Another connection of the same member: no notification.
     let mut third = Signed::new(&server);
-    let answer = third.subscribe("presence-r", Some(r#"{"user_id":"7","user_info":1}"#));
-    assert_eq!(data(&answer)["presence"]["count"], 2);
+    let response = third.subscribe("presence-r", Some(r#"{"user_id":"7","user_info":1}"#));
+    assert_eq!(data(&response)["presence"]["count"], 2);
     assert_eq!(server.subscribers("presence-r"), 3);
     first.assert_quiet();
     second.raw.send(r#"{"event":"pusher:unsubscribe","data":{"channel":"presence-r"}}"#);
@@ -237,8 +240,8 @@ fn presence_channel_has_at_most_a_hundred_members() {
     let (code, message) = error(&late.subscribe("presence-r", Some(&member(100))));
     assert!(code.is_none() && message.contains("presence-r is full"), "{message}");
     // Not another member.
-    let answer = late.subscribe("presence-r", Some(&member(5)));
-    assert_eq!(data(&answer)["presence"]["count"], 100);
+    let response = late.subscribe("presence-r", Some(&member(5)));
+    assert_eq!(data(&response)["presence"]["count"], 100);
     drop(clients);
     assert!(server.wait_for(SOON, |server| server.subscribers("presence-r") == 1));
 }
@@ -259,9 +262,9 @@ fn presence_styles_change_the_members() {
             let settings = Settings::default().presence_style(style).data_style(shape);
             let server = Server::start_with(settings).unwrap();
             let mut first = Signed::new(&server);
-            let answer = first.subscribe("presence-r", Some(SEVEN));
-            assert_eq!(answer["data"].is_object(), shape == DataStyle::Object);
-            assert_eq!(data(&answer)["presence"], presence, "{style:?}");
+            let response = first.subscribe("presence-r", Some(SEVEN));
+            assert_eq!(response["data"].is_object(), shape == DataStyle::Object);
+            assert_eq!(data(&response)["presence"], presence, "{style:?}");
             let mut second = Signed::subscribed(&server, "presence-r", Some(r#"{"user_id":8}"#));
             assert_eq!(data(&first.raw.read())["user_id"].is_u64(), id.is_u64());
             first.raw.send(r#"{"event":"client-a","channel":"presence-r"}"#);
@@ -365,11 +368,11 @@ fn client_events_are_rate_limited() {
         client.raw.send(r#"{"event":"pusher:ping"}"#);
         let mut refused = 0;
         loop {
-            let answer = client.raw.read();
-            if answer["event"] == "pusher:pong" {
+            let response = client.raw.read();
+            if response["event"] == "pusher:pong" {
                 break;
             }
-            assert_eq!(error(&answer).0, Some(4301));
+            assert_eq!(error(&response).0, Some(4301));
             refused += 1;
         }
         let relayed = 200 - refused;
@@ -414,8 +417,8 @@ fn encrypted_events_decrypt_with_the_shared_secret() {
     let mut client = Signed::subscribed(&server, CHANNEL, None);
     assert_eq!(client.raw.read()["event"], "pusher:cache_miss");
     let key = |channel: &str| {
-        let answer = endpoint::form(&server, &[("socket_id", "1.2"), ("channel_name", channel)]);
-        answer.json()["shared_secret"].as_str().unwrap().to_owned()
+        let response = endpoint::form(&server, &[("socket_id", "1.2"), ("channel_name", channel)]);
+        response.json()["shared_secret"].as_str().unwrap().to_owned()
     };
     let first = key(CHANNEL);
     assert_eq!(first, key(CHANNEL));

@@ -4,20 +4,20 @@ use pusher_channels::testing::{Server, Settings};
 use serde_json::{Value, json};
 
 use super::{say_signin, sign_in};
-use crate::server_channels::endpoint::{Answer, FORM, encoded, request};
+use crate::server_channels::endpoint::{FORM, TestResponse, encoded, request};
 use crate::server_channels::{Signed, data, signature};
 
 const PATH: &str = "/pusher/user-auth";
 
 const JSON: &str = "application/json";
 
-fn form(server: &Server, params: &[(&str, &str)]) -> Answer {
+fn form(server: &Server, params: &[(&str, &str)]) -> TestResponse {
     request(server, "POST", PATH, FORM, &encoded(params))
 }
 
 /// Returns `user_data` after a check of its signature.
-fn user_data(answer: &Answer, socket_id: &str) -> String {
-    let json = answer.json();
+fn user_data(response: &TestResponse, socket_id: &str) -> String {
+    let json = response.json();
     let user_data = json["user_data"].as_str().unwrap();
     let text = format!("{socket_id}::user::{user_data}");
     let auth = format!("app-key:{}", signature("app-secret", &text));
@@ -29,12 +29,12 @@ fn user_data(answer: &Answer, socket_id: &str) -> String {
 fn every_request_form_is_accepted() {
     let server = Server::start().unwrap();
     assert_eq!(server.user_auth_url(), server.auth_url().replace("/auth", "/user-auth"));
-    for answer in [
+    for response in [
         form(&server, &[("socket_id", "12.34")]),
         request(&server, "POST", PATH, JSON, r#"{"socket_id":"12.34"}"#),
         request(&server, "GET", &format!("{PATH}?socket_id=12.34"), "", ""),
     ] {
-        assert_eq!(user_data(&answer, "12.34"), r#"{"id":"user-12.34"}"#);
+        assert_eq!(user_data(&response, "12.34"), r#"{"id":"user-12.34"}"#);
     }
     for params in [&[][..], &[("socket_id", "1")], &[("socket_id", "1.2:x")]] {
         assert_eq!(form(&server, params).status, 400);
@@ -47,13 +47,13 @@ fn every_request_form_is_accepted() {
 #[test]
 fn user_follows_the_parameters() {
     let server = Server::start().unwrap();
-    let ask = |more: &[(&str, &str)]| {
-        let answer = form(&server, &[&[("socket_id", "1.2")], more].concat());
-        serde_json::from_str::<Value>(&user_data(&answer, "1.2")).unwrap()
+    let request_with = |more: &[(&str, &str)]| {
+        let response = form(&server, &[&[("socket_id", "1.2")], more].concat());
+        serde_json::from_str::<Value>(&user_data(&response, "1.2")).unwrap()
     };
     for (info, expected) in [(r#"{"name":"Ann"}"#, json!({"name": "Ann"})), ("x", json!("x"))] {
-        let asked = ask(&[("user_id", "ann"), ("user_info", info)]);
-        assert_eq!(asked, json!({"id": "ann", "user_info": expected}));
+        let given = request_with(&[("user_id", "ann"), ("user_info", info)]);
+        assert_eq!(given, json!({"id": "ann", "user_info": expected}));
     }
     for (watchlist, expected) in [
         ("a, b,,c ", json!(["a", "b", "c"])),
@@ -63,18 +63,18 @@ fn user_follows_the_parameters() {
         ("[1]", json!([1])),
         ("", json!([])),
     ] {
-        let asked = ask(&[("user_id", "ann"), ("watchlist", watchlist)]);
-        assert_eq!(asked, json!({"id": "ann", "watchlist": expected}), "{watchlist}");
+        let given = request_with(&[("user_id", "ann"), ("watchlist", watchlist)]);
+        assert_eq!(given, json!({"id": "ann", "watchlist": expected}), "{watchlist}");
     }
-    let asked = json!({
+    let given = json!({
         "socket_id": "1.2", "user_id": 7, "user_info": [1], "watchlist": ["a", "b"]
     });
-    let answer = request(&server, "POST", PATH, JSON, &asked.to_string());
-    assert_eq!(user_data(&answer, "1.2"), r#"{"id":7,"user_info":[1],"watchlist":["a","b"]}"#);
+    let response = request(&server, "POST", PATH, JSON, &given.to_string());
+    assert_eq!(user_data(&response, "1.2"), r#"{"id":7,"user_info":[1],"watchlist":["a","b"]}"#);
     // Even a user that no server accepts.
-    let asked = json!({"socket_id": "1.2", "watchlist": {"a": 1}});
-    let answer = request(&server, "POST", PATH, JSON, &asked.to_string());
-    assert_eq!(user_data(&answer, "1.2"), r#"{"id":"user-1.2","watchlist":{"a":1}}"#);
+    let given = json!({"socket_id": "1.2", "watchlist": {"a": 1}});
+    let response = request(&server, "POST", PATH, JSON, &given.to_string());
+    assert_eq!(user_data(&response, "1.2"), r#"{"id":"user-1.2","watchlist":{"a":1}}"#);
 }
 
 #[test]
@@ -89,17 +89,17 @@ fn response_signs_the_user_in() {
             ("user_info", r#"{"z":1.50,"a":"ä"}"#),
             ("watchlist", "bob"),
         ];
-        let answer = form(&server, &params);
-        let user_data = match answer.json()["user_data"].clone() {
+        let response = form(&server, &params);
+        let user_data = match response.json()["user_data"].clone() {
             Value::String(text) if !as_object => text,
             Value::Object(_) if as_object => {
                 // The text of it, as it stands there.
-                let (_, rest) = answer.body.split_once(r#""user_data":"#).unwrap();
+                let (_, rest) = response.body.split_once(r#""user_data":"#).unwrap();
                 rest.strip_suffix('}').unwrap().to_owned()
             }
             other => panic!("{other}"),
         };
-        say_signin(&mut client, answer.json()["auth"].as_str().unwrap(), &user_data);
+        say_signin(&mut client, response.json()["auth"].as_str().unwrap(), &user_data);
         let confirmed = client.raw.read();
         assert_eq!(confirmed["event"], "pusher:signin_success");
         assert_eq!(data(&confirmed)["user_data"], user_data);
@@ -117,8 +117,8 @@ fn faults_apply_to_both_endpoints() {
     };
     server.retry_after(Some(3));
     server.fail_auth_times(2, 429);
-    let answer = plain();
-    assert!(answer.status == 429 && answer.head.contains("Retry-After: 3\r\n"));
+    let response = plain();
+    assert!(response.status == 429 && response.head.contains("Retry-After: 3\r\n"));
     assert_eq!((channel(), plain().status), (429, 200));
     server.fail_auth(403);
     assert_eq!((plain().status, channel()), (403, 403));
@@ -127,7 +127,7 @@ fn faults_apply_to_both_endpoints() {
     assert_eq!(plain().body, "<html>");
     server.auth_body(None);
     assert_eq!(user_data(&plain(), "1.2"), r#"{"id":"user-1.2"}"#);
-    // A refused question is one too.
+    // A refused request is one too.
     form(&server, &[]);
     assert_eq!((server.auth_count(), server.user_auth_count()), (8, 6));
     let records = server.auth_requests();
@@ -147,10 +147,10 @@ fn responses_can_be_delayed_and_released() {
     let server = Server::start().unwrap();
     server.delay_auth(Duration::MAX);
     std::thread::scope(|scope| {
-        let asking = scope.spawn(|| form(&server, &[("socket_id", "1.2")]).status);
+        let pending = scope.spawn(|| form(&server, &[("socket_id", "1.2")]).status);
         assert!(server.wait_for(super::SOON, |server| server.user_auth_count() == 1));
-        assert!(!asking.is_finished());
+        assert!(!pending.is_finished());
         server.delay_auth(Duration::ZERO);
-        assert_eq!(asking.join().unwrap(), 200);
+        assert_eq!(pending.join().unwrap(), 200);
     });
 }

@@ -36,8 +36,8 @@ fn sign_in(client: &mut Signed, server: &Server, user_data: &str) -> Value {
 /// A connection of this user.
 fn user(server: &Server, id: &str) -> Signed {
     let mut client = Signed::new(server);
-    let answer = sign_in(&mut client, server, &json!({"id": id}).to_string());
-    assert_eq!(answer["event"], "pusher:signin_success");
+    let response = sign_in(&mut client, server, &json!({"id": id}).to_string());
+    assert_eq!(response["event"], "pusher:signin_success");
     client
 }
 
@@ -112,8 +112,8 @@ fn user_channel_is_for_that_user_only() {
     let server = Server::start_with(Settings::default().auth_refusal(refusal)).unwrap();
     let mut stranger = Signed::new(&server);
     stranger.raw.subscribe(ANNS);
-    let answer = stranger.raw.read();
-    assert_eq!((&answer["channel"], &answer["data"]["status"]), (&json!(ANNS), &json!(401)));
+    let response = stranger.raw.read();
+    assert_eq!((&response["channel"], &response["data"]["status"]), (&json!(ANNS), &json!(401)));
 }
 
 #[test]
@@ -200,18 +200,18 @@ fn user_joins_presence_channels_without_channel_data() {
         ("signed_in_user", "true"),
         ("user_id", "not-me"),
     ];
-    let answer = channel_auth(&server, &params).json();
-    assert_eq!(answer, json!({"auth": ann.auth("presence-r", None)}));
+    let response = channel_auth(&server, &params).json();
+    assert_eq!(response, json!({"auth": ann.auth("presence-r", None)}));
     for (given, named) in [(json!(true), false), (json!(false), true), (json!("no"), true)] {
         let body =
             json!({"socket_id": "1.2", "channel_name": "presence-r", "signed_in_user": given});
-        let answer =
+        let response =
             request(&server, "POST", "/pusher/auth", "application/json", &body.to_string());
-        assert_eq!(answer.json()["channel_data"].is_string(), named, "{given}");
+        assert_eq!(response.json()["channel_data"].is_string(), named, "{given}");
     }
-    let answer = ann.subscribe("presence-r", None);
+    let response = ann.subscribe("presence-r", None);
     let presence = json!({"ids": ["ann"], "hash": {"ann": {"name": "Ann"}}, "count": 1});
-    assert_eq!(data(&answer), json!({"presence": presence}));
+    assert_eq!(data(&response), json!({"presence": presence}));
 
     // Explicit `channel_data` names another member and needs a valid signature.
     let mut bob = user(&server, "bob");
@@ -238,9 +238,9 @@ fn presence_by_signin_omits_channel_data() {
     let server = Server::start_with(Settings::default().presence_by_signin(true)).unwrap();
     for channel in ["presence-r", "private-r"] {
         let params = [("socket_id", "1.2"), ("channel_name", channel)];
-        let answer = channel_auth(&server, &params).json();
+        let response = channel_auth(&server, &params).json();
         let expected = signature(server.secret(), &format!("1.2:{channel}"));
-        assert_eq!(answer, json!({"auth": format!("app-key:{expected}")}));
+        assert_eq!(response, json!({"auth": format!("app-key:{expected}")}));
     }
 }
 

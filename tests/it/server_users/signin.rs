@@ -32,11 +32,12 @@ fn sign_in_needs_a_valid_signature() {
     for data in
         [json!({"auth": right}), json!({"auth": right, "user_data": {"id": "ann"}}), json!("x")]
     {
-        let answer = client.raw.ask(&json!({"event": "pusher:signin", "data": data}).to_string());
-        let (code, message) = error(&answer);
+        let response =
+            client.raw.exchange(&json!({"event": "pusher:signin", "data": data}).to_string());
+        let (code, message) = error(&response);
         assert!(code == Some(4009) && message.contains("user_data"), "{message}");
     }
-    assert_eq!(error(&client.raw.ask(r#"{"event":"pusher:signin"}"#)).0, Some(4009));
+    assert_eq!(error(&client.raw.exchange(r#"{"event":"pusher:signin"}"#)).0, Some(4009));
     // Another connection's signature is not good here.
     let mut other = Signed::new(&server);
     say_signin(&mut other, &right, ANN);
@@ -85,15 +86,15 @@ fn numeric_ids_are_accepted_in_their_style() {
     let settings = Settings::default().presence_style(PresenceStyle::NumericIds);
     let server = Server::start_with(settings).unwrap();
     let mut client = Signed::new(&server);
-    let answer = sign_in(&mut client, &server, r#"{"id":7,"watchlist":[8]}"#);
-    assert_eq!(answer["event"], "pusher:signin_success");
+    let response = sign_in(&mut client, &server, r#"{"id":7,"watchlist":[8]}"#);
+    assert_eq!(response["event"], "pusher:signin_success");
     let events = json!({"events": [{"name": "offline", "user_ids": ["8"]}]});
     assert_eq!(data(&client.raw.read()), events);
     assert_eq!(server.signed_in("7"), 1);
     client.raw.subscribe("#server-to-user-7");
     assert_eq!(client.raw.read()["event"], super::SUCCEEDED);
-    let answer = client.subscribe("presence-r", None);
-    assert_eq!(data(&answer)["presence"]["ids"], json!([7]));
+    let response = client.subscribe("presence-r", None);
+    assert_eq!(data(&response)["presence"]["ids"], json!([7]));
 }
 
 #[test]

@@ -14,8 +14,8 @@ fn user_data(id: &str, watchlist: &[&str]) -> String {
 /// A watcher, and its first watchlist events.
 fn watcher(server: &Server, id: &str, watchlist: &[&str]) -> (Signed, Value) {
     let mut client = Signed::new(server);
-    let answer = sign_in(&mut client, server, &user_data(id, watchlist));
-    assert_eq!(answer["event"], "pusher:signin_success");
+    let response = sign_in(&mut client, server, &user_data(id, watchlist));
+    assert_eq!(response["event"], "pusher:signin_success");
     let news = next(&mut client);
     (client, news)
 }
@@ -58,7 +58,7 @@ fn watchers_are_notified_who_comes_and_goes() {
     drop(carl);
     ann.assert_quiet();
 
-    // All of one kind; nobody else is notified of watchers.
+    // All of one kind; no other user is notified of watchers.
     let (mut eve, news) = watcher(&server, "eve", &["bob"]);
     assert_eq!(news, json!([offline(&["bob"])]));
     let (_, news) = watcher(&server, "fay", &["ann"]);

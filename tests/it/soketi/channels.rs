@@ -218,7 +218,7 @@ fn wrong_signature_fails_that_channel_only() {
 }
 
 /// An app's endpoint: it authorizes requests with this token.
-fn answer(mut stream: TcpStream, key: &str, secret: &str) {
+fn response(mut stream: TcpStream, key: &str, secret: &str) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let (mut length, mut known) = (0, false);
     loop {
@@ -273,7 +273,7 @@ fn http_endpoint_authorizes() {
         let (key, app_secret) = (soketi.key(), soketi.secret());
         let answered = spawn(move || {
             for stream in listener.incoming().take(3) {
-                answer(stream.unwrap(), key, app_secret);
+                response(stream.unwrap(), key, app_secret);
             }
         });
         let endpoint = || HttpAuthorizer::new(&url).param("user", "ann");

@@ -50,7 +50,7 @@ impl Connection for InMemory {
     }
 
     fn send(&self, text: &str) -> Result<(), Error> {
-        self.sent.send(text.to_owned()).map_err(|_| Error::new(ErrorKind::Io, "nobody reads"))
+        self.sent.send(text.to_owned()).map_err(|_| Error::new(ErrorKind::Io, "the reader is gone"))
     }
 
     fn close(&self, code: u16) {

@@ -190,12 +190,12 @@ fn new_authenticator_signs_another_user_in() {
 fn failed_sign_in_can_be_retried_without_reconnecting() {
     let server = Server::start().unwrap();
     let client = connected(&server, http(&server, "7"));
-    let told = client.user().bind_signin_error();
+    let failures = client.user().bind_signin_error();
     server.fail_auth(403);
     client.signin();
     let error = client.wait_signed_in(SOON).unwrap_err();
     assert_eq!((error.kind(), error.http_status()), (ErrorKind::Auth, Some(403)));
-    assert_eq!(next(&told).http_status(), Some(403));
+    assert_eq!(next(&failures).http_status(), Some(403));
     server.fail_auth(200);
     client.signin();
     assert_eq!(client.wait_signed_in(SOON).unwrap().id(), "7");
@@ -204,7 +204,7 @@ fn failed_sign_in_can_be_retried_without_reconnecting() {
     server.fail_auth_times(1, 503);
     client.signin();
     assert_eq!(client.wait_signed_in(SOON).unwrap().id(), "7");
-    assert_eq!(next(&told).http_status(), Some(503));
+    assert_eq!(next(&failures).http_status(), Some(503));
     assert_eq!(server.dials(), 2, "one for signing out");
     assert_eq!((client.stats().auth_requests, client.stats().auth_failures), (4, 2));
 }
@@ -261,9 +261,9 @@ fn terminated_user_fails_the_client() {
 #[test]
 fn policy_may_reconnect_after_a_termination() {
     let server = Server::start().unwrap();
-    let (asked, codes) = crossbeam_channel::unbounded();
+    let (called, codes) = crossbeam_channel::unbounded();
     let policy = pusher_channels::Reconnect::with(move |attempt| {
-        asked.send(attempt.error().and_then(Error::close_code)).unwrap();
+        called.send(attempt.error().and_then(Error::close_code)).unwrap();
         Some(std::time::Duration::ZERO)
     });
     let client = Client::builder(server.options())

@@ -31,13 +31,13 @@ fn every_refusal_is_a_typed_error_and_the_next_sign_in_succeeds() {
             let server = Server::start_with(Settings::default().error_data(style)).unwrap();
             server.refuse_signin(Some(refusal));
             let client = client(&server, SOON * 2);
-            let (told, errors) = (client.user().bind_signin_error(), client.bind_errors());
+            let (failures, errors) = (client.user().bind_signin_error(), client.bind_errors());
             let start = now();
             client.signin();
             let error = client.wait_signed_in(SOON).unwrap_err();
             assert_eq!((error.kind(), error.close_code()), (ErrorKind::Server, code));
             assert!(now() - start < SOON, "not by the deadline");
-            assert_eq!(next(&told).close_code(), code);
+            assert_eq!(next(&failures).close_code(), code);
             assert_eq!(next(&errors).close_code(), code);
             assert_eq!(client.state(), State::Connected);
             server.refuse_signin(None);

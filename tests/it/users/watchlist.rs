@@ -14,12 +14,12 @@ fn watching(server: &Server, users: &[&str]) -> (Client, Binding<WatchlistEvent>
     (client, watchlist)
 }
 
-fn told(watchlist: &Binding<WatchlistEvent>) -> (String, Vec<String>) {
+fn notified(watchlist: &Binding<WatchlistEvent>) -> (String, Vec<String>) {
     let event = next(watchlist);
     (event.name().to_owned(), event.user_ids().to_vec())
 }
 
-fn news(name: &str, users: &[&str]) -> (String, Vec<String>) {
+fn expected(name: &str, users: &[&str]) -> (String, Vec<String>) {
     (name.to_owned(), users.iter().map(|&user| user.to_owned()).collect())
 }
 
@@ -29,14 +29,14 @@ fn watchlist_events_arrive_in_both_styles() {
         let server = Server::start_with(Settings::default().watchlist_style(style)).unwrap();
         let second = signed_in(&server, "2");
         let (_client, watchlist) = watching(&server, &["2", "3"]);
-        assert_eq!(told(&watchlist), news("online", &["2"]));
-        assert_eq!(told(&watchlist), news("offline", &["3"]));
+        assert_eq!(notified(&watchlist), expected("online", &["2"]));
+        assert_eq!(notified(&watchlist), expected("offline", &["3"]));
         let third = signed_in(&server, "3");
-        assert_eq!(told(&watchlist), news("online", &["3"]));
+        assert_eq!(notified(&watchlist), expected("online", &["3"]));
         second.disconnect();
-        assert_eq!(told(&watchlist), news("offline", &["2"]));
+        assert_eq!(notified(&watchlist), expected("offline", &["2"]));
         third.signout();
-        assert_eq!(told(&watchlist), news("offline", &["3"]));
+        assert_eq!(notified(&watchlist), expected("offline", &["3"]));
     }
 }
 
@@ -47,7 +47,7 @@ fn unknown_watchlist_event_names_are_delivered() {
     server.send_raw(
         r#"{"event":"pusher_internal:watchlist_events","data":"{\"events\":[{\"name\":\"away\",\"user_ids\":[\"2\",7]}]}"}"#,
     );
-    assert_eq!(told(&watchlist), news("away", &["2", "7"]));
+    assert_eq!(notified(&watchlist), expected("away", &["2", "7"]));
 }
 
 #[test]
@@ -59,6 +59,6 @@ fn too_long_watchlist_is_an_error_beside_the_sign_in() {
     client.signin();
     assert_eq!(client.wait_signed_in(SOON).unwrap().id(), "1");
     assert_eq!(next(&errors).close_code(), Some(4302));
-    assert_eq!(told(&watchlist).1.len(), 100);
+    assert_eq!(notified(&watchlist).1.len(), 100);
     assert!(client.user().current().is_some());
 }

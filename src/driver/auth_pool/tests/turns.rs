@@ -19,8 +19,8 @@ fn grants(_: &AuthRequest) -> Result<Auth, Error> {
     Ok(Auth::new("key:signature"))
 }
 
-fn nobody(_: &UserAuthRequest) -> Result<UserAuth, Error> {
-    Err(Error::message(ErrorKind::Auth, "nobody"))
+fn refuse(_: &UserAuthRequest) -> Result<UserAuth, Error> {
+    Err(Error::message(ErrorKind::Auth, "refused"))
 }
 
 fn shared(
@@ -31,7 +31,7 @@ fn shared(
     let initial = Initial {
         options: Options::url("ws://memory/app"),
         authorizer: Some(AuthSource::new(Arc::new(authorizer), &client)),
-        authenticator: Some(AuthSource::of_user(Arc::new(nobody), &client)),
+        authenticator: Some(AuthSource::of_user(Arc::new(refuse), &client)),
     };
     Shared::new(initial, settings(Arc::new(connector), Policy::Never))
 }
