@@ -204,7 +204,8 @@ shared_methods! {
         ///
         /// Servers refuse in many ways. An error frame without a channel is attributed to the pending channel that
         /// its text names. Otherwise, if it can mean only one channel, that channel fails unless the server
-        /// confirms it within 2 s. Otherwise the error becomes the source of the time-out that follows.
+        /// confirms it within 2 s, or at once if its code is 4009 (not authorized). Otherwise the error becomes the
+        /// source of the time-out that follows.
         #[doc(alias(
             "pusher:subscription_error",
             "onSubscriptionError",
