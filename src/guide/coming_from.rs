@@ -37,7 +37,7 @@
 //!
 //! What differs beyond names: channels are resubscribed without your help; close codes decide whether and when to
 //! reconnect; the first dial is retried too; `disconnect()` also cancels a wait; the state can be read; an error frame
-//! does not count as a lost connection; data of a channel that is not subscribed is an error of `trigger`.
+//! does not count as a lost connection; `trigger` on a channel that is not subscribed is an error.
 //!
 //! ```
 //! use pusher_channels::{Client, HttpAuthorizer, Options, Reconnect};
@@ -85,6 +85,7 @@
 //! | `client.lifecycleStream` | [`bind_states()`](crate::Client::bind_states), and [`state()`](crate::Client::state) at any time |
 //! | `client.onConnectionEstablished` | [`bind_connected()`](crate::Client::bind_connected). To subscribe there is not necessary |
 //! | `client.sendEvent`, `client.trigger` (internal) | not here, because frames of the protocol are the client's own; events are sent by `trigger` of a channel |
+//! | constants `kPusherChannelsDefault…`, `kLatestAvailablePusherProtocol` | not here, because defaults are said in the documentation of each setter |
 //! | `PusherChannelsPackageLogger.enableLogs(handler:)`, `disableLogs` | any logger of the crate `log`; frames are logged at `trace`, without secrets |
 //!
 //! States: `inactive` is [`State::Initialized`](crate::State::Initialized), `pendingConnection` is `Connecting`,
@@ -120,6 +121,8 @@
 //! | `event.name`, `channelName`, `userId` | [`name()`](crate::Event::name), [`channel()`](crate::Event::channel), [`user_id()`](crate::Event::user_id) |
 //! | `event.data`, `tryGetDataAsMap()` | [`data()`](crate::Event::data), [`json::<T>()`](crate::Event::json) |
 //! | `event.rootObject` | [`raw()`](crate::Event::raw) |
+//! | `Channel.memberAddedEventName` and other names of events | the strings, such as `"pusher:member_added"`, in [`bind_all`](crate::PublicChannel::bind_all); each also has a `bind_…` of its own |
+//! | `PusherChannelsTriggerEvent`, `ChannelTriggerEvent`, `PusherChannelsReadEvent(rootObject:)`, `tryParseFromDynamic` | not here, because `trigger` takes name and data, and events come from the server |
 //! | `event.channel` (the object) | not here, because events do not keep channels alive; `channel()` is its name |
 //!
 //! Authorization:

@@ -3,7 +3,7 @@
 //! | server | measured | settings |
 //! |---|---|---|
 //! | [Pusher](#pusher) | no: by its documentation and the source of its libraries | [`Options::cluster`](crate::Options::cluster) |
-//! | [soketi](#soketi) | 1.6.1, in every test run | [`Options::host`](crate::Options::host), port 6001 |
+//! | [soketi](#soketi) | 1.6.1, in every run of CI | [`Options::host`](crate::Options::host), port 6001 |
 //! | [Laravel Reverb](#laravel-reverb) | the version of June 2026, frame by frame | [`Options::host`](crate::Options::host), port 8080 |
 //! | [sockudo](#sockudo) | 5.2.0, frame by frame | [`Options::host`](crate::Options::host), port 6001 |
 //!
