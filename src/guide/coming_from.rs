@@ -85,7 +85,7 @@
 //! | `client.lifecycleStream` | [`bind_states()`](crate::Client::bind_states), and [`state()`](crate::Client::state) at any time |
 //! | `client.onConnectionEstablished` | [`bind_connected()`](crate::Client::bind_connected). To subscribe there is not necessary |
 //! | `client.sendEvent`, `client.trigger` (internal) | not here, because frames of the protocol are the client's own; events are sent by `trigger` of a channel |
-//! | constants `kPusherChannelsDefault…`, `kLatestAvailablePusherProtocol` | not here, because defaults are said in the documentation of each setter |
+//! | constants `k…` | not here, because defaults are said in the documentation of each setter |
 //! | `PusherChannelsPackageLogger.enableLogs(handler:)`, `disableLogs` | any logger of the crate `log`; frames are logged at `trace`, without secrets |
 //!
 //! States: `inactive` is [`State::Initialized`](crate::State::Initialized), `pendingConnection` is `Connecting`,
