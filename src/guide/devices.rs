@@ -46,8 +46,7 @@
 //! }
 //! ```
 //!
-//! The example `edge_sensor` keeps readings while there is no connection. From version 0.2 on, `ClientBuilder::outbox`
-//! does that.
+//! The example `edge_sensor` keeps readings while there is no connection (0.2: `ClientBuilder::outbox` does that).
 //!
 //! A service for systemd needs no ordering after the network:
 //!

@@ -44,6 +44,8 @@
 //! # }
 //! ```
 //!
+//! - 0.2: `Options::from_env()` reads `REVERB_APP_KEY`, `REVERB_HOST`, `REVERB_PORT` and `REVERB_SCHEME`, or
+//!   `PUSHER_…`.
 //! - Laravel adds the prefixes `private-` and `presence-` to the names of channels; here they are a part of the name.
 //! - The default middleware of `/broadcasting/auth` expects the session of a browser and a CSRF token. For devices with
 //!   Sanctum tokens, see "Authorizing Private Broadcast Channels" in [Laravel's
@@ -132,7 +134,7 @@
 //! # }
 //! ```
 //!
-//! Then, in this order:
+//! Then, in this order (0.2: `pusher-channels doctor`, feature `cli`, checks the first six by itself):
 //!
 //! 1. **The log.** With a logger (`env_logger`, `RUST_LOG=pusher_channels=debug`) every attempt is a line. At
 //!    `pusher_channels::frames=trace` every frame is.
@@ -157,5 +159,6 @@
 //!
 //! 7. **The event.** [`bind_all`](crate::Client::bind_all) shows what arrives on all channels, under which name. An
 //!    event that your backend publishes with the `socket_id` of this client is not sent to it.
-//! 8. **Whether it was there at all.** Publish by hand, with the server's HTTP API or the debug console of Pusher's
-//!    dashboard. [`Stats::frames_in`](crate::Stats::frames_in) counts frames even if no binding wants them.
+//! 8. **Whether it was there at all.** Publish by hand, with the debug console of Pusher's dashboard or the server's
+//!    HTTP API (0.2: `Publisher`, or `pusher-channels publish`). [`Stats::frames_in`](crate::Stats::frames_in) counts
+//!    frames even if no binding wants them.

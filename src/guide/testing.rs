@@ -191,7 +191,7 @@
 //! let Err(refused) = orders.channel.wait_subscribed(LIMIT) else { panic!("it must be refused") };
 //! assert_eq!((refused.kind(), refused.http_status()), (ErrorKind::Auth, Some(403)));
 //!
-//! server.fail_auth(200); // ends the fault; the app asks again
+//! server.fail_auth(200); // ends the fault; the app requests it again
 //! orders.channel.subscribe();
 //! orders.channel.wait_subscribed(LIMIT)?;
 //!
@@ -254,6 +254,8 @@
 //! The server needs loopback and a free port, nothing else: no service container, no account, no secret. Over it the
 //! client speaks plain `ws`, so build the tests with the TLS feature that you ship, or with none, whichever is faster.
 //! Logs help to read a failure: set up `env_logger` in the test and run it with `RUST_LOG=pusher_channels=debug`.
+//!
+//! For a server outside the test, to develop against with any client: `pusher-channels serve` (0.2, feature `cli`).
 //!
 //! To test against a real server as well, this repository starts soketi 1.6.1 from npm; see `.ci/run`, step `soketi`,
 //! and `tests/it/soketi`.
