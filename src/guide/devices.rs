@@ -135,7 +135,7 @@
 //! | what | default | for a small device |
 //! |---|---|---|
 //! | an idle client | less than 40 KiB, and the stacks | |
-//! | threads | 2 while connected; up to 4 more while channels are authorized | [`max_authorizations(1)`](crate::ClientBuilder::max_authorizations) |
+//! | threads | 2 while connected; up to 4 more while channels are authorized, and one for each lookup of a host name | [`max_authorizations(1)`](crate::ClientBuilder::max_authorizations) |
 //! | stack of a thread | 2 MiB of address space, committed as it is touched | [`stack_size`](crate::ClientBuilder::stack_size), at least 256 KiB; less address space where there is no virtual memory to spare |
 //! | queue of a binding | 4,096 values and 64 MiB | [`queue`](crate::ClientBuilder::queue) |
 //! | message of the server | 1 MiB | [`max_message_size`](crate::ClientBuilder::max_message_size) |
