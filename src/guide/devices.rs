@@ -79,15 +79,15 @@
 //! pusher-channels = { version = "0.2", default-features = false, features = ["rustls"] }
 //! ```
 //!
-//! | feature | the build also needs | the device needs | adds to a program, aarch64 | armv7 |
-//! |---|---|---|---|---|
-//! | none | nothing | no TLS: `ws` only, for a server in the same network or a [`Connector`](crate::Connector) | 0.92 MB | 0.88 MB |
-//! | `rustls` | nothing: the C compiler above | root certificates (`ca-certificates`) | 1.70 MB | 1.49 MB |
-//! | `native-tls` | OpenSSL for the device, see below | OpenSSL 3 (`libssl3`) and root certificates | 0.98 MB | not measured |
-//! | `native-tls-vendored` | `perl` and `make`; minutes to compile OpenSSL | root certificates | not measured | not measured |
+//! | feature | the build also needs | the device needs | adds to a program, aarch64 | armv7 | x86-64 |
+//! |---|---|---|---|---|---|
+//! | none | nothing | no TLS: `ws` only, for a server in the same network or a [`Connector`](crate::Connector) | 0.92 MB | 0.88 MB | 0.94 MB |
+//! | `rustls` | nothing: the C compiler above | root certificates (`ca-certificates`) | 1.70 MB | 1.49 MB | 1.97 MB |
+//! | `native-tls` | OpenSSL for the device, see below | OpenSSL 3 (`libssl3`) and root certificates | 0.98 MB | not measured | 1.05 MB |
+//! | `native-tls-vendored` | `perl` and `make`; minutes to compile OpenSSL | root certificates | not measured | not measured | not measured |
 //!
 //! The program receives and sends on a private channel with an HTTP endpoint for authorization. The sizes are those of
-//! the profile `embedded` below, with Rust 1.95, less those of an empty program (0.27 and 0.29 MB).
+//! the profile `embedded` below, with Rust 1.95, less those of an empty program (0.27 to 0.29 MB).
 //!
 //! For `native-tls` the headers and libraries of the device's Debian release are enough, unpacked anywhere:
 //!
