@@ -83,8 +83,8 @@
 //! |---|---|---|---|---|---|
 //! | none | nothing | no TLS: `ws` only, for a server in the same network or a [`Connector`](crate::Connector) | 0.92 MB | 0.88 MB | 0.94 MB |
 //! | `rustls` | nothing: the C compiler above | root certificates (`ca-certificates`) | 1.70 MB | 1.49 MB | 1.97 MB |
-//! | `native-tls` | OpenSSL for the device, see below | OpenSSL 3 (`libssl3`) and root certificates | 0.98 MB | not measured | 1.05 MB |
-//! | `native-tls-vendored` | `perl` and `make`; minutes to compile OpenSSL | root certificates | not measured | not measured | not measured |
+//! | `native-tls` | OpenSSL for the device, see below | OpenSSL 3 (`libssl3`) and root certificates | 0.98 MB | not run | 1.05 MB |
+//! | `native-tls-vendored` | `perl` and `make`; minutes to compile OpenSSL | root certificates | not run | not run | not run |
 //!
 //! The program receives and sends on a private channel with an HTTP endpoint for authorization. The sizes are those of
 //! the profile `embedded` below, with Rust 1.95, less those of an empty program (0.27 to 0.29 MB).
