@@ -31,8 +31,6 @@
 //! Names of other clients also find their counterpart in the search of this documentation: `bind_global`, `whisper`,
 //! `dispose` and others.
 //!
-//! Where "0.2" is said, the item is new in that version.
-//!
 //! # dart_pusher_channels
 //!
 //! What differs beyond names: channels are resubscribed without your help; close codes decide whether and when to
@@ -188,9 +186,9 @@
 //! | pusher-js | here |
 //! |---|---|
 //! | `new Pusher(key, options)` | [`Client::builder`](crate::Client::builder), then [`connect()`](crate::Client::connect) |
-//! | `pusher.subscribe(name)` | the method of its type, such as [`private_channel(name)?`](crate::Client::private_channel), then [`subscribe()`](crate::PrivateChannel::subscribe); 0.2: `channel(name)?` for any name |
+//! | `pusher.subscribe(name)` | the method of its type, such as [`private_channel(name)?`](crate::Client::private_channel), then [`subscribe()`](crate::PrivateChannel::subscribe); or [`channel(name)?`](crate::Client::channel) for any name |
 //! | `pusher.unsubscribe(name)` | [`unsubscribe()`](crate::PublicChannel::unsubscribe) of the channel |
-//! | `pusher.channel(name)`, `allChannels()`, `channels` | the methods above return the same channel again; 0.2: `channel(name)?`, `channels()` |
+//! | `pusher.channel(name)`, `allChannels()`, `channels` | [`channel(name)?`](crate::Client::channel), [`channels()`](crate::Client::channels) |
 //! | `pusher.subscribeAll()` | not here, because `connect()` subscribes to all wanted channels |
 //! | `pusher.bind(event, fn)`, `bind_global(fn)` | [`client.bind(event)`](crate::Client::bind), [`bind_all()`](crate::Client::bind_all) |
 //! | `unbind(event, fn)`, `unbind_global`, `unbind_all` | drop the binding |
@@ -286,7 +284,7 @@
 //! | `client`, `Pusher`, `withoutInterceptors` | not here, because there is no other client underneath |
 //! | `Echo.channel(name)`, `private`, `join`, `encryptedPrivate` | [`public_channel`](crate::Client::public_channel), [`private_channel`](crate::Client::private_channel), [`presence_channel`](crate::Client::presence_channel), `private_encrypted_channel`, with the prefix in the name, then [`subscribe()`](crate::PublicChannel::subscribe) |
 //! | `Echo.leave(name)`, `leaveChannel(name)` | [`unsubscribe()`](crate::PublicChannel::unsubscribe) of the channel |
-//! | `Echo.leaveAllChannels()` | [`unsubscribe()`](crate::PublicChannel::unsubscribe) of each; 0.2: of `client.channels()` |
+//! | `Echo.leaveAllChannels()` | [`unsubscribe()`](crate::PublicChannel::unsubscribe) of each of [`channels()`](crate::Client::channels) |
 //! | `Echo.listen(channel, event, fn)` | the channel's [`bind(event)`](crate::PublicChannel::bind) |
 //! | `Echo.socketId()` | [`socket_id()`](crate::Client::socket_id) |
 //! | `Echo.connect()`, `disconnect()`, `connector` | [`connect()`](crate::Client::connect), [`disconnect()`](crate::Client::disconnect); the client itself |
@@ -355,7 +353,7 @@
 //! | `subscribe(name)`, `subscribePrivate`, `subscribePresence`, `subscribePrivateEncrypted` | [`public_channel`](crate::Client::public_channel), [`private_channel`](crate::Client::private_channel), [`presence_channel`](crate::Client::presence_channel), `private_encrypted_channel`, then [`subscribe()`](crate::PublicChannel::subscribe), which may be called again |
 //! | `subscribe(name, listener, events…)` | one [`bind`](crate::PublicChannel::bind) for each event, before [`subscribe()`](crate::PublicChannel::subscribe) |
 //! | `unsubscribe(name)` | [`unsubscribe()`](crate::PublicChannel::unsubscribe) of the channel |
-//! | `getChannel(name)`, `getPrivateChannel`, `getPresenceChannel`, `getPrivateEncryptedChannel` | the methods that create them return the same channel again; 0.2: `channel(name)?` |
+//! | `getChannel(name)`, `getPrivateChannel`, `getPresenceChannel`, `getPrivateEncryptedChannel` | the methods that create them return the same channel again; or [`channel(name)?`](crate::Client::channel) |
 //! | `channel.getName()`, `isSubscribed()`, `getCount()` | [`name()`](crate::PublicChannel::name), [`is_subscribed()`](crate::PublicChannel::is_subscribed), [`subscription_count()`](crate::PublicChannel::subscription_count) |
 //! | `channel.bind(event, listener)`, `bindGlobal(listener)` | [`bind(event)`](crate::PublicChannel::bind), [`bind_all()`](crate::PublicChannel::bind_all) |
 //! | `unbind(event, listener)`, `unbindGlobal(listener)` | drop the binding |

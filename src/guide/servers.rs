@@ -44,8 +44,8 @@
 //! # }
 //! ```
 //!
-//! - 0.2: `Options::from_env()` reads `REVERB_APP_KEY`, `REVERB_HOST`, `REVERB_PORT` and `REVERB_SCHEME`, or
-//!   `PUSHER_…`.
+//! - [`Options::from_env`](crate::Options::from_env) reads `REVERB_APP_KEY`, `REVERB_HOST`, `REVERB_PORT` and
+//!   `REVERB_SCHEME`, or `PUSHER_…`.
 //! - Laravel adds the prefixes `private-` and `presence-` to the names of channels; here they are a part of the name.
 //! - The default middleware of `/broadcasting/auth` expects the session of a browser and a CSRF token. For devices with
 //!   Sanctum tokens, see "Authorizing Private Broadcast Channels" in [Laravel's
