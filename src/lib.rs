@@ -27,6 +27,11 @@
 //! stay silent until [`Client::connect`] or [`Client::close`] is called. So wait with a limit, as above, or watch
 //! [`Client::bind_states`].
 //!
+//! # Guides
+//!
+//! The module [`guide`] has pages about [servers](guide::servers), [devices](guide::devices), [games](guide::games),
+//! [testing your app](guide::testing), and [coming from another client](guide::coming_from).
+//!
 //! # What blocks
 //!
 //! Five methods block, for at most their `timeout`: [`Client::wait_connected`], [`Client::wait_signed_in`],
@@ -163,6 +168,8 @@ mod error;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 mod model;
 pub mod prelude;
 mod protocol;
@@ -186,3 +193,8 @@ pub use error::{Error, ErrorKind, Timeout};
 pub use model::{ChannelStatus, Event, Gap, Member, Members, State, StateChange};
 pub use model::{Stats, UserData, WatchlistEvent};
 pub use transport::{Connection, Connector, Interrupt, Message};
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -1,0 +1,192 @@
+//! Devices: small machines that nobody watches, such as a Raspberry Pi in a cupboard.
+//!
+//! # A program that stays up
+//!
+//! A client reconnects by itself, without a limit, also if the first dial fails. So a device can start before its
+//! network does. Three things are left to the program: to end when there is no more hope, to notice that it is deaf,
+//! and to keep what it could not send.
+//!
+//! ```no_run
+//! use pusher_channels::crossbeam_channel::{select, tick};
+//! use pusher_channels::{Client, HttpAuthorizer, Options, State};
+//! use std::time::Duration;
+//!
+//! fn main() -> Result<(), pusher_channels::Error> {
+//!     let client = Client::builder(Options::cluster("eu", "app-key"))
+//!         .authorizer(HttpAuthorizer::new("https://app.example.org/pusher/auth"))
+//!         .build()?;
+//!     let valve = client.private_channel("private-valve-7")?;
+//!     let (commands, failed, states) =
+//!         (valve.bind("command"), valve.bind_subscription_error(), client.bind_states());
+//!     valve.subscribe();
+//!     client.connect();
+//!     let minute = tick(Duration::from_secs(60));
+//!     loop {
+//!         select! {
+//!             recv(*commands) -> command => match command {
+//!                 Ok(command) => println!("{}", command.data()),
+//!                 Err(_) => return Ok(()), // the client was closed
+//!             },
+//!             recv(*states) -> change => match change {
+//!                 // A wrong key, an app that was deleted: exit, and let the service manager report it.
+//!                 Ok(change) if change.current == State::Failed => match change.cause {
+//!                     Some(cause) => return Err(cause),
+//!                     None => return Ok(()),
+//!                 },
+//!                 _ => {}
+//!             },
+//!             // Refused, for example with 403: the client tries again on the next connection only.
+//!             recv(*failed) -> error => match error {
+//!                 Ok(error) if !error.is_retryable() => return Err(error),
+//!                 _ => {}
+//!             },
+//!             recv(minute) -> _ => println!("{:?}", client.stats()),
+//!         }
+//!     }
+//! }
+//! ```
+//!
+//! The example `edge_sensor` keeps readings while there is no connection (0.2: `ClientBuilder::outbox` does that).
+//!
+//! A service for systemd needs no ordering after the network:
+//!
+//! ```ini
+//! [Service]
+//! ExecStart=/usr/local/bin/valve
+//! Restart=always
+//! RestartSec=10
+//!
+//! [Install]
+//! WantedBy=multi-user.target
+//! ```
+//!
+//! # Cross-compiling for a Raspberry Pi
+//!
+//! On Debian 12 (x86-64), for a Pi with a 64-bit system. For a 32-bit system (Pi 2 and later) the target is
+//! `armv7-unknown-linux-gnueabihf` and the compiler `gcc-arm-linux-gnueabihf`.
+//!
+//! ```sh
+//! rustup target add aarch64-unknown-linux-gnu
+//! apt-get install gcc-aarch64-linux-gnu
+//! export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+//! cargo build --profile embedded --target aarch64-unknown-linux-gnu
+//! ```
+//!
+//! What else is needed depends on the TLS library, which is a feature of this crate. Without default features, name
+//! what you use:
+//!
+//! ```toml
+//! pusher-channels = { version = "0.2", default-features = false, features = ["rustls"] }
+//! ```
+//!
+//! | feature | the build also needs | the device needs | adds to a program, aarch64 | armv7 | x86-64 |
+//! |---|---|---|---|---|---|
+//! | none | nothing | no TLS: `ws` only, for a server in the same network or a [`Connector`](crate::Connector) | 0.92 MB | 0.88 MB | 0.94 MB |
+//! | `rustls` | nothing: the C compiler above | root certificates (`ca-certificates`) | 1.70 MB | 1.49 MB | 1.97 MB |
+//! | `native-tls` | OpenSSL for the device, see below | OpenSSL 3 (`libssl3`) and root certificates | 0.98 MB | not run | 1.05 MB |
+//! | `native-tls-vendored` | `perl` and `make`; minutes to compile OpenSSL | root certificates | not run | not run | not run |
+//!
+//! The program receives and sends on a private channel with an HTTP endpoint for authorization. The sizes are those of
+//! the profile `embedded` below, with Rust 1.95, less those of an empty program (0.27 to 0.29 MB).
+//!
+//! For `native-tls` the headers and libraries of the device's Debian release are enough, unpacked anywhere:
+//!
+//! ```sh
+//! dpkg --add-architecture arm64 && apt-get update
+//! apt-get download libssl-dev:arm64 libssl3:arm64
+//! for package in *.deb; do dpkg-deb -x "$package" sys-arm64; done
+//! cp -r sys-arm64/usr/include/aarch64-linux-gnu/openssl/. sys-arm64/usr/include/openssl/
+//! export AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_LIB_DIR=$PWD/sys-arm64/usr/lib/aarch64-linux-gnu
+//! export AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_INCLUDE_DIR=$PWD/sys-arm64/usr/include
+//! ```
+//!
+//! What was run:
+//!
+//! | target | how |
+//! |---|---|
+//! | `x86_64-unknown-linux-gnu` | all tests, on every change |
+//! | `x86_64-unknown-linux-musl` | all tests, once, on code of version 0.1 |
+//! | `aarch64-unknown-linux-gnu` | all tests under qemu, once, on code of version 0.1; the programs of the table above, built by these steps, under qemu against [`testing::Server`](../../testing/struct.Server.html) over `ws` |
+//! | `armv7-unknown-linux-gnueabihf` | the same, except one test for whose limit of 10 s qemu is too slow |
+//!
+//! Nothing was run on a real Pi yet.
+//!
+//! # Size
+//!
+//! [Cargo.toml](https://docs.rs/crate/pusher-channels/latest/source/Cargo.toml) of this crate has a profile `embedded`.
+//! Cargo does not apply the profiles of a library to programs that use it, so copy it:
+//!
+//! ```toml
+//! [profile.embedded]
+//! inherits = "release"
+//! opt-level = "s"
+//! lto = "fat"
+//! codegen-units = 1
+//! panic = "abort"
+//! strip = "symbols"
+//! ```
+//!
+//! With `panic = "abort"` a panic of your code ends the program, also on a thread of the client (an authorizer, a
+//! logger), where it would otherwise affect that call only. Omit the feature `encrypted` if no channel is encrypted,
+//! and set `max_level_info` or less as a feature of the crate `log`, which removes the other log lines.
+//!
+//! # Memory, threads and stacks
+//!
+//! | what | default | for a small device |
+//! |---|---|---|
+//! | an idle client | less than 40 KiB, and the stacks | |
+//! | threads | 2 while connected; up to 4 more while channels are authorized, and one for each lookup of a host name | [`max_authorizations(1)`](crate::ClientBuilder::max_authorizations) |
+//! | stack of a thread | 2 MiB of address space, committed as it is touched | [`stack_size`](crate::ClientBuilder::stack_size), at least 256 KiB; less address space where there is no virtual memory to spare |
+//! | queue of a binding | 4,096 values and 64 MiB | [`queue`](crate::ClientBuilder::queue) |
+//! | message of the server | 1 MiB | [`max_message_size`](crate::ClientBuilder::max_message_size) |
+//! | members of a channel | 16 MiB | [`max_members_bytes`](crate::ClientBuilder::max_members_bytes) |
+//!
+//! All of these are limits: memory is taken only as it is needed, and given back at the next heartbeat.
+//!
+//! ```
+//! use pusher_channels::{Client, Options, Queue};
+//!
+//! # fn main() -> Result<(), pusher_channels::Error> {
+//! let client = Client::builder(Options::host("push.example.org", "app-key").tls(false))
+//!     .queue(Queue::drop_oldest(64).max_bytes(256 * 1024))
+//!     .max_message_size(64 * 1024)
+//!     .max_members_bytes(64 * 1024)
+//!     .max_authorizations(1)
+//!     .stack_size(512 * 1024)
+//!     .build()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! An idle client wakes up for its heartbeat only: every 120 s, or as often as the server requires (soketi and Reverb:
+//! 30 s). [`override_activity_timeout`](crate::ClientBuilder::override_activity_timeout) says when more is safe.
+//!
+//! # Suspend and changing networks
+//!
+//! A connection that is dead looks like one that is silent. The client finds out when the server does not respond to a
+//! ping: within [`activity_timeout`](crate::ClientBuilder::activity_timeout) and
+//! [`pong_timeout`](crate::ClientBuilder::pong_timeout) together, 150 s by default. For a device that must know sooner,
+//! lower both.
+//!
+//! After a suspend the client checks the connection within 5 s of the moment at which something wakes it: its next
+//! heartbeat, a message, or a call. A program that is notified of a resume or of another network (by NetworkManager or
+//! logind, for example) calls [`network_changed`](crate::Client::network_changed), which checks or dials at once.
+//! [`bind_resumed`](crate::PublicChannel::bind_resumed) then receives how long events may have been missed, suspended
+//! time included.
+//!
+//! # Clocks
+//!
+//! Many devices have no clock that runs without power; a Pi starts in the past until it has reached a time server.
+//!
+//! - TLS fails with "not yet valid" until then. The client dials again until it succeeds, so nothing needs to be done.
+//!   If only the endpoint of an authorizer uses TLS, the subscription fails: call `subscribe()` again later.
+//! - Deadlines, waits and [`Gap::length`](crate::Gap::length) use a clock that is never set, so setting the time
+//!   neither ends a connection nor changes them. At most it causes one ping.
+//! - Authorization needs no clock: signatures of channels have no time in them. Tokens that your endpoint expects may.
+//!
+//! # Secrets
+//!
+//! A device in other hands should not hold the app's secret: use an [`HttpAuthorizer`](crate::HttpAuthorizer) with a
+//! token of the device, and [`headers_with`](crate::HttpAuthorizer::headers_with) if it expires.
+//! [`SecretAuthorizer`](crate::SecretAuthorizer) is for devices that you trust like your server. Private keys of client
+//! certificates: [`Tls::client_certificate_pem`](crate::Tls::client_certificate_pem).
