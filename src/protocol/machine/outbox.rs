@@ -232,24 +232,22 @@ impl Machine {
     /// Sends what may be sent by now.
     pub(super) fn send_outbox(&mut self, now: Now) {
         self.expire_outbox(now);
-        if self.outbox_deadline().is_some_and(|at| at <= now.mono) {
-            while self.outbox_allowed_at().is_some_and(|at| at <= now.mono) {
-                self.send_next(now);
-            }
+        let is_due = self.outbox_deadline().is_some_and(|at| at <= now.mono);
+        while is_due && self.outbox_allowed_at().is_some_and(|at| at <= now.mono) {
+            self.send_next(now);
         }
         if let Some(outbox) = &mut self.outbox {
+            if is_due && !outbox.ready.is_empty() {
+                outbox.paused_until = now.mono.saturating_add(PAUSE);
+            }
             outbox.is_dropping &= !outbox.events.is_empty();
         }
     }
 
     fn send_next(&mut self, now: Now) {
-        let Some(event) = self.outbox.as_mut().and_then(|outbox| outbox.pop_ready(now)) else {
-            return;
-        };
-        self.take_token(now);
-        self.send_client_event(event.frame, now);
-        if let Some(outbox) = self.outbox.as_mut().filter(|outbox| !outbox.ready.is_empty()) {
-            outbox.paused_until = now.mono.saturating_add(PAUSE);
+        if let Some(event) = self.outbox.as_mut().and_then(|outbox| outbox.pop_ready(now)) {
+            self.take_token(now);
+            self.send_client_event(event.frame, now);
         }
     }
 
