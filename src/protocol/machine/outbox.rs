@@ -183,14 +183,16 @@ impl Machine {
     /// Returns `true` if an event for this channel may wait. None may if the subscription was refused: only the user
     /// can mend that. A time-out is no refusal.
     pub(super) fn has_outbox_for(&self, channel: &str) -> bool {
-        let may_wait = match self.channel_status(channel) {
+        if self.outbox.is_none() || self.is_closed() {
+            return false;
+        }
+        match self.channel_status(channel) {
             ChannelStatus::Idle | ChannelStatus::Unsubscribed => false,
             ChannelStatus::Pending | ChannelStatus::Subscribed => true,
             ChannelStatus::Failed => {
                 self.channel_failure(channel).is_some_and(|error| error.is_timeout())
             }
-        };
-        self.outbox.is_some() && !self.is_closed() && may_wait
+        }
     }
 
     /// Sends the event, or keeps it. It overtakes none that may be sent before it.
