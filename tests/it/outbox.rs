@@ -24,6 +24,12 @@ fn what_is_triggered_without_a_connection_arrives_in_order_after_it() {
     room.wait_subscribed(SOON).unwrap();
     room.trigger("client-a", &2).unwrap();
 
+    let received = |server: &Server| -> Vec<String> {
+        let is_event = |frame: &String| frame.contains("client-a");
+        server.recorded().into_iter().filter(is_event).collect()
+    };
+    assert!(server.wait_for(SOON, |server| received(server).len() == 2));
+
     server.refuse(usize::MAX);
     server.drop_connections();
     while next(&states).current != State::Reconnecting {}
@@ -34,11 +40,7 @@ fn what_is_triggered_without_a_connection_arrives_in_order_after_it() {
     assert_eq!((stats.outbox, stats.outbox_dropped), (3, 1));
     server.refuse(0);
 
-    let received = |server: &Server| -> Vec<String> {
-        let is_event = |frame: &String| frame.contains("client-a");
-        server.recorded().into_iter().filter(is_event).collect()
-    };
-    server.wait_for(SOON, |server| received(server).len() == 5);
+    assert!(server.wait_for(SOON, |server| received(server).len() == 5));
     let expected = [1, 2, 4, 5, 6].map(|number| {
         format!(r#"{{"event":"client-a","channel":"private-room","data":{number}}}"#)
     });

@@ -136,4 +136,18 @@ mod tests {
         let taken = (0..100).filter(|_| bucket.take(1, at(100_000))).count();
         assert_eq!(taken, 10);
     }
+    #[test]
+    fn the_bucket_has_the_tokens_when_it_says() {
+        for limit in [1, 3, 7, 10, 999, 1024 * 1024, u32::MAX] {
+            let mut bucket = Bucket::new(limit);
+            let mut now = Duration::from_nanos(1_000_000_007);
+            for tokens in [limit, 1, 1, limit.min(2), limit, 1] {
+                now = now.max(bucket.ready_at(tokens).unwrap());
+                assert!(bucket.take(tokens, now), "{tokens} of {limit}");
+            }
+        }
+        let mut none = Bucket::new(0);
+        assert_eq!(none.ready_at(1), None);
+        assert!(!none.take(1, Duration::from_secs(1000)));
+    }
 }
