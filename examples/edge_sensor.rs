@@ -2,45 +2,42 @@
 //!
 //! Run it with `cargo run --example edge_sensor`.
 
-use std::collections::VecDeque;
 use std::error::Error;
 use std::time::Duration;
 
 use pusher_channels::crossbeam_channel::{select, tick};
 use pusher_channels::testing::{Server, Settings};
-use pusher_channels::{Client, ErrorKind, Options, PrivateChannel, Reconnect, SecretAuthorizer};
+use pusher_channels::{Client, Options, Outbox, PrivateChannel, Reconnect, SecretAuthorizer};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const LIMIT: Duration = Duration::from_secs(10);
-const KEPT: usize = 1000;
 
 fn join(options: Options) -> Outcome<(Client, PrivateChannel)> {
     let client = Client::builder(options)
         // For devices that may hold the app secret; others use an `HttpAuthorizer`.
         .authorizer(SecretAuthorizer::new("app-key", "app-secret"))
         .reconnect(Reconnect::default().initial(Duration::from_millis(300)))
+        // Without a connection the newest thousand readings wait.
+        .outbox(Outbox::new(1000))
         .build()?;
     let boiler = client.private_channel("private-boiler")?;
     boiler.subscribe();
     Ok((client, boiler))
 }
 
-/// Measures at an interval that commands set, until one stops it. Readings are kept while there is no connection.
+/// Measures at an interval that commands set, until one stops it.
 fn sensor(options: Options) -> Outcome<()> {
     let (client, boiler) = join(options)?;
     let (states, commands) = (client.bind_states(), boiler.bind("client-interval"));
     client.connect();
     let mut clock = tick(Duration::from_millis(200));
-    let (mut number, mut waiting) = (0u32, VecDeque::new());
+    let mut number = 0u32;
     loop {
         select! {
             recv(clock) -> _ => {
                 number += 1;
-                waiting.push_back(number);
-                if waiting.len() > KEPT {
-                    waiting.pop_front(); // bounded: the oldest is dropped
-                }
+                boiler.trigger("client-reading", &number)?;
             }
             recv(*commands) -> command => match command?.json::<u64>()? {
                 0 => break,
@@ -48,20 +45,8 @@ fn sensor(options: Options) -> Outcome<()> {
             },
             recv(*states) -> change => println!("sensor: {:?}", change?.current),
         }
-        while let Some(reading) = waiting.front() {
-            use ErrorKind::{NotConnected, NotSubscribed, RateLimited};
-            match boiler.trigger("client-reading", reading) {
-                Ok(()) => drop(waiting.pop_front()),
-                Err(error)
-                    if matches!(error.kind(), NotConnected | NotSubscribed | RateLimited) =>
-                {
-                    break;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
     }
-    println!("sensor: stopped after {number} readings, {} unsent", waiting.len());
+    println!("sensor: stopped after {number} readings, {} unsent", client.stats().outbox);
     Ok(client.close(Duration::from_secs(1))?)
 }
 

@@ -188,7 +188,7 @@ pub use binding::{Binding, Queue};
 pub use client::PrivateEncryptedChannel;
 pub use client::{AnyChannel, Channel, PresenceChannel, PrivateChannel, PublicChannel};
 pub use client::{Client, ClientBuilder, User};
-pub use config::{Attempt, Metadata, Options, Proxy, Reconnect, Tls, TlsVersion};
+pub use config::{Attempt, Metadata, Options, Outbox, Proxy, Reconnect, Tls, TlsVersion};
 pub use error::{Error, ErrorKind, Timeout};
 pub use model::{ChannelStatus, Event, Gap, Member, Members, State, StateChange};
 pub use model::{Stats, UserData, WatchlistEvent};

@@ -11,8 +11,8 @@ use crate::driver::{AuthSource, Initial, Settings, Shared};
 use crate::protocol::Config;
 use crate::transport::{WebSocketConnector, check_tls};
 use crate::{
-    Authorizer, ClientSettings, Connector, Error, ErrorKind, Options, Proxy, Reconnect, Tls,
-    UserAuthenticator,
+    Authorizer, ClientSettings, Connector, Error, ErrorKind, Options, Outbox, Proxy, Reconnect,
+    Tls, UserAuthenticator,
 };
 
 /// What a dial over TLS needs in a debug build, plus a half.
@@ -66,6 +66,7 @@ impl ClientBuilder {
                 signin_timeout: Duration::from_secs(30),
                 policy: Reconnect::default().policy(),
                 client_event_limit: Some(10),
+                outbox: None,
                 max_members_bytes: 16 * 1024 * 1024,
                 max_held: Queue::default().limits(),
                 seed: fastrand::u64(..),
@@ -119,6 +120,13 @@ impl ClientBuilder {
     /// same number may be sent in a burst. `None`: no limit. Default: 10, Pusher's limit.
     pub fn client_event_limit(mut self, per_second: Option<u32>) -> Self {
         self.machine.client_event_limit = per_second;
+        self
+    }
+
+    /// Sets an outbox: client events that cannot be sent at once wait in it. Default: none, and
+    /// [`trigger`](crate::PrivateChannel::trigger) fails instead. See [`Outbox`].
+    pub fn outbox(mut self, outbox: Outbox) -> Self {
+        self.machine.outbox = Some(outbox.limits());
         self
     }
 
@@ -402,6 +410,8 @@ impl ClientBuilder {
             ("signin_timeout", machine.signin_timeout.is_zero()),
             ("max_message_size", self.max_message_size == 0),
             ("max_members_bytes", machine.max_members_bytes == 0),
+            ("Outbox::max_bytes", machine.outbox.is_some_and(|outbox| outbox.bytes == 0)),
+            ("Outbox::max_age", machine.outbox.is_some_and(|outbox| outbox.age.is_zero())),
         ];
         let message = match zeros.iter().find(|(_, is_zero)| *is_zero) {
             Some((name, _)) => format!("`{name}` must be greater than zero"),
@@ -434,13 +444,14 @@ mod tests {
     #[test]
     fn every_timeout_must_be_greater_than_zero() {
         type Set = fn(ClientBuilder, Duration) -> ClientBuilder;
-        let setters: [(&str, Set); 6] = [
+        let setters: [(&str, Set); 7] = [
             ("activity_timeout", ClientBuilder::activity_timeout),
             ("override_activity_timeout", ClientBuilder::override_activity_timeout),
             ("pong_timeout", ClientBuilder::pong_timeout),
             ("connect_timeout", ClientBuilder::connect_timeout),
             ("subscribe_timeout", ClientBuilder::subscribe_timeout),
             ("signin_timeout", ClientBuilder::signin_timeout),
+            ("Outbox::max_age", |builder, age| builder.outbox(Outbox::new(1).max_age(age))),
         ];
         for (name, set) in setters {
             let build = |timeout| set(Client::builder(Options::host("h", "k")), timeout).build();

@@ -68,15 +68,19 @@ macro_rules! trigger {
             /// app, see
             /// [client events](https://pusher.com/docs/channels/using_channels/events/#triggering-client-events).
             ///
+            /// With an [`Outbox`](crate::Outbox), an event that cannot be sent at once waits and is sent later.
+            ///
             /// # Errors
             ///
             /// Nothing is sent if there is an error, and nothing is kept for later.
             ///
             /// - [`ErrorKind::InvalidName`]: the name does not begin with `client-`, or has more than 200 characters
-            /// - [`ErrorKind::TooLarge`]: the data has more than 10,240 bytes
-            /// - [`ErrorKind::NotConnected`], [`ErrorKind::NotSubscribed`]
+            /// - [`ErrorKind::TooLarge`]: the data has more than 10,240 bytes, or the event would have to wait and is
+            ///   larger than the whole outbox
+            /// - [`ErrorKind::NotConnected`], [`ErrorKind::NotSubscribed`]; with an outbox only if the channel is not
+            ///   wanted, its subscription was refused, or the client is closed
             /// - [`ErrorKind::RateLimited`], see
-            ///   [`ClientBuilder::client_event_limit`](crate::ClientBuilder::client_event_limit)
+            ///   [`ClientBuilder::client_event_limit`](crate::ClientBuilder::client_event_limit); never with an outbox
             /// - [`ErrorKind::Json`]: the data cannot be serialized as JSON
             #[doc(alias("emit", "whisper", "client_event"))]
             pub fn trigger(

@@ -41,7 +41,8 @@ impl Shared {
         let now = self.clock.now();
         let counts = &self.counts;
         let total = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let core = self.lock();
+        let mut core = self.lock();
+        let (outbox, outbox_dropped) = core.machine.outbox_counts(now);
         let machine = &core.machine;
         Stats {
             state: machine.state(),
@@ -58,6 +59,8 @@ impl Shared {
             last_ping: machine.last_pong().map(|(_, took)| took),
             auth_requests: core.auth_pool.requests,
             auth_failures: core.auth_pool.failures,
+            outbox,
+            outbox_dropped,
         }
     }
 }

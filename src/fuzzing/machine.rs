@@ -1,7 +1,7 @@
 //! The whole machine under any inputs, in any order. Whatever happens, it keeps what the harness checks, ends no
 //! wait late, and works afterwards.
 //!
-//! An input is a byte for the policy, and then a byte for each command, followed by what it takes. To
+//! An input is a byte for the policy and the outbox, and then a byte for each command, followed by what it takes. To
 //! add a command, add a line at the end of `COMMANDS`.
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::frame::{CHANNELS, frame};
 use crate::fuzzing::Input;
 use crate::protocol::harness::{Harness, Request, backoff};
-use crate::protocol::{Notification, Output, Policy};
+use crate::protocol::{Notification, OutboxLimits, Output, Policy};
 use crate::wire::ChannelKind;
 use crate::{Auth, ChannelStatus, Error, ErrorKind, Event, State, UserAuth};
 
@@ -76,12 +76,14 @@ const COMMANDS: &[Command] = &[
     |harness, input| harness.suspend(time(input)),
     |harness, input| harness.blocks = input.byte() % 2 == 1,
     |harness, _| harness.return_dial(),
+    |harness, input| drop(harness.trigger_number(input.pick(CHANNELS))),
 ];
 
 /// Plays one life.
 pub(crate) fn machine(data: &[u8]) {
     let mut input = Input::new(data);
-    let policy = match input.byte() % 4 {
+    let first = input.byte();
+    let policy = match first % 4 {
         0 => backoff(None),
         1 => backoff(Some(2)),
         2 => Policy::Custom,
@@ -89,6 +91,8 @@ pub(crate) fn machine(data: &[u8]) {
     };
     let mut harness = Harness::with(|config| {
         config.policy = policy;
+        let limits = OutboxLimits { count: 64, bytes: 4096, age: Duration::from_secs(100) };
+        config.outbox = (first >= 128).then_some(limits);
         #[cfg(feature = "encrypted")]
         {
             config.max_held = crate::Queue::drop_oldest(256).limits();
@@ -131,11 +135,12 @@ fn ping(harness: &mut Harness) {
 fn trigger(harness: &mut Harness, input: &mut Input<'_>) {
     let (name, event) = (input.pick(CHANNELS), input.text());
     let data = Value::from(input.text()).to_string();
-    harness.input(|machine, now| {
-        let ready = machine.channel_status(name) == ChannelStatus::Subscribed;
-        let sent = machine.trigger(name, &event, &data, now);
-        assert!(sent.is_err() || ready && event.starts_with("client-"), "{event:?}");
-    });
+    let may_wait = harness.machine.config.outbox.is_some();
+    let status = harness.machine.channel_status(name);
+    let accepted = harness.trigger_event(name, &event, &data).is_ok();
+    let is_wanted = !matches!(status, ChannelStatus::Idle | ChannelStatus::Unsubscribed);
+    let ready = status == ChannelStatus::Subscribed || (may_wait && is_wanted);
+    assert!(!accepted || ready && event.starts_with("client-"), "{event:?}");
 }
 
 /// The same frame many times.

@@ -42,4 +42,9 @@ pub struct Stats {
     pub auth_requests: u64,
     /// The number of these responses that were errors.
     pub auth_failures: u64,
+    /// The number of client events that wait in the [`Outbox`](crate::Outbox); 0 without one.
+    pub outbox: u64,
+    /// The number of client events that the outbox has dropped without sending them: those that were too many or too
+    /// old, those of a refused subscription, and those dropped by `unsubscribe()` and `close()`.
+    pub outbox_dropped: u64,
 }

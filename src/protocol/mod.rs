@@ -31,7 +31,7 @@ pub(crate) use backoff::{Backoff, Policy};
 pub(crate) use crypto::Key;
 #[cfg(test)]
 pub(crate) use machine::Ping;
-pub(crate) use machine::{Alarm, Cause, Config, Machine, USER_CHANNEL_PREFIX};
+pub(crate) use machine::{Alarm, Cause, Config, Machine, OutboxLimits, USER_CHANNEL_PREFIX};
 pub(crate) use output::{ChannelNotification, LogLine, Notification, Output, UserNotification};
 
 /// The time of an input. The caller chooses the origins.

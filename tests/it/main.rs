@@ -13,6 +13,7 @@ mod handshake;
 mod models;
 #[cfg(target_os = "linux")]
 mod network;
+mod outbox;
 mod peers;
 mod phases;
 mod process;

@@ -29,6 +29,7 @@ pub(super) fn settings(connector: Arc<dyn Connector>, policy: Policy) -> Setting
             signin_timeout: MINUTE,
             policy,
             client_event_limit: None,
+            outbox: None,
             max_members_bytes: 16 * 1024 * 1024,
             max_held: Queue::default().limits(),
             seed: 0,

@@ -10,6 +10,7 @@
 )]
 
 mod model;
+mod outbox;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -43,6 +44,7 @@ pub(crate) fn config() -> Config {
         signin_timeout: SIGNIN,
         policy: backoff(None),
         client_event_limit: Some(10),
+        outbox: None,
         max_members_bytes: 16 * 1024 * 1024,
         max_held: Queue::default().limits(),
         seed: 7,
@@ -129,6 +131,7 @@ pub(crate) struct Harness {
     pub(crate) errors: Vec<Error>,
     pub(crate) abandoned: Vec<u64>,
     pub(crate) log: Vec<String>,
+    triggered: outbox::Triggered,
 }
 
 impl Harness {
@@ -164,6 +167,7 @@ impl Harness {
             errors: Vec::new(),
             abandoned: Vec::new(),
             log: Vec::new(),
+            triggered: outbox::Triggered::default(),
         }
     }
 

@@ -186,6 +186,7 @@ impl Harness {
                 }
             }
             "pusher:ping" => return,
+            event if event.starts_with("client-") => self.note_client_event(&value),
             _ => {}
         }
         self.frames.push(frame.to_owned());
@@ -271,6 +272,7 @@ impl Harness {
         assert!(!ended || calls || deadline.is_none(), "{:?} waits: {deadline:?}", self.state);
         let decides = matches!(machine.config.policy, Policy::Custom) && !self.open;
         assert!(ended || decides || deadline.is_some(), "nothing will ever happen");
+        self.check_outbox();
         if self.wanted.len() <= MAX_CHECKED {
             self.check_channels(live);
         }

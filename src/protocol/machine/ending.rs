@@ -88,6 +88,7 @@ impl Machine {
     fn forget_connection(&mut self, now: Now) {
         let last_sign = self.phase.live().map_or(now, |live| live.last_received);
         self.channels.connection_lost(last_sign);
+        self.hold_outbox();
         self.user.connection_lost();
         #[cfg(feature = "encrypted")]
         for name in self.channels.wanted() {

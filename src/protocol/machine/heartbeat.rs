@@ -140,7 +140,13 @@ impl Machine {
             _ => None,
         };
         let call = self.calls.first().map(|&(deadline, _)| deadline);
-        let others = [call, self.held_deadline(), self.user.deadline(), self.channels.deadline()];
+        let others = [
+            call,
+            self.held_deadline(),
+            self.user.deadline(),
+            self.channels.deadline(),
+            self.outbox_deadline(),
+        ];
         let others = others.into_iter().flatten().map(step);
         connection.into_iter().chain(others).min_by_key(|alarm| alarm.at)
     }

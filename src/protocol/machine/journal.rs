@@ -33,6 +33,8 @@ pub(crate) struct Journal {
     flaps: Throttle,
     /// Everything else that fails.
     requests: Throttle,
+    /// Client events that are dropped.
+    dropped: Throttle,
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +62,7 @@ impl Default for Journal {
             dials: Throttle::new(1),
             flaps: Throttle::new(1),
             requests: Throttle::new(MAX_REPORTS),
+            dropped: Throttle::new(1),
         }
     }
 }
@@ -250,6 +253,16 @@ impl Machine {
     /// The server reported an error that is about nothing known.
     pub(super) fn log_report(&mut self, error: &Error) {
         self.log_failure("a request", error, None, "");
+    }
+
+    /// The outbox has begun to drop client events.
+    pub(super) fn log_dropped(&mut self, why: impl FnOnce() -> String) {
+        let now = self.last_seen.map(|now| now.mono).unwrap_or_default();
+        let admitted = self.journal.dropped.admit(now);
+        let level = if admitted.is_some() { Level::Warn } else { Level::Debug };
+        self.log(level, || {
+            format!("{}: client events are dropped, see `Stats::outbox_dropped`", why())
+        });
     }
 
     fn log_failure(&mut self, what: &str, error: &Error, next: Option<Duration>, retry: &str) {

@@ -12,6 +12,7 @@ mod heartbeat;
 mod inbound;
 mod journal;
 mod mentions;
+mod outbox;
 mod refusals;
 pub(crate) mod signin;
 mod subscribe;
@@ -25,6 +26,7 @@ use std::time::Duration;
 #[cfg(test)]
 pub(crate) use heartbeat::Ping;
 pub(crate) use heartbeat::{Alarm, Cause};
+pub(crate) use outbox::OutboxLimits;
 pub(crate) use signin::CHANNEL_PREFIX as USER_CHANNEL_PREFIX;
 
 use super::backoff::Policy;
@@ -37,6 +39,7 @@ use crate::{ChannelStatus, Error, Members, State};
 use channels::Channels;
 use connection::{Due, Live, Phase, Step};
 use journal::Journal;
+use outbox::Outbox;
 use signin::SignIn;
 use trigger::Bucket;
 use turn::Turn;
@@ -59,6 +62,7 @@ pub(crate) struct Config {
     pub(crate) policy: Policy,
     /// The number of client events a second that the user may send.
     pub(crate) client_event_limit: Option<u32>,
+    pub(crate) outbox: Option<OutboxLimits>,
     /// The memory that the members of one channel may take, in bytes.
     pub(crate) max_members_bytes: usize,
     /// The number and the bytes of the events of an encrypted channel that may wait for its key.
@@ -93,6 +97,7 @@ pub(crate) struct Machine {
     /// requests. A call is waited for even where its response is of no use any more.
     calls: BTreeSet<(Duration, u64)>,
     bucket: Option<Bucket>,
+    outbox: Option<Outbox>,
     pings: u64,
     /// The number of the last ping with a pong, and its round-trip time.
     last_pong: Option<(u64, Duration)>,
@@ -122,6 +127,7 @@ impl Machine {
             requests: 0,
             calls: BTreeSet::new(),
             bucket: config.client_event_limit.map(Bucket::new),
+            outbox: config.outbox.map(Outbox::new),
             pings: 0,
             last_pong: None,
             disconnects: 0,
@@ -273,6 +279,7 @@ impl Machine {
             self.disconnect(now);
             self.phase = Phase::Closed;
             self.calls.clear();
+            self.discard_outbox();
         }
     }
 
@@ -290,6 +297,7 @@ impl Machine {
     pub(crate) fn unsubscribe(&mut self, name: &str, now: Now) {
         self.observe(now);
         self.changed = true;
+        self.discard_line(name);
         if self.channels.unwant(name) && self.phase.is_live() {
             self.send(frame::unsubscribe(name), now);
         }
@@ -331,6 +339,7 @@ impl Machine {
         while let Some(name) = self.channels.overdue(now.mono) {
             self.handle_channel_deadline(&name, now);
         }
+        self.send_outbox(now);
     }
 
     // ---- what to do next

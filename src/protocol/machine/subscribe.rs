@@ -115,6 +115,7 @@ impl Machine {
         if let Some(gap) = gap {
             self.notify(Notification::Channel(name.into(), ChannelNotification::Resumed(gap)));
         }
+        self.open_outbox(name, now);
         true
     }
 
@@ -125,7 +126,8 @@ impl Machine {
         let error = error.on_channel(name).permanent();
         if self.channels.fail(name, &error) {
             self.mark_changed();
-            self.notify_failure(name, error);
+            self.notify_failure(name, error.clone());
+            self.refuse_line(name, &error);
         }
     }
 

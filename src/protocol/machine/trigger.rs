@@ -13,10 +13,13 @@ const MAX_DATA: usize = 10 * 1024;
 /// The longest name of an event that Pusher takes, in characters.
 const MAX_NAME: usize = 200;
 
-/// A token bucket: each event takes a token.
+/// Added to a wait for tokens: more than all the errors of floating-point numbers in it.
+const ROUNDING: Duration = Duration::from_micros(1);
+
+/// A token bucket.
 #[derive(Debug)]
 pub(super) struct Bucket {
-    limit: u32,
+    per_second: u32,
     tokens: f64,
     filled: Duration,
 }
@@ -24,24 +27,34 @@ pub(super) struct Bucket {
 impl Bucket {
     /// Holds as many tokens as are refilled in a second.
     pub(super) fn new(per_second: u32) -> Self {
-        Self { limit: per_second, tokens: per_second.into(), filled: Duration::ZERO }
+        Self { per_second, tokens: per_second.into(), filled: Duration::ZERO }
     }
 
-    fn take(&mut self, now: Duration) -> bool {
-        let limit = f64::from(self.limit);
+    pub(super) fn take(&mut self, tokens: u32, now: Duration) -> bool {
+        let (limit, tokens) = (f64::from(self.per_second), f64::from(tokens));
         let passed = now.saturating_sub(self.filled).as_secs_f64();
         self.filled = now;
         self.tokens = (self.tokens + passed * limit).min(limit);
-        if self.tokens < 1.0 {
+        if self.tokens < tokens {
             return false;
         }
-        self.tokens -= 1.0;
+        self.tokens -= tokens;
         true
+    }
+
+    /// Returns when it has so many tokens, if nothing is taken meanwhile.
+    pub(super) fn ready_at(&self, tokens: u32) -> Option<Duration> {
+        let missing = f64::from(tokens) - self.tokens;
+        if missing <= 0.0 {
+            return Some(self.filled);
+        }
+        let wait = Duration::try_from_secs_f64(missing / f64::from(self.per_second)).ok()?;
+        self.filled.checked_add(wait)?.checked_add(ROUNDING)
     }
 }
 
 impl Machine {
-    /// Sends an event with JSON `data` to the other clients on the channel.
+    /// Sends an event with JSON `data` to the other clients on the channel, or keeps it in the outbox.
     pub(crate) fn trigger(
         &mut self,
         channel: &str,
@@ -50,36 +63,15 @@ impl Machine {
         now: Now,
     ) -> Result<(), Error> {
         self.observe(now);
-        self.check_trigger(channel, event, data, now).map_err(|error| error.on_channel(channel))?;
-        if let Some(live) = self.phase.live_mut() {
-            live.triggered = Some(now.mono);
-        }
-        self.send(frame::client_event(channel, event, data), now);
-        Ok(())
+        check_event(event, data)
+            .and_then(|()| match self.has_outbox_for(channel) {
+                true => self.send_or_keep(channel, event, data, now),
+                false => self.send_now(channel, event, data, now),
+            })
+            .map_err(|error| error.on_channel(channel))
     }
 
-    fn check_trigger(
-        &mut self,
-        channel: &str,
-        event: &str,
-        data: &str,
-        now: Now,
-    ) -> Result<(), Error> {
-        let name = event.strip_prefix("client-").unwrap_or_default();
-        if name.is_empty() {
-            let message =
-                format!("the name of a client event must begin with `client-`: {event:?}");
-            return Err(Error::message(ErrorKind::InvalidName, message));
-        }
-        if event.chars().count() > MAX_NAME {
-            let message = format!("the name of an event must have at most {MAX_NAME} characters");
-            return Err(Error::message(ErrorKind::InvalidName, message));
-        }
-        if data.len() > MAX_DATA {
-            let message =
-                format!("the data must have at most {MAX_DATA} bytes, but has {}", data.len());
-            return Err(Error::message(ErrorKind::TooLarge, message));
-        }
+    fn send_now(&mut self, channel: &str, event: &str, data: &str, now: Now) -> Result<(), Error> {
         if !self.phase.is_live() {
             let message = "not connected: a client event cannot wait for a connection";
             return Err(Error::message(ErrorKind::NotConnected, message));
@@ -88,15 +80,44 @@ impl Machine {
             let message = "not subscribed: wait_subscribed() before sending client events";
             return Err(Error::message(ErrorKind::NotSubscribed, message));
         }
-        if let Some(bucket) = &mut self.bucket {
-            if !bucket.take(now.mono) {
-                let message =
-                    format!("the rate must be at most {} client events a second", bucket.limit);
-                return Err(Error::message(ErrorKind::RateLimited, message));
-            }
+        if !self.take_token(now) {
+            let limit = self.config.client_event_limit.unwrap_or_default();
+            let message = format!("the rate must be at most {limit} client events a second");
+            return Err(Error::message(ErrorKind::RateLimited, message));
         }
+        self.send_client_event(frame::client_event(channel, event, data), now);
         Ok(())
     }
+
+    /// Returns `true` if the rate limit allows another event.
+    pub(super) fn take_token(&mut self, now: Now) -> bool {
+        self.bucket.as_mut().is_none_or(|bucket| bucket.take(1, now.mono))
+    }
+
+    pub(super) fn send_client_event(&mut self, frame: String, now: Now) {
+        if let Some(live) = self.phase.live_mut() {
+            live.triggered = Some(now.mono);
+        }
+        self.send(frame, now);
+    }
+}
+
+fn check_event(event: &str, data: &str) -> Result<(), Error> {
+    let name = event.strip_prefix("client-").unwrap_or_default();
+    if name.is_empty() {
+        let message = format!("the name of a client event must begin with `client-`: {event:?}");
+        return Err(Error::message(ErrorKind::InvalidName, message));
+    }
+    if event.chars().count() > MAX_NAME {
+        let message = format!("the name of an event must have at most {MAX_NAME} characters");
+        return Err(Error::message(ErrorKind::InvalidName, message));
+    }
+    if data.len() > MAX_DATA {
+        let message =
+            format!("the data must have at most {MAX_DATA} bytes, but has {}", data.len());
+        return Err(Error::message(ErrorKind::TooLarge, message));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -107,12 +128,26 @@ mod tests {
     fn the_bucket_gives_a_burst_and_then_its_rate() {
         let mut bucket = Bucket::new(10);
         let at = Duration::from_millis;
-        let taken = (0..20).filter(|_| bucket.take(at(1000))).count();
+        let taken = (0..20).filter(|_| bucket.take(1, at(1000))).count();
         assert_eq!(taken, 10);
-        assert!(!bucket.take(at(1099)));
-        assert!(bucket.take(at(1101)));
-        assert!(!bucket.take(at(1101)));
-        let taken = (0..100).filter(|_| bucket.take(at(100_000))).count();
+        assert!(!bucket.take(1, at(1099)));
+        assert!(bucket.take(1, at(1101)));
+        assert!(!bucket.take(1, at(1101)));
+        let taken = (0..100).filter(|_| bucket.take(1, at(100_000))).count();
         assert_eq!(taken, 10);
+    }
+    #[test]
+    fn the_bucket_has_the_tokens_when_it_says() {
+        for limit in [1, 3, 7, 10, 999, 1024 * 1024, u32::MAX] {
+            let mut bucket = Bucket::new(limit);
+            let mut now = Duration::from_nanos(1_000_000_007);
+            for tokens in [limit, 1, 1, limit.min(2), limit, 1] {
+                now = now.max(bucket.ready_at(tokens).unwrap());
+                assert!(bucket.take(tokens, now), "{tokens} of {limit}");
+            }
+        }
+        let mut none = Bucket::new(0);
+        assert_eq!(none.ready_at(1), None);
+        assert!(!none.take(1, Duration::from_secs(1000)));
     }
 }

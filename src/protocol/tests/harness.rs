@@ -126,7 +126,7 @@ impl Harness {
     }
 
     pub(super) fn trigger(&mut self, name: &str, event: &str, data: &str) -> Result<(), ErrorKind> {
-        let result = self.input(|machine, now| machine.trigger(name, event, data, now));
+        let result = self.trigger_event(name, event, data);
         result.map_err(|error| {
             assert_eq!(error.channel(), Some(name));
             error.kind()

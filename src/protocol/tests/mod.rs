@@ -18,6 +18,7 @@ mod keepalive;
 mod left_to_user;
 mod lifecycle;
 mod outage;
+mod outbox;
 mod outputs;
 mod overdue;
 mod presence;

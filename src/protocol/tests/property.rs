@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::{Backoff, Policy};
+use super::super::{Backoff, OutboxLimits, Policy};
 use super::harness::{Harness, MS, backoff, secs};
 use crate::{Event, State};
 
@@ -26,6 +26,7 @@ enum Input {
     SigninSuccess,
     Switch,
     Ping,
+    Trigger(usize),
     Opened,
     Established(u64),
     Lost,
@@ -170,6 +171,7 @@ fn input() -> impl Strategy<Value = Input> {
         2 => Just(Input::SigninSuccess),
         1 => Just(Input::Switch),
         2 => Just(Input::Ping),
+        6 => channel().prop_map(Input::Trigger),
         2 => Just(Input::Opened),
         8 => prop_oneof![Just(120), 0_u64..300].prop_map(Input::Established),
         2 => Just(Input::Lost),
@@ -207,6 +209,12 @@ fn policy() -> impl Strategy<Value = Policy> {
     ]
 }
 
+fn outbox() -> impl Strategy<Value = Option<OutboxLimits>> {
+    let limits = (1_usize..30, 10_usize..400, time());
+    let limits = limits.prop_map(|(count, bytes, age)| OutboxLimits { count, bytes, age });
+    prop::option::weighted(0.7, limits)
+}
+
 /// A user's policy may have said to wait for thousands of years: then the time stays.
 fn go_to_deadline(harness: &mut Harness) {
     if let Some(deadline) = harness.deadline().filter(|&deadline| deadline < secs(1 << 40)) {
@@ -231,6 +239,7 @@ fn apply(harness: &mut Harness, input: &Input) {
             let live = harness.state() == State::Connected;
             assert_eq!(harness.ping().is_ok(), live);
         }
+        Input::Trigger(at) => drop(harness.trigger_number(CHANNELS[*at])),
         Input::Signin => harness.signin(),
         Input::Signout => harness.signout(),
         Input::SigninSuccess => harness.confirm_user("bob"),
@@ -283,12 +292,14 @@ proptest! {
     fn whatever_happens_what_must_hold_holds(
         policy in policy(),
         seed in any::<u64>(),
+        outbox in outbox(),
         inputs in vec(input(), 1..80),
         then_close in any::<bool>(),
     ) {
         let mut harness = Harness::quiet_with(|config| {
             config.policy = policy.clone();
             config.seed = seed;
+            config.outbox = outbox;
         });
         for input in &inputs {
             apply(&mut harness, input);
@@ -308,12 +319,13 @@ proptest! {
     #[test]
     fn whatever_happens_on_a_connection_what_must_hold_holds(
         seed in any::<u64>(),
+        outbox in outbox(),
         inputs in vec(input().prop_filter("stays", |input| !matches!(
             input,
             Input::Disconnect | Input::Lost | Input::Closed(_) | Input::Late(_)
         )), 1..80),
     ) {
-        let mut harness = Harness::quiet_connected_with(|config| config.seed = seed);
+        let mut harness = Harness::quiet_connected_with(|config| (config.seed, config.outbox) = (seed, outbox));
         for name in CHANNELS {
             harness.subscribe(name);
         }
@@ -326,9 +338,10 @@ proptest! {
     #[test]
     fn after_every_outage_all_that_is_wanted_is_subscribed_again(
         seed in any::<u64>(),
+        outbox in outbox(),
         inputs in vec(input().prop_filter("not for good", |input| !matches!(input, Input::Close)), 1..60),
     ) {
-        let mut harness = Harness::quiet_with(|config| config.seed = seed);
+        let mut harness = Harness::quiet_with(|config| (config.seed, config.outbox) = (seed, outbox));
         for input in &inputs {
             apply(&mut harness, input);
         }
