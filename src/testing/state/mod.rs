@@ -6,17 +6,19 @@ mod signin;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::bucket::Bucket;
 use super::encryption::Keys;
-use super::peer::{Peer, Step};
+use super::peer::{NO_CODE, Peer, Step};
 use super::presence::Members;
 use super::recording::Recording;
 use super::requests::Requests;
 use super::settings::{ChannelRefusal, CloseStyle, Settings, SigninRefusal};
+use super::tls::Acceptor;
 use super::user::User;
 use crate::Interrupt;
 use crate::util::clock;
@@ -28,15 +30,18 @@ const MAX_RECORDED: usize = 100_000;
 /// What the server's threads share.
 pub(super) struct Shared {
     pub(super) settings: Arc<Settings>,
+    pub(super) tls: Option<Acceptor>,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Shared {
-    pub(super) fn new(settings: Settings) -> Self {
+    /// Fails if the certificate of the settings cannot be used.
+    pub(super) fn new(settings: Settings) -> io::Result<Self> {
         let settings = Arc::new(settings);
+        let tls = settings.acceptor()?;
         let state = Mutex::new(State::new(Arc::clone(&settings)));
-        Self { settings, state, changed: Condvar::new() }
+        Ok(Self { settings, tls, state, changed: Condvar::new() })
     }
 
     pub(super) fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R {
@@ -310,9 +315,6 @@ impl State {
         }
     }
 }
-
-/// By RFC 6455 this stands for a close frame without a code.
-const NO_CODE: u16 = 1005;
 
 /// Queries.
 impl State {
