@@ -146,7 +146,7 @@ fn watchlist(value: Value) -> Value {
     })
 }
 
-fn is_socket_id(text: &str) -> bool {
+pub(super) fn is_socket_id(text: &str) -> bool {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     text.split_once('.').is_some_and(|(left, right)| digits(left) && digits(right))
 }

@@ -44,15 +44,8 @@ impl Listener {
         socket: std::net::TcpListener,
         shared: Arc<Shared>,
     ) -> io::Result<(JoinHandle<()>, Arc<Waker>)> {
-        socket.set_nonblocking(true)?;
-        let mut socket = TcpListener::from_std(socket);
-        let poll = Poll::new()?;
-        poll.registry().register(&mut socket, LISTENER, Interest::READABLE)?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        let (end, ending) = crossbeam_channel::unbounded();
-        let threads = HashMap::new();
-        let own = Arc::clone(&waker);
-        let mut listener = Self { socket, poll, waker: own, shared, threads, ending, end };
+        let mut listener = Self::new(socket, shared)?;
+        let waker = Arc::clone(&listener.waker);
         let thread = Builder::new().name("testing-accept".to_owned()).spawn(move || {
             if let Err(error) = listener.run() {
                 write_log!(Error, "the test server has ended: {error}");
@@ -64,6 +57,16 @@ impl Listener {
             }
         })?;
         Ok((thread, waker))
+    }
+
+    fn new(socket: std::net::TcpListener, shared: Arc<Shared>) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let mut socket = TcpListener::from_std(socket);
+        let poll = Poll::new()?;
+        poll.registry().register(&mut socket, LISTENER, Interest::READABLE)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let (end, ending) = crossbeam_channel::unbounded();
+        Ok(Self { socket, poll, waker, shared, threads: HashMap::new(), ending, end })
     }
 
     fn run(&mut self) -> io::Result<()> {
@@ -153,5 +156,32 @@ impl Drop for End {
         // The listener is gone only after it has joined all threads.
         let _ = self.end.send(self.id);
         wake(&self.waker);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Shutdown;
+
+    use super::*;
+    use crate::testing::Settings;
+    use crate::util::testing::{LONG, listen};
+
+    #[test]
+    fn thread_of_a_connection_is_joined_when_the_connection_ends() {
+        let (socket, address) = listen();
+        let shared = Arc::new(Shared::new(Settings::default()).unwrap());
+        let mut listener = Listener::new(socket, shared).unwrap();
+        let mut events = Events::with_capacity(4);
+        let client = TcpStream::connect_timeout(&address, LONG).unwrap();
+        listener.poll.poll(&mut events, Some(LONG)).unwrap();
+        listener.accept_all();
+        assert_eq!(listener.threads.len(), 1);
+        client.shutdown(Shutdown::Both).unwrap();
+        // The end of the connection wakes the listener, which has no other reason to wake.
+        listener.poll.poll(&mut events, Some(LONG)).unwrap();
+        assert!(!events.is_empty());
+        listener.join_ended();
+        assert!(listener.threads.is_empty());
     }
 }

@@ -3,6 +3,7 @@
 //! It listens on 127.0.0.1, implements the protocol as Pusher documents it, and simulates faults on request: it drops
 //! or refuses connections, stops responding, or sends arbitrary text. See [`Server`].
 
+mod api;
 mod bucket;
 mod cors;
 mod encryption;
@@ -168,6 +169,25 @@ impl Server {
         self.http_url(endpoint::PATHS[0])
     }
 
+    /// Returns the URL of the HTTP API, such as `http://127.0.0.1:54321/apps/app-id`.
+    ///
+    /// It has Pusher's requests below this path, signed with the key and the secret:
+    ///
+    /// - `POST /events` and `/batch_events`; on an encrypted channel the data must be encrypted already
+    /// - `GET /channels`, `/channels/NAME` and `/channels/NAME/users`
+    /// - `POST /users/ID/events` and `/users/ID/terminate_connections`
+    ///
+    /// Pusher's limits apply: 10 kB of data, 100 channels, 10 events in a batch, names, and 600 seconds between the
+    /// clocks. Errors are plain text with Pusher's status.
+    pub fn api_url(&self) -> String {
+        self.http_url(&format!("/apps/{}", self.app_id()))
+    }
+
+    /// Returns the app id.
+    pub fn app_id(&self) -> &str {
+        &self.shared.settings.app_id
+    }
+
     /// Returns the app key.
     pub fn key(&self) -> &str {
         &self.shared.settings.key
@@ -226,7 +246,7 @@ impl Server {
         let Some(text) = text_of(channel, event, data) else {
             return 0;
         };
-        self.shared.act(|state| state.publish_plain(channel, event, &text))
+        self.shared.act(|state| state.publish_plain(channel, event, &text, None))
     }
 
     /// Replaces the key of an encrypted channel, for all later authorizations and events. A cached event keeps its

@@ -110,6 +110,10 @@ impl Members {
         all.find(|(_, connections)| connections.contains(&connection)).map(|(member, _)| member)
     }
 
+    pub(super) fn ids(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
     /// All members, as a new subscriber receives them.
     pub(super) fn presence(&self, style: PresenceStyle) -> Value {
         let members = || self.0.values().map(|(member, _)| member);

@@ -5,8 +5,9 @@ use std::net::TcpStream;
 
 use super::exchange::Exchange;
 use super::http::{Request, Response};
+use super::settings::Settings;
 use super::state::Shared;
-use super::{cors, endpoint, websocket};
+use super::{api, cors, endpoint, websocket};
 use crate::Interrupt;
 use crate::util::guard::write_log;
 
@@ -46,7 +47,8 @@ fn respond(shared: &Shared, request: &Request) -> Response {
     let mut response = if endpoint::is_path(request.path()) {
         endpoint::respond(shared, request)
     } else {
-        nothing_here(&shared.settings.key, request.path())
+        api::respond(shared, request)
+            .unwrap_or_else(|| nothing_here(&shared.settings, request.path()))
     };
     if let Some(origin) = origin {
         cors::allow(&mut response, origin);
@@ -54,14 +56,13 @@ fn respond(shared: &Shared, request: &Request) -> Response {
     response
 }
 
-fn nothing_here(key: &str, path: &str) -> Response {
+fn nothing_here(settings: &Settings, path: &str) -> Response {
+    let Settings { key, app_id, .. } = settings;
+    let ([auth, laravel], [user, laravel_user]) = (endpoint::PATHS, endpoint::USER_PATHS);
     let text = format!(
-        "There is nothing at {path:.200}. This server has the WebSocket at /app/{key}; {} and {} for \
-         channels; {} and {} for users.\n",
-        endpoint::PATHS[0],
-        endpoint::PATHS[1],
-        endpoint::USER_PATHS[0],
-        endpoint::USER_PATHS[1],
+        "There is nothing at {path:.200}. This server has the WebSocket at /app/{key}, the HTTP API at \
+         /apps/{app_id}, and endpoints for authorization at {auth} and {laravel} (channels), {user} and \
+         {laravel_user} (users).\n"
     );
     Response::text(404, text)
 }

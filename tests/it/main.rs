@@ -8,6 +8,7 @@ mod channels;
 #[cfg(target_os = "linux")]
 mod chaos;
 mod connector;
+mod dev_server;
 mod guard;
 mod handshake;
 mod models;

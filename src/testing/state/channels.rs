@@ -1,8 +1,9 @@
 //! Subscriptions, and the events of channels.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::State;
+use super::{Cached, Channel, State};
 use crate::testing::bucket::Bucket;
 use crate::testing::encryption;
 use crate::testing::frames;
@@ -11,6 +12,9 @@ use crate::testing::presence::Member;
 use crate::testing::user::user_of;
 use crate::util::clock;
 use crate::wire::ChannelKind;
+
+/// How long Pusher keeps the last event of a cache channel.
+const CACHE_TIME: Duration = Duration::from_secs(30 * 60);
 
 /// Subscriptions.
 impl State {
@@ -33,7 +37,7 @@ impl State {
         }
         connection.channels.insert(name.to_owned());
         channel.subscribers.insert(id);
-        let cached = channel.cached.clone();
+        let cached = channel.cached().map(|cached| Arc::clone(&cached.frame));
         let mut frames: Vec<Arc<str>> = Vec::new();
         let mut notification = None;
         if let Some(member) = member {
@@ -101,9 +105,35 @@ impl State {
         let frame = self.settings.subscription_count(name, count);
         self.broadcast(name, &frame.into(), None);
     }
+}
 
+/// Queries.
+impl State {
     pub(in crate::testing) fn subscribers(&self, name: &str) -> usize {
         self.channels.get(name).map_or(0, |channel| channel.subscribers.len())
+    }
+
+    /// The names of the channels that have subscribers, except those of users.
+    pub(in crate::testing) fn occupied(&self) -> impl Iterator<Item = &str> {
+        let occupied = self.channels.iter().filter(|(_, channel)| !channel.subscribers.is_empty());
+        occupied.map(|(name, _)| name.as_str()).filter(|name| user_of(name).is_none())
+    }
+
+    /// The ids of the members of a presence channel.
+    pub(in crate::testing) fn members(&self, name: &str) -> Vec<String> {
+        self.channels.get(name).map_or_else(Vec::new, |channel| channel.members.ids())
+    }
+
+    /// The data of the last event of a cache channel, and the seconds for which it is kept.
+    pub(in crate::testing) fn cached(&self, name: &str) -> Option<(&str, u64)> {
+        let cached = self.channels.get(name)?.cached()?;
+        Some((&cached.data, CACHE_TIME.saturating_sub(cached.at.elapsed()).as_secs()))
+    }
+}
+
+impl Channel {
+    fn cached(&self) -> Option<&Cached> {
+        self.cached.as_ref().filter(|cached| cached.at.elapsed() < CACHE_TIME)
     }
 }
 
@@ -112,25 +142,30 @@ impl State {
     /// Publishes an event, encrypted on encrypted channels. Returns the number of receiving connections.
     pub(in crate::testing) fn publish(&mut self, name: &str, event: &str, text: &str) -> usize {
         if !name.starts_with(encryption::PREFIX) {
-            return self.publish_plain(name, event, text);
+            return self.publish_plain(name, event, text, None);
         }
-        self.keys.encrypt(name, text).map_or(0, |data| self.publish_plain(name, event, &data))
+        self.keys.encrypt(name, text).map_or(0, |data| self.publish_plain(name, event, &data, None))
     }
 
+    /// `except` is the socket id of a connection that does not receive it.
     pub(in crate::testing) fn publish_plain(
         &mut self,
         name: &str,
         event: &str,
         text: &str,
+        except: Option<&str>,
     ) -> usize {
         if self.silent {
             return 0;
         }
         let frame: Arc<str> = frames::published(name, event, text).into();
         if is_cache(name) {
-            self.channels.entry(name.to_owned()).or_default().cached = Some(Arc::clone(&frame));
+            let cached =
+                Cached { frame: Arc::clone(&frame), data: text.to_owned(), at: clock::now() };
+            self.channels.entry(name.to_owned()).or_default().cached = Some(cached);
         }
-        self.broadcast(name, &frame, None)
+        let except = except.and_then(|socket_id| self.id_of(socket_id));
+        self.broadcast(name, &frame, except)
     }
 
     /// Relays a client event to the other subscribers; `data` is JSON. The error is sent to the client.

@@ -119,9 +119,15 @@ struct Connection {
 struct Channel {
     subscribers: BTreeSet<u64>,
     /// The last event of a cache channel.
-    cached: Option<Arc<str>>,
+    cached: Option<Cached>,
     /// The members of a presence channel.
     members: Members,
+}
+
+struct Cached {
+    frame: Arc<str>,
+    data: String,
+    at: Instant,
 }
 
 impl Connection {
@@ -326,6 +332,12 @@ impl State {
     /// Empty if it has none.
     fn socket_id(&self, id: u64) -> &str {
         self.connections.get(&id).map_or("", |connection| &connection.socket_id)
+    }
+
+    /// The number of the connection with this socket id.
+    fn id_of(&self, socket_id: &str) -> Option<u64> {
+        let mut all = self.connections.iter();
+        all.find(|(_, connection)| connection.socket_id == socket_id).map(|(id, _)| *id)
     }
 
     pub(super) fn established(&self) -> usize {

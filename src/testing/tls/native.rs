@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
-use native_tls::{HandshakeError, TlsAcceptor};
+use native_tls::{HandshakeError, TlsAcceptor, TlsConnector};
 
 use crate::config::tls::{Identity, KeyKind};
 use crate::testing::link::Link;
@@ -23,7 +23,11 @@ impl Acceptor {
         }
         let (chain, key) = (identity.chain_pem(), identity.key_pem());
         let identity = native_tls::Identity::from_pkcs8(chain.as_bytes(), key.as_bytes());
-        let acceptor = identity.and_then(TlsAcceptor::new);
+        let acceptor = identity.and_then(|identity| {
+            // Only a connector shows whether the key belongs to the certificate.
+            TlsConnector::builder().identity(identity.clone()).build()?;
+            TlsAcceptor::new(identity)
+        });
         Ok(Self(acceptor.map_err(io::Error::other)?))
     }
 
