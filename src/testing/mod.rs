@@ -26,6 +26,7 @@ mod tests;
 mod tls;
 mod user;
 mod users;
+mod webhook;
 mod websocket;
 
 use std::fmt;
@@ -97,6 +98,7 @@ pub struct Server {
     shared: Arc<Shared>,
     port: u16,
     listener: Option<(JoinHandle<()>, Arc<Waker>)>,
+    webhook: Option<JoinHandle<()>>,
 }
 
 /// Starting a server, and what clients need to reach it.
@@ -115,16 +117,22 @@ impl Server {
     /// # Errors
     ///
     /// The port is in use ([`AddrInUse`](io::ErrorKind::AddrInUse), which names it), the certificate of
-    /// [`Settings::tls`] cannot be used, or the system has no port, no file descriptor or no thread left.
+    /// [`Settings::tls`] or the URL of [`Settings::webhook`] cannot be used, or the system has no port, no file descriptor or no thread left.
     pub fn start_with(settings: Settings) -> io::Result<Self> {
         let port = settings.port;
+        let webhook = settings.webhook.as_deref().map(webhook::read_url).transpose()?;
         let shared = Arc::new(Shared::new(settings)?);
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| {
             io::Error::new(error.kind(), format!("listening on 127.0.0.1:{port} failed: {error}"))
         })?;
         let port = socket.local_addr()?.port();
-        let listener = Some(Listener::start(socket, Arc::clone(&shared))?);
-        Ok(Self { shared, port, listener })
+        let mut server = Self { shared, port, listener: None, webhook: None };
+        // If one thread fails to start, dropping the server stops the other.
+        server.listener = Some(Listener::start(socket, Arc::clone(&server.shared))?);
+        if let Some(url) = webhook {
+            server.webhook = Some(webhook::start(url, Arc::clone(&server.shared))?);
+        }
+        Ok(server)
     }
 
     /// Returns the options that connect a client to this server: host, port and key, with TLS if
@@ -399,6 +407,10 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.act(State::stop);
+        if let Some(thread) = self.webhook.take() {
+            // One that panicked has ended too.
+            let _ = thread.join();
+        }
         let Some((thread, waker)) = self.listener.take() else {
             return;
         };

@@ -36,7 +36,7 @@ impl Member {
         Ok(Self { id, info })
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         id_text(&self.id)
     }
 

@@ -47,6 +47,7 @@ pub struct Settings {
     pub(super) presence_by_signin: bool,
     pub(super) app_id: String,
     pub(super) cors: bool,
+    pub(super) webhook: Option<String>,
     /// The chain and the key, in PEM.
     pub(super) tls: Option<(Vec<u8>, Zeroizing<Vec<u8>>)>,
 }
@@ -73,6 +74,7 @@ impl Default for Settings {
             presence_by_signin: false,
             app_id: "app-id".to_owned(),
             cors: true,
+            webhook: None,
             tls: None,
         }
     }
@@ -217,6 +219,21 @@ impl Settings {
         self
     }
 
+    /// Sends webhooks to this URL, which begins with `http://`: `channel_occupied`, `channel_vacated`, `member_added`,
+    /// `member_removed`, `client_event`, `cache_miss`, and `subscription_count` if
+    /// [`subscription_counts`](Self::subscription_counts) is on. They are signed as Pusher's, and sent at once. Default:
+    /// none.
+    ///
+    /// One thread sends them in order, up to 50 in a request. A request that is not accepted with a 2xx status within
+    /// 5 seconds is sent 3 times in all, then its events are dropped. At most 1,000 events wait; then the oldest are
+    /// dropped. Both are logged as a warning. Those that wait when the server is dropped are dropped too.
+    ///
+    /// Starting the server fails with [`InvalidInput`](std::io::ErrorKind::InvalidInput) if the URL cannot be used.
+    pub fn webhook(mut self, url: &str) -> Self {
+        self.webhook = Some(url.to_owned());
+        self
+    }
+
     /// Sets whether web pages of other origins may use the endpoints and the HTTP API, with every header and with
     /// credentials (CORS): the response to a request with `Origin` allows that origin, and preflights are answered.
     /// Default: `true`, since every request is authorized anyway.
@@ -263,6 +280,7 @@ impl fmt::Debug for Settings {
             .field("presence_by_signin", &self.presence_by_signin)
             .field("app_id", &self.app_id)
             .field("cors", &self.cors)
+            .field("webhook", &self.webhook.is_some())
             .field("tls", &self.tls.is_some())
             .finish_non_exhaustive()
     }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::{Cached, Channel, State};
 use crate::testing::bucket::Bucket;
 use crate::testing::encryption;
@@ -11,7 +13,7 @@ use crate::testing::peer::Step;
 use crate::testing::presence::Member;
 use crate::testing::user::user_of;
 use crate::util::clock;
-use crate::wire::ChannelKind;
+use crate::wire::{ChannelKind, data_of};
 
 /// How long Pusher keeps the last event of a cache channel.
 const CACHE_TIME: Duration = Duration::from_secs(30 * 60);
@@ -37,12 +39,20 @@ impl State {
         }
         connection.channels.insert(name.to_owned());
         channel.subscribers.insert(id);
+        let is_first = channel.subscribers.len() == 1;
         let cached = channel.cached().map(|cached| Arc::clone(&cached.frame));
         let mut frames: Vec<Arc<str>> = Vec::new();
         let mut notification = None;
+        if is_first && user_of(name).is_none() {
+            self.webhook.push("channel_occupied", name, json!({}));
+        }
         if let Some(member) = member {
             let added = self.settings.member_added(name, &member);
+            let user_id = json!({"user_id": member.text()});
             let is_new = channel.members.join(id, member);
+            if is_new {
+                self.webhook.push("member_added", name, user_id);
+            }
             notification = (is_new || self.settings.repeat_member_added).then_some(added);
             frames.push(self.settings.presence_succeeded(name, &channel.members).into());
         } else {
@@ -50,7 +60,10 @@ impl State {
         }
         match cached {
             Some(event) => frames.push(event),
-            None if is_cache(name) => frames.push(self.settings.cache_miss(name).into()),
+            None if is_cache(name) => {
+                self.webhook.push("cache_miss", name, json!({}));
+                frames.push(self.settings.cache_miss(name).into());
+            }
             None => {}
         }
         for frame in frames {
@@ -82,9 +95,15 @@ impl State {
         };
         channel.subscribers.remove(&id);
         let gone = channel.members.leave(id);
-        if channel.subscribers.is_empty() && channel.cached.is_none() {
+        let is_empty = channel.subscribers.is_empty();
+        if is_empty && channel.cached.is_none() {
             self.channels.remove(name);
-            return;
+        }
+        if let Some(member) = &gone {
+            self.webhook.push("member_removed", name, json!({"user_id": member.text()}));
+        }
+        if is_empty && user_of(name).is_none() {
+            self.webhook.push("channel_vacated", name, json!({}));
         }
         if let Some(member) = gone {
             let frame = self.settings.member_removed(name, &member);
@@ -97,7 +116,9 @@ impl State {
         // Pusher sends it neither on presence channels nor on a user's own channel.
         let uncounted = ChannelKind::of(name) == ChannelKind::Presence || user_of(name).is_some();
         if self.settings.subscription_counts && !uncounted {
-            self.send_count(name, self.subscribers(name).try_into().unwrap_or(u64::MAX));
+            let count = self.subscribers(name).try_into().unwrap_or(u64::MAX);
+            self.webhook.push("subscription_count", name, json!({"subscription_count": count}));
+            self.send_count(name, count);
         }
     }
 
@@ -187,6 +208,14 @@ impl State {
         }
         let member = self.channels.get(name).and_then(|channel| channel.members.of(id));
         let user_id = member.map(|member| member.id(self.settings.presence));
+        let mut fields = json!({"event": event, "socket_id": connection.socket_id});
+        if let Some(data) = data {
+            fields["data"] = data_of(data).into();
+        }
+        if let Some(member) = member {
+            fields["user_id"] = member.text().into();
+        }
+        self.webhook.push("client_event", name, fields);
         let frame = frames::relayed(name, event, data, user_id.as_ref());
         self.broadcast(name, &frame.into(), Some(id));
         Ok(())

@@ -11,6 +11,8 @@ use std::mem;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::bucket::Bucket;
 use super::encryption::Keys;
 use super::peer::{NO_CODE, Peer, Step};
@@ -20,6 +22,7 @@ use super::requests::Requests;
 use super::settings::{ChannelRefusal, CloseStyle, Settings, SigninRefusal};
 use super::tls::Acceptor;
 use super::user::User;
+use super::webhook::Events;
 use crate::Interrupt;
 use crate::util::clock;
 use crate::util::sync::lock;
@@ -76,6 +79,24 @@ impl Shared {
                 self.changed.wait_timeout_while(state, left, |state| state.changes == seen);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Waits for webhook events, and takes them with the number of those dropped before. Returns `None` when the server
+    /// stops.
+    pub(super) fn next_webhook(&self) -> Option<(Vec<Value>, usize)> {
+        let state = lock(&self.state);
+        let idle = |state: &mut State| state.webhook.is_empty() && !state.stopping;
+        let mut state =
+            self.changed.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
+        (!state.stopping).then(|| state.webhook.take())
+    }
+
+    /// Waits this long. Returns `false` when the server stops.
+    pub(super) fn pause(&self, time: Duration) -> bool {
+        let waited =
+            self.changed.wait_timeout_while(lock(&self.state), time, |state| !state.stopping);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        !state.stopping
     }
 
     /// Waits until `check`, which is called without the lock, returns `true`.
@@ -152,6 +173,8 @@ pub(super) struct State {
     pub(super) refused_signin: Option<SigninRefusal>,
     pub(super) keys: Keys,
     pub(super) auth: Requests,
+    /// What is reported to the app's backend.
+    webhook: Events,
     /// The frames of clients.
     pub(super) recorded: Recording<String>,
     pub(super) dials: u64,
@@ -165,7 +188,6 @@ pub(super) struct State {
 impl State {
     fn new(settings: Arc<Settings>) -> Self {
         Self {
-            settings,
             changes: 0,
             busy: HashMap::new(),
             opening: HashMap::new(),
@@ -176,11 +198,13 @@ impl State {
             refused_signin: None,
             keys: Keys::new(),
             auth: Requests::new(),
+            webhook: Events::new(settings.webhook.is_some()),
             recorded: Recording::new(MAX_RECORDED),
             dials: 0,
             refuse: 0,
             silent: false,
             stopping: false,
+            settings,
         }
     }
 
