@@ -9,6 +9,8 @@ mod channels;
 mod chaos;
 mod connector;
 mod dev_server;
+#[cfg(unix)]
+mod foreign;
 mod guard;
 mod handshake;
 mod models;
