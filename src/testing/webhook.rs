@@ -2,6 +2,7 @@
 //!
 //! See [Pusher's documentation](https://pusher.com/docs/channels/server_api/webhooks/).
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use httparse::Status;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::signature::sign;
 use super::state::Shared;
@@ -47,15 +48,36 @@ impl Events {
         Self { is_on, ..Self::default() }
     }
 
-    pub(super) fn push(&mut self, name: &str, channel: &str, fields: Value) {
+    /// Fields without a value are left out.
+    pub(super) fn push(
+        &mut self,
+        name: &str,
+        channel: &str,
+        fields: &[(&str, Option<Cow<'_, str>>)],
+    ) {
+        let fields = fields.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+        self.push_event(name, channel, fields.map(|(name, value)| (name, value.into())));
+    }
+
+    pub(super) fn push_count(&mut self, channel: &str, count: u64) {
+        let name = "subscription_count";
+        self.push_event(name, channel, [(name, count.into())]);
+    }
+
+    fn push_event<'a>(
+        &mut self,
+        name: &str,
+        channel: &str,
+        fields: impl IntoIterator<Item = (&'a str, Value)>,
+    ) {
         if !self.is_on {
             return;
         }
-        let mut event = json!({"name": name, "channel": channel});
-        if let (Some(event), Value::Object(fields)) = (event.as_object_mut(), fields) {
-            event.extend(fields);
-        }
-        self.waiting.push_back(event);
+        let mut event = Map::new();
+        event.insert("name".to_owned(), name.into());
+        event.insert("channel".to_owned(), channel.into());
+        event.extend(fields.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        self.waiting.push_back(event.into());
         if self.waiting.len() > MAX_WAITING {
             self.waiting.pop_front();
             self.dropped += 1;
@@ -90,7 +112,7 @@ pub(super) fn start(url: Url, shared: Arc<Shared>) -> io::Result<JoinHandle<()>>
     // Before there is a thread that could miss the stop.
     let id = shared.act(|state| state.begin(interrupt.clone()));
     Builder::new().name("testing-webhook".to_owned()).spawn(move || {
-        let mut sender = Sender { url, resolver: Resolver::default(), interrupt };
+        let sender = Sender { url, resolver: Resolver::default(), interrupt };
         while let Some((events, dropped)) = shared.next_webhook() {
             if dropped > 0 {
                 write_log!(Warn, "the test server dropped {dropped} webhook events: too many wait");
@@ -110,7 +132,7 @@ struct Sender {
 }
 
 impl Sender {
-    fn deliver(&mut self, shared: &Shared, events: &[Value]) {
+    fn deliver(&self, shared: &Shared, events: &[Value]) {
         let time = u64::try_from(clock::wall().as_millis()).unwrap_or(u64::MAX);
         let body = json!({"time_ms": time, "events": events}).to_string();
         let request = self.request(&shared.settings.key, &shared.settings.secret, &body);
@@ -145,7 +167,7 @@ impl Sender {
     }
 
     /// Returns the status of the response.
-    fn send(&mut self, request: &[u8]) -> Result<u16, Error> {
+    fn send(&self, request: &[u8]) -> Result<u16, Error> {
         let deadline = clock::now() + TIMEOUT;
         let route = Route { host: &self.url.host, port: self.url.port, proxy: None };
         let mut pipe = Pipe::open(&route, &self.resolver, deadline, &self.interrupt)?;
@@ -183,14 +205,14 @@ mod tests {
     fn waiting_events_are_limited_and_the_oldest_are_dropped() {
         let mut events = Events::new(true);
         for number in 0..MAX_WAITING + 2 {
-            events.push("e", "c", json!({"number": number}));
+            events.push("e", "c", &[("number", Some(number.to_string().into()))]);
         }
         let (first, dropped) = events.take();
         assert_eq!((first.len(), dropped), (MAX_EVENTS, 2));
-        assert_eq!(first[0], json!({"name": "e", "channel": "c", "number": 2}));
+        assert_eq!(first[0], json!({"name": "e", "channel": "c", "number": "2"}));
         assert_eq!(events.take().1, 0);
         let mut off = Events::new(false);
-        off.push("e", "c", json!({}));
+        off.push("e", "c", &[]);
         assert!(off.is_empty());
     }
 

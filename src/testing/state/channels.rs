@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::{Cached, Channel, State};
 use crate::testing::bucket::Bucket;
 use crate::testing::encryption;
@@ -44,14 +42,14 @@ impl State {
         let mut frames: Vec<Arc<str>> = Vec::new();
         let mut notification = None;
         if is_first && user_of(name).is_none() {
-            self.webhook.push("channel_occupied", name, json!({}));
+            self.webhook.push("channel_occupied", name, &[]);
         }
         if let Some(member) = member {
             let added = self.settings.member_added(name, &member);
-            let user_id = json!({"user_id": member.text()});
+            let user_id = member.text();
             let is_new = channel.members.join(id, member);
             if is_new {
-                self.webhook.push("member_added", name, user_id);
+                self.webhook.push("member_added", name, &[("user_id", Some(user_id.into()))]);
             }
             notification = (is_new || self.settings.repeat_member_added).then_some(added);
             frames.push(self.settings.presence_succeeded(name, &channel.members).into());
@@ -61,7 +59,7 @@ impl State {
         match cached {
             Some(event) => frames.push(event),
             None if is_cache(name) => {
-                self.webhook.push("cache_miss", name, json!({}));
+                self.webhook.push("cache_miss", name, &[]);
                 frames.push(self.settings.cache_miss(name).into());
             }
             None => {}
@@ -100,10 +98,11 @@ impl State {
             self.channels.remove(name);
         }
         if let Some(member) = &gone {
-            self.webhook.push("member_removed", name, json!({"user_id": member.text()}));
+            let user_id = Some(member.text().into());
+            self.webhook.push("member_removed", name, &[("user_id", user_id)]);
         }
         if is_empty && user_of(name).is_none() {
-            self.webhook.push("channel_vacated", name, json!({}));
+            self.webhook.push("channel_vacated", name, &[]);
         }
         if let Some(member) = gone {
             let frame = self.settings.member_removed(name, &member);
@@ -117,7 +116,7 @@ impl State {
         let uncounted = ChannelKind::of(name) == ChannelKind::Presence || user_of(name).is_some();
         if self.settings.subscription_counts && !uncounted {
             let count = self.subscribers(name).try_into().unwrap_or(u64::MAX);
-            self.webhook.push("subscription_count", name, json!({"subscription_count": count}));
+            self.webhook.push_count(name, count);
             self.send_count(name, count);
         }
     }
@@ -208,14 +207,13 @@ impl State {
         }
         let member = self.channels.get(name).and_then(|channel| channel.members.of(id));
         let user_id = member.map(|member| member.id(self.settings.presence));
-        let mut fields = json!({"event": event, "socket_id": connection.socket_id});
-        if let Some(data) = data {
-            fields["data"] = data_of(data).into();
-        }
-        if let Some(member) = member {
-            fields["user_id"] = member.text().into();
-        }
-        self.webhook.push("client_event", name, fields);
+        let fields = [
+            ("event", Some(event.into())),
+            ("data", data.map(data_of)),
+            ("socket_id", Some(connection.socket_id.as_str().into())),
+            ("user_id", member.map(|member| member.text().into())),
+        ];
+        self.webhook.push("client_event", name, &fields);
         let frame = frames::relayed(name, event, data, user_id.as_ref());
         self.broadcast(name, &frame.into(), Some(id));
         Ok(())

@@ -1,5 +1,10 @@
 //! No TLS, in a build without a library for it.
 
+#![expect(
+    clippy::needless_pass_by_ref_mut,
+    reason = "the functions are those of the builds with TLS"
+)]
+
 use std::convert::Infallible;
 use std::io::{self, Read, Write};
 

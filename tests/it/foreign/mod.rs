@@ -11,7 +11,7 @@ use std::process::Child;
 use std::sync::Once;
 use std::time::Duration;
 
-use crate::support::{now, skipped};
+use crate::support::skipped;
 
 /// Names the folder that holds the `node_modules` of pusher-js and pusher.
 const WHERE: &str = "PUSHER_CHANNELS_FOREIGN";
@@ -44,22 +44,6 @@ fn missing<T>(what: &str) -> Option<T> {
 
 /// A process that ends with the test.
 struct Running(Child);
-
-#[cfg(feature = "encrypted")]
-impl Running {
-    /// Waits for the end. Returns `true` if the status is 0.
-    fn succeeds(&mut self) -> bool {
-        let deadline = now() + LIMIT;
-        while now() < deadline {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                return status.success();
-            }
-            // There is no wait with a time limit.
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        false
-    }
-}
 
 impl Drop for Running {
     fn drop(&mut self) {
