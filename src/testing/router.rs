@@ -1,4 +1,4 @@
-//! One connection: what its requests ask for.
+//! One connection: where its requests go.
 
 use std::io;
 use std::net::TcpStream;

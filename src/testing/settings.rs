@@ -235,7 +235,7 @@ impl Settings {
     }
 
     /// Sets whether web pages of other origins may use the endpoints and the HTTP API, with every header and with
-    /// credentials (CORS): the response to a request with `Origin` allows that origin, and preflights are answered.
+    /// credentials (CORS): the response to a request with `Origin` allows that origin, and preflights get a response.
     /// Default: `true`, since every request is authorized anyway.
     ///
     /// The WebSocket accepts every origin in either case.

@@ -110,7 +110,7 @@ fn close_that_the_client_does_not_confirm_ends_by_itself() {
 }
 
 /// Serves one connection. Returns what comes back for `bytes`, until the server closes.
-fn ask(shared: Shared, bytes: &[u8]) -> String {
+fn exchange(shared: Shared, bytes: &[u8]) -> String {
     let (listener, address) = listen();
     let serving = spawn(move || {
         let (stream, _) = listener.accept().unwrap();
@@ -144,10 +144,10 @@ fn handshakes_are_accepted_or_refused_with_a_status() {
         ("POST / HTTP/1.1\r\n\r\n".to_owned(), 404),
         ("\u{1}\r\n\r\n".to_owned(), 400),
     ] {
-        let response = ask(shared(), request.as_bytes());
+        let response = exchange(shared(), request.as_bytes());
         assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {response}");
     }
-    let accepted = ask(shared(), HANDSHAKE.as_bytes());
+    let accepted = exchange(shared(), HANDSHAKE.as_bytes());
     // The example of RFC 6455.
     assert!(accepted.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
 }
@@ -156,18 +156,18 @@ fn handshakes_are_accepted_or_refused_with_a_status() {
 fn refused_handshake_gets_http_503() {
     let shared = shared();
     shared.act(|state| state.refuse = 1);
-    let response = ask(shared, HANDSHAKE.as_bytes());
+    let response = exchange(shared, HANDSHAKE.as_bytes());
     assert!(response.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{response}");
 }
 
 #[test]
 fn requests_follow_each_other_until_the_client_or_the_last_response_closes() {
     let request = "GET /pusher/auth?socket_id=1.2&channel_name=private-a HTTP/1.1\r\n";
-    let responses = ask(shared(), format!("{request}\r\n{request}\r\n").as_bytes());
+    let responses = exchange(shared(), format!("{request}\r\n{request}\r\n").as_bytes());
     assert_eq!(responses.matches("HTTP/1.1 200 OK\r\n").count(), 2, "{responses}");
     assert!(!responses.contains("Connection: close"));
     let last = format!("{request}Connection: close\r\n\r\n");
-    let responses = ask(shared(), last.repeat(2).as_bytes());
+    let responses = exchange(shared(), last.repeat(2).as_bytes());
     assert_eq!(responses.matches("HTTP/1.1 200 OK\r\n").count(), 1, "{responses}");
     assert!(responses.contains("Connection: close\r\n"));
 }

@@ -61,7 +61,7 @@ fn event_is_published_on_every_channel_but_not_to_the_excluded_connection() {
     excluding["socket_id"] = client.socket_id.clone().into();
     post(&server, "/events", &excluding).json();
     assert_eq!(first.read()["event"], "e");
-    assert_eq!(client.raw.ask(r#"{"event":"pusher:ping"}"#)["event"], "pusher:pong");
+    assert_eq!(client.raw.exchange(r#"{"event":"pusher:ping"}"#)["event"], "pusher:pong");
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn batch_is_published_in_order() {
     // Nothing is sent if one is invalid.
     let batch = json!({"batch": [one("4", "a", ""), one("5", "a b", "")]});
     assert_eq!(post(&server, "/batch_events", &batch).status, 400);
-    assert_eq!(raw.ask(r#"{"event":"pusher:ping"}"#)["event"], "pusher:pong");
+    assert_eq!(raw.exchange(r#"{"event":"pusher:ping"}"#)["event"], "pusher:pong");
 }
 
 #[test]
@@ -139,33 +139,33 @@ fn requests_that_are_not_signed_are_refused() {
     let body = event(&["a"]).to_string();
     let good = signed("POST", "/events", "", &body);
     let mut http = Http::connect(&server);
-    let mut ask = |method: &str, target: &str, body: &str| {
-        let response = http.ask(&format!("{method} {target} HTTP/1.1"), body);
+    let mut send = |method: &str, target: &str, body: &str| {
+        let response = http.exchange(&format!("{method} {target} HTTP/1.1"), body);
         (response.status, response.body)
     };
-    assert_eq!(ask("POST", &good, &body), (200, "{}".to_owned()));
+    assert_eq!(send("POST", &good, &body), (200, "{}".to_owned()));
     assert_eq!(
-        ask("POST", "/apps/app-id/events", &body),
+        send("POST", "/apps/app-id/events", &body),
         (401, "Missing parameter: auth_key\n".into())
     );
-    let (status, text) = ask("POST", &good, &body.replace("\"e\"", "\"f\""));
+    let (status, text) = send("POST", &good, &body.replace("\"e\"", "\"f\""));
     assert!(status == 401 && text.starts_with("Invalid body_md5"), "{text}");
-    let (status, text) = ask("POST", &good.replace("/events?", "/batch_events?"), &body);
+    let (status, text) = send("POST", &good.replace("/events?", "/batch_events?"), &body);
     assert!(status == 401 && text.starts_with("Invalid signature: you should have sent"), "{text}");
     assert!(!text.contains("app-secret"));
     let old = good.replace("auth_timestamp=", "auth_timestamp=0");
-    assert!(ask("POST", &old.replace("=01", "=1"), &body).0 == 200, "it is the same");
-    let (status, text) = ask("POST", &good.replace("auth_timestamp=1", "auth_timestamp=2"), &body);
+    assert!(send("POST", &old.replace("=01", "=1"), &body).0 == 200, "it is the same");
+    let (status, text) = send("POST", &good.replace("auth_timestamp=1", "auth_timestamp=2"), &body);
     assert!(status == 401 && text.starts_with("Timestamp expired: Given timestamp ("), "{text}");
     let no_json = signed("POST", "/events", "", "{");
-    assert_eq!(ask("POST", &no_json, "{").0, 400);
+    assert_eq!(send("POST", &no_json, "{").0, 400);
     for (method, path) in
         [("GET", "/events"), ("POST", "/channels"), ("GET", "/"), ("GET", "/channels/a/b")]
     {
-        assert_eq!(ask(method, &signed(method, path, "", ""), "").0, 404, "{method} {path}");
+        assert_eq!(send(method, &signed(method, path, "", ""), "").0, 404, "{method} {path}");
     }
     let long = format!("/apps/app-id/{}", "x".repeat(5000));
-    assert!(ask("GET", &signed("GET", &long, "", ""), "").1.len() < 1200);
+    assert!(send("GET", &signed("GET", &long, "", ""), "").1.len() < 1200);
 }
 
 #[test]

@@ -23,17 +23,17 @@ fn one_connection_takes_requests_of_every_kind_and_then_a_websocket() {
     let mut http = Http::connect(&server);
     let head = |path: &str| format!("POST {path} HTTP/1.1\r\n{FORM}");
     for path in ["/pusher/auth", "/broadcasting/auth"] {
-        assert_eq!(http.ask(&head(path), PARAMS).json(), auth());
+        assert_eq!(http.exchange(&head(path), PARAMS).json(), auth());
     }
     let text = r#"{"socket_id":"1.2","channel_name":"private-a"}"#;
     let json_head = "POST /broadcasting/auth HTTP/1.1\r\nContent-Type: application/json";
-    assert_eq!(http.ask(json_head, text).json(), auth());
+    assert_eq!(http.exchange(json_head, text).json(), auth());
     let user = json!(r#"{"id":"user-1.2"}"#);
     for path in ["/pusher/user-auth", "/broadcasting/user-auth"] {
-        assert_eq!(http.ask(&head(path), "socket_id=1.2").json()["user_data"], user);
+        assert_eq!(http.exchange(&head(path), "socket_id=1.2").json()["user_data"], user);
     }
     assert_eq!((server.auth_count(), server.user_auth_count()), (5, 2));
-    let nothing = http.ask("GET / HTTP/1.1", "");
+    let nothing = http.exchange("GET / HTTP/1.1", "");
     assert_eq!(nothing.status, 404);
     for part in ["/app/app-key", "/apps/app-id", "/pusher/auth", "/broadcasting/user-auth"] {
         assert!(nothing.body.contains(part), "{}", nothing.body);
@@ -80,12 +80,12 @@ const PREFLIGHT: &str = "OPTIONS /broadcasting/auth HTTP/1.1\r\nOrigin: http://a
 fn pages_of_other_origins_are_allowed_with_credentials() {
     let server = Server::start().unwrap();
     let mut http = Http::connect(&server);
-    let preflight = http.ask(PREFLIGHT, "");
-    let posted = http.ask(
+    let preflight = http.exchange(PREFLIGHT, "");
+    let posted = http.exchange(
         &format!("POST /broadcasting/auth HTTP/1.1\r\nOrigin: http://app.test:3000\r\n{FORM}"),
         PARAMS,
     );
-    let missing = http.ask("GET /nothing HTTP/1.1\r\nOrigin: http://app.test:3000", "");
+    let missing = http.exchange("GET /nothing HTTP/1.1\r\nOrigin: http://app.test:3000", "");
     for response in [&preflight, &posted, &missing] {
         let header = |name| response.header(name);
         assert_eq!(header("access-control-allow-origin"), Some("http://app.test:3000"));
@@ -98,13 +98,13 @@ fn pages_of_other_origins_are_allowed_with_credentials() {
     assert_eq!(header("access-control-allow-methods"), "GET, POST");
     assert_eq!(posted.json(), auth());
     assert_eq!(server.auth_count(), 1);
-    assert!(!http.ask("GET /nothing HTTP/1.1", "").head.contains("Access-Control"));
+    assert!(!http.exchange("GET /nothing HTTP/1.1", "").head.contains("Access-Control"));
 }
 
 #[test]
 fn pages_of_other_origins_can_be_refused() {
     let server = Server::start_with(Settings::default().cors(false)).unwrap();
-    let preflight = Http::connect(&server).ask(PREFLIGHT, "");
+    let preflight = Http::connect(&server).exchange(PREFLIGHT, "");
     assert_eq!(preflight.status, 405);
     assert!(!preflight.head.contains("Access-Control"));
 }

@@ -79,7 +79,7 @@ impl Http {
     }
 
     /// `head` is without the length of the body.
-    pub(crate) fn ask(&mut self, head: &str, body: &str) -> Response {
+    pub(crate) fn exchange(&mut self, head: &str, body: &str) -> Response {
         let length = body.len();
         self.send(format!("{head}\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}"));
         self.read()
@@ -118,10 +118,10 @@ pub(crate) fn post(server: &Server, path: &str, body: &Value) -> Response {
     let body = body.to_string();
     let target = signed("POST", path, "", &body);
     let head = format!("POST {target} HTTP/1.1\r\nContent-Type: application/json");
-    Http::connect(server).ask(&head, &body)
+    Http::connect(server).exchange(&head, &body)
 }
 
 pub(crate) fn get(server: &Server, path: &str, params: &str) -> Response {
     let target = signed("GET", path, params, "");
-    Http::connect(server).ask(&format!("GET {target} HTTP/1.1"), "")
+    Http::connect(server).exchange(&format!("GET {target} HTTP/1.1"), "")
 }
