@@ -1,54 +1,34 @@
 //! The endpoints that authorize subscriptions and sign-ins, as an app's own server would.
 
-use std::io;
-use std::net::TcpStream;
-
 use serde_json::{Map, Value, json};
 
-use super::exchange::Exchange;
-use super::http::{self, Request};
-use super::listener::Service;
+use super::http::{Request, Response};
 use super::requests::AuthRecord;
 use super::settings::Settings;
 use super::signature::{channel_text, sign, user_text};
 use super::state::{Shared, State};
-use crate::Interrupt;
 use crate::util::clock;
-use crate::util::guard::write_log;
 use crate::wire::{ChannelKind, check_channel};
 
-pub(super) const SERVICE: Service =
-    Service { accepting: "testing-auth", serving: "testing-request", serve };
+/// Where subscriptions are authorized: as the client libraries expect it, and as Laravel has it.
+pub(super) const PATHS: [&str; 2] = ["/pusher/auth", "/broadcasting/auth"];
 
-pub(super) const PATH: &str = "/pusher/auth";
+/// Where sign-ins are authorized.
+pub(super) const USER_PATHS: [&str; 2] = ["/pusher/user-auth", "/broadcasting/user-auth"];
 
-pub(super) const USER_PATH: &str = "/pusher/user-auth";
-
-fn serve(shared: &Shared, _id: u64, stream: TcpStream, interrupt: &Interrupt) {
-    if let Err(error) = exchange(shared, stream, interrupt) {
-        write_log!(Debug, "the test server's auth endpoint: {error}");
-    }
+pub(super) fn is_path(path: &str) -> bool {
+    PATHS.contains(&path) || USER_PATHS.contains(&path)
 }
 
-fn exchange(shared: &Shared, stream: TcpStream, interrupt: &Interrupt) -> io::Result<()> {
-    let mut exchange = Exchange::new(stream, interrupt)?;
-    let response = match exchange.receive(http::parse)? {
-        Ok(request) => respond(shared, request),
-        Err(status) => http::response(status, None, ""),
-    };
-    exchange.reply(&response)
-}
-
-fn respond(shared: &Shared, request: Request) -> Vec<u8> {
+pub(super) fn respond(shared: &Shared, request: &Request) -> Response {
     let start = clock::now();
-    let parsed = AuthRequest::read(&request);
+    let parsed = AuthRequest::read(request);
     let (socket_id, channels) = match &parsed {
         Ok(parsed) => (Some(parsed.socket_id.clone()), parsed.channels().to_vec()),
         Err(_) => (None, Vec::new()),
     };
-    let is_signin = http::path(&request.target) == USER_PATH;
-    let Request { method, target, headers, body } = request;
-    let record = AuthRecord { method, target, headers, body, socket_id, channels };
+    let is_signin = USER_PATHS.contains(&request.path());
+    let record = AuthRecord::new(request, socket_id, channels);
     let fault = shared.act(|state| state.auth.receive(record, is_signin));
     shared.delay_response(start);
 
@@ -60,8 +40,11 @@ fn respond(shared: &Shared, request: Request) -> Vec<u8> {
         Ok(body) => (200, body),
         Err((status, why)) => (status, json!({"error": why})),
     };
-    let retry_after = fault.retry_after.filter(|_| status != 200);
-    http::response(status, retry_after, &fault.body.unwrap_or_else(|| body.to_string()))
+    let mut response = Response::json(status, fault.body.unwrap_or_else(|| body.to_string()));
+    if let Some(seconds) = fault.retry_after.filter(|_| status != 200) {
+        response.headers.push(("Retry-After", seconds.to_string()));
+    }
+    response
 }
 
 /// A status with its reason.
@@ -91,10 +74,6 @@ enum Subject {
 
 impl AuthRequest {
     fn read(request: &Request) -> Result<Self, Refusal> {
-        let path = http::path(&request.target);
-        if ![PATH, USER_PATH].contains(&path) {
-            return Err((404, "there is no endpoint at this path"));
-        }
         if !["POST", "GET"].contains(&&*request.method) {
             return Err((405, "the method must be POST or GET"));
         }
@@ -105,7 +84,7 @@ impl AuthRequest {
         let socket_id = socket_id
             .filter(|id| is_socket_id(id))
             .ok_or((400, "`socket_id` must be two numbers with a dot between them"))?;
-        let subject = if path == USER_PATH {
+        let subject = if USER_PATHS.contains(&request.path()) {
             Subject::User { watchlist: value("watchlist").map(watchlist) }
         } else {
             Subject::channels(&params)?
@@ -167,7 +146,7 @@ fn watchlist(value: Value) -> Value {
     })
 }
 
-fn is_socket_id(text: &str) -> bool {
+pub(super) fn is_socket_id(text: &str) -> bool {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     text.split_once('.').is_some_and(|(left, right)| digits(left) && digits(right))
 }

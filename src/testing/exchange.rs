@@ -1,96 +1,110 @@
-//! One request and its response, on a connection that was accepted.
+//! Requests and responses, one after the other, on a connection that was accepted.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::http::{self, Progress, Request};
+use super::link::Link;
+use super::tls::{Acceptor, Stream};
 use crate::Interrupt;
 use crate::util::clock;
 
-/// How long a request may take to arrive, and again its response to be taken.
+/// How long a TLS handshake, a request or a response may take, each.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often a wait looks whether the server stops: a blocked read cannot be woken on every platform.
-const PAUSE: Duration = Duration::from_millis(20);
+/// How long a connection may be idle between a response and the next request.
+const MAX_IDLE: Duration = Duration::from_secs(30);
 
-pub(super) struct Exchange<'a> {
-    stream: TcpStream,
-    pub(super) deadline: Instant,
-    interrupt: &'a Interrupt,
+const CHUNK: usize = 16 * 1024;
+
+pub(super) struct Exchange {
+    stream: Stream,
+    /// What was received and belongs to no request yet.
+    received: Vec<u8>,
 }
 
-impl<'a> Exchange<'a> {
-    pub(super) fn new(stream: TcpStream, interrupt: &'a Interrupt) -> io::Result<Self> {
-        stream.set_nonblocking(false)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PAUSE))?;
-        stream.set_write_timeout(Some(PAUSE))?;
-        Ok(Self { stream, deadline: clock::now() + TIMEOUT, interrupt })
+impl Exchange {
+    /// Does the TLS handshake, if there is one.
+    pub(super) fn accept(
+        socket: TcpStream,
+        tls: Option<&Acceptor>,
+        interrupt: &Interrupt,
+    ) -> io::Result<Self> {
+        let link = Link::new(socket, clock::now() + TIMEOUT, interrupt)?;
+        let mut stream = Stream::accept(link, tls)?;
+        stream.link().set_deadline(clock::now() + TIMEOUT);
+        Ok(Self { stream, received: Vec::new() })
     }
 
-    /// Reads until `parse` makes something of all bytes so far.
-    pub(super) fn receive<T>(
-        &mut self,
-        mut parse: impl FnMut(&[u8]) -> Option<T>,
-    ) -> io::Result<T> {
-        let mut bytes = Vec::new();
-        let mut chunk = [0; 16 * 1024];
+    /// Reads a request, or the status that refuses it. Returns `None` if the client has closed or was idle too long.
+    pub(super) fn receive(&mut self) -> io::Result<Option<Result<Request, u16>>> {
+        let mut continued = false;
         loop {
-            match self.wait(|stream| stream.read(&mut chunk))? {
-                0 => return Err(ErrorKind::UnexpectedEof.into()),
-                read => bytes.extend_from_slice(chunk.get(..read).unwrap_or_default()),
+            match http::parse(&self.received) {
+                Progress::Done(request, length) => {
+                    self.received.drain(..length.min(self.received.len()));
+                    return Ok(Some(Ok(request)));
+                }
+                Progress::Refused(status) => return Ok(Some(Err(status))),
+                Progress::Body { expects_continue: true } if !continued => {
+                    continued = true;
+                    self.write(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+                }
+                Progress::Head | Progress::Body { .. } => {}
             }
-            if let Some(request) = parse(&bytes) {
-                return Ok(request);
+            let is_first = self.received.is_empty();
+            match self.read() {
+                Ok(0) if is_first => return Ok(None),
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(_) if is_first => self.limit(TIMEOUT),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::TimedOut => {
+                    return Ok(if is_first { None } else { Some(Err(408)) });
+                }
+                Err(error) => return Err(error),
             }
         }
     }
 
-    pub(super) fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        self.deadline = clock::now() + TIMEOUT;
-        while !bytes.is_empty() {
-            let written = self.wait(|stream| stream.write(bytes))?;
-            bytes = bytes.get(written..).unwrap_or_default();
-        }
+    fn read(&mut self) -> io::Result<usize> {
+        let mut chunk = [0; CHUNK];
+        let read = self.stream.read(&mut chunk)?;
+        self.received.extend_from_slice(chunk.get(..read).unwrap_or_default());
+        Ok(read)
+    }
+
+    fn limit(&mut self, timeout: Duration) {
+        self.stream.link().set_deadline(clock::now() + timeout);
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)?;
+        self.stream.flush()
+    }
+
+    /// Sends a response, after which another request may come.
+    pub(super) fn respond(&mut self, response: &[u8]) -> io::Result<()> {
+        self.limit(TIMEOUT);
+        self.write(response)?;
+        self.limit(MAX_IDLE);
         Ok(())
     }
 
-    /// Sends the response and waits for the client to close: a connection that is closed with bytes
-    /// unread may lose the response.
-    pub(super) fn reply(mut self, response: &[u8]) -> io::Result<()> {
-        self.send(response)?;
-        // The client may be gone, which is what is waited for.
-        let _ = self.stream.shutdown(Shutdown::Write);
-        let mut rest = [0; 1024];
-        while self.wait(|stream| stream.read(&mut rest))? > 0 {}
+    /// Sends the last response and waits for the client to close: a connection that is closed with bytes unread may
+    /// lose the response.
+    pub(super) fn finish(mut self, response: &[u8]) -> io::Result<()> {
+        self.limit(TIMEOUT);
+        self.write(response)?;
+        self.stream.end();
+        self.stream.link().shutdown(Shutdown::Write);
+        let mut rest = [0; CHUNK];
+        while self.stream.link().read(&mut rest)? > 0 {}
         Ok(())
     }
 
-    pub(super) fn into_stream(self) -> TcpStream {
-        self.stream
+    /// The connection, and what was received behind the last request.
+    pub(super) fn into_parts(self) -> (Stream, Vec<u8>) {
+        (self.stream, self.received)
     }
-
-    /// Repeats a step that times out every [`PAUSE`].
-    fn wait(
-        &mut self,
-        mut step: impl FnMut(&mut TcpStream) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        loop {
-            if self.interrupt.is_interrupted() {
-                return Err(io::Error::other("the server is stopping"));
-            }
-            if clock::now() >= self.deadline {
-                return Err(ErrorKind::TimedOut.into());
-            }
-            match step(&mut self.stream) {
-                Err(error) if is_temporary(error.kind()) => {}
-                result => return result,
-            }
-        }
-    }
-}
-
-/// A time-out has one of two kinds, depending on the platform.
-fn is_temporary(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }

@@ -3,24 +3,30 @@
 //! It listens on 127.0.0.1, implements the protocol as Pusher documents it, and simulates faults on request: it drops
 //! or refuses connections, stops responding, or sends arbitrary text. See [`Server`].
 
+mod api;
 mod bucket;
+mod cors;
 mod encryption;
 mod endpoint;
 mod exchange;
 mod frames;
 mod http;
+mod link;
 mod listener;
 mod peer;
 mod presence;
 mod recording;
 mod requests;
+mod router;
 mod settings;
 mod signature;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod user;
 mod users;
+mod webhook;
 mod websocket;
 
 use std::fmt;
@@ -35,7 +41,7 @@ use serde::Serialize;
 
 use crate::Options;
 use crate::util::guard::write_log;
-use listener::{Listener, Service};
+use listener::Listener;
 use state::{Shared, State};
 
 pub use requests::AuthRecord;
@@ -91,8 +97,8 @@ pub use settings::{
 pub struct Server {
     shared: Arc<Shared>,
     port: u16,
-    auth_port: u16,
-    listeners: Vec<(JoinHandle<()>, Waker)>,
+    listener: Option<(JoinHandle<()>, Arc<Waker>)>,
+    webhook: Option<JoinHandle<()>>,
 }
 
 /// Starting a server, and what clients need to reach it.
@@ -110,33 +116,37 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The port is in use, or the system has no port, no file descriptor or no thread left.
+    /// The port is in use ([`AddrInUse`](io::ErrorKind::AddrInUse), which names it), the certificate of
+    /// [`Settings::tls`] or the URL of [`Settings::webhook`] cannot be used, or the system has no port, no file descriptor or no thread left.
     pub fn start_with(settings: Settings) -> io::Result<Self> {
         let port = settings.port;
-        let shared = Arc::new(Shared::new(settings));
-        // If the second listener fails to start, dropping the server stops the first.
-        let mut server = Self { shared, port, auth_port: 0, listeners: Vec::new() };
-        server.port = server.listen(websocket::SERVICE, port)?;
-        server.auth_port = server.listen(endpoint::SERVICE, 0)?;
+        let webhook = settings.webhook.as_deref().map(webhook::read_url).transpose()?;
+        let shared = Arc::new(Shared::new(settings)?);
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| {
+            io::Error::new(error.kind(), format!("listening on 127.0.0.1:{port} failed: {error}"))
+        })?;
+        let port = socket.local_addr()?.port();
+        let mut server = Self { shared, port, listener: None, webhook: None };
+        // If one thread fails to start, dropping the server stops the other.
+        server.listener = Some(Listener::start(socket, Arc::clone(&server.shared))?);
+        if let Some(url) = webhook {
+            server.webhook = Some(webhook::start(url, Arc::clone(&server.shared))?);
+        }
         Ok(server)
     }
 
-    fn listen(&mut self, service: Service, port: u16) -> io::Result<u16> {
-        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-        let port = socket.local_addr()?.port();
-        self.listeners.push(Listener::start(service, socket, Arc::clone(&self.shared))?);
-        Ok(port)
-    }
-
-    /// Returns the options that connect a client to this server: host, port and key, without TLS.
+    /// Returns the options that connect a client to this server: host, port and key, with TLS if
+    /// [`Settings::tls`] was set.
     pub fn options(&self) -> Options {
-        Options::host("127.0.0.1", self.key()).port(self.port).tls(false)
+        Options::host("127.0.0.1", self.key()).port(self.port).tls(self.shared.tls.is_some())
     }
 
     /// Returns the URL of [`options`](Self::options), such as `ws://127.0.0.1:54321/app/app-key?protocol=7…`.
     pub fn url(&self) -> String {
         // Fails only with an empty key, which no client can have.
-        self.options().to_url().unwrap_or_else(|_| format!("ws://127.0.0.1:{}/app/", self.port))
+        let scheme = if self.shared.tls.is_some() { "wss" } else { "ws" };
+        let fallback = || format!("{scheme}://127.0.0.1:{}/app/", self.port);
+        self.options().to_url().unwrap_or_else(|_| fallback())
     }
 
     /// Returns the port on 127.0.0.1.
@@ -144,10 +154,16 @@ impl Server {
         self.port
     }
 
-    /// Returns the URL of the endpoint that authorizes subscriptions, such as `http://127.0.0.1:54322/pusher/auth`.
+    /// The URL of this path.
+    fn http_url(&self, path: &str) -> String {
+        let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Returns the URL of the endpoint that authorizes subscriptions, such as `http://127.0.0.1:54321/pusher/auth`.
     ///
-    /// It accepts every request. The parameters are those of Pusher's documentation, as a posted form, a JSON
-    /// object, or the query:
+    /// It accepts every request, also at Laravel's path `/broadcasting/auth`. The parameters are those of Pusher's
+    /// documentation, as a posted form, a JSON object, or the query:
     ///
     /// - `socket_id`
     /// - `channel_name`; for a batch `channel_name[0]`, `channel_name[1]`, …, or an array in JSON. The response
@@ -158,7 +174,26 @@ impl Server {
     ///
     /// For an encrypted channel the response contains `shared_secret`; this needs the feature `encrypted`.
     pub fn auth_url(&self) -> String {
-        format!("http://127.0.0.1:{}{}", self.auth_port, endpoint::PATH)
+        self.http_url(endpoint::PATHS[0])
+    }
+
+    /// Returns the URL of the HTTP API, such as `http://127.0.0.1:54321/apps/app-id`.
+    ///
+    /// It has Pusher's requests below this path, signed with the key and the secret:
+    ///
+    /// - `POST /events` and `/batch_events`; on an encrypted channel the data must be encrypted already
+    /// - `GET /channels`, `/channels/NAME` and `/channels/NAME/users`
+    /// - `POST /users/ID/events` and `/users/ID/terminate_connections`
+    ///
+    /// Pusher's limits apply: 10 kB of data, 100 channels, 10 events in a batch, names, and 600 seconds between the
+    /// clocks. Errors are plain text with Pusher's status.
+    pub fn api_url(&self) -> String {
+        self.http_url(&format!("/apps/{}", self.app_id()))
+    }
+
+    /// Returns the app id.
+    pub fn app_id(&self) -> &str {
+        &self.shared.settings.app_id
     }
 
     /// Returns the app key.
@@ -219,7 +254,7 @@ impl Server {
         let Some(text) = text_of(channel, event, data) else {
             return 0;
         };
-        self.shared.act(|state| state.publish_plain(channel, event, &text))
+        self.shared.act(|state| state.publish_plain(channel, event, &text, None))
     }
 
     /// Replaces the key of an encrypted channel, for all later authorizations and events. A cached event keeps its
@@ -372,16 +407,19 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.act(State::stop);
-        for (_, waker) in &self.listeners {
-            if let Err(error) = waker.wake() {
-                // Joining a thread that cannot be woken would block forever.
-                return write_log!(Error, "waking the test server's thread failed: {error}");
-            }
-        }
-        for (thread, _) in self.listeners.drain(..) {
-            // A thread that panicked has ended too.
+        if let Some(thread) = self.webhook.take() {
+            // One that panicked has ended too.
             let _ = thread.join();
         }
+        let Some((thread, waker)) = self.listener.take() else {
+            return;
+        };
+        if let Err(error) = waker.wake() {
+            // Joining a thread that cannot be woken would block forever.
+            return write_log!(Error, "waking the test server's thread failed: {error}");
+        }
+        // A thread that panicked has ended too.
+        let _ = thread.join();
     }
 }
 

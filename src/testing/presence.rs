@@ -36,7 +36,7 @@ impl Member {
         Ok(Self { id, info })
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         id_text(&self.id)
     }
 
@@ -108,6 +108,10 @@ impl Members {
     pub(super) fn of(&self, connection: u64) -> Option<&Member> {
         let mut all = self.0.values();
         all.find(|(_, connections)| connections.contains(&connection)).map(|(member, _)| member)
+    }
+
+    pub(super) fn ids(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
     }
 
     /// All members, as a new subscriber receives them.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::http::find_header;
+use super::http::{Request, find_header};
 use super::recording::Recording;
 
 const MAX_RECORDED: usize = 10_000;
@@ -12,15 +12,26 @@ const MAX_RECORDED: usize = 10_000;
 /// [`Server::auth_requests`](super::Server::auth_requests).
 #[derive(Clone)]
 pub struct AuthRecord {
-    pub(super) method: String,
-    pub(super) target: String,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: String,
-    pub(super) socket_id: Option<String>,
-    pub(super) channels: Vec<String>,
+    method: String,
+    target: String,
+    headers: Vec<(String, String)>,
+    body: String,
+    socket_id: Option<String>,
+    channels: Vec<String>,
 }
 
 impl AuthRecord {
+    pub(super) fn new(request: &Request, socket_id: Option<String>, channels: Vec<String>) -> Self {
+        Self {
+            method: request.method.clone(),
+            target: request.target.clone(),
+            headers: request.headers.clone(),
+            body: String::from_utf8_lossy(&request.body).into_owned(),
+            socket_id,
+            channels,
+        }
+    }
+
     /// Returns the method, such as `POST`.
     pub fn method(&self) -> &str {
         &self.method

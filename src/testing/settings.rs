@@ -1,6 +1,11 @@
 //! How a [`Server`](super::Server) behaves.
 
 use std::fmt;
+use std::io;
+
+use zeroize::Zeroizing;
+
+use super::tls::Acceptor;
 
 /// How a [`Server`](super::Server) behaves. The default is as Pusher documents it.
 ///
@@ -40,6 +45,11 @@ pub struct Settings {
     pub(super) watchlist: WatchlistStyle,
     pub(super) user_data_as_object: bool,
     pub(super) presence_by_signin: bool,
+    pub(super) app_id: String,
+    pub(super) cors: bool,
+    pub(super) webhook: Option<String>,
+    /// The chain and the key, in PEM.
+    pub(super) tls: Option<(Vec<u8>, Zeroizing<Vec<u8>>)>,
 }
 
 impl Default for Settings {
@@ -62,6 +72,10 @@ impl Default for Settings {
             watchlist: WatchlistStyle::Documented,
             user_data_as_object: false,
             presence_by_signin: false,
+            app_id: "app-id".to_owned(),
+            cors: true,
+            webhook: None,
+            tls: None,
         }
     }
 }
@@ -79,8 +93,14 @@ impl Settings {
         self
     }
 
-    /// Sets the port on 127.0.0.1. Use the port of a server that was dropped to replace it. Default: 0, any free
-    /// port.
+    /// Sets the app id, which is in the paths of the HTTP API. Default: `app-id`.
+    pub fn app_id(mut self, app_id: &str) -> Self {
+        self.app_id = app_id.to_owned();
+        self
+    }
+
+    /// Sets the port on 127.0.0.1. Use the port of a server that was dropped to replace it: its URLs stay. Default: 0,
+    /// any free port.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
@@ -185,10 +205,61 @@ impl Settings {
         self.presence_by_signin = on;
         self
     }
+
+    /// Makes the server speak TLS, with this certificate chain and its private key, both in PEM. Then all URLs begin
+    /// with `wss` or `https`, and clients need the certificate's authority: see
+    /// [`Tls::root_certificate_pem`](crate::Tls::root_certificate_pem). Default: no TLS.
+    ///
+    /// The certificate should have the address 127.0.0.1. The key is in PKCS#8, or with rustls also in PKCS#1 or SEC1.
+    ///
+    /// Starting the server fails with [`InvalidInput`](std::io::ErrorKind::InvalidInput) if they cannot be used, and
+    /// with [`Unsupported`](std::io::ErrorKind::Unsupported) if this build has no TLS.
+    pub fn tls(mut self, cert_chain_pem: &[u8], key_pem: &[u8]) -> Self {
+        self.tls = Some((cert_chain_pem.to_vec(), Zeroizing::new(key_pem.to_vec())));
+        self
+    }
+
+    /// Sends webhooks to this URL, which begins with `http://`: `channel_occupied`, `channel_vacated`, `member_added`,
+    /// `member_removed`, `client_event`, `cache_miss`, and `subscription_count` if
+    /// [`subscription_counts`](Self::subscription_counts) is on. They are signed as Pusher's, and sent at once. Default:
+    /// none.
+    ///
+    /// One thread sends them in order, up to 50 in a request. A request that is not accepted with a 2xx status within
+    /// 5 seconds is sent 3 times in all, then its events are dropped. At most 1,000 events wait; then the oldest are
+    /// dropped. Both are logged as a warning. Those that wait when the server is dropped are dropped too.
+    ///
+    /// Starting the server fails with [`InvalidInput`](std::io::ErrorKind::InvalidInput) if the URL cannot be used.
+    pub fn webhook(mut self, url: &str) -> Self {
+        self.webhook = Some(url.to_owned());
+        self
+    }
+
+    /// Sets whether web pages of other origins may use the endpoints and the HTTP API, with every header and with
+    /// credentials (CORS): the response to a request with `Origin` allows that origin, and preflights get a response.
+    /// Default: `true`, since every request is authorized anyway.
+    ///
+    /// The WebSocket accepts every origin in either case.
+    pub fn cors(mut self, on: bool) -> Self {
+        self.cors = on;
+        self
+    }
+
+    pub(super) fn acceptor(&self) -> io::Result<Option<Acceptor>> {
+        let Some((chain, key)) = &self.tls else {
+            return Ok(None);
+        };
+        Acceptor::new(chain, key).map(Some).map_err(|error| {
+            let kind = match error.kind() {
+                io::ErrorKind::Other => io::ErrorKind::InvalidInput,
+                kind => kind,
+            };
+            io::Error::new(kind, format!("Settings::tls: {error}"))
+        })
+    }
 }
 
 impl fmt::Debug for Settings {
-    /// Omits the secret.
+    /// Omits the secret and the key of the certificate.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("key", &self.key)
@@ -207,6 +278,10 @@ impl fmt::Debug for Settings {
             .field("watchlist_style", &self.watchlist)
             .field("user_data_as_object", &self.user_data_as_object)
             .field("presence_by_signin", &self.presence_by_signin)
+            .field("app_id", &self.app_id)
+            .field("cors", &self.cors)
+            .field("webhook", &self.webhook.is_some())
+            .field("tls", &self.tls.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -6,25 +6,22 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use tungstenite::Message as ServerMessage;
+
 use super::exchange::Exchange;
+use super::link::Link;
+use super::peer::{Peer, Step};
+use super::router;
 use super::settings::Settings;
 use super::state::Shared;
 use super::websocket::accept;
-use crate::transport::{WebSocket, WebSocketConnector};
+use crate::transport::{Poller, WebSocket, WebSocketConnector};
 use crate::util::clock;
 use crate::util::testing::{LONG, listen, spawn};
 use crate::{Connection, Error, ErrorKind, Interrupt, Message, Tls};
 
-type Accepted = io::Result<Option<(WebSocket, bool)>>;
-
-/// A server that accepts one connection, and its URL.
-fn server(shared: Shared) -> (Receiver<Accepted>, String) {
-    let (listener, address) = listen();
-    let accepting = spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
-        accept(&shared, stream, &Interrupt::default())
-    });
-    (accepting, format!("ws://{address}/app/app-key?protocol=7"))
+fn shared() -> Shared {
+    Shared::new(Settings::default()).unwrap()
 }
 
 fn dial(url: &str) -> Result<WebSocket, Error> {
@@ -32,83 +29,151 @@ fn dial(url: &str) -> Result<WebSocket, Error> {
     connector.dial(url, clock::now() + LONG, &Interrupt::default())
 }
 
-fn pair() -> (WebSocket, Arc<WebSocket>) {
-    let (accepting, url) = server(Shared::new(Settings::default()));
-    let client = dial(&url).unwrap();
-    let (server, right_key) = accepting.recv_timeout(LONG).unwrap().unwrap().unwrap();
+/// A client, and the server's end with what waits for it.
+fn pair() -> (WebSocket, Arc<Peer>, Poller) {
+    let (listener, address) = listen();
+    let accepting = spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut exchange = Exchange::accept(stream, None, &Interrupt::default()).unwrap();
+        let request = exchange.receive().unwrap().unwrap().unwrap();
+        accept(&shared(), exchange, &request).unwrap().unwrap()
+    });
+    let client = dial(&format!("ws://{address}/app/app-key?protocol=7")).unwrap();
+    let (peer, poller, right_key) = accepting.recv_timeout(LONG).unwrap();
     assert!(right_key);
-    (client, Arc::new(server))
+    (client, Arc::new(peer), poller)
 }
 
-/// Receives on a thread, which makes the connection read.
-fn receiving(socket: &Arc<WebSocket>) -> Receiver<Result<Message, Error>> {
-    let socket = Arc::clone(socket);
-    spawn(move || socket.recv())
+/// Receives on a thread, until the end.
+fn receiving(peer: &Arc<Peer>, mut poller: Poller) -> Receiver<(Vec<ServerMessage>, io::Error)> {
+    let peer = Arc::clone(peer);
+    spawn(move || {
+        let (mut all, mut messages) = (Vec::new(), Vec::new());
+        loop {
+            match peer.receive(&mut poller, &mut messages) {
+                Ok(()) => all.append(&mut messages),
+                Err(error) => return (all, error),
+            }
+        }
+    })
+}
+
+fn step(peer: &Peer, step: Step) {
+    peer.queue(step);
+    peer.take_steps();
 }
 
 #[test]
 fn server_and_client_exchange_messages_and_the_server_closes() {
-    let (client, server) = pair();
+    let (client, server, mut poller) = pair();
     client.send("ping").unwrap();
-    assert_eq!(server.recv().unwrap(), Message::Text("ping".to_owned()));
-    server.send("pong").unwrap();
+    let mut messages = Vec::new();
+    server.receive(&mut poller, &mut messages).unwrap();
+    assert_eq!(messages, [ServerMessage::text("ping")]);
+    let ending = receiving(&server, poller);
+    step(&server, Step::Send("pong".into()));
     assert_eq!(client.recv().unwrap(), Message::Text("pong".to_owned()));
-    let ending = receiving(&server);
-    server.close_with(4200, &"\u{e9}".repeat(100));
+    step(&server, Step::Close(4200, "\u{e9}".repeat(100)));
     assert_eq!(client.recv().unwrap(), Message::Close(Some(4200), "\u{e9}".repeat(61)));
-    assert_eq!(ending.recv_timeout(LONG).unwrap().unwrap_err().kind(), ErrorKind::Closed);
+    ending.recv_timeout(LONG).unwrap();
 }
 
 #[test]
 fn server_receives_the_close_of_a_client() {
-    let (client, server) = pair();
+    let (client, server, poller) = pair();
+    let ending = receiving(&server, poller);
     client.close(1000);
-    assert_eq!(server.recv().unwrap(), Message::Close(Some(1000), String::new()));
     assert_eq!(client.recv().unwrap_err().kind(), ErrorKind::Closed);
+    let (messages, _) = ending.recv_timeout(LONG).unwrap();
+    assert!(matches!(&*messages, [ServerMessage::Close(Some(frame))] if frame.code == 1000.into()));
 }
 
 #[test]
-fn abort_ends_both_sides_without_a_close_frame() {
-    let (client, server) = pair();
+fn drop_ends_both_sides_without_a_close_frame() {
+    let (client, server, poller) = pair();
     let started = clock::now();
-    let ending = receiving(&server);
-    server.abort();
+    let ending = receiving(&server, poller);
+    step(&server, Step::Drop);
     let error = client.recv().unwrap_err();
     let text = "the connection ended without a close frame";
     assert_eq!((error.kind(), &*error.to_string()), (ErrorKind::Io, text));
-    assert_eq!(ending.recv_timeout(LONG).unwrap().unwrap_err().kind(), ErrorKind::Closed);
+    ending.recv_timeout(LONG).unwrap();
     assert!(started.elapsed() < Duration::from_secs(1));
 }
 
 #[test]
-fn refused_handshake_gets_http_503() {
-    let shared = Shared::new(Settings::default());
-    shared.act(|state| state.refuse = 1);
-    let (accepting, url) = server(shared);
-    assert_eq!(dial(&url).map(|_| ()).unwrap_err().http_status(), Some(503));
-    assert!(accepting.recv_timeout(LONG).unwrap().unwrap().is_none());
+fn close_that_the_client_does_not_confirm_ends_by_itself() {
+    let (_client, server, poller) = pair();
+    let ending = receiving(&server, poller);
+    step(&server, Step::Close(4200, String::new()));
+    ending.recv_timeout(LONG).unwrap();
 }
 
+/// Serves one connection. Returns what comes back for `bytes`, until the server closes.
+fn exchange(shared: Shared, bytes: &[u8]) -> String {
+    let (listener, address) = listen();
+    let serving = spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        router::serve(&shared, 0, stream, &Interrupt::default());
+    });
+    let mut client = TcpStream::connect_timeout(&address, LONG).unwrap();
+    client.set_read_timeout(Some(LONG)).unwrap();
+    client.write_all(bytes).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut response = Vec::new();
+    client.read_to_end(&mut response).unwrap();
+    serving.recv_timeout(LONG).unwrap();
+    String::from_utf8_lossy(&response).into_owned()
+}
+
+const HANDSHAKE: &str = "GET /app/app-key HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n\
+                         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
 #[test]
-fn invalid_handshake_gets_http_400() {
-    for request in
-        ["GET /app/app-key HTTP/1.1\r\nHost: h\r\n\r\n", "POST / HTTP/1.1\r\n\r\n", "\u{1}\r\n\r\n"]
-    {
-        let (accepting, url) = server(Shared::new(Settings::default()));
-        let address = url.strip_prefix("ws://").unwrap().split('/').next().unwrap();
-        let mut client = TcpStream::connect_timeout(&address.parse().unwrap(), LONG).unwrap();
-        client.set_read_timeout(Some(LONG)).unwrap();
-        client.write_all(request.as_bytes()).unwrap();
-        client.shutdown(Shutdown::Write).unwrap();
-        let mut response = String::new();
-        client.read_to_string(&mut response).unwrap();
-        assert!(response.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{response}");
-        assert!(accepting.recv_timeout(LONG).unwrap().unwrap().is_none());
+fn handshakes_are_accepted_or_refused_with_a_status() {
+    let replaced = |from: &str, to: &str| HANDSHAKE.replacen(from, to, 1);
+    for (request, status) in [
+        (HANDSHAKE.to_owned(), 101),
+        (replaced("GET /app/app-key", "GET /elsewhere"), 404),
+        (replaced("GET", "POST"), 400),
+        (replaced("Connection: Upgrade\r\n", ""), 400),
+        (replaced("Version: 13", "Version: 8"), 400),
+        (replaced("dGhlIHNhbXBsZSBub25jZQ==", ""), 400),
+        ("GET /app/app-key HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), 400),
+        ("POST / HTTP/1.1\r\n\r\n".to_owned(), 404),
+        ("\u{1}\r\n\r\n".to_owned(), 400),
+    ] {
+        let response = exchange(shared(), request.as_bytes());
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {response}");
     }
+    let accepted = exchange(shared(), HANDSHAKE.as_bytes());
+    // The example of RFC 6455.
+    assert!(accepted.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
 }
 
 #[test]
-fn exchange_ends_at_its_deadline_and_when_the_server_stops() {
+fn refused_handshake_gets_http_503() {
+    let shared = shared();
+    shared.act(|state| state.refuse = 1);
+    let response = exchange(shared, HANDSHAKE.as_bytes());
+    assert!(response.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{response}");
+}
+
+#[test]
+fn requests_follow_each_other_until_the_client_or_the_last_response_closes() {
+    let request = "GET /pusher/auth?socket_id=1.2&channel_name=private-a HTTP/1.1\r\n";
+    let responses = exchange(shared(), format!("{request}\r\n{request}\r\n").as_bytes());
+    assert_eq!(responses.matches("HTTP/1.1 200 OK\r\n").count(), 2, "{responses}");
+    assert!(!responses.contains("Connection: close"));
+    let last = format!("{request}Connection: close\r\n\r\n");
+    let responses = exchange(shared(), last.repeat(2).as_bytes());
+    assert_eq!(responses.matches("HTTP/1.1 200 OK\r\n").count(), 1, "{responses}");
+    assert!(responses.contains("Connection: close\r\n"));
+}
+
+#[test]
+fn link_waits_until_its_deadline_or_the_stop_of_the_server() {
     let (listener, address) = listen();
     let silent = || {
         let client = TcpStream::connect_timeout(&address, LONG).unwrap();
@@ -116,15 +181,15 @@ fn exchange_ends_at_its_deadline_and_when_the_server_stops() {
     };
     let interrupt = Interrupt::default();
     let (_client, stream) = silent();
-    let mut exchange = Exchange::new(stream, &interrupt).unwrap();
-    exchange.deadline = clock::now() + Duration::from_millis(100);
-    let error = exchange.receive(|_| Some(())).unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    let deadline = clock::now() + Duration::from_millis(100);
+    let mut link = Link::new(stream, deadline, &interrupt).unwrap();
+    assert_eq!(link.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::TimedOut);
 
     let (mut client, stream) = silent();
     let stopper = interrupt.clone();
     let receiving = spawn(move || {
-        Exchange::new(stream, &interrupt).unwrap().receive(|_| None::<()>).unwrap_err().to_string()
+        let mut exchange = Exchange::accept(stream, None, &interrupt).unwrap();
+        exchange.receive().map(|_| ()).unwrap_err().to_string()
     });
     client.write_all(b"GET / HTTP/1.1\r\n").unwrap();
     stopper.interrupt();

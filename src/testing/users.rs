@@ -15,9 +15,9 @@ use super::{Server, endpoint, text_of};
 /// are wrong.
 impl Server {
     /// Returns the URL of the endpoint that authorizes sign-ins, such as
-    /// `http://127.0.0.1:54322/pusher/user-auth`.
+    /// `http://127.0.0.1:54321/pusher/user-auth`.
     ///
-    /// The parameters come as a posted form, a JSON object, or the query. The response is
+    /// It is also at Laravel's path `/broadcasting/user-auth`. The parameters come as a posted form, a JSON object, or the query. The response is
     /// `{"auth":…,"user_data":…}`.
     ///
     /// - `socket_id`
@@ -27,7 +27,7 @@ impl Server {
     ///
     /// The endpoint does not validate the user, so it can return `user_data` that the sign-in refuses.
     pub fn user_auth_url(&self) -> String {
-        format!("http://127.0.0.1:{}{}", self.auth_port, endpoint::USER_PATH)
+        self.http_url(endpoint::USER_PATHS[0])
     }
 
     /// Returns how many of the requests in [`auth_count`](Self::auth_count) were to

@@ -1,42 +1,42 @@
 //! WebSocket connections: handshake, then one message after the other.
 
 use std::io;
-use std::net::TcpStream;
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
-use tungstenite::handshake::machine::TryParse;
-use tungstenite::handshake::server::{Request, create_response, write_response};
+use tungstenite::Message;
+use tungstenite::handshake::derive_accept_key;
 
 use super::exchange::Exchange;
-use super::http;
-use super::listener::Service;
+use super::http::{Request, Response};
 use super::peer::Peer;
 use super::state::{Shared, State};
-use crate::transport::WebSocket;
-use crate::util::guard::write_log;
-use crate::{Interrupt, Message};
+use crate::transport::Poller;
 
-pub(super) const SERVICE: Service =
-    Service { accepting: "testing-accept", serving: "testing-conn", serve };
+const PREFIX: &str = "/app/";
 
-const MAX_HEAD: usize = 64 * 1024;
+/// Returns `true` if the client wants a WebSocket, or seems to.
+pub(super) fn is_handshake(request: &Request) -> bool {
+    request.has_token("upgrade", "websocket") || request.path().starts_with(PREFIX)
+}
 
 /// Serves a connection from its handshake to its end.
-fn serve(shared: &Shared, id: u64, stream: TcpStream, interrupt: &Interrupt) {
-    let (socket, right_key) = match accept(shared, stream, interrupt) {
-        Ok(Some(accepted)) => accepted,
-        Ok(None) => return,
-        Err(error) => {
-            return write_log!(Debug, "the test server: WebSocket handshake failed: {error}");
-        }
+pub(super) fn serve(
+    shared: &Shared,
+    id: u64,
+    exchange: Exchange,
+    request: &Request,
+) -> io::Result<()> {
+    let Some((peer, mut poller, right_key)) = accept(shared, exchange, request)? else {
+        return Ok(());
     };
-    let peer = Arc::new(Peer::new(socket));
+    let peer = Arc::new(peer);
     if !shared.act(|state| state.open(id, Arc::clone(&peer), right_key)) {
-        return;
+        return Ok(());
     }
     let mut messages = Vec::new();
-    while peer.receive(&mut messages).is_ok() {
+    loop {
+        peer.receive(&mut poller, &mut messages)?;
         // Nothing comes after a close.
         let closed = shared.act(|state| {
             messages.drain(..).any(|message| match message {
@@ -44,11 +44,12 @@ fn serve(shared: &Shared, id: u64, stream: TcpStream, interrupt: &Interrupt) {
                     state.receive(id, &text);
                     false
                 }
-                Message::Close(..) => true,
+                Message::Close(_) => true,
+                _ => false,
             })
         });
         if closed {
-            return;
+            return Ok(());
         }
     }
 }
@@ -56,47 +57,48 @@ fn serve(shared: &Shared, id: u64, stream: TcpStream, interrupt: &Interrupt) {
 /// Does the handshake. Returns the connection, and `true` if its URL has the app's key; `None` if it was refused.
 pub(super) fn accept(
     shared: &Shared,
-    stream: TcpStream,
-    interrupt: &Interrupt,
-) -> io::Result<Option<(WebSocket, bool)>> {
-    let mut exchange = Exchange::new(stream, interrupt)?;
-    let (request, received) = exchange.receive(parse)?;
-    match request.and_then(|request| inspect(shared, &request)) {
-        Err(status) => exchange.reply(&http::response(status, None, "")).map(|()| None),
-        Ok((response, right_key)) => {
-            exchange.send(&response)?;
-            let socket = WebSocket::accepted(exchange.into_stream(), &received);
-            Ok(Some((socket.map_err(io::Error::other)?, right_key)))
+    mut exchange: Exchange,
+    request: &Request,
+) -> io::Result<Option<(Peer, Poller, bool)>> {
+    let (response, right_key) = match inspect(shared, request) {
+        Ok(accepted) => accepted,
+        Err((status, why)) => {
+            let response = Response::text(status, format!("{why}\n"));
+            return exchange.finish(&response.encode(true)).map(|()| None);
         }
-    }
+    };
+    exchange.respond(response.as_bytes())?;
+    let (mut stream, received) = exchange.into_parts();
+    let poller = stream.link().stop_waiting();
+    let poller = poller.ok_or_else(|| io::Error::other("the connection has no poller"))?;
+    let waker = Arc::clone(poller.waker());
+    Ok(Some((Peer::new(stream, received, waker), poller, right_key)))
 }
 
-/// The request or the status that refuses it, and what came after it.
-fn parse(bytes: &[u8]) -> Option<(Result<Request, u16>, Vec<u8>)> {
-    match Request::try_parse(bytes) {
-        Ok(Some((length, request))) => {
-            Some((Ok(request), bytes.get(length..).unwrap_or_default().to_vec()))
-        }
-        Ok(None) if bytes.len() < MAX_HEAD => None,
-        _ => Some((Err(400), Vec::new())),
-    }
-}
-
-/// The response, and `true` if the URL has the app's key; or the status that refuses the request.
-fn inspect(shared: &Shared, request: &Request) -> Result<(Vec<u8>, bool), u16> {
+/// The response, and `true` if the URL has the app's key; or the status that refuses the request, and why.
+fn inspect(shared: &Shared, request: &Request) -> Result<(String, bool), (u16, &'static str)> {
     if !shared.act(State::dialled) {
-        return Err(503);
+        return Err((503, "The test server was told to refuse this handshake"));
     }
-    let key = app_key(request.uri().path()).ok_or(404_u16)?;
-    let response = create_response(request).map_err(|_| 400_u16)?;
-    let mut bytes = Vec::new();
-    write_response(&mut bytes, &response).map_err(|_| 500_u16)?;
-    Ok((bytes, key == shared.settings.key.as_bytes()))
+    let key = app_key(request.path()).ok_or((404, "The WebSocket is at /app/KEY"))?;
+    if request.method != "GET" || !request.has_token("connection", "upgrade") {
+        return Err((400, "A WebSocket needs GET with the headers Connection and Upgrade"));
+    }
+    if !request.has_token("sec-websocket-version", "13") {
+        return Err((400, "Sec-WebSocket-Version must be 13"));
+    }
+    let nonce = request.header("sec-websocket-key").filter(|key| !key.is_empty());
+    let accept = derive_accept_key(nonce.ok_or((400, "Sec-WebSocket-Key is missing"))?.as_bytes());
+    let response = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    );
+    Ok((response, key == shared.settings.key.as_bytes()))
 }
 
 /// The key in a path such as `/app/KEY`.
 fn app_key(path: &str) -> Option<Vec<u8>> {
-    let key = path.strip_prefix("/app/")?;
+    let key = path.strip_prefix(PREFIX)?;
     (!key.contains('/')).then(|| percent_decode_str(key).collect())
 }
 

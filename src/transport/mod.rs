@@ -36,6 +36,8 @@ use dial::DialContext;
 pub(crate) use dns::Resolver;
 use handshake::USE_PLAIN;
 pub(crate) use pipe::Pipe;
+#[cfg(feature = "testing")]
+pub(crate) use poller::{Poller, wake};
 pub(crate) use route::Route;
 pub(crate) use tls::check as check_tls;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]

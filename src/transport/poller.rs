@@ -1,4 +1,4 @@
-//! Waits for sockets and wake-ups: the only place where a dial or a connection waits.
+//! Waits for sockets and wake-ups: the only place where a dial, a connection, or one of the test server waits.
 
 use std::io;
 use std::sync::Arc;
@@ -16,29 +16,29 @@ const WAKER: Token = Token(usize::MAX);
 /// Waits for sockets and for a [`Waker`].
 ///
 /// Readiness is reported once per change: read and write until `WouldBlock` before waiting.
-pub(super) struct Poller {
+pub(crate) struct Poller {
     poll: Poll,
     events: Events,
     waker: Arc<Waker>,
 }
 
 impl Poller {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         Ok(Self { poll, events: Events::with_capacity(16), waker })
     }
 
-    pub(super) fn waker(&self) -> &Arc<Waker> {
+    pub(crate) fn waker(&self) -> &Arc<Waker> {
         &self.waker
     }
 
-    pub(super) fn register(&self, socket: &mut TcpStream, token: Token) -> io::Result<()> {
+    pub(crate) fn register(&self, socket: &mut TcpStream, token: Token) -> io::Result<()> {
         self.poll.registry().register(socket, token, Interest::READABLE | Interest::WRITABLE)
     }
 
     /// Waits until a socket is ready, the waker is used, or `deadline` has passed.
-    pub(super) fn wait(&mut self, deadline: Option<Instant>) -> io::Result<()> {
+    pub(crate) fn wait(&mut self, deadline: Option<Instant>) -> io::Result<()> {
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(clock::now()));
             match self.poll.poll(&mut self.events, left) {
@@ -49,13 +49,13 @@ impl Poller {
     }
 
     /// Returns `true` if the last wait reported this socket.
-    pub(super) fn is_ready(&self, token: Token) -> bool {
+    pub(crate) fn is_ready(&self, token: Token) -> bool {
         self.events.iter().any(|event| event.token() == token)
     }
 }
 
 /// Ends the current wait of the waker's poller, or the next one.
-pub(super) fn wake(waker: &Waker) {
+pub(crate) fn wake(waker: &Waker) {
     if let Err(error) = waker.wake() {
         write_log!(Debug, "waking a poller failed: {error}");
     }

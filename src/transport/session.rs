@@ -19,7 +19,7 @@ use crate::{Error, ErrorKind};
 /// What is to be sent.
 pub(super) enum Outgoing {
     Text(String),
-    Close(u16, String),
+    Close(u16),
 }
 
 pub(super) struct Session {
@@ -118,7 +118,7 @@ impl Session {
         while let Some(outgoing) = self.batch.pop_front() {
             let result = match outgoing {
                 Outgoing::Text(text) => self.codec.write(Frame::text(text)),
-                Outgoing::Close(code, reason) => self.close(code.into(), reason),
+                Outgoing::Close(code) => self.close(code.into()),
             };
             // An error after a close frame is expected: nothing is sent then.
             if let Err(tungstenite::Error::Io(error)) = result {
@@ -131,9 +131,9 @@ impl Session {
         }
     }
 
-    fn close(&mut self, code: CloseCode, reason: String) -> tungstenite::Result<()> {
+    fn close(&mut self, code: CloseCode) -> tungstenite::Result<()> {
         // This code stands for none; a frame must not carry it.
-        let frame = (code != CloseCode::Status).then(|| CloseFrame { code, reason: reason.into() });
+        let frame = (code != CloseCode::Status).then(|| CloseFrame { code, reason: "".into() });
         self.codec.close(frame)
     }
 
@@ -169,7 +169,7 @@ impl Session {
             }
         };
         // If the close cannot be sent, the connection ends all the same.
-        let _ = self.close(code, String::new());
+        let _ = self.close(code);
         end
     }
 }

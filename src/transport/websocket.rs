@@ -214,45 +214,6 @@ impl WebSocket {
             }
         }
     }
-
-    fn start_close(&self, code: u16, reason: &str) {
-        if self.closing.set(clock::now() + CLOSE_TIMEOUT).is_err() {
-            return;
-        }
-        {
-            let mut queue = lock(&self.queue);
-            queue.end.get_or_insert_with(closed_here);
-            queue.frames.push_back(Outgoing::Close(code, reason.to_owned()));
-        }
-        if let Err(error) = self.push_out() {
-            write_log!(Debug, "sending the close failed: {error}");
-        }
-        // Even if it was sent: the reader does not know yet that there is a deadline.
-        wake(&self.waker);
-    }
-}
-
-#[cfg(feature = "testing")]
-impl WebSocket {
-    /// As `close`, with a reason, which is cut after 123 bytes.
-    pub(crate) fn close_with(&self, code: u16, reason: &str) {
-        let mut end = reason.len().min(123);
-        while !reason.is_char_boundary(end) {
-            end -= 1;
-        }
-        self.start_close(code, reason.get(..end).unwrap_or_default());
-    }
-
-    /// Ends the TCP connection without a close frame.
-    pub(crate) fn abort(&self) {
-        // If it is closing already, the end of the connection is what wakes the reader.
-        let _ = self.closing.set(clock::now());
-        lock(&self.queue).end.get_or_insert_with(closed_here);
-        if let Err(error) = self.socket.shutdown(std::net::Shutdown::Both) {
-            write_log!(Debug, "the connection was gone already: {error}");
-        }
-        wake(&self.waker);
-    }
 }
 
 #[cfg(test)]
@@ -300,7 +261,19 @@ impl Connection for WebSocket {
     }
 
     fn close(&self, code: u16) {
-        self.start_close(code, "");
+        if self.closing.set(clock::now() + CLOSE_TIMEOUT).is_err() {
+            return;
+        }
+        {
+            let mut queue = lock(&self.queue);
+            queue.end.get_or_insert_with(closed_here);
+            queue.frames.push_back(Outgoing::Close(code));
+        }
+        if let Err(error) = self.push_out() {
+            write_log!(Debug, "sending the close failed: {error}");
+        }
+        // Even if it was sent: the reader does not know yet that there is a deadline.
+        wake(&self.waker);
     }
 }
 

@@ -8,6 +8,9 @@ mod channels;
 #[cfg(target_os = "linux")]
 mod chaos;
 mod connector;
+mod dev_server;
+#[cfg(unix)]
+mod foreign;
 mod guard;
 mod handshake;
 mod models;

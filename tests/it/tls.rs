@@ -1,7 +1,7 @@
 //! The client over TLS, by a TLS front before the in-process server.
 
 #[path = "../../src/config/tls/fixtures.rs"]
-mod fixtures;
+pub(crate) mod fixtures;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};

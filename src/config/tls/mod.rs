@@ -17,6 +17,8 @@ use crate::util::guard;
 
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 pub(crate) use fault::Fault;
+#[cfg(all(feature = "testing", any(feature = "native-tls", feature = "rustls")))]
+pub(crate) use pem::Identity;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 pub(crate) use pem::{KeyKind, wrong_identity};
 

@@ -13,7 +13,7 @@ const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const ENCRYPTED: &str = "it is encrypted; decrypt it with `openssl pkcs8`";
 
-/// A client certificate: its chain in DER, and its key.
+/// A certificate: its chain in DER, and its key.
 pub(crate) struct Identity {
     pub(crate) chain: Vec<Vec<u8>>,
     pub(crate) kind: KeyKind,
@@ -59,9 +59,7 @@ impl Tls {
     /// Returns the client certificate.
     pub(crate) fn identity(&self) -> Result<Option<Identity>, Error> {
         let Some(ClientCertificate { chain, key }) = &self.client else { return Ok(None) };
-        let chain = certificates(chain).map_err(|why| wrong_identity("chain", &why))?;
-        let (kind, key) = private_key(key).map_err(|why| wrong_identity("key", why))?;
-        Ok(Some(Identity { chain, kind, key }))
+        Identity::read(chain, key).map(Some).map_err(|(part, why)| wrong_identity(part, &why))
     }
 
     /// Fails if the server's name is invalid.
@@ -78,6 +76,13 @@ impl Tls {
 }
 
 impl Identity {
+    /// Reads both from PEM. The error says which part is wrong and why.
+    pub(crate) fn read(chain: &[u8], key: &[u8]) -> Result<Self, (&'static str, String)> {
+        let chain = certificates(chain).map_err(|why| ("chain", why))?;
+        let (kind, key) = private_key(key).map_err(|why| ("key", why.to_owned()))?;
+        Ok(Self { chain, kind, key })
+    }
+
     /// Returns the key in PEM.
     pub(crate) fn key_pem(&self) -> Zeroizing<String> {
         let label = match self.kind {

@@ -1,8 +1,9 @@
 //! Subscriptions, and the events of channels.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::State;
+use super::{Cached, Channel, State};
 use crate::testing::bucket::Bucket;
 use crate::testing::encryption;
 use crate::testing::frames;
@@ -10,7 +11,10 @@ use crate::testing::peer::Step;
 use crate::testing::presence::Member;
 use crate::testing::user::user_of;
 use crate::util::clock;
-use crate::wire::ChannelKind;
+use crate::wire::{ChannelKind, data_of};
+
+/// How long Pusher keeps the last event of a cache channel.
+const CACHE_TIME: Duration = Duration::from_secs(30 * 60);
 
 /// Subscriptions.
 impl State {
@@ -33,12 +37,20 @@ impl State {
         }
         connection.channels.insert(name.to_owned());
         channel.subscribers.insert(id);
-        let cached = channel.cached.clone();
+        let is_first = channel.subscribers.len() == 1;
+        let cached = channel.cached().map(|cached| Arc::clone(&cached.frame));
         let mut frames: Vec<Arc<str>> = Vec::new();
         let mut notification = None;
+        if is_first && user_of(name).is_none() {
+            self.webhook.push("channel_occupied", name, &[]);
+        }
         if let Some(member) = member {
             let added = self.settings.member_added(name, &member);
+            let user_id = member.text();
             let is_new = channel.members.join(id, member);
+            if is_new {
+                self.webhook.push("member_added", name, &[("user_id", Some(user_id.into()))]);
+            }
             notification = (is_new || self.settings.repeat_member_added).then_some(added);
             frames.push(self.settings.presence_succeeded(name, &channel.members).into());
         } else {
@@ -46,7 +58,10 @@ impl State {
         }
         match cached {
             Some(event) => frames.push(event),
-            None if is_cache(name) => frames.push(self.settings.cache_miss(name).into()),
+            None if is_cache(name) => {
+                self.webhook.push("cache_miss", name, &[]);
+                frames.push(self.settings.cache_miss(name).into());
+            }
             None => {}
         }
         for frame in frames {
@@ -78,9 +93,16 @@ impl State {
         };
         channel.subscribers.remove(&id);
         let gone = channel.members.leave(id);
-        if channel.subscribers.is_empty() && channel.cached.is_none() {
+        let is_empty = channel.subscribers.is_empty();
+        if is_empty && channel.cached.is_none() {
             self.channels.remove(name);
-            return;
+        }
+        if let Some(member) = &gone {
+            let user_id = Some(member.text().into());
+            self.webhook.push("member_removed", name, &[("user_id", user_id)]);
+        }
+        if is_empty && user_of(name).is_none() {
+            self.webhook.push("channel_vacated", name, &[]);
         }
         if let Some(member) = gone {
             let frame = self.settings.member_removed(name, &member);
@@ -93,7 +115,9 @@ impl State {
         // Pusher sends it neither on presence channels nor on a user's own channel.
         let uncounted = ChannelKind::of(name) == ChannelKind::Presence || user_of(name).is_some();
         if self.settings.subscription_counts && !uncounted {
-            self.send_count(name, self.subscribers(name).try_into().unwrap_or(u64::MAX));
+            let count = self.subscribers(name).try_into().unwrap_or(u64::MAX);
+            self.webhook.push_count(name, count);
+            self.send_count(name, count);
         }
     }
 
@@ -101,9 +125,35 @@ impl State {
         let frame = self.settings.subscription_count(name, count);
         self.broadcast(name, &frame.into(), None);
     }
+}
 
+/// Queries.
+impl State {
     pub(in crate::testing) fn subscribers(&self, name: &str) -> usize {
         self.channels.get(name).map_or(0, |channel| channel.subscribers.len())
+    }
+
+    /// The names of the channels that have subscribers, except those of users.
+    pub(in crate::testing) fn occupied(&self) -> impl Iterator<Item = &str> {
+        let occupied = self.channels.iter().filter(|(_, channel)| !channel.subscribers.is_empty());
+        occupied.map(|(name, _)| name.as_str()).filter(|name| user_of(name).is_none())
+    }
+
+    /// The ids of the members of a presence channel.
+    pub(in crate::testing) fn members(&self, name: &str) -> Vec<String> {
+        self.channels.get(name).map_or_else(Vec::new, |channel| channel.members.ids())
+    }
+
+    /// The data of the last event of a cache channel, and the seconds for which it is kept.
+    pub(in crate::testing) fn cached(&self, name: &str) -> Option<(&str, u64)> {
+        let cached = self.channels.get(name)?.cached()?;
+        Some((&cached.data, CACHE_TIME.saturating_sub(cached.at.elapsed()).as_secs()))
+    }
+}
+
+impl Channel {
+    fn cached(&self) -> Option<&Cached> {
+        self.cached.as_ref().filter(|cached| cached.at.elapsed() < CACHE_TIME)
     }
 }
 
@@ -112,25 +162,30 @@ impl State {
     /// Publishes an event, encrypted on encrypted channels. Returns the number of receiving connections.
     pub(in crate::testing) fn publish(&mut self, name: &str, event: &str, text: &str) -> usize {
         if !name.starts_with(encryption::PREFIX) {
-            return self.publish_plain(name, event, text);
+            return self.publish_plain(name, event, text, None);
         }
-        self.keys.encrypt(name, text).map_or(0, |data| self.publish_plain(name, event, &data))
+        self.keys.encrypt(name, text).map_or(0, |data| self.publish_plain(name, event, &data, None))
     }
 
+    /// `except` is the socket id of a connection that does not receive it.
     pub(in crate::testing) fn publish_plain(
         &mut self,
         name: &str,
         event: &str,
         text: &str,
+        except: Option<&str>,
     ) -> usize {
         if self.silent {
             return 0;
         }
         let frame: Arc<str> = frames::published(name, event, text).into();
         if is_cache(name) {
-            self.channels.entry(name.to_owned()).or_default().cached = Some(Arc::clone(&frame));
+            let cached =
+                Cached { frame: Arc::clone(&frame), data: text.to_owned(), at: clock::now() };
+            self.channels.entry(name.to_owned()).or_default().cached = Some(cached);
         }
-        self.broadcast(name, &frame, None)
+        let except = except.and_then(|socket_id| self.id_of(socket_id));
+        self.broadcast(name, &frame, except)
     }
 
     /// Relays a client event to the other subscribers; `data` is JSON. The error is sent to the client.
@@ -152,6 +207,13 @@ impl State {
         }
         let member = self.channels.get(name).and_then(|channel| channel.members.of(id));
         let user_id = member.map(|member| member.id(self.settings.presence));
+        let fields = [
+            ("event", Some(event.into())),
+            ("data", data.map(data_of)),
+            ("socket_id", Some(connection.socket_id.as_str().into())),
+            ("user_id", member.map(|member| member.text().into())),
+        ];
+        self.webhook.push("client_event", name, &fields);
         let frame = frames::relayed(name, event, data, user_id.as_ref());
         self.broadcast(name, &frame.into(), Some(id));
         Ok(())

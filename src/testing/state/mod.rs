@@ -6,18 +6,23 @@ mod signin;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::bucket::Bucket;
 use super::encryption::Keys;
-use super::peer::{Peer, Step};
+use super::peer::{NO_CODE, Peer, Step};
 use super::presence::Members;
 use super::recording::Recording;
 use super::requests::Requests;
 use super::settings::{ChannelRefusal, CloseStyle, Settings, SigninRefusal};
+use super::tls::Acceptor;
 use super::user::User;
+use super::webhook::Events;
 use crate::Interrupt;
 use crate::util::clock;
 use crate::util::sync::lock;
@@ -28,15 +33,18 @@ const MAX_RECORDED: usize = 100_000;
 /// What the server's threads share.
 pub(super) struct Shared {
     pub(super) settings: Arc<Settings>,
+    pub(super) tls: Option<Acceptor>,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Shared {
-    pub(super) fn new(settings: Settings) -> Self {
+    /// Fails if the certificate of the settings cannot be used.
+    pub(super) fn new(settings: Settings) -> io::Result<Self> {
         let settings = Arc::new(settings);
+        let tls = settings.acceptor()?;
         let state = Mutex::new(State::new(Arc::clone(&settings)));
-        Self { settings, state, changed: Condvar::new() }
+        Ok(Self { settings, tls, state, changed: Condvar::new() })
     }
 
     pub(super) fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R {
@@ -71,6 +79,24 @@ impl Shared {
                 self.changed.wait_timeout_while(state, left, |state| state.changes == seen);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Waits for webhook events, and takes them with the number of those dropped before. Returns `None` when the server
+    /// stops.
+    pub(super) fn next_webhook(&self) -> Option<(Vec<Value>, usize)> {
+        let state = lock(&self.state);
+        let idle = |state: &mut State| state.webhook.is_empty() && !state.stopping;
+        let mut state =
+            self.changed.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
+        (!state.stopping).then(|| state.webhook.take())
+    }
+
+    /// Waits this long. Returns `false` when the server stops.
+    pub(super) fn pause(&self, time: Duration) -> bool {
+        let waited =
+            self.changed.wait_timeout_while(lock(&self.state), time, |state| !state.stopping);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        !state.stopping
     }
 
     /// Waits until `check`, which is called without the lock, returns `true`.
@@ -114,9 +140,15 @@ struct Connection {
 struct Channel {
     subscribers: BTreeSet<u64>,
     /// The last event of a cache channel.
-    cached: Option<Arc<str>>,
+    cached: Option<Cached>,
     /// The members of a presence channel.
     members: Members,
+}
+
+struct Cached {
+    frame: Arc<str>,
+    data: String,
+    at: Instant,
 }
 
 impl Connection {
@@ -141,6 +173,8 @@ pub(super) struct State {
     pub(super) refused_signin: Option<SigninRefusal>,
     pub(super) keys: Keys,
     pub(super) auth: Requests,
+    /// What is reported to the app's backend.
+    webhook: Events,
     /// The frames of clients.
     pub(super) recorded: Recording<String>,
     pub(super) dials: u64,
@@ -154,7 +188,6 @@ pub(super) struct State {
 impl State {
     fn new(settings: Arc<Settings>) -> Self {
         Self {
-            settings,
             changes: 0,
             busy: HashMap::new(),
             opening: HashMap::new(),
@@ -165,11 +198,13 @@ impl State {
             refused_signin: None,
             keys: Keys::new(),
             auth: Requests::new(),
+            webhook: Events::new(settings.webhook.is_some()),
             recorded: Recording::new(MAX_RECORDED),
             dials: 0,
             refuse: 0,
             silent: false,
             stopping: false,
+            settings,
         }
     }
 
@@ -311,9 +346,6 @@ impl State {
     }
 }
 
-/// By RFC 6455 this stands for a close frame without a code.
-const NO_CODE: u16 = 1005;
-
 /// Queries.
 impl State {
     /// Returns `true` if the server responds to frames of this connection.
@@ -324,6 +356,12 @@ impl State {
     /// Empty if it has none.
     fn socket_id(&self, id: u64) -> &str {
         self.connections.get(&id).map_or("", |connection| &connection.socket_id)
+    }
+
+    /// The number of the connection with this socket id.
+    fn id_of(&self, socket_id: &str) -> Option<u64> {
+        let mut all = self.connections.iter();
+        all.find(|(_, connection)| connection.socket_id == socket_id).map(|(id, _)| *id)
     }
 
     pub(super) fn established(&self) -> usize {

@@ -109,7 +109,7 @@ impl State {
     ) -> usize {
         let channel = channel_of(user);
         if !self.settings.user_events_without_subscription {
-            return self.publish_plain(&channel, event, text);
+            return self.publish_plain(&channel, event, text, None);
         }
         if self.silent {
             return 0;

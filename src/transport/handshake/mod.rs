@@ -1,9 +1,7 @@
-//! The WebSocket handshake of a client, and what the test server makes of a connection after its own.
+//! The WebSocket handshake of a client.
 
 mod client;
 mod refusal;
-#[cfg(feature = "testing")]
-mod server;
 #[cfg(test)]
 mod tests;
 
@@ -35,15 +33,15 @@ const _: () = assert!(2 * IDLE + READ <= 4 * 1024);
 const PAGE: Duration = Duration::from_millis(500);
 
 /// `early` is what was received behind the handshake.
-fn codec(stream: Stream, early: &[u8], role: Role, max_message_size: usize) -> Codec {
+fn codec(stream: Stream, early: &[u8], max_message_size: usize) -> Codec {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ)
         // Bytes are collected in the memory below; another buffer would be one copy more.
         .write_buffer_size(0)
         .max_message_size(Some(max_message_size))
         .max_frame_size(Some(max_message_size));
-    let frames = Frames::new(stream, early, role, max_message_size);
-    Codec::from_raw_socket(frames, role, Some(config))
+    let frames = Frames::new(stream, early, Role::Client, max_message_size);
+    Codec::from_raw_socket(frames, Role::Client, Some(config))
 }
 
 /// Does the handshake of a client.
@@ -67,7 +65,7 @@ pub(super) fn request(
         match handshake.advance(known).map_err(|refusal| peer.dial.failed_by(refusal))? {
             Progress::Done(length) => {
                 let rest = input.get(length..).unwrap_or_default();
-                return Ok(codec(stream, rest, Role::Client, max_message_size));
+                return Ok(codec(stream, rest, max_message_size));
             }
             Progress::Wait if is_all => return Err(ended(peer, url, &input)),
             Progress::Wait => {

@@ -350,7 +350,7 @@ fn dropping_the_server_ends_its_threads() {
         let _says_nothing = TcpStream::connect_timeout(&address, SOON).unwrap();
         assert!(server.wait_for(SOON, |server| server.connections() == 6));
         let _last = connected(&server);
-        assert_eq!(threads("testing-"), 10);
+        assert_eq!(threads("testing-"), 9);
         let states = clients[0].bind_states();
         let start = now();
         drop(server);

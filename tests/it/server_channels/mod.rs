@@ -10,7 +10,7 @@ use sha2::Sha256;
 use crate::server::raw::Raw;
 use crate::support::SOON;
 
-const SUCCEEDED: &str = "pusher_internal:subscription_succeeded";
+pub(crate) const SUCCEEDED: &str = "pusher_internal:subscription_succeeded";
 
 pub(crate) fn signature(secret: &str, text: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();

@@ -42,7 +42,7 @@ fn user(server: &Server, id: &str) -> Signed {
 }
 
 /// A connection of this user, subscribed to the user's own channel.
-fn listening(server: &Server, id: &str) -> Signed {
+pub(crate) fn listening(server: &Server, id: &str) -> Signed {
     let mut client = user(server, id);
     client.raw.subscribe(&format!("#server-to-user-{id}"));
     assert_eq!(client.raw.read()["event"], SUCCEEDED);
