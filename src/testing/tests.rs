@@ -13,7 +13,7 @@ use super::websocket::accept;
 use crate::transport::{WebSocket, WebSocketConnector};
 use crate::util::clock;
 use crate::util::testing::{LONG, listen, spawn};
-use crate::{Connection, Error, ErrorKind, Interrupt, Message, Tls};
+use crate::{Connection, Error, ErrorKind, Interrupt, Message};
 
 type Accepted = io::Result<Option<(WebSocket, bool)>>;
 
@@ -28,7 +28,7 @@ fn server(shared: Shared) -> (Receiver<Accepted>, String) {
 }
 
 fn dial(url: &str) -> Result<WebSocket, Error> {
-    let connector = WebSocketConnector::new(&Tls::default(), 1024 * 1024).unwrap();
+    let connector = WebSocketConnector::new(Arc::default(), 1024 * 1024).unwrap();
     connector.dial(url, clock::now() + LONG, &Interrupt::default())
 }
 

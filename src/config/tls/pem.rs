@@ -28,11 +28,16 @@ pub(crate) enum KeyKind {
 }
 
 impl Tls {
-    /// Returns the extra roots, each converted from DER by `read`.
+    /// Returns the given roots, each converted from DER by `read`. Fails if nothing would be trusted.
     pub(crate) fn roots<T>(
         &self,
         read: impl Fn(&[u8]) -> Result<T, Cause>,
     ) -> Result<Vec<T>, Error> {
+        if self.only_given_roots && self.roots.is_empty() {
+            let message = "Tls::only_given_roots: there must be a root certificate; give one with \
+                           Tls::root_certificate_pem";
+            return Err(Error::message(ErrorKind::Config, message));
+        }
         let mut roots = Vec::new();
         for (call, root) in self.roots.iter().enumerate() {
             let (setter, certificates) = match root {

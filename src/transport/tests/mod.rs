@@ -17,6 +17,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+use super::SharedTls;
 use super::{WebSocket, WebSocketConnector};
 use crate::Interrupt;
 use crate::util::clock;
@@ -87,8 +89,13 @@ fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+fn shared(tls: &Tls) -> Arc<SharedTls> {
+    Arc::new(SharedTls::new(tls.clone()))
+}
+
 fn connector() -> WebSocketConnector {
-    WebSocketConnector::new(&Tls::default(), LIMIT).unwrap()
+    WebSocketConnector::new(Arc::default(), LIMIT).unwrap()
 }
 
 /// Every name has these addresses.

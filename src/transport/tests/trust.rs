@@ -20,7 +20,7 @@ pub(super) fn trusting(authority: &Authority) -> Tls {
 }
 
 fn connector_of(tls: &Tls) -> WebSocketConnector {
-    WebSocketConnector::new(tls, LIMIT).unwrap()
+    WebSocketConnector::new(shared(tls), LIMIT).unwrap()
 }
 
 fn refused_at(tls: &Tls, address: SocketAddr) -> Error {
@@ -320,7 +320,7 @@ fn accepting_any_certificate_accepts_any_name() {
 }
 
 fn wrong(tls: &Tls) -> Error {
-    let error = WebSocketConnector::new(tls, LIMIT).map(drop).unwrap_err();
+    let error = WebSocketConnector::new(shared(tls), LIMIT).map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
     error
 }
