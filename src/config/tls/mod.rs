@@ -120,10 +120,19 @@ impl Tls {
     /// the next one. At least one must be given, or building the client is an error. Endpoints of an
     /// [`HttpAuthorizer`](crate::HttpAuthorizer) with a public certificate need settings of their own then.
     ///
-    /// MEMORY
+    /// rustls does not read the platform's roots then. native-tls on Linux reads and drops them when it is set up; if
+    /// that is too much, also start the program with `SSL_CERT_FILE=/dev/null` and an `SSL_CERT_DIR` that does not
+    /// exist. native-tls does not support this setting on Android, which is an error when the client is built. On
+    /// Windows it also requires that the platform trusts the root.
     ///
-    /// native-tls does not support it on Android, which is an error when the client is built. On Windows it also
-    /// requires that the platform trusts the root.
+    /// An idle client over `wss` on x86-64 Linux holds so much memory of its own, beside the pages of the program and of
+    /// OpenSSL, which are 5 and 8 MB. The first endpoint over `https` adds 0.1 MB.
+    ///
+    /// | | rustls | native-tls |
+    /// |---|---|---|
+    /// | the platform's roots | 0.7 MB | 2.8 MB |
+    /// | only given roots | 0.3 MB | 2.8 MB |
+    /// | the same with `SSL_CERT_FILE=/dev/null` | 0.3 MB | 1.2 MB |
     ///
     /// # Example
     ///

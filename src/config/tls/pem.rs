@@ -82,19 +82,14 @@ impl Tls {
     }
 }
 
+#[cfg(feature = "native-tls")]
 impl Identity {
-    /// Returns the key in PEM.
+    /// Returns a PKCS#8 key in PEM.
     pub(crate) fn key_pem(&self) -> Zeroizing<String> {
-        let label = match self.kind {
-            KeyKind::Pkcs1 => "RSA PRIVATE KEY",
-            KeyKind::Pkcs8 => "PRIVATE KEY",
-            KeyKind::Sec1 => "EC PRIVATE KEY",
-        };
-        write(&self.key, label)
+        write(&self.key, "PRIVATE KEY")
     }
 
     /// Returns the chain in PEM.
-    #[cfg(feature = "native-tls")]
     pub(crate) fn chain_pem(&self) -> String {
         self.chain.iter().map(|der| write(der, "CERTIFICATE").to_string()).collect()
     }
@@ -230,6 +225,7 @@ fn marked<'a>(line: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
     line.strip_prefix(mark)?.strip_suffix(b"-----")
 }
 
+#[cfg(feature = "native-tls")]
 fn write(der: &[u8], label: &str) -> Zeroizing<String> {
     let base64 = Zeroizing::new(STANDARD.encode(der));
     let lines = base64.len() / 64 * 65 + 65;
