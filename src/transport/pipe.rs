@@ -1,5 +1,4 @@
-//! A blocking connection for a library that reads and writes by itself, such as the HTTP client, with TLS if it is asked
-//! for.
+//! A blocking connection, with or without TLS, for a library that reads and writes by itself, such as the HTTP client.
 //!
 //! Every call has a deadline and can be interrupted. It knows nothing of what is sent.
 

@@ -390,29 +390,37 @@ fn answering(config: Arc<ServerConfig>, bytes: &'static [u8]) -> String {
 fn connection_is_reused_with_tls_and_lost_in_its_middle() {
     let authority = Authority::new("authority");
     let config = authority.sign(&["127.0.0.1"]).server();
-    let taken = Arc::new(AtomicU32::new(0));
-    let (count, shared) = (Arc::clone(&taken), Arc::clone(&config));
+    let (sent, ready) = mpsc::channel();
+    let (go, idle) = mpsc::channel::<()>();
+    let shared = Arc::clone(&config);
     let url = peer(move |mut stream| {
-        count.fetch_add(1, Ordering::SeqCst);
-        let connection = ServerConnection::new(Arc::clone(&shared)).unwrap();
-        let mut secure = StreamOwned::new(connection, &mut stream);
-        for number in 0..2 {
-            read_request(&mut secure);
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", GOOD.len());
-            secure.write_all(format!("{head}{GOOD}").as_bytes()).unwrap();
-            if number == 0 {
-                // A record that is not data does not end the connection.
-                secure.conn.refresh_traffic_keys().unwrap();
-                secure.flush().unwrap();
-            }
+        let mut connection = ServerConnection::new(Arc::clone(&shared)).unwrap();
+        let mut secure = rustls::Stream::new(&mut connection, &mut stream);
+        read_request(&mut secure);
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", GOOD.len());
+        secure.write_all(format!("{head}{GOOD}").as_bytes()).unwrap();
+        // New keys are announced by a record of its own, before the next response.
+        secure.conn.refresh_traffic_keys().unwrap();
+        secure.conn.writer().write_all(format!("{head}{GOOD}").as_bytes()).unwrap();
+        let mut records = Vec::new();
+        while secure.conn.wants_write() {
+            secure.conn.write_tls(&mut records).unwrap();
         }
+        let (keys, response) = records.split_at(5 + usize::from(records[4]));
+        idle.recv_timeout(LONG).unwrap();
+        secure.sock.write_all(keys).unwrap();
+        sent.send(()).unwrap();
+        read_request(&mut secure);
+        secure.sock.write_all(response).unwrap();
     });
     let tls = trusting(&authority).min_version(TlsVersion::Tls13);
     let http = HttpAuthorizer::new(&url.replace("http://", "https://")).tls(tls.clone());
-    for _ in 0..2 {
-        authorize(&http).unwrap();
-    }
-    assert_eq!(taken.load(Ordering::SeqCst), 1);
+    let http = http.timeout(LONG);
+    authorize(&http).unwrap();
+    go.send(()).unwrap();
+    ready.recv_timeout(LONG).unwrap();
+    authorize(&http).unwrap();
+    assert!(ready.try_recv().is_err(), "a second connection");
 
     for bytes in [&b""[..], b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx"] {
         let url = answering(Arc::clone(&config), bytes);
