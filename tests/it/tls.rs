@@ -15,7 +15,9 @@ use pusher_channels::{
 };
 use rustls::{ServerConfig, ServerConnection};
 
-use crate::support::{SOON, alone, alone_with, listen, log_to, quick, spawn};
+#[cfg(target_os = "linux")]
+use crate::support::alone_with;
+use crate::support::{SOON, alone, listen, log_to, quick, spawn};
 use fixtures::{Authority, BOTH, NEW, OLD};
 
 /// Accepts TLS connections and forwards their content to this port.

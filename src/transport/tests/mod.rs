@@ -21,10 +21,12 @@ use std::time::{Duration, Instant};
 use super::SharedTls;
 use super::{WebSocket, WebSocketConnector};
 use crate::Interrupt;
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+use crate::Tls;
 use crate::util::clock;
 use crate::util::testing::listen;
 pub(super) use crate::util::testing::{LONG, spawn};
-use crate::{Connection, Error, Message, Tls};
+use crate::{Connection, Error, Message};
 
 const LIMIT: usize = 1024 * 1024;
 
