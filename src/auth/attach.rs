@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::transport::SharedTls;
 use crate::{Proxy, Tls};
 
 /// The settings of a client that its [`Authorizer`](crate::Authorizer)s and its
@@ -18,16 +19,25 @@ use crate::{Proxy, Tls};
 /// assert!(HttpAuthorizer::new("https://app.example.org/auth").attach(&client).is_some());
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct ClientSettings(Arc<(Tls, Proxy)>);
+pub struct ClientSettings(Arc<(Arc<SharedTls>, Proxy)>);
 
 impl ClientSettings {
     /// Creates the settings of a client.
     pub fn new(tls: Tls, proxy: Proxy) -> Self {
+        Self::sharing(Arc::new(SharedTls::new(tls)), proxy)
+    }
+
+    /// Creates the settings of a client whose connections share `tls`.
+    pub(crate) fn sharing(tls: Arc<SharedTls>, proxy: Proxy) -> Self {
         Self(Arc::new((tls, proxy)))
     }
 
     /// Returns the client's TLS settings.
     pub fn tls(&self) -> &Tls {
+        self.0.0.settings()
+    }
+
+    pub(crate) fn shared_tls(&self) -> &Arc<SharedTls> {
         &self.0.0
     }
 

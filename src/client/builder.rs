@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::config::headers::Headers;
 use crate::driver::{AuthSource, Initial, Settings, Shared};
 use crate::protocol::Config;
-use crate::transport::{WebSocketConnector, check_tls};
+use crate::transport::{SharedTls, WebSocketConnector};
 use crate::{
     Authorizer, ClientSettings, Connector, Error, ErrorKind, Options, Outbox, Proxy, Reconnect,
     Tls, UserAuthenticator,
@@ -353,9 +353,10 @@ impl ClientBuilder {
         self.check()?;
         self.proxy.check()?;
         let dial_code = self.headers.function();
-        let connector = self.take_connector()?;
-        self.tls.warn_of_dangers("a client");
-        let client = ClientSettings::new(self.tls, self.proxy);
+        let tls = Arc::new(SharedTls::new(std::mem::take(&mut self.tls)));
+        let connector = self.take_connector(&tls)?;
+        tls.settings().warn_of_dangers("a client");
+        let client = ClientSettings::sharing(tls, self.proxy);
         let initial = Initial {
             options: self.options,
             authorizer: self.authorizer.map(|it| AuthSource::new(it, &client)),
@@ -381,13 +382,13 @@ impl ClientBuilder {
     }
 
     /// Returns the connector, after checking its settings. Those of TLS apply to endpoints in any case.
-    fn take_connector(&mut self) -> Result<Arc<dyn Connector>, Error> {
+    fn take_connector(&mut self, tls: &Arc<SharedTls>) -> Result<Arc<dyn Connector>, Error> {
         let headers = std::mem::take(&mut self.headers);
         let Some(connector) = self.connector.take() else {
-            let built_in = WebSocketConnector::new(&self.tls, self.max_message_size)?;
+            let built_in = WebSocketConnector::new(Arc::clone(tls), self.max_message_size)?;
             return Ok(Arc::new(built_in.with_proxy(&self.proxy).with_headers(headers)?));
         };
-        check_tls(&self.tls)?;
+        tls.check()?;
         if !headers.is_empty() {
             let message = "`header` and `headers_with` must not be combined with a `connector`, which they do not reach; remove one";
             return Err(Error::message(ErrorKind::Config, message));

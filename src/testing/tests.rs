@@ -18,14 +18,14 @@ use super::websocket::accept;
 use crate::transport::{Poller, WebSocket, WebSocketConnector};
 use crate::util::clock;
 use crate::util::testing::{LONG, listen, spawn};
-use crate::{Connection, Error, ErrorKind, Interrupt, Message, Tls};
+use crate::{Connection, Error, ErrorKind, Interrupt, Message};
 
 fn shared() -> Shared {
     Shared::new(Settings::default()).unwrap()
 }
 
 fn dial(url: &str) -> Result<WebSocket, Error> {
-    let connector = WebSocketConnector::new(&Tls::default(), 1024 * 1024).unwrap();
+    let connector = WebSocketConnector::new(Arc::default(), 1024 * 1024).unwrap();
     connector.dial(url, clock::now() + LONG, &Interrupt::default())
 }
 

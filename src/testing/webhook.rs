@@ -170,7 +170,7 @@ impl Sender {
     fn send(&self, request: &[u8]) -> Result<u16, Error> {
         let deadline = clock::now() + TIMEOUT;
         let route = Route { host: &self.url.host, port: self.url.port, proxy: None };
-        let mut pipe = Pipe::open(&route, &self.resolver, deadline, &self.interrupt)?;
+        let mut pipe = Pipe::open(&route, None, &self.resolver, deadline, &self.interrupt)?;
         pipe.write_all(request, deadline)?;
         let (mut received, mut chunk) = (Vec::new(), [0; 4096]);
         loop {

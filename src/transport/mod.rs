@@ -24,32 +24,28 @@ mod websocket;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::headers::Headers;
 use crate::config::options::websocket_url;
-use crate::config::tls::{HandshakeSettings, is_not_tls};
-use crate::{Error, ErrorKind, Proxy, Tls};
+use crate::config::tls::is_not_tls;
+use crate::{Error, ErrorKind, Proxy};
 
 pub use connector::{Connection, Connector, Interrupt, Message};
 use dial::DialContext;
 pub(crate) use dns::Resolver;
 use handshake::USE_PLAIN;
-pub(crate) use pipe::Pipe;
+pub(crate) use pipe::{Pipe, Secure};
 #[cfg(feature = "testing")]
 pub(crate) use poller::{Poller, wake};
 pub(crate) use route::Route;
-pub(crate) use tls::check as check_tls;
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
-pub(crate) use tls::roots as tls_roots;
+pub(crate) use tls::SharedTls;
 pub(crate) use websocket::WebSocket;
 
 /// Opens WebSockets.
 pub(crate) struct WebSocketConnector {
-    tls: tls::TlsConnector,
-    settings: HandshakeSettings,
-    /// The name that the server's certificate must have, instead of the URL's host.
-    server_name: Option<String>,
+    tls: Arc<SharedTls>,
     proxy: Proxy,
     resolver: Resolver,
     headers: Headers,
@@ -58,11 +54,10 @@ pub(crate) struct WebSocketConnector {
 
 impl WebSocketConnector {
     /// Fails if `tls` is invalid or not supported.
-    pub(crate) fn new(tls: &Tls, max_message_size: usize) -> Result<Self, Error> {
+    pub(crate) fn new(tls: Arc<SharedTls>, max_message_size: usize) -> Result<Self, Error> {
+        tls.check()?;
         Ok(Self {
-            tls: tls::TlsConnector::new(tls)?,
-            settings: tls.handshake_settings(),
-            server_name: tls.name().map(str::to_owned),
+            tls,
             proxy: Proxy::none(),
             resolver: Resolver::default(),
             headers: Headers::default(),
@@ -101,18 +96,18 @@ impl WebSocketConnector {
         let headers = self.headers.collect()?;
         let host = url.host.as_str();
         if url.secure {
-            self.tls.prepare()?;
+            self.tls.connector()?.prepare()?;
         }
         let proxy = self.proxy.server_for(url.secure, host, url.port);
         let route = Route { host, port: url.port, proxy: proxy.map(AsRef::as_ref) };
         let dial = DialContext::new(deadline, interrupt)?;
         let (mut peer, memory) = route.open(dial, &self.resolver)?;
-        let name = self.server_name.as_deref().unwrap_or(host);
-        let explain = |error| self.settings.explain(error, name);
+        let name = self.tls.settings().name().unwrap_or(host);
+        let explain = |error| self.tls.explain(error, name);
         let stream = if url.secure {
             peer.dial.begin(format!("TLS handshake with {host}"))?;
             peer.listen();
-            let stream = self.tls.handshake(&mut peer, name, memory).map_err(explain);
+            let stream = self.tls.connector()?.handshake(&mut peer, name, memory).map_err(explain);
             stream.map_err(|error| hint_at_plain(error, peer.is_silent()))?
         } else {
             tls::Stream::Plain(memory)

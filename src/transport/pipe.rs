@@ -1,10 +1,9 @@
-//! A blocking connection for a library that reads and writes by itself, such as the HTTP client.
+//! A blocking connection, with or without TLS, for a library that reads and writes by itself, such as the HTTP client.
 //!
 //! Every call has a deadline and can be interrupted. It knows nothing of what is sent.
 
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
-use std::mem;
 use std::time::Instant;
 
 use mio::net::TcpStream;
@@ -12,16 +11,24 @@ use mio::net::TcpStream;
 use super::dial::DialContext;
 use super::dns::Resolver;
 use super::handshake_stream::HandshakeStream;
-use super::memory::{ReadBuffer, is_interrupted, would_block};
+use super::memory::{is_interrupted, would_block};
 use super::route::Route;
+use super::tls::{SharedTls, Stream};
+use crate::config::tls::is_fault;
+use crate::util::url::authority;
 use crate::{Error, ErrorKind, Interrupt};
 
 /// An open connection. Dropping it closes it.
 pub(crate) struct Pipe {
     dial: DialContext,
     socket: TcpStream,
-    /// What was received behind a proxy's response.
-    early: ReadBuffer,
+    stream: Stream,
+}
+
+/// TLS for a [`Pipe`], and the name that the peer's certificate must have.
+pub(crate) struct Secure<'a> {
+    pub(crate) tls: &'a SharedTls,
+    pub(crate) name: &'a str,
 }
 
 impl Pipe {
@@ -30,63 +37,114 @@ impl Pipe {
     /// A lookup that is given up may go on in the background until the system responds.
     pub(crate) fn open(
         route: &Route<'_>,
+        secure: Option<&Secure<'_>>,
         resolver: &Resolver,
         deadline: Instant,
         interrupt: &Interrupt,
     ) -> Result<Self, Error> {
+        let secure = match secure {
+            Some(Secure { tls, name }) => Some((tls.connector()?, name)),
+            None => None,
+        };
+        if let Some((connector, _)) = secure {
+            connector.prepare()?;
+        }
         let dial = DialContext::new(deadline, interrupt)?;
-        let (HandshakeStream { mut dial, socket, .. }, mut memory) = route.open(dial, resolver)?;
-        let early = mem::take(memory.inbox());
+        let (mut peer, memory) = route.open(dial, resolver)?;
+        let stream = match secure {
+            Some((connector, name)) => {
+                peer.dial.begin(tls_step(route))?;
+                connector.handshake(&mut peer, name, memory)?
+            }
+            None => Stream::Plain(memory),
+        };
+        let HandshakeStream { mut dial, socket, .. } = peer;
         dial.begin("waiting for the peer".to_owned())?;
-        Ok(Self { dial, socket, early })
+        Ok(Self { dial, socket, stream })
     }
 
     /// Reads what was received, or waits for something until `deadline`. Returns 0 at the end.
     pub(crate) fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
-        if !self.early.rest().is_empty() {
-            return self.early.read(buffer);
-        }
-        // A peer that sends without a pause must not prolong it.
-        self.check(deadline)?;
+        self.dial.set_deadline(deadline);
         loop {
-            match (&self.socket).read(buffer) {
-                Err(error) if would_block(&error) => self.wait()?,
+            // A peer that sends without a pause must not prolong it.
+            self.dial.check().map_err(ended)?;
+            match self.stream.read(buffer) {
+                Err(error) if would_block(&error) => self.receive()?,
                 Err(error) if is_interrupted(&error) => {}
+                Err(error) if self.is_secure() && is_fault(&error) => return Err(refused(error)),
                 result => return result,
             }
         }
     }
 
     /// Writes all of `bytes` until `deadline`.
-    pub(crate) fn write_all(&mut self, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
-        while !bytes.is_empty() {
-            self.check(deadline)?;
-            match (&self.socket).write(bytes) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-                Err(error) if would_block(&error) => self.wait()?,
+    pub(crate) fn write_all(&mut self, bytes: &[u8], deadline: Instant) -> io::Result<()> {
+        self.dial.set_deadline(deadline);
+        self.dial.check().map_err(ended)?;
+        self.stream.write_all(bytes).and_then(|()| self.stream.flush())?;
+        loop {
+            self.send()?;
+            if self.stream.memory().unsent() == 0 {
+                return Ok(());
+            }
+            self.dial.wait(None).map_err(ended)?;
+        }
+    }
+
+    /// Returns `true` if the peer has neither closed nor sent anything that was not read.
+    pub(crate) fn is_open(&mut self) -> bool {
+        match self.stream.memory().inbox().fill(&mut &self.socket) {
+            Ok(0) => return false,
+            Err(error) if !would_block(&error) => return false,
+            // TLS sends more than data, such as session tickets.
+            _ => {}
+        }
+        matches!(self.stream.read(&mut [0]), Err(error) if would_block(&error))
+    }
+
+    pub(crate) fn is_secure(&self) -> bool {
+        matches!(self.stream, Stream::Tls(_))
+    }
+
+    /// Waits until something is received or the peer closes.
+    fn receive(&mut self) -> io::Result<()> {
+        loop {
+            // What TLS has to say, such as the reply to a change of keys.
+            self.send()?;
+            let memory = self.stream.memory();
+            match memory.inbox().fill(&mut &self.socket) {
+                Ok(0) => {
+                    memory.end();
+                    return Ok(());
+                }
+                Ok(_) => return Ok(()),
+                Err(error) if would_block(&error) => self.dial.wait(None).map_err(ended)?,
                 Err(error) if is_interrupted(&error) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
     }
 
-    /// Returns `true` if the peer has neither closed nor sent anything that was not read.
-    pub(crate) fn is_open(&self) -> bool {
-        self.early.rest().is_empty()
-            && matches!((&self.socket).read(&mut [0]), Err(error) if would_block(&error))
+    /// Sends as much as the system takes without waiting.
+    fn send(&mut self) -> io::Result<()> {
+        self.stream.memory().write_to(&self.socket)
     }
+}
 
-    fn check(&mut self, deadline: Instant) -> io::Result<()> {
-        self.dial.set_deadline(deadline);
-        self.dial.check().map_err(ended)
+fn tls_step(route: &Route<'_>) -> String {
+    match route.proxy {
+        Some(proxy) => {
+            format!("the TLS handshake through the proxy {}", authority(&proxy.host, proxy.port))
+        }
+        None => "the TLS handshake".to_owned(),
     }
+}
 
-    /// Waits until the deadline that was checked last.
-    fn wait(&mut self) -> io::Result<()> {
-        self.dial.wait(None).map_err(ended)
-    }
+/// Returns the library's error for a refusal of TLS that comes after the handshake.
+fn refused(error: io::Error) -> io::Error {
+    let failed = Error::message(ErrorKind::Tls, ErrorKind::Tls.to_string());
+    io::Error::other(failed.caused_by(error))
 }
 
 /// Returns the error for the library.

@@ -15,6 +15,8 @@ use pusher_channels::{
 };
 use rustls::{ServerConfig, ServerConnection};
 
+#[cfg(target_os = "linux")]
+use crate::support::alone_with;
 use crate::support::{SOON, alone, listen, log_to, quick, spawn};
 use fixtures::{Authority, BOTH, NEW, OLD};
 
@@ -216,6 +218,29 @@ fn tls_1_3_alone_is_enough() {
     let client = quick(options).tls(tls).build().unwrap();
     client.connect();
     client.wait_connected(SOON).unwrap();
+}
+
+/// The platform's roots can be replaced for one process, on Linux at least.
+#[cfg(target_os = "linux")]
+#[test]
+fn platform_roots_are_not_trusted_if_only_given_ones_are() {
+    const ROOTS: &str = "SSL_CERT_FILE";
+    let file = std::env::temp_dir().join(format!("pusher-channels-{}.pem", std::process::id()));
+    alone_with(ROOTS, &file, || {
+        let platform = Authority::new("platform");
+        std::fs::write(std::env::var_os(ROOTS).unwrap(), platform.pem()).unwrap();
+        let server = Server::start().unwrap();
+        let address = front(platform.sign(&["127.0.0.1"]).server(), server.port());
+        let options = Options::host("127.0.0.1", server.key()).port(address.port());
+        let other = Authority::new("other");
+        let tls = Tls::default().root_certificate_pem(other.pem().as_bytes());
+        let client = quick(options.clone()).tls(tls.clone()).build().unwrap();
+        client.connect();
+        client.wait_connected(SOON).unwrap();
+        let refused = cause(options, tls.only_given_roots(true));
+        assert!(refused.contains("not signed by a trusted authority"), "{refused}");
+    });
+    let _ = std::fs::remove_file(file);
 }
 
 #[test]

@@ -5,18 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use ureq::config::AutoHeaderValue;
+use ureq::config::{AutoHeaderValue, Config};
 use ureq::http::{Request, Response, Uri, header};
-use ureq::{Agent, AsSendBody, Body};
+use ureq::{Agent, Body};
 
-use super::connector::{self, MAX_TIMEOUT};
+use super::connector::{self, MAX_TIMEOUT, Network};
 use super::failure::failed;
-use super::request::address_of;
+use super::request::is_secure;
 use super::response::{HttpResponse, coding, is_success};
-use super::secure;
-use crate::config::proxy::ProxyServer;
-use crate::config::tls::HandshakeSettings;
-use crate::transport::Resolver;
+use crate::transport::{Resolver, SharedTls};
 use crate::util::clock;
 use crate::util::retry_after::retry_after;
 use crate::{ClientSettings, Error, ErrorKind, Proxy, Tls};
@@ -30,7 +27,7 @@ const MAX_IDLE: Duration = Duration::from_secs(3);
 #[derive(Clone)]
 pub(super) struct Agents {
     /// The authorizer's own settings take precedence over the client's.
-    pub(super) tls: Option<Tls>,
+    pub(super) tls: Option<Arc<SharedTls>>,
     pub(super) proxy: Option<Proxy>,
     pub(super) timeout: Duration,
     pub(super) max_body: usize,
@@ -43,24 +40,17 @@ pub(super) struct Agents {
 struct State {
     client: ClientSettings,
     interruptions: u64,
-    /// One for each route that was needed so far: at most no proxy and two proxies.
-    current: Vec<Pair>,
+    /// Made when it is needed.
+    current: Option<Sender>,
     /// The states of the clients that share the authorizer.
     attached: Vec<(ClientSettings, Weak<Mutex<Self>>)>,
 }
 
-/// ureq trusts either the platform's roots or the given ones, so a request is sent again by the other agent if the
-/// roots may have been the wrong ones.
+/// What sends requests over a certain network.
 #[derive(Clone)]
-struct Pair {
-    proxy: Option<Arc<ProxyServer>>,
-    platform: Agent,
-    given: Option<Agent>,
-    /// The platform's roots were the right ones last time.
-    platform_first: Arc<AtomicBool>,
-    settings: HandshakeSettings,
-    /// Why `https` cannot be used with these settings.
-    refusal: Option<&'static str>,
+struct Sender {
+    network: Arc<Network>,
+    agent: Agent,
 }
 
 impl Default for Agents {
@@ -98,16 +88,23 @@ impl Agents {
         // Equal settings keep the agents, since an interruption reaches only agents that are kept.
         if self.tls.is_none() && state.client.tls() != tls {
             state.client = ClientSettings::new(tls.clone(), state.client.proxy().clone());
-            state.current.clear();
+            state.current = None;
         }
     }
 
     pub(super) fn use_proxy(&self, proxy: &Proxy) {
         let mut state = lock(&self.state);
         if self.proxy.is_none() && state.client.proxy() != proxy {
-            state.client = ClientSettings::new(state.client.tls().clone(), proxy.clone());
-            state.current.clear();
+            let tls = Arc::clone(state.client.shared_tls());
+            state.client = ClientSettings::sharing(tls, proxy.clone());
+            state.current = None;
         }
+    }
+
+    /// Returns what TLS connections are made with.
+    #[cfg(all(test, any(feature = "native-tls", feature = "rustls")))]
+    pub(super) fn shared_tls(&self) -> Result<Arc<SharedTls>, Error> {
+        self.sender().map(|sender| Arc::clone(&sender.network.tls))
     }
 
     #[cfg(test)]
@@ -125,9 +122,9 @@ impl Agents {
         interrupt(&self.state);
     }
 
-    /// Fails if the settings of TLS or the proxy cannot be used, for `https` if `secure`.
-    pub(super) fn check(&self, secure: bool) -> Result<(), Error> {
-        self.pair(|_| None)?.check(secure)
+    /// Fails if the settings of TLS or the proxy cannot be used.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.sender().map(drop)
     }
 
     /// Fails if there have been more interruptions than these. `place` names the endpoint in messages.
@@ -140,72 +137,34 @@ impl Agents {
         // `Io` is retryable at once.
         let interrupted = || Error::message(ErrorKind::Io, format!("{place}: interrupted"));
         let is_interrupted = || self.interruptions() != interruptions;
-        let secure = check_scheme(request.uri())?;
-        let (host, port) = address_of(request.uri());
-        let pair = self.pair(|proxy| proxy.server_for(secure, host, port).cloned())?;
-        // Only now, since a later interruption shuts this pair down.
+        check_scheme(request.uri())?;
+        let sender = self.sender()?;
+        // Only now, since a later interruption shuts this agent down.
         if is_interrupted() {
             return Err(interrupted());
         }
-        pair.check(secure)?;
-        self.send_by(&pair, request, place, secure).map_err(|error| {
+        self.exchange(&sender, request, place).map_err(|error| {
             if is_interrupted() {
                 // Whatever the TLS library made of it.
                 return interrupted().caused_by(error).explained();
             }
-            pair.settings.explain(error, host)
+            let network = &sender.network;
+            network.tls.explain(error, network.name_for(request.uri()))
         })
     }
 
-    fn send_by(
-        &self,
-        pair: &Pair,
-        request: &Request<Option<String>>,
-        place: &str,
-        secure: bool,
-    ) -> Result<HttpResponse, Error> {
-        let Some(given) = pair.given.as_ref().filter(|_| secure) else {
-            return self.exchange(pair, &pair.platform, request, place, None);
-        };
-        let start = clock::now();
-        let platform_first = pair.platform_first.load(Ordering::Relaxed);
-        let (first, second) =
-            if platform_first { (&pair.platform, given) } else { (given, &pair.platform) };
-        let failure = match self.exchange(pair, first, request, place, None) {
-            // Nothing but the handshake has happened yet.
-            Err(error) if secure::may_be_about_roots(&error) => error,
-            result => return result,
-        };
-        let left = self.timeout().saturating_sub(clock::now().saturating_duration_since(start));
-        let result = self.exchange(pair, second, request, place, Some(left));
-        match result {
-            Err(error) if error.kind() == ErrorKind::Tls => {
-                let (by_given, by_platform) =
-                    if platform_first { (error, failure) } else { (failure, error) };
-                Err(secure::trusted_by_neither(place, by_given, by_platform))
-            }
-            result => {
-                pair.platform_first.store(!platform_first, Ordering::Relaxed);
-                result
-            }
-        }
-    }
-
-    /// `left` is the rest of the timeout, if a part of it is over.
     fn exchange(
         &self,
-        pair: &Pair,
-        agent: &Agent,
+        sender: &Sender,
         request: &Request<Option<String>>,
         place: &str,
-        left: Option<Duration>,
     ) -> Result<HttpResponse, Error> {
         let (parts, body) = request.clone().into_parts();
         let response = match body {
-            Some(body) => agent.run(limit(agent, Request::from_parts(parts, body), left)),
-            None => agent.run(limit(agent, Request::from_parts(parts, ()), left)),
+            Some(body) => sender.agent.run(Request::from_parts(parts, body)),
+            None => sender.agent.run(Request::from_parts(parts, ())),
         };
-        let failed = |error| failed(place, pair.proxy.as_deref(), error);
+        let failed = |error| failed(place, sender.network.proxy_for(request.uri()), error);
         self.read(response.map_err(failed)?, place, failed)
     }
 
@@ -240,42 +199,41 @@ impl Agents {
         Ok(result)
     }
 
-    fn pair(&self, choose: impl FnOnce(&Proxy) -> Option<Arc<ProxyServer>>) -> Result<Pair, Error> {
+    /// Fails if the settings of TLS or the proxy cannot be used.
+    fn sender(&self) -> Result<Sender, Error> {
         let mut state = lock(&self.state);
-        let proxy = self.proxy.as_ref().unwrap_or(state.client.proxy());
-        proxy.check()?;
-        let server = choose(proxy);
-        if let Some(pair) = state.current.iter().find(|pair| pair.proxy == server) {
-            return Ok(pair.clone());
+        if let Some(sender) = &state.current {
+            return Ok(sender.clone());
         }
-        let pair = self.build(self.tls.as_ref().unwrap_or(state.client.tls()), server)?;
-        state.current.push(pair.clone());
+        let network = Arc::new(self.network(&state.client));
+        network.proxy.check()?;
+        network.tls.check()?;
+        let agent = connector::agent(self.config(), Arc::clone(&network));
+        let sender = Sender { network, agent };
+        state.current = Some(sender.clone());
         // The client logs its own warning.
         let own = self.tls.as_ref().filter(|_| !self.warned.swap(true, Ordering::Relaxed));
         // The logger is the user's, and may interrupt.
         drop(state);
         if let Some(tls) = own {
-            tls.warn_of_dangers("an authorizer");
+            tls.settings().warn_of_dangers("an authorizer");
         }
-        Ok(pair)
+        Ok(sender)
     }
 
-    fn build(&self, tls: &Tls, proxy: Option<Arc<ProxyServer>>) -> Result<Pair, Error> {
-        let (platform, given) = secure::configs(tls)?;
-        let agent = |config| self.agent(proxy.clone(), config);
-        Ok(Pair {
-            platform: agent(platform),
-            given: given.map(agent),
-            platform_first: Arc::default(),
-            settings: tls.handshake_settings(),
-            refusal: secure::refusal(tls),
-            proxy,
-        })
+    fn network(&self, client: &ClientSettings) -> Network {
+        Network {
+            tls: Arc::clone(self.tls.as_ref().unwrap_or(client.shared_tls())),
+            // The client's is that of its server, which is another host.
+            server_name: self.tls.as_ref().and_then(|tls| tls.settings().name().map(str::to_owned)),
+            proxy: self.proxy.as_ref().unwrap_or(client.proxy()).clone(),
+            resolver: Arc::clone(&self.resolver),
+        }
     }
 
-    fn agent(&self, proxy: Option<Arc<ProxyServer>>, tls: secure::Config) -> Agent {
-        let builder = Agent::config_builder()
-            .timeout_global(Some(self.timeout()))
+    fn config(&self) -> Config {
+        Agent::config_builder()
+            .timeout_global(Some(self.timeout.min(MAX_TIMEOUT)))
             .http_status_as_error(false)
             // Redirects are returned as they are.
             .max_redirects(0)
@@ -284,30 +242,22 @@ impl Agents {
             .proxy(None)
             .user_agent(concat!("pusher-channels/", env!("CARGO_PKG_VERSION")))
             .accept_encoding(AutoHeaderValue::None)
-            .max_idle_age(MAX_IDLE);
-        let config = secure::configure(builder, tls).build();
-        connector::agent(config, Arc::clone(&self.resolver), proxy)
-    }
-
-    fn timeout(&self) -> Duration {
-        self.timeout.min(MAX_TIMEOUT)
+            .max_idle_age(MAX_IDLE)
+            .build()
     }
 }
 
 /// Interrupts these agents and those that are attached to them, one lock at a time.
 fn interrupt(state: &Mutex<State>) {
-    let (pairs, attached) = {
+    let (current, attached) = {
         let mut state = lock(state);
         state.interruptions += 1;
         let attached = state.attached.iter().filter_map(|(_, attached)| attached.upgrade());
         let attached: Vec<_> = attached.collect();
-        (std::mem::take(&mut state.current), attached)
+        (state.current.take(), attached)
     };
-    for pair in pairs {
-        pair.platform.shutdown();
-        if let Some(given) = pair.given {
-            given.shutdown();
-        }
+    if let Some(Sender { agent, .. }) = current {
+        agent.shutdown();
     }
     attached.iter().for_each(|state| interrupt(state));
 }
@@ -316,30 +266,12 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Pair {
-    fn check(&self, secure: bool) -> Result<(), Error> {
-        match self.refusal.filter(|_| secure) {
-            Some(refusal) => Err(Error::message(ErrorKind::Config, refusal)),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Returns `true` for `https`. Fails if this build has no TLS.
-pub(super) fn check_scheme(uri: &Uri) -> Result<bool, Error> {
-    let secure = uri.scheme_str() == Some("https");
-    if secure && !cfg!(any(feature = "native-tls", feature = "rustls")) {
+/// Fails for `https` if this build has no TLS.
+pub(super) fn check_scheme(uri: &Uri) -> Result<(), Error> {
+    if is_secure(uri) && !cfg!(any(feature = "native-tls", feature = "rustls")) {
         let message = "this build has no TLS for https://: turn on the feature `native-tls` or \
                        `rustls` of pusher-channels";
         return Err(Error::message(ErrorKind::Config, message));
     }
-    Ok(secure)
-}
-
-/// Sets what is left of the timeout. Not for every request: ureq sets TLS up anew for one with its own settings.
-fn limit<B: AsSendBody>(agent: &Agent, request: Request<B>, left: Option<Duration>) -> Request<B> {
-    match left {
-        Some(_) => agent.configure_request(request).timeout_global(left).build(),
-        None => request,
-    }
+    Ok(())
 }

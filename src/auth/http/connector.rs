@@ -1,5 +1,5 @@
-//! Connects ureq to endpoints in the way the WebSocket connects, so that one deadline covers a whole request, and it
-//! can be interrupted at any time. TLS on top of that is ureq's.
+//! Connects ureq to endpoints in the way the WebSocket connects, TLS included, so that one deadline covers a whole
+//! request, and it can be interrupted at any time.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -8,36 +8,51 @@ use std::{fmt, io};
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as UreqResolver};
-#[cfg(feature = "native-tls")]
-use ureq::unversioned::transport::NativeTlsConnector;
-#[cfg(all(feature = "rustls", not(feature = "native-tls")))]
-use ureq::unversioned::transport::RustlsConnector;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, ShutdownHandle, Transport,
 };
 use ureq::{Agent, Error};
 
-use super::request::address_of;
-use crate::Interrupt;
+use super::request::{address_of, is_secure};
 use crate::config::proxy::ProxyServer;
-use crate::transport::{Pipe, Resolver, Route};
+use crate::transport::{Pipe, Resolver, Route, Secure, SharedTls};
 use crate::util::clock;
+use crate::{Interrupt, Proxy};
 
 /// Longer timeouts are cut to this, so that adding them to a time cannot overflow.
 pub(super) const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Makes an agent that connects through this module.
-pub(super) fn agent(
-    config: Config,
-    resolver: Arc<Resolver>,
-    proxy: Option<Arc<ProxyServer>>,
-) -> Agent {
-    let connector = DialConnector { resolver, proxy };
-    #[cfg(feature = "native-tls")]
-    let connector = connector.chain(NativeTlsConnector::default());
-    #[cfg(all(feature = "rustls", not(feature = "native-tls")))]
-    let connector = connector.chain(RustlsConnector::default());
-    Agent::with_parts(config, connector, NoResolver)
+/// How endpoints are reached.
+pub(super) struct Network {
+    pub(super) tls: Arc<SharedTls>,
+    /// The name that certificates must have, instead of the URL's host.
+    pub(super) server_name: Option<String>,
+    pub(super) proxy: Proxy,
+    pub(super) resolver: Arc<Resolver>,
+}
+
+/// Makes an agent that connects through `network`.
+pub(super) fn agent(config: Config, network: Arc<Network>) -> Agent {
+    Agent::with_parts(config, DialConnector(network), NoResolver)
+}
+
+impl Network {
+    /// Returns the proxy that leads to this URL.
+    pub(super) fn proxy_for(&self, uri: &Uri) -> Option<&ProxyServer> {
+        let (host, port) = address_of(uri);
+        self.proxy.server_for(is_secure(uri), host, port).map(AsRef::as_ref)
+    }
+
+    /// Returns the name that the certificate of this URL's server must have.
+    pub(super) fn name_for<'a>(&'a self, uri: &'a Uri) -> &'a str {
+        self.server_name.as_deref().unwrap_or(address_of(uri).0)
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network").field("proxy", &self.proxy).finish_non_exhaustive()
+    }
 }
 
 /// Names are resolved as a part of the dial.
@@ -50,10 +65,8 @@ impl UreqResolver for NoResolver {
     }
 }
 
-struct DialConnector {
-    resolver: Arc<Resolver>,
-    proxy: Option<Arc<ProxyServer>>,
-}
+#[derive(Debug)]
+struct DialConnector(Arc<Network>);
 
 impl Connector for DialConnector {
     type Out = DialTransport;
@@ -63,24 +76,22 @@ impl Connector for DialConnector {
         details: &ConnectionDetails<'_>,
         _: Option<()>,
     ) -> Result<Option<DialTransport>, Error> {
+        let Self(network) = self;
         let (host, port) = address_of(details.uri);
-        let route = Route { host, port, proxy: self.proxy.as_deref() };
+        let route = Route { host, port, proxy: network.proxy_for(details.uri) };
+        let name = network.name_for(details.uri);
+        let secure = details.needs_tls().then(|| Secure { tls: &network.tls, name });
         let interrupt = Arc::new(DialInterrupt::default());
         // First, so that everything else can be interrupted.
         let handle: Weak<DialInterrupt> = Arc::downgrade(&interrupt);
         (details.register_shutdown)(handle)?;
         let deadline = deadline(details.timeout)?;
-        let pipe = Pipe::open(&route, &self.resolver, deadline, &interrupt.0)
+        let resolver = &network.resolver;
+        let pipe = Pipe::open(&route, secure.as_ref(), resolver, deadline, &interrupt.0)
             .map_err(|error| Error::Other(Box::new(error)))?;
         let config = details.config;
         let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
         Ok(Some(DialTransport { pipe, buffers, _interrupt: interrupt }))
-    }
-}
-
-impl fmt::Debug for DialConnector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DialConnector").field("proxy", &self.proxy).finish_non_exhaustive()
     }
 }
 
@@ -124,6 +135,10 @@ impl Transport for DialTransport {
 
     fn is_open(&mut self) -> bool {
         self.pipe.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.pipe.is_secure()
     }
 }
 

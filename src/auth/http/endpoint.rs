@@ -65,14 +65,13 @@ impl<Q, R> Endpoint<Q, R> {
 
     pub(super) fn check(&self) -> Result<(), Error> {
         // A URL made by a function is checked with each request.
-        let secure = match self.make_url {
-            Some(_) => false,
-            None => check_scheme(&check_url(self.what, &self.url)?)?,
-        };
+        if self.make_url.is_none() {
+            check_scheme(&check_url(self.what, &self.url)?)?;
+        }
         for (name, value) in &self.headers {
             check_header(self.what, name, value)?;
         }
-        self.agents.check(secure)
+        self.agents.check()
     }
 
     pub(super) fn url(&self, request: &Q) -> String {
@@ -196,8 +195,7 @@ macro_rules! endpoint_setters {
         }
 
         /// Sets the timeout of one request, from resolving the host name to the end of the response. It includes
-        /// the proxy's handshake, TLS, and a second TLS handshake with other root certificates. Default: 10 seconds;
-        /// at most one day.
+        /// the handshakes of the proxy and of TLS. Default: 10 seconds; at most one day.
         pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
             self.endpoint.agents.timeout = timeout;
             self
@@ -234,16 +232,14 @@ macro_rules! endpoint_setters {
             self.url_with(url)
         }
 
-        /// Sets how TLS connections to `https` endpoints are made. Default: the settings of the client that uses this;
-        /// each of several clients uses its own.
+        /// Sets how TLS connections to `https` endpoints are made. Default: the settings of the client that uses this,
+        /// without its [`server_name`](crate::Tls::server_name), which is that of another host; each of several clients
+        /// uses its own.
         ///
-        /// [`Tls`](crate::Tls) documents what differs here: `server_name` and `danger_accept_invalid_hostnames` do not
-        /// apply, and `min_version` is an error with native-tls.
-        ///
-        /// Given root certificates are trusted beside the platform's. The HTTP library accepts only one of the two, so
-        /// a server may see one failed TLS handshake before the one that succeeds. The successful choice is remembered.
+        /// The client's settings also share its trusted roots. Settings of its own load them once more.
         pub fn tls(mut self, tls: $crate::Tls) -> Self {
-            self.endpoint.agents.tls = Some(tls);
+            let tls = $crate::transport::SharedTls::new(tls);
+            self.endpoint.agents.tls = Some(std::sync::Arc::new(tls));
             self
         }
 

@@ -3,8 +3,6 @@
 use std::error::Error as StdError;
 use std::io;
 
-#[cfg(feature = "native-tls")]
-use super::secure;
 use crate::config::proxy::ProxyServer;
 use crate::util::url::authority;
 use crate::{Error, ErrorKind, Timeout};
@@ -19,23 +17,11 @@ pub(super) fn failed(place: &str, proxy: Option<&ProxyServer>, error: ureq::Erro
         Error::message(kind, format!("{place}: {}", text(kind))).with_timeout(Timeout::Auth)
     };
     let error = match error {
-        ureq::Error::Io(error) => failed_io(of_kind, error),
+        ureq::Error::Io(error) => of_kind(ErrorKind::Io).caused_by(error),
         // The library's name for the limit means nothing to users.
         ureq::Error::Timeout(_) => of_kind(ErrorKind::Timeout),
         // Its text contains the URL with the query.
         ureq::Error::BadUri(_) => of_kind(ErrorKind::Config),
-        ureq::Error::Tls(_) => of_kind(ErrorKind::Tls).caused_by(error),
-        #[cfg(any(feature = "native-tls", feature = "rustls"))]
-        ureq::Error::Pem(error) => of_kind(ErrorKind::Tls).caused_by(error),
-        #[cfg(feature = "rustls")]
-        ureq::Error::Rustls(error) => of_kind(ErrorKind::Tls).caused_by(error),
-        // OpenSSL's text if the connection ends during the handshake.
-        #[cfg(feature = "native-tls")]
-        ureq::Error::NativeTls(error) if error.to_string() == "unexpected EOF" => {
-            of_kind(ErrorKind::Io).caused_by(error)
-        }
-        #[cfg(feature = "native-tls")]
-        ureq::Error::NativeTls(error) => of_kind(ErrorKind::Tls).caused_by(error),
         error => {
             let message = format!("{place}: the response is not HTTP");
             Error::message(ErrorKind::Auth, message).caused_by(error)
@@ -59,21 +45,7 @@ fn text(kind: ErrorKind) -> String {
     }
 }
 
-fn failed_io(of_kind: impl Fn(ErrorKind) -> Error, error: io::Error) -> Error {
-    #[cfg(feature = "rustls")]
-    let error = match error.downcast::<rustls::Error>() {
-        Ok(error) => return of_kind(ErrorKind::Tls).caused_by(error),
-        Err(error) => error,
-    };
-    // native-tls returns an alert after the handshake as an I/O error.
-    #[cfg(feature = "native-tls")]
-    if secure::is_fault(&error) {
-        return of_kind(ErrorKind::Tls).caused_by(error);
-    }
-    of_kind(ErrorKind::Io).caused_by(error)
-}
-
-/// Returns the error of the [`connector`](super::connector); TLS on top of it wraps it in I/O errors.
+/// Returns the error of the [`connector`](super::connector), of a dial or inside an I/O error.
 fn dial_error(error: &ureq::Error) -> Option<&Error> {
     let mut error: &(dyn StdError + 'static) = error;
     loop {

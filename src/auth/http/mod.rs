@@ -7,7 +7,6 @@ mod endpoint;
 mod failure;
 mod request;
 pub(crate) mod response;
-mod secure;
 #[cfg(test)]
 mod tests;
 mod user;

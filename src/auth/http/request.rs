@@ -152,10 +152,15 @@ pub(super) fn check_url(what: &str, url: &str) -> Result<Uri, Error> {
     Url::parse(&what, url, ["http", "https"]).map(|url| url.uri)
 }
 
+/// Returns `true` for `https`.
+pub(super) fn is_secure(uri: &Uri) -> bool {
+    uri.scheme_str() == Some("https")
+}
+
 /// Returns the host, without the brackets of an IPv6 address, and the port.
 pub(super) fn address_of(uri: &Uri) -> (&str, u16) {
     let host = url::without_brackets(uri.host().unwrap_or_default());
-    let default_port = url::default_port(uri.scheme_str() == Some("https"));
+    let default_port = url::default_port(is_secure(uri));
     (host, uri.port_u16().unwrap_or(default_port))
 }
 

@@ -56,24 +56,6 @@ impl Fault {
         error.downcast_ref::<rustls::Error>().or(inside).and_then(library::fault)
     }
 
-    /// Returns `true` if other roots could have helped.
-    pub(crate) fn is_about_roots(&self) -> bool {
-        match self {
-            Self::Expired
-            | Self::NotYetValid
-            | Self::UnknownIssuer
-            | Self::UnknownRoot
-            | Self::Authority
-            | Self::OldForm
-            | Self::WrongPurpose
-            | Self::WeakKey
-            | Self::BadSignature
-            | Self::Revoked
-            | Self::BadCertificate => true,
-            Self::WrongName(_) | Self::NoCommonVersion | Self::NotTls | Self::Alert(_) => false,
-        }
-    }
-
     /// Explains it. `name` is the name that the certificate must have.
     pub(crate) fn words(&self, name: &str, settings: HandshakeSettings) -> String {
         let version = settings.min_version;
@@ -106,7 +88,7 @@ impl Fault {
                 "{UNKNOWN}; or a key of the server's certificates is too short: {SHORT}"
             ),
             Self::Revoked => "the server's certificate was revoked".to_owned(),
-            Self::WrongName(names) => wrong_name(name, names.as_deref(), settings.any_name),
+            Self::WrongName(names) => wrong_name(name, names.as_deref()),
             Self::BadCertificate => "the server's certificate is invalid".to_owned(),
             Self::NoCommonVersion => {
                 format!("the server supports no allowed version of TLS: {version} or later")
@@ -136,7 +118,7 @@ impl Fault {
     }
 }
 
-fn wrong_name(name: &str, names: Option<&[String]>, any_name: bool) -> String {
+fn wrong_name(name: &str, names: Option<&[String]>) -> String {
     let mut words = format!("the server's certificate is not for {name}");
     match names {
         None => {}
@@ -150,9 +132,6 @@ fn wrong_name(name: &str, names: Option<&[String]>, any_name: bool) -> String {
                 words.push_str(&format!(" and {} more", names.len() - NAMES));
             }
         }
-    }
-    if any_name {
-        words.push_str("; Tls::danger_accept_invalid_hostnames does not apply here");
     }
     words
 }

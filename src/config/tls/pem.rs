@@ -28,11 +28,16 @@ pub(crate) enum KeyKind {
 }
 
 impl Tls {
-    /// Returns the extra roots, each converted from DER by `read`.
+    /// Returns the given roots, each converted from DER by `read`. Fails if nothing would be trusted.
     pub(crate) fn roots<T>(
         &self,
         read: impl Fn(&[u8]) -> Result<T, Cause>,
     ) -> Result<Vec<T>, Error> {
+        if self.only_given_roots && self.roots.is_empty() {
+            let message = "Tls::only_given_roots: there must be a root certificate; give one with \
+                           Tls::root_certificate_pem";
+            return Err(Error::message(ErrorKind::Config, message));
+        }
         let mut roots = Vec::new();
         for (call, root) in self.roots.iter().enumerate() {
             let (setter, certificates) = match root {
@@ -82,19 +87,16 @@ impl Identity {
         let (kind, key) = private_key(key).map_err(|why| ("key", why.to_owned()))?;
         Ok(Self { chain, kind, key })
     }
+}
 
-    /// Returns the key in PEM.
+#[cfg(feature = "native-tls")]
+impl Identity {
+    /// Returns a PKCS#8 key in PEM.
     pub(crate) fn key_pem(&self) -> Zeroizing<String> {
-        let label = match self.kind {
-            KeyKind::Pkcs1 => "RSA PRIVATE KEY",
-            KeyKind::Pkcs8 => "PRIVATE KEY",
-            KeyKind::Sec1 => "EC PRIVATE KEY",
-        };
-        write(&self.key, label)
+        write(&self.key, "PRIVATE KEY")
     }
 
     /// Returns the chain in PEM.
-    #[cfg(feature = "native-tls")]
     pub(crate) fn chain_pem(&self) -> String {
         self.chain.iter().map(|der| write(der, "CERTIFICATE").to_string()).collect()
     }
@@ -230,6 +232,7 @@ fn marked<'a>(line: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
     line.strip_prefix(mark)?.strip_suffix(b"-----")
 }
 
+#[cfg(feature = "native-tls")]
 fn write(der: &[u8], label: &str) -> Zeroizing<String> {
     let base64 = Zeroizing::new(STANDARD.encode(der));
     let lines = base64.len() / 64 * 65 + 65;

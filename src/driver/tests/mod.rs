@@ -13,7 +13,7 @@ use super::reader::target;
 use super::{Initial, Settings, Shared};
 use crate::protocol::{Config, Policy};
 use crate::transport::WebSocketConnector;
-use crate::{Client, ClientSettings, Connector, Options, Queue, Reconnect, State, Tls};
+use crate::{Client, ClientSettings, Connector, Options, Queue, Reconnect, State};
 
 pub(super) const AT_ONCE: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
@@ -56,7 +56,7 @@ fn looking_up() -> (Client, mpsc::Sender<()>) {
     let (release, held) = mpsc::channel::<()>();
     let (started, wait) = mpsc::channel();
     let held = Mutex::new(held);
-    let connector = WebSocketConnector::new(&Tls::default(), 1024).unwrap();
+    let connector = WebSocketConnector::new(Arc::default(), 1024).unwrap();
     let connector = connector.with_lookup(Arc::new(move |_, _| {
         started.send(()).unwrap();
         let _ = held.lock().unwrap().recv();

@@ -165,11 +165,11 @@ fn websocket_handshake_can_be_interrupted() {
 fn tls_handshake_times_out_and_can_be_interrupted() {
     let (_listener, silent) = listen();
     let step = "TLS handshake with 127.0.0.1 timed out";
-    let accepting =
-        || WebSocketConnector::new(&Tls::default().danger_accept_invalid_certs(true), 1).unwrap();
+    let tls = Tls::default().danger_accept_invalid_certs(true);
+    let accepting = || WebSocketConnector::new(shared(&tls), 1).unwrap();
     let connector = accepting();
     // Else a busy machine spends the short time on the platform's roots.
-    connector.tls.prepare().unwrap();
+    connector.tls.connector().unwrap().prepare().unwrap();
     timed_out(&connector, &format!("wss://{silent}"), step);
 
     let (reached, ready) = mpsc::channel();

@@ -17,12 +17,16 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+use super::SharedTls;
 use super::{WebSocket, WebSocketConnector};
 use crate::Interrupt;
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+use crate::Tls;
 use crate::util::clock;
 use crate::util::testing::listen;
 pub(super) use crate::util::testing::{LONG, spawn};
-use crate::{Connection, Error, Message, Tls};
+use crate::{Connection, Error, Message};
 
 const LIMIT: usize = 1024 * 1024;
 
@@ -87,8 +91,13 @@ fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+fn shared(tls: &Tls) -> Arc<SharedTls> {
+    Arc::new(SharedTls::new(tls.clone()))
+}
+
 fn connector() -> WebSocketConnector {
-    WebSocketConnector::new(&Tls::default(), LIMIT).unwrap()
+    WebSocketConnector::new(Arc::default(), LIMIT).unwrap()
 }
 
 /// Every name has these addresses.

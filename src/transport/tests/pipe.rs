@@ -13,7 +13,7 @@ fn busy(interrupt: &Interrupt) -> (Pipe, mpsc::Receiver<()>) {
     });
     let host = address.ip().to_string();
     let route = Route { host: &host, port: address.port(), proxy: None };
-    let mut pipe = Pipe::open(&route, &Resolver::default(), soon(), interrupt).unwrap();
+    let mut pipe = Pipe::open(&route, None, &Resolver::default(), soon(), interrupt).unwrap();
     assert!(pipe.read(&mut [0], soon()).unwrap() == 1);
     pipe.write_all(b"x", soon()).unwrap();
     (pipe, peer)

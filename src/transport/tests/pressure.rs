@@ -160,7 +160,7 @@ fn quiet_wait_frees_the_memory_of_a_flood() {
 #[test]
 fn quiet_wait_frees_the_memory_of_a_flood_over_tls() {
     let (tls, address) = tls::serve(flood);
-    let connector = WebSocketConnector::new(&tls, LIMIT).unwrap();
+    let connector = WebSocketConnector::new(shared(&tls), LIMIT).unwrap();
     let socket = dial(&connector, &format!("wss://{address}")).unwrap();
     returns_room(socket, 2 * IDLE);
 }

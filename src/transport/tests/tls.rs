@@ -74,7 +74,7 @@ pub(super) fn echo(config: &Arc<ServerConfig>) -> SocketAddr {
 }
 
 pub(super) fn talks(tls: &Tls, url: &str, address: SocketAddr) {
-    let connector = WebSocketConnector::new(tls, LIMIT)
+    let connector = WebSocketConnector::new(shared(tls), LIMIT)
         .unwrap()
         .with_lookup(Arc::new(move |_, _| Ok(vec![address])));
     let socket = Arc::new(dial(&connector, url).unwrap());
@@ -111,7 +111,7 @@ fn tls_behind_a_proxy_reads_the_bytes_behind_its_response() {
         let _ = server.read();
     });
     let proxy = crate::Proxy::new(&format!("http://{address}")).unwrap();
-    let connector = WebSocketConnector::new(&tls, LIMIT).unwrap().with_proxy(&proxy);
+    let connector = WebSocketConnector::new(shared(&tls), LIMIT).unwrap().with_proxy(&proxy);
     let socket = Arc::new(dial(&connector, "wss://server.test/app").unwrap());
     assert_eq!(recv(&socket).unwrap(), text("hello"));
 
@@ -122,7 +122,7 @@ fn tls_behind_a_proxy_reads_the_bytes_behind_its_response() {
         let _ = stream.read_to_end(&mut Vec::new());
     });
     let proxy = crate::Proxy::new(&format!("http://{address}")).unwrap();
-    let connector = WebSocketConnector::new(&tls, LIMIT).unwrap().with_proxy(&proxy);
+    let connector = WebSocketConnector::new(shared(&tls), LIMIT).unwrap().with_proxy(&proxy);
     let error = dial(&connector, "wss://server.test/app").map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
 }
@@ -165,7 +165,7 @@ fn messages_in_one_record_arrive_together() {
         let _ = server.read();
     });
     let tls = Tls::default().root_certificate_pem(site.pem.as_bytes());
-    let connector = WebSocketConnector::new(&tls, LIMIT).unwrap();
+    let connector = WebSocketConnector::new(shared(&tls), LIMIT).unwrap();
     let socket = dial(&connector, &format!("wss://{address}")).unwrap();
     let messages = within(LONG, move || {
         let mut messages = Vec::new();
@@ -194,7 +194,7 @@ fn frames_of_all_sizes_arrive_in_records_of_all_sizes() {
             }
             while server.read().is_ok() {}
         });
-        let connector = WebSocketConnector::new(&tls, LIMIT).unwrap();
+        let connector = WebSocketConnector::new(shared(&tls), LIMIT).unwrap();
         let socket = Arc::new(dial(&connector, &format!("wss://{address}")).unwrap());
         for message in &texts {
             for whole in [true, false] {
@@ -213,7 +213,7 @@ fn end_without_close_notify_is_an_io_error() {
         server.send("last words".into()).unwrap();
     });
     let tls = Tls::default().danger_accept_invalid_certs(true);
-    let connector = WebSocketConnector::new(&tls, LIMIT).unwrap();
+    let connector = WebSocketConnector::new(shared(&tls), LIMIT).unwrap();
     let socket = Arc::new(dial(&connector, &format!("wss://{address}")).unwrap());
     assert_eq!(recv(&socket).unwrap(), text("last words"));
     is_cut(&recv(&socket).unwrap_err());

@@ -20,7 +20,7 @@ pub(super) fn trusting(authority: &Authority) -> Tls {
 }
 
 fn connector_of(tls: &Tls) -> WebSocketConnector {
-    WebSocketConnector::new(tls, LIMIT).unwrap()
+    WebSocketConnector::new(shared(tls), LIMIT).unwrap()
 }
 
 fn refused_at(tls: &Tls, address: SocketAddr) -> Error {
@@ -319,8 +319,34 @@ fn accepting_any_certificate_accepts_any_name() {
     }
 }
 
+#[test]
+fn only_given_roots_are_trusted_if_set() {
+    let (authority, other) = (Authority::new("authority"), Authority::new("other"));
+    let tls = trusting(&authority).only_given_roots(true);
+    for versions in [OLD, NEW] {
+        accepted(&tls, &authority.sign(&["127.0.0.1"]).server_of(versions, None));
+    }
+    assert_eq!(refused(&tls, &other.sign(&["127.0.0.1"]).server()), in_tls(UNKNOWN));
+    let named = authority.sign(&["other.test"]).server();
+    let error = refused(&tls, &named);
+    assert_eq!(error, wrong_name("127.0.0.1", ", but for other.test"));
+    let tls = tls.danger_accept_invalid_hostnames(true);
+    accepted(&tls, &named);
+    assert_eq!(refused(&tls, &other.sign(&["other.test"]).server()), in_tls(UNKNOWN));
+    // The certificate of the server itself is enough.
+    let alone = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let signed = Signed {
+        pem: alone.cert.pem(),
+        key_pem: alone.signing_key.serialize_pem(),
+        der: alone.cert.der().clone(),
+        key: rustls::pki_types::PrivateKeyDer::try_from(alone.signing_key.serialize_der()).unwrap(),
+    };
+    let pinned = Tls::default().root_certificate_pem(signed.pem.as_bytes()).only_given_roots(true);
+    accepted(&pinned, &signed.server());
+}
+
 fn wrong(tls: &Tls) -> Error {
-    let error = WebSocketConnector::new(tls, LIMIT).map(drop).unwrap_err();
+    let error = WebSocketConnector::new(shared(tls), LIMIT).map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
     error
 }
@@ -335,6 +361,7 @@ fn invalid_root_fails_before_the_dial() {
     let authority = Authority::new("authority");
     let good = authority.pem();
     let pem = |pem: &str| Tls::default().root_certificate_pem(pem.as_bytes());
+    says(&Tls::default().only_given_roots(true), "Tls::only_given_roots: there must be a root");
     says(&pem(""), "Tls::root_certificate_pem: no BEGIN CERTIFICATE in the PEM");
     says(&pem("-----BEGIN RUBBISH-----\n"), "Tls::root_certificate_pem: no BEGIN CERTIFICATE");
     let cut = &good[..good.len() / 2];

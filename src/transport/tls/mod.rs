@@ -1,6 +1,8 @@
 //! TLS over memory, by the library that the features choose.
 
+use std::fmt;
 use std::io::{self, Read, Write};
+use std::sync::OnceLock;
 
 use super::memory::MemoryStream;
 use crate::{Error, Tls};
@@ -20,13 +22,47 @@ mod none;
 #[cfg(not(any(feature = "native-tls", feature = "rustls")))]
 use none as library;
 
-pub(super) use library::TlsConnector;
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
-pub(crate) use library::roots;
+use library::TlsConnector;
 
-/// Fails if `tls` is invalid or not supported.
-pub(crate) fn check(tls: &Tls) -> Result<(), Error> {
-    TlsConnector::new(tls).map(drop)
+/// TLS settings, and the connector that all who share them use: it holds the trusted roots.
+#[derive(Default)]
+pub(crate) struct SharedTls {
+    settings: Tls,
+    connector: OnceLock<TlsConnector>,
+}
+
+impl SharedTls {
+    pub(crate) fn new(settings: Tls) -> Self {
+        Self { settings, connector: OnceLock::new() }
+    }
+
+    pub(crate) fn settings(&self) -> &Tls {
+        &self.settings
+    }
+
+    /// Fails if the settings are invalid or not supported.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.connector().map(drop)
+    }
+
+    /// Adds what was wrong to the error of a failed handshake. `name` is the name that the certificate must have.
+    pub(crate) fn explain(&self, error: Error, name: &str) -> Error {
+        self.settings.handshake_settings().explain(error, name)
+    }
+
+    pub(super) fn connector(&self) -> Result<&TlsConnector, Error> {
+        if let Some(connector) = self.connector.get() {
+            return Ok(connector);
+        }
+        let connector = TlsConnector::new(&self.settings)?;
+        Ok(self.connector.get_or_init(|| connector))
+    }
+}
+
+impl fmt::Debug for SharedTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.settings.fmt(f)
+    }
 }
 
 /// What WebSocket runs over.

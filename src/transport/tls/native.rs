@@ -22,6 +22,7 @@ pub(in crate::transport) struct TlsConnector {
     min_version: TlsVersion,
     accept_invalid_certs: bool,
     accept_invalid_hostnames: bool,
+    only_given_roots: bool,
     /// Loading the platform's roots takes long, so it is done once, for the first dial.
     connector: OnceLock<native_tls::TlsConnector>,
 }
@@ -35,10 +36,15 @@ impl TlsConnector {
             min_version: tls.oldest(),
             accept_invalid_certs: tls.accepts_invalid_certs(),
             accept_invalid_hostnames: tls.accepts_invalid_hostnames(),
+            only_given_roots: tls.trusts_only_given_roots(),
             connector: OnceLock::new(),
         };
         if this.min_version > TlsVersion::Tls12 && cfg!(target_vendor = "apple") {
             return Err(unsupported(this.min_version));
+        }
+        if this.only_given_roots && cfg!(target_os = "android") {
+            let message = "Tls::only_given_roots: native-tls does not support it on Android";
+            return Err(Error::message(ErrorKind::Config, message));
         }
         // Only building a connector shows whether these are supported.
         if this.identity.is_some() || this.min_version > TlsVersion::Tls12 {
@@ -90,6 +96,7 @@ impl TlsConnector {
                 TlsVersion::Tls12 => Protocol::Tlsv12,
                 TlsVersion::Tls13 => Protocol::Tlsv13,
             }))
+            .disable_built_in_roots(self.only_given_roots)
             .danger_accept_invalid_certs(self.accept_invalid_certs)
             .danger_accept_invalid_hostnames(self.accept_invalid_hostnames);
         let connector = builder.build().map_err(|error| self.setup_error(error))?;
@@ -107,14 +114,6 @@ impl TlsConnector {
         };
         what.caused_by(error)
     }
-}
-
-/// The extra roots of `tls`, in DER, after the same checks.
-pub(crate) fn roots(tls: &Tls) -> Result<Vec<Vec<u8>>, Error> {
-    tls.roots(|der| {
-        Certificate::from_der(der)?;
-        Ok(der.to_vec())
-    })
 }
 
 fn identity(tls: &Tls) -> Result<Option<Identity>, Error> {

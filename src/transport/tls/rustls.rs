@@ -1,8 +1,9 @@
-//! TLS by rustls, with the platform's trusted roots.
+//! TLS by rustls, with the platform's trusted roots or the given ones alone.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{
@@ -35,6 +36,7 @@ pub(in crate::transport) struct TlsConnector {
     min_version: TlsVersion,
     accept_invalid_certs: bool,
     accept_invalid_hostnames: bool,
+    only_given_roots: bool,
     /// Loading the platform's roots takes long, so it is done once, for the first dial.
     config: OnceLock<Arc<ClientConfig>>,
 }
@@ -48,9 +50,11 @@ impl TlsConnector {
             min_version: tls.oldest(),
             accept_invalid_certs: tls.accepts_invalid_certs(),
             accept_invalid_hostnames: tls.accepts_invalid_hostnames(),
+            only_given_roots: tls.trusts_only_given_roots(),
             config: OnceLock::new(),
         };
-        if this.accept_invalid_hostnames && !this.accept_invalid_certs && !NAMES_ARE_LAST {
+        let names_are_last = this.only_given_roots || NAMES_ARE_LAST;
+        if this.accept_invalid_hostnames && !this.accept_invalid_certs && !names_are_last {
             let message =
                 "Tls::danger_accept_invalid_hostnames: rustls does not support it on this system";
             return Err(Error::message(ErrorKind::Config, message));
@@ -114,7 +118,7 @@ impl TlsConnector {
             let verifier = Some(self.verifier(&provider)?);
             Arc::new(Lenient { provider: Arc::clone(&provider), verifier })
         } else {
-            Arc::new(self.verifier(&provider)?)
+            self.verifier(&provider)?
         };
         let versions: &[_] = match self.min_version {
             TlsVersion::Tls12 => &[&TLS13, &TLS12],
@@ -130,24 +134,36 @@ impl TlsConnector {
         })
     }
 
+    fn verifier(
+        &self,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Arc<dyn ServerCertVerifier>, rustls::Error> {
+        if !self.only_given_roots {
+            return Ok(Arc::new(self.platform_verifier(provider)?));
+        }
+        let mut roots = RootCertStore::empty();
+        for root in &self.roots {
+            roots.add(root.clone())?;
+        }
+        let provider = Arc::clone(provider);
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+        let verifier = verifier.build();
+        Ok(verifier.map_err(|error| rustls::Error::General(error.to_string()))?)
+    }
+
     #[cfg(not(target_os = "android"))]
-    fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
+    fn platform_verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
         Verifier::new_with_extra_roots(self.roots.iter().cloned(), Arc::clone(provider))
     }
 
     #[cfg(target_os = "android")]
-    fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
+    fn platform_verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
         if !self.roots.is_empty() {
             let message = "Android does not support root certificates of the program";
             return Err(rustls::Error::General(message.to_owned()));
         }
         Verifier::new(Arc::clone(provider))
     }
-}
-
-/// The extra roots of `tls`, in DER, after the same checks.
-pub(crate) fn roots(tls: &Tls) -> Result<Vec<Vec<u8>>, Error> {
-    tls.roots(|der| Ok(read(der)?.to_vec()))
 }
 
 fn read(der: &[u8]) -> Result<CertificateDer<'static>, Box<dyn std::error::Error + Send + Sync>> {
@@ -192,8 +208,8 @@ fn failed(peer: &HandshakeStream, error: io::Error) -> Error {
     }
 }
 
-/// webpki reports a wrong name only for a certificate that is valid otherwise. Other verifiers may find several
-/// faults and report one.
+/// webpki, which verifies the platform's roots here and given ones everywhere, reports a wrong name only for a
+/// certificate that is valid otherwise. The verifiers of other platforms may find several faults and report one.
 const NAMES_ARE_LAST: bool =
     cfg!(all(unix, not(target_os = "android"), not(target_vendor = "apple")));
 
@@ -201,7 +217,7 @@ const NAMES_ARE_LAST: bool =
 #[derive(Debug)]
 struct Lenient {
     provider: Arc<CryptoProvider>,
-    verifier: Option<Verifier>,
+    verifier: Option<Arc<dyn ServerCertVerifier>>,
 }
 
 impl ServerCertVerifier for Lenient {

@@ -4,6 +4,8 @@ pub(crate) mod memory;
 
 use std::any::type_name;
 use std::borrow::BorrowMut;
+#[cfg(all(target_os = "linux", any(feature = "native-tls", feature = "rustls")))]
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output};
@@ -151,10 +153,21 @@ pub(crate) fn alone<F: FnOnce()>(body: F) {
 
 /// As [`alone`], for the test in which the closure `T` is written.
 pub(crate) fn alone_as<T>(body: impl FnOnce()) {
+    alone_set_up::<T>(|child| child, body);
+}
+
+/// As [`alone`], with this variable in the child's environment.
+#[cfg(all(target_os = "linux", any(feature = "native-tls", feature = "rustls")))]
+pub(crate) fn alone_with<F: FnOnce()>(name: &str, value: impl AsRef<OsStr>, body: F) {
+    alone_set_up::<F>(|child| child.env(name, value), body);
+}
+
+fn alone_set_up<T>(set_up: impl FnOnce(&mut Command) -> &mut Command, body: impl FnOnce()) {
     if std::env::var_os(CHILD).is_some() {
         return body();
     }
-    let output = only::<T>(Command::new(std::env::current_exe().unwrap())).env(CHILD, "1").output();
+    let mut child = only::<T>(Command::new(std::env::current_exe().unwrap()));
+    let output = set_up(child.env(CHILD, "1")).output();
     println!("{}", passed(&output.unwrap()));
 }
 

@@ -8,6 +8,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::*;
 use crate::config::tls::fixtures::{Authority, BOTH, NEW, OLD, Signed};
+use crate::transport::SharedTls;
 use crate::{ClientSettings, TlsVersion, UserAuth, UserAuthRequest, UserAuthenticator as _};
 
 const FAILED: &str = "authorization at 127.0.0.1:PORT: the TLS handshake failed";
@@ -161,8 +162,7 @@ fn untrusted_certificate_is_refused_with_the_cause() {
 
     let error = authorize(&HttpAuthorizer::new(&here.url).tls(other.trust())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
-    let also = ", also with the given root certificates: ";
-    assert_eq!(text_of(&error), format!("{FAILED}{also}{UNKNOWN}{NAMESAKE}"));
+    assert_eq!(text_of(&error), format!("{FAILED}: {UNKNOWN}{NAMESAKE}"));
     assert!(error.source().unwrap().to_string().contains("certificate"), "{error:?}");
 }
 
@@ -233,13 +233,13 @@ fn trusting(authority: &Authority) -> Tls {
     Tls::default().root_certificate_pem(authority.pem().as_bytes())
 }
 
-/// Returns the error for this server, and checks the number of its connections.
-fn refused(tls: &Tls, config: Arc<ServerConfig>, times: u32) -> String {
+/// Returns the error for this server, which sees one connection.
+fn refused(tls: &Tls, config: Arc<ServerConfig>) -> String {
     let (url, taken) = serve(config);
     let error = authorize(&HttpAuthorizer::new(&url).tls(tls.clone())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
     assert!(!error.is_retryable() && error.source().is_some(), "{error:?}");
-    assert_eq!(taken.load(Ordering::SeqCst), times);
+    assert_eq!(taken.load(Ordering::SeqCst), 1);
     text_of(&error)
 }
 
@@ -253,35 +253,72 @@ fn accepted(tls: &Tls, config: Arc<ServerConfig>) {
 fn expired_and_future_certificates_are_explained() {
     let authority = Authority::new("authority");
     let expired = authority.sign_for(&["127.0.0.1"], 2000, 2001).server();
-    let also = format!("{FAILED}, also with the given root certificates: the server's certificate");
-    let words = format!("{also} has expired, or this device's clock is fast");
-    assert_eq!(refused(&trusting(&authority), expired, 2), words);
+    let certificate = format!("{FAILED}: the server's certificate");
+    let words = format!("{certificate} has expired, or this device's clock is fast");
+    assert_eq!(refused(&trusting(&authority), expired), words);
     let future = authority.sign_for(&["127.0.0.1"], 3000, 3001).server();
-    let words = format!("{also} is not yet valid, or this device's clock is slow");
-    assert_eq!(refused(&trusting(&authority), future, 2), words);
+    let words = format!("{certificate} is not yet valid, or this device's clock is slow");
+    assert_eq!(refused(&trusting(&authority), future), words);
 }
 
 #[test]
-fn certificate_for_another_host_is_explained_without_a_second_handshake() {
+fn certificate_for_another_host_is_explained_or_accepted_as_set() {
     let authority = Authority::new("authority");
     let certificate = authority.sign(&["other.test"]);
     let tls = trusting(&authority);
-    let words = format!("{FAILED}: the server's certificate is not for 127.0.0.1");
-    let names = if cfg!(feature = "native-tls") { "" } else { ", but for other.test" };
-    assert_eq!(refused(&tls, certificate.server(), 1), format!("{words}{names}"));
-    // `server_name` does not apply here.
-    let error = refused(&tls.clone().server_name("other.test"), certificate.server(), 1);
-    assert_eq!(error, format!("{words}{names}"));
-    let tls = tls.danger_accept_invalid_hostnames(true);
-    let danger = "; Tls::danger_accept_invalid_hostnames does not apply here";
-    assert_eq!(refused(&tls, certificate.server(), 1), format!("{words}{names}{danger}"));
+    let words = |name| format!("{FAILED}: the server's certificate is not for {name}");
+    let names = if NATIVE { "" } else { ", but for other.test" };
+    assert_eq!(refused(&tls, certificate.server()), words("127.0.0.1") + names);
+    let named = tls.clone().server_name("push.test");
+    assert_eq!(refused(&named, certificate.server()), words("push.test") + names);
+    accepted(&tls.clone().server_name("other.test"), certificate.server());
+
+    let any = tls.danger_accept_invalid_hostnames(true);
+    accepted(&any, certificate.server());
+    let unknown = Authority::new("unknown").sign(&["other.test"]).server();
+    assert!(refused(&any, unknown).starts_with(&format!("{FAILED}: {UNKNOWN}")));
 }
 
 #[test]
-fn server_name_of_the_websocket_does_not_apply() {
+fn server_name_of_a_client_does_not_apply() {
     let authority = Authority::new("authority");
+    let (url, _taken) = serve(authority.sign(&["127.0.0.1"]).server());
+    let http = HttpAuthorizer::new(&url);
     let tls = trusting(&authority).server_name("push.test");
+    let client = ClientSettings::new(tls.clone(), Proxy::none());
+    http.attach(&client).unwrap().authorize(&auth_request()).unwrap();
+    http.use_tls(&tls);
+    authorize(&http).unwrap();
+}
+
+#[test]
+fn only_given_roots_are_trusted_if_set() {
+    let (authority, other) = (Authority::new("authority"), Authority::new("other"));
+    let tls = trusting(&authority).only_given_roots(true);
     accepted(&tls, authority.sign(&["127.0.0.1"]).server());
+    let error = refused(&tls, other.sign(&["127.0.0.1"]).server());
+    assert!(error.starts_with(&format!("{FAILED}: {UNKNOWN}")), "{error}");
+}
+
+/// The platform's roots are read once for each connector.
+#[test]
+fn endpoints_share_the_connector_of_their_client() {
+    let tls = Arc::new(SharedTls::new(Tls::default()));
+    let client = ClientSettings::sharing(Arc::clone(&tls), Proxy::none());
+    let agents = [(); 2].map(|()| {
+        let agents = HttpAuthorizer::new("https://h/").endpoint.agents.attach(&client);
+        agents.check().unwrap();
+        agents
+    });
+    for agents in &agents {
+        assert!(Arc::ptr_eq(&agents.shared_tls().unwrap(), &tls));
+        agents.use_proxy(&Proxy::new("http://127.0.0.1:1").unwrap());
+        assert!(Arc::ptr_eq(&agents.shared_tls().unwrap(), &tls));
+    }
+    let own = HttpAuthorizer::new("https://h/").tls(Tls::default()).endpoint.agents;
+    let attached = own.attach(&client);
+    assert!(Arc::ptr_eq(&own.shared_tls().unwrap(), &attached.shared_tls().unwrap()));
+    assert!(!Arc::ptr_eq(&own.shared_tls().unwrap(), &tls));
 }
 
 fn as_client(tls: &Tls, certificate: &Signed) -> Tls {
@@ -299,9 +336,9 @@ fn client_certificate_is_sent_to_servers_that_request_one() {
         accepted(&as_client(&tls, &known), Arc::clone(&config));
         let required = "the server requires a client certificate: set one with \
                         Tls::client_certificate_pem";
-        assert_eq!(refused(&tls, Arc::clone(&config), 1), format!("{FAILED}: {required}"));
+        assert_eq!(refused(&tls, Arc::clone(&config)), format!("{FAILED}: {required}"));
         let words = "the server refused the client certificate (alert 48, unknown authority)";
-        let error = refused(&as_client(&tls, &unknown), config, 1);
+        let error = refused(&as_client(&tls, &unknown), config);
         assert_eq!(error, format!("{FAILED}: {words}"));
     }
     accepted(&as_client(&tls, &known), site.server());
@@ -321,41 +358,123 @@ fn key_of_another_certificate_is_a_config_error() {
 }
 
 #[test]
-fn min_version_is_kept_or_refused() {
+fn min_version_is_kept() {
     let authority = Authority::new("authority");
     let site = authority.sign(&["127.0.0.1"]);
     let newest = trusting(&authority).min_version(TlsVersion::Tls13);
     accepted(&trusting(&authority), site.server_of(OLD, None));
-    if cfg!(not(feature = "native-tls")) {
-        accepted(&newest, site.server_of(NEW, None));
-        let words = "the server supports no allowed version of TLS: TLS 1.3 or later";
-        let error = refused(&newest, site.server_of(OLD, None), 1);
-        assert_eq!(error, format!("{FAILED}: {words}"));
-        return;
-    }
-    let (url, taken) = serve(site.server_of(BOTH, None));
-    let http = HttpAuthorizer::new(&url);
-    http.use_tls(&newest);
-    for error in [http.check().unwrap_err(), authorize(&http).unwrap_err()] {
-        assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
-        assert!(error.to_string().contains("cannot be kept to TLS 1.3"), "{error}");
-    }
-    let made = || {
-        let url = url.clone();
-        HttpAuthorizer::new("").url_with(move |_| url.clone())
-    };
-    let own = made().tls(trusting(&authority));
-    let made = made();
-    made.use_tls(&newest);
-    made.check().unwrap();
-    assert_eq!(authorize(&made).unwrap_err().kind(), ErrorKind::Config);
-    assert_eq!(taken.load(Ordering::SeqCst), 0);
-    own.use_tls(&newest);
-    authorize(&own).unwrap();
+    accepted(&newest, site.server_of(NEW, None));
+    accepted(&newest, site.server_of(BOTH, None));
+    let words = "the server supports no allowed version of TLS: TLS 1.3 or later";
+    assert_eq!(refused(&newest, site.server_of(OLD, None)), format!("{FAILED}: {words}"));
     // Without TLS there is no minimum version.
     let (url, _seen) = server("200 OK", GOOD);
     let http = HttpAuthorizer::new(&url);
     http.use_tls(&newest);
     http.check().unwrap();
     authorize(&http).unwrap();
+}
+
+/// Sends `bytes` after the handshake and the request, without the end of TLS.
+fn answering(config: Arc<ServerConfig>, bytes: &'static [u8]) -> String {
+    let url = peer(move |mut stream| {
+        let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+        let mut secure = StreamOwned::new(connection, &mut stream);
+        read_request(&mut secure);
+        secure.write_all(bytes).unwrap();
+    });
+    url.replace("http://", "https://")
+}
+
+#[test]
+fn connection_is_reused_with_tls_and_lost_in_its_middle() {
+    let authority = Authority::new("authority");
+    let config = authority.sign(&["127.0.0.1"]).server();
+    let (sent, ready) = mpsc::channel();
+    let (go, idle) = mpsc::channel::<()>();
+    let shared = Arc::clone(&config);
+    let url = peer(move |mut stream| {
+        let mut connection = ServerConnection::new(Arc::clone(&shared)).unwrap();
+        let mut secure = rustls::Stream::new(&mut connection, &mut stream);
+        read_request(&mut secure);
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", GOOD.len());
+        secure.write_all(format!("{head}{GOOD}").as_bytes()).unwrap();
+        // New keys are announced by a record of its own, before the next response.
+        secure.conn.refresh_traffic_keys().unwrap();
+        secure.conn.writer().write_all(format!("{head}{GOOD}").as_bytes()).unwrap();
+        let mut records = Vec::new();
+        while secure.conn.wants_write() {
+            secure.conn.write_tls(&mut records).unwrap();
+        }
+        let (keys, response) = records.split_at(5 + usize::from(records[4]));
+        idle.recv_timeout(LONG).unwrap();
+        secure.sock.write_all(keys).unwrap();
+        sent.send(()).unwrap();
+        read_request(&mut secure);
+        secure.sock.write_all(response).unwrap();
+    });
+    let tls = trusting(&authority).min_version(TlsVersion::Tls13);
+    let http = HttpAuthorizer::new(&url.replace("http://", "https://")).tls(tls.clone());
+    let http = http.timeout(LONG);
+    authorize(&http).unwrap();
+    go.send(()).unwrap();
+    ready.recv_timeout(LONG).unwrap();
+    authorize(&http).unwrap();
+    assert!(ready.try_recv().is_err(), "a second connection");
+
+    for bytes in [&b""[..], b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx"] {
+        let url = answering(Arc::clone(&config), bytes);
+        let error = authorize(&HttpAuthorizer::new(&url).tls(tls.clone())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
+        assert!(error.is_retryable() && error.source().is_some(), "{error:?}");
+    }
+}
+
+#[test]
+fn large_request_and_response_pass_through_tls() {
+    let authority = Authority::new("authority");
+    let config = authority.sign(&["127.0.0.1"]).server();
+    let url = peer(move |mut stream| {
+        let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+        let mut secure = StreamOwned::new(connection, &mut stream);
+        assert!(read_request(&mut secure).body.len() > 1024 * 1024);
+        let response = format!("{GOOD}{}", " ".repeat(200_000));
+        reply(&mut secure, "200 OK", &response);
+        secure.conn.send_close_notify();
+        let _ = secure.flush();
+    });
+    let http = HttpAuthorizer::new(&url.replace("http://", "https://")).tls(trusting(&authority));
+    let http = http.param("large", &"x".repeat(1024 * 1024)).timeout(3 * LONG);
+    assert_eq!(authorize(&http).unwrap().auth, "key:signature");
+}
+
+#[test]
+fn tls_through_a_proxy_names_it_if_it_fails() {
+    let authority = Authority::new("authority");
+    let config = authority.sign(&["endpoint.invalid"]).server();
+    let tunnel = |config: Option<Arc<ServerConfig>>| {
+        let url = peer(move |mut stream| {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let Some(config) = &config else { return };
+            let connection = ServerConnection::new(Arc::clone(config)).unwrap();
+            let mut secure = StreamOwned::new(connection, &mut stream);
+            read_request(&mut secure);
+            reply(&mut secure, "200 OK", GOOD);
+        });
+        let proxy = Proxy::new(&url.replace("/auth", "")).unwrap();
+        let http = HttpAuthorizer::new("https://endpoint.invalid/").proxy(proxy);
+        http.tls(trusting(&authority)).timeout(LONG)
+    };
+    authorize(&tunnel(Some(config))).unwrap();
+    let error = authorize(&tunnel(None)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
+    let words = "the TLS handshake through the proxy 127.0.0.1:PORT failed: ";
+    let start = format!("authorization at endpoint.invalid:443: {words}");
+    assert!(text_of(&error).starts_with(&start), "{error}");
 }
