@@ -1,6 +1,6 @@
 //! Signatures of authorizations and sign-ins.
 
-pub(super) use crate::auth::sign;
+pub(super) use crate::auth::signature::sign;
 
 /// The text that is signed for a channel.
 pub(super) fn channel_text(socket_id: &str, channel: &str, channel_data: Option<&str>) -> String {

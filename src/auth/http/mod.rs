@@ -5,6 +5,8 @@ mod batch;
 mod connector;
 mod endpoint;
 mod failure;
+#[cfg(feature = "publisher")]
+mod plain;
 mod request;
 pub(crate) mod response;
 mod secure;
@@ -21,6 +23,8 @@ use request::Field;
 
 use crate::{Auth, AuthRequest, Authorizer, ClientSettings, Error, Proxy, Tls};
 
+#[cfg(feature = "publisher")]
+pub(crate) use plain::Http;
 pub use user::HttpUserAuthenticator;
 
 /// Authorizes channels with an HTTP endpoint of yours, as other Pusher clients do.
