@@ -173,6 +173,9 @@ pub mod guide;
 mod model;
 pub mod prelude;
 mod protocol;
+#[cfg(feature = "publisher")]
+#[cfg_attr(docsrs, doc(cfg(feature = "publisher")))]
+pub mod publisher;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod transport;
@@ -192,6 +195,8 @@ pub use config::{Attempt, Metadata, Options, Outbox, Proxy, Reconnect, Tls, TlsV
 pub use error::{Error, ErrorKind, Timeout};
 pub use model::{ChannelStatus, Event, Gap, Member, Members, State, StateChange};
 pub use model::{Stats, UserData, WatchlistEvent};
+#[cfg(feature = "publisher")]
+pub use publisher::{Publisher, Webhook};
 pub use transport::{Connection, Connector, Interrupt, Message};
 
 /// Compiles the examples of the README.

@@ -19,6 +19,8 @@ use crate::{Error, ErrorKind, Proxy, Tls};
 pub use attach::ClientSettings;
 pub use http::{HttpAuthorizer, HttpUserAuthenticator};
 pub use signer::SecretAuthorizer;
+#[cfg(all(feature = "publisher", feature = "encrypted"))]
+pub(crate) use signer::shared_secret;
 pub use user::{UserAuth, UserAuthRequest, UserAuthenticator};
 
 /// Authorizes this client to subscribe to a channel: by an HTTP endpoint of yours, or by code of yours.

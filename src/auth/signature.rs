@@ -10,11 +10,20 @@ pub(crate) fn sign(secret: &str, text: &str) -> String {
     mac(secret, text.as_bytes()).map_or_else(String::new, |mac| hex(&mac.finalize().into_bytes()))
 }
 
+/// Returns `true` if `signature` is that of `text`, in a time that does not depend on how much of it is right.
+#[cfg(feature = "publisher")]
+pub(crate) fn is_signed(secret: &str, text: &[u8], signature: &str) -> bool {
+    let Some((mac, bytes)) = mac(secret, text).zip(unhex(signature)) else {
+        return false;
+    };
+    mac.verify_slice(&bytes).is_ok()
+}
+
 /// Returns the text that is signed for a request to the HTTP API. `path` is that of the URL. The parameters are those
 /// of the query, without the signature itself, and not encoded; they are sorted by name.
 ///
 /// See [Pusher's documentation](https://pusher.com/docs/channels/library_auth_reference/rest-api/#authentication).
-#[cfg(feature = "testing")]
+#[cfg(any(feature = "publisher", feature = "testing"))]
 pub(crate) fn api_text(method: &str, path: &str, params: &[(&str, &str)]) -> String {
     let mut params = params.to_vec();
     params.sort_unstable();
@@ -23,7 +32,7 @@ pub(crate) fn api_text(method: &str, path: &str, params: &[(&str, &str)]) -> Str
 }
 
 /// Returns the MD5 of a request's body in hexadecimal.
-#[cfg(feature = "testing")]
+#[cfg(any(feature = "publisher", feature = "testing"))]
 pub(crate) fn body_md5(body: &[u8]) -> String {
     use md5::Digest;
     hex(&md5::Md5::digest(body))
@@ -41,12 +50,19 @@ fn hex(bytes: &[u8]) -> String {
     digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
 }
 
+#[cfg(feature = "publisher")]
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<_> = text.chars().map(|c| c.to_digit(16)).collect::<Option<_>>()?;
+    let byte = |pair: &[u32]| match pair {
+        [high, low] => u8::try_from(high << 4 | low).ok(),
+        _ => None,
+    };
+    digits.chunks(2).map(byte).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Pusher's own examples have this secret.
-    const SECRET: &str = "7ad3773142a6692b25b8";
 
     #[test]
     fn key_longer_than_a_block_is_hashed_first() {
@@ -57,7 +73,7 @@ mod tests {
         assert_eq!(start, [0x60, 0xe4, 0x31, 0x59]);
     }
 
-    #[cfg(feature = "testing")]
+    #[cfg(feature = "publisher")]
     #[test]
     fn request_is_signed_as_in_pushers_documentation() {
         let body = r#"{"name":"foo","channels":["project-3"],"data":"{\"some\":\"data\"}"}"#;
@@ -71,8 +87,28 @@ mod tests {
         ];
         let text = api_text("POST", "/apps/3/events", &params);
         assert_eq!(
-            sign(SECRET, &text),
+            sign("7ad3773142a6692b25b8", &text),
             "da454824c97ba181a32ccc17a72625ba02771f50b50e1e7430e47a1f3f457e6c"
         );
+    }
+
+    #[cfg(feature = "publisher")]
+    #[test]
+    fn signature_is_checked_as_a_whole() {
+        let good = sign("secret", "text");
+        assert!(is_signed("secret", b"text", &good));
+        assert!(is_signed("secret", b"text", &good.to_uppercase()));
+        assert!(!is_signed("secret", b"Text", &good));
+        assert!(!is_signed("other", b"text", &good));
+        for wrong in
+            ["", "0", &good[..62], &good[..63], &format!("{good}00"), &good.replace('f', "g")]
+        {
+            assert!(!is_signed("secret", b"text", wrong), "{wrong}");
+        }
+        for at in 0..good.len() {
+            let mut wrong = good.clone().into_bytes();
+            wrong[at] = if wrong[at] == b'0' { b'1' } else { b'0' };
+            assert!(!is_signed("secret", b"text", &String::from_utf8(wrong).unwrap()), "{at}");
+        }
     }
 }

@@ -103,16 +103,21 @@ impl SecretAuthorizer {
                 "encrypted channels need the app's master key; set it with encryption_master_key()",
             )
         })?;
-        let wrong = || config("the encryption master key must be 32 bytes in base64");
-        // The cause is not kept: it shows a character of the key.
-        let bytes = BASE64_STANDARD.decode(master_key.expose()).map_err(|_| wrong())?;
-        let bytes = Zeroizing::new(bytes);
-        if bytes.len() != KEY_LENGTH {
-            return Err(wrong());
-        }
-        let digest = Sha256::new().chain_update(channel).chain_update(&*bytes).finalize();
-        Ok(BASE64_STANDARD.encode(digest))
+        shared_secret(master_key, channel)
     }
+}
+
+/// Derives the key of an encrypted channel as Pusher's server libraries do: 32 bytes, in base64.
+pub(crate) fn shared_secret(master_key: &Secret, channel: &str) -> Result<String, Error> {
+    let wrong = || config("the encryption master key must be 32 bytes in base64");
+    // The cause is not kept: it shows a character of the key.
+    let bytes = BASE64_STANDARD.decode(master_key.expose()).map_err(|_| wrong())?;
+    let bytes = Zeroizing::new(bytes);
+    if bytes.len() != KEY_LENGTH {
+        return Err(wrong());
+    }
+    let digest = Sha256::new().chain_update(channel).chain_update(&*bytes).finalize();
+    Ok(BASE64_STANDARD.encode(digest))
 }
 
 impl Authorizer for SecretAuthorizer {

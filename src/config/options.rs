@@ -116,6 +116,11 @@ impl Options {
         matches!(self.target, Target::Custom(_))
     }
 
+    #[cfg(feature = "publisher")]
+    pub(crate) fn is_cluster(&self) -> bool {
+        matches!(self.target, Target::Cluster { .. })
+    }
+
     fn to(target: Target) -> Self {
         Self { target, tls: None, port: None, domain: None, path_prefix: None, metadata: None }
     }

@@ -23,7 +23,7 @@ pub enum ErrorKind {
     Handshake,
     /// A bug in this library; please report it.
     Internal,
-    /// The name of a channel or an event is invalid.
+    /// The name of a channel or an event is invalid, or the id of a user.
     InvalidName,
     /// An operation of the network or the operating system failed.
     Io,
@@ -69,7 +69,7 @@ pub enum Timeout {
     /// [`pong_timeout`](crate::ClientBuilder::pong_timeout), 30 s by default. The connection counts as lost.
     Pong,
     /// The response of an authorizer, a user authenticator or an HTTP endpoint: its own time-out, or that of the
-    /// subscription or sign-in that it is for.
+    /// subscription or sign-in that it is for. Also the response of a server's HTTP API.
     Auth,
     /// The argument of `wait_*`, [`Client::ping`](crate::Client::ping) or
     /// [`Client::close`](crate::Client::close).

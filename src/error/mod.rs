@@ -135,6 +135,11 @@ impl Error {
         self.edit(|inner| inner.message = message)
     }
 
+    #[cfg(feature = "publisher")]
+    pub(crate) fn with_kind(self, kind: ErrorKind) -> Self {
+        self.edit(|inner| inner.kind = kind)
+    }
+
     /// Puts a place in front of the message.
     pub(crate) fn at(self, place: &str) -> Self {
         let message = format!("{place}: {}", self.text());

@@ -101,7 +101,15 @@ fn whole(input: &mut Input<'_>) {
     let location = (input.byte() % 2 == 0).then(|| input.text());
     let body = input.take(usize::MAX).to_vec();
     let is_text = std::str::from_utf8(&body).is_ok();
-    let response = HttpResponse { status, retry_after, encoding, location, body };
+    let response = HttpResponse {
+        status,
+        retry_after,
+        #[cfg(feature = "publisher")]
+        date: None,
+        encoding,
+        location,
+        body,
+    };
     match response.read("host", &["secret"], |reply| Ok(reply.text.to_owned())) {
         Ok(text) => {
             assert!(is_success(status) && is_text);

@@ -46,7 +46,7 @@ impl Key {
     }
 
     /// Encrypts text as a server does. A nonce must not be used twice with one key.
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(any(test, feature = "testing", feature = "publisher"))]
     pub(crate) fn encrypt(&self, nonce: [u8; NONCE_SIZE], text: impl AsRef<[u8]>) -> String {
         use crypto_secretbox::aead::Aead as _;
         // It fails for associated data only, of which there is none.

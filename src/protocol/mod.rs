@@ -27,7 +27,7 @@ mod tests;
 use std::time::Duration;
 
 pub(crate) use backoff::{Backoff, Policy};
-#[cfg(all(feature = "encrypted", feature = "testing"))]
+#[cfg(all(feature = "encrypted", any(feature = "testing", feature = "publisher")))]
 pub(crate) use crypto::Key;
 #[cfg(test)]
 pub(crate) use machine::Ping;

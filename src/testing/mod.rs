@@ -41,6 +41,7 @@ use serde::Serialize;
 
 use crate::Options;
 use crate::util::guard::write_log;
+use crate::wire::data_of;
 use listener::Listener;
 use state::{Shared, State};
 
@@ -441,6 +442,5 @@ fn text_of(channel: &str, event: &str, data: &(impl Serialize + ?Sized)) -> Opti
             return None;
         }
     };
-    let text = if json.starts_with('"') { serde_json::from_str(&json).ok() } else { None };
-    Some(text.unwrap_or(json))
+    Some(data_of(&json).into_owned())
 }

@@ -4,10 +4,14 @@
 pub(crate) mod batch;
 pub(crate) mod envelope;
 mod fields;
+mod limits;
 mod name;
 mod unescape;
 
 pub(crate) use envelope::{Data, Envelope, Malformed, Text};
 pub(crate) use fields::{data_of, each_element, each_field, id, number, pick, text};
+pub(crate) use limits::{MAX_EVENT_DATA, MAX_EVENT_NAME};
+#[cfg(feature = "publisher")]
+pub(crate) use name::check_characters;
 pub(crate) use name::{ChannelKind, check_channel};
 pub(crate) use unescape::unescape;

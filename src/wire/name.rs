@@ -50,7 +50,7 @@ pub(crate) fn check_channel(name: &str, wanted: ChannelKind, strictly: bool) -> 
         return wrong("the name of a channel must not be empty".into());
     }
     if strictly {
-        check_characters(name)?;
+        check_characters(name, MAX_LEN)?;
     }
     let kind = ChannelKind::of(name);
     if kind != wanted {
@@ -60,10 +60,11 @@ pub(crate) fn check_channel(name: &str, wanted: ChannelKind, strictly: bool) -> 
     Ok(())
 }
 
-fn check_characters(name: &str) -> Result<(), Error> {
-    if name.len() > MAX_LEN {
+/// Checks that `name` follows Pusher's rules, with another limit of its length.
+pub(crate) fn check_characters(name: &str, max: usize) -> Result<(), Error> {
+    if name.len() > max {
         return wrong(format!(
-            "the name of a channel must have at most {MAX_LEN} characters, but `{}` has {}",
+            "the name of a channel must have at most {max} characters, but `{}` has {}",
             excerpt(name),
             name.len()
         ));

@@ -179,6 +179,8 @@ impl Agents {
         let mut result = HttpResponse {
             status,
             retry_after: retry_after(status, header(header::RETRY_AFTER), clock::wall()),
+            #[cfg(feature = "publisher")]
+            date: header(header::DATE).map(str::to_owned),
             encoding: header(header::CONTENT_ENCODING).and_then(coding),
             location: header(header::LOCATION).map(str::to_owned),
             body: Vec::new(),

@@ -5,6 +5,8 @@ mod batch;
 mod connector;
 mod endpoint;
 mod failure;
+#[cfg(feature = "publisher")]
+mod plain;
 mod request;
 pub(crate) mod response;
 #[cfg(test)]
@@ -20,6 +22,8 @@ use request::Field;
 
 use crate::{Auth, AuthRequest, Authorizer, ClientSettings, Error, Proxy, Tls};
 
+#[cfg(feature = "publisher")]
+pub(crate) use plain::Http;
 pub use user::HttpUserAuthenticator;
 
 /// Authorizes channels with an HTTP endpoint of yours, as other Pusher clients do.

@@ -132,7 +132,12 @@ impl RequestParts<'_> {
 }
 
 /// Replaces an earlier header of the same name.
-fn set(what: &str, headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Error> {
+pub(super) fn set(
+    what: &str,
+    headers: &mut HeaderMap,
+    name: &str,
+    value: &str,
+) -> Result<(), Error> {
     let invalid = || {
         let message = format!("a header of the {what} has characters that HTTP does not allow");
         Error::message(ErrorKind::Config, message)

@@ -20,6 +20,9 @@ const SECRET_MARKERS: [&str; 6] =
 pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
+    /// The server's time, as it wrote it.
+    #[cfg(feature = "publisher")]
+    pub(crate) date: Option<String>,
     /// The body's compression, by its header.
     pub(crate) encoding: Option<&'static str>,
     pub(crate) location: Option<String>,

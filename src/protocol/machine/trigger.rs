@@ -5,13 +5,8 @@
 use std::time::Duration;
 
 use crate::protocol::{Machine, Now, frame};
+use crate::wire::{MAX_EVENT_DATA as MAX_DATA, MAX_EVENT_NAME as MAX_NAME};
 use crate::{ChannelStatus, Error, ErrorKind};
-
-/// The longest data that Pusher takes, in bytes.
-const MAX_DATA: usize = 10 * 1024;
-
-/// The longest name of an event that Pusher takes, in characters.
-const MAX_NAME: usize = 200;
 
 /// Added to a wait for tokens: more than all the errors of floating-point numbers in it.
 const ROUNDING: Duration = Duration::from_micros(1);

@@ -3,5 +3,7 @@
 mod channels;
 mod harness;
 mod public;
+#[cfg(feature = "publisher")]
+mod publisher;
 mod support;
 mod users;
