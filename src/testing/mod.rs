@@ -52,13 +52,16 @@ pub use settings::{
 
 /// An in-process Pusher-compatible server on 127.0.0.1, for tests.
 ///
-/// It supports channels of every kind, client events, and user sign-in. Its endpoints authorize
-/// subscriptions ([`auth_url`](Self::auth_url)) and sign-ins ([`user_auth_url`](Self::user_auth_url)).
+/// It supports channels of every kind, client events, and user sign-in. On the same port it authorizes
+/// subscriptions ([`auth_url`](Self::auth_url)) and sign-ins ([`user_auth_url`](Self::user_auth_url)), and has the HTTP
+/// API ([`api_url`](Self::api_url)), so that other client libraries, web pages and backends can use it too. On request
+/// it speaks TLS ([`Settings::tls`]) and sends webhooks ([`Settings::webhook`]).
 ///
 /// # Limits
 ///
-/// The server accepts up to 1,024 connections, with one thread for each, and never closes an idle one. It
-/// drops a client that leaves 4 MiB unread. As on Pusher, a presence channel has at most 100 members, with
+/// The server accepts up to 1,024 connections, with one thread for each, and never closes an idle WebSocket. It
+/// drops a client that leaves 4 MiB unread. An HTTP request has 10 seconds and at most 1 MiB of body; a connection
+/// without one is closed after 30 seconds. As on Pusher, a presence channel has at most 100 members, with
 /// ids of at most 128 characters and 1 KB of info; a watchlist has at most 100 ids; a client event has at
 /// most 10 kB of data, and [`Settings::client_event_limit`] limits their rate. Channel names are checked.
 ///
