@@ -2,13 +2,13 @@
 //!
 //! See [Pusher's documentation](https://pusher.com/docs/channels/library_auth_reference/rest-api/#post-event-trigger-an-event).
 
-use crate::wire::{MAX_EVENT_DATA, MAX_EVENT_NAME, check_characters};
+use crate::wire::{
+    MAX_BATCH, MAX_EVENT_CHANNELS, MAX_EVENT_DATA, MAX_EVENT_NAME, check_characters, is_socket_id,
+};
 use crate::{Error, ErrorKind};
 
 /// The longest name of a channel that Pusher's server libraries accept, in characters.
 const MAX_CHANNEL: usize = 200;
-const MAX_CHANNELS: usize = 100;
-const MAX_BATCH: usize = 10;
 /// The longest id of a user that Pusher's server libraries accept, in characters.
 const MAX_USER_ID: usize = 200;
 
@@ -53,7 +53,7 @@ pub(super) fn channels(count: usize) -> Result<(), Error> {
     if count == 0 {
         return wrong(ErrorKind::Config, "an event must have at least 1 channel");
     }
-    at_most(ErrorKind::TooLarge, "an event", MAX_CHANNELS, "channels", count)
+    at_most(ErrorKind::TooLarge, "an event", MAX_EVENT_CHANNELS, "channels", count)
 }
 
 pub(super) fn batch(count: usize) -> Result<(), Error> {
@@ -70,11 +70,10 @@ pub(super) fn user_id(id: &str) -> Result<(), Error> {
 }
 
 pub(super) fn socket_id(id: &str) -> Result<(), Error> {
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    match id.split_once('.') {
-        Some((left, right)) if digits(left) && digits(right) => Ok(()),
-        _ => wrong(ErrorKind::Config, "a socket id must be two numbers with a dot between them"),
+    if is_socket_id(id) {
+        return Ok(());
     }
+    wrong(ErrorKind::Config, "a socket id must be two numbers with a dot between them")
 }
 
 fn at_most(kind: ErrorKind, what: &str, max: usize, unit: &str, count: usize) -> Result<(), Error> {

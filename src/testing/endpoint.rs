@@ -8,7 +8,7 @@ use super::settings::Settings;
 use super::signature::{channel_text, sign, user_text};
 use super::state::{Shared, State};
 use crate::util::clock;
-use crate::wire::{ChannelKind, check_channel};
+use crate::wire::{ChannelKind, check_channel, is_socket_id};
 
 /// Where subscriptions are authorized: as the client libraries expect it, and as Laravel has it.
 pub(super) const PATHS: [&str; 2] = ["/pusher/auth", "/broadcasting/auth"];
@@ -144,11 +144,6 @@ fn watchlist(value: Value) -> Value {
     array.unwrap_or_else(|| {
         text.split(',').map(str::trim).filter(|id| !id.is_empty()).map(Value::from).collect()
     })
-}
-
-pub(super) fn is_socket_id(text: &str) -> bool {
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    text.split_once('.').is_some_and(|(left, right)| digits(left) && digits(right))
 }
 
 impl State {

@@ -10,6 +10,8 @@ mod unescape;
 
 pub(crate) use envelope::{Data, Envelope, Malformed, Text};
 pub(crate) use fields::{data_of, each_element, each_field, id, number, pick, text};
+#[cfg(any(feature = "testing", feature = "publisher"))]
+pub(crate) use limits::{MAX_BATCH, MAX_EVENT_CHANNELS, is_socket_id};
 pub(crate) use limits::{MAX_EVENT_DATA, MAX_EVENT_NAME};
 #[cfg(feature = "publisher")]
 pub(crate) use name::check_characters;

@@ -21,6 +21,8 @@ mod peers;
 mod phases;
 mod process;
 mod proxy;
+#[cfg(feature = "publisher")]
+mod publisher;
 mod reasons;
 mod reconnect_policy;
 mod reentrancy;

@@ -4,16 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::queries::attributes;
 use super::{Info, Refusal};
-use crate::testing::endpoint::is_socket_id;
 use crate::testing::state::{Shared, State};
 use crate::testing::user::user_of;
-use crate::wire::{ChannelKind, check_channel};
-
-/// Pusher's limits.
-const MAX_CHANNELS: usize = 100;
-const MAX_BATCH: usize = 10;
-const MAX_NAME: usize = 200;
-const MAX_DATA: usize = 10 * 1024;
+use crate::wire::{
+    ChannelKind, MAX_BATCH, MAX_EVENT_CHANNELS, MAX_EVENT_DATA, MAX_EVENT_NAME, check_channel,
+    is_socket_id,
+};
 
 /// An event, checked.
 struct Event<'a> {
@@ -27,8 +23,8 @@ impl<'a> Event<'a> {
     fn read(body: &'a Value) -> Result<Self, Refusal> {
         let name = body.get("name").and_then(Value::as_str);
         let name = name.ok_or_else(|| Refusal::new(400, "Missing required parameter: name"))?;
-        if name.is_empty() || name.chars().count() > MAX_NAME {
-            let why = format!("Invalid event name: it must have 1 to {MAX_NAME} characters");
+        if name.is_empty() || name.chars().count() > MAX_EVENT_NAME {
+            let why = format!("Invalid event name: it must have 1 to {MAX_EVENT_NAME} characters");
             return Err(Refusal::new(400, why));
         }
         let data = match body.get("data") {
@@ -38,9 +34,9 @@ impl<'a> Event<'a> {
             Some(Value::String(text)) => text.clone(),
             Some(json) => json.to_string(),
         };
-        if data.len() > MAX_DATA {
+        if data.len() > MAX_EVENT_DATA {
             let why = format!(
-                "The data content of this event exceeds the allowed maximum ({MAX_DATA} bytes). See \
+                "The data content of this event exceeds the allowed maximum ({MAX_EVENT_DATA} bytes). See \
                  https://pusher.com/docs/channels/server_api/http-api#publishing-events for more info"
             );
             return Err(Refusal::new(413, why));
@@ -84,9 +80,9 @@ pub(super) fn trigger(shared: &Shared, body: &Value) -> Result<Value, Refusal> {
         (None, Some(name)) => vec![name],
         _ => return Err(Refusal::new(400, "Missing required parameter: channels")),
     };
-    if !(1..=MAX_CHANNELS).contains(&names.len()) {
+    if !(1..=MAX_EVENT_CHANNELS).contains(&names.len()) {
         let why = format!(
-            "An event can be triggered on 1 to {MAX_CHANNELS} channels, not {}",
+            "An event can be triggered on 1 to {MAX_EVENT_CHANNELS} channels, not {}",
             names.len()
         );
         return Err(Refusal::new(400, why));
