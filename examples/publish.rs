@@ -24,7 +24,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     publisher.trigger(&["presence-room"], "message", "Hello")?;
     let options = TriggerOptions::new().info([Info::UserCount]);
     let info = publisher.trigger_with(&["presence-room"], "move", &[1, 2], options)?;
-    println!("the event went to {:?} users", info["presence-room"].user_count);
+    let users = info.get("presence-room").and_then(|room| room.user_count);
+    println!("users who were sent the event: {}", users.unwrap_or_default());
     publisher.trigger_batch(&[BatchEvent::new("presence-room", "message", "from a batch")])?;
     println!("users: {:?}", publisher.presence_users("presence-room")?);
     println!("channels: {:?}", publisher.channels("presence-", &[Info::UserCount])?);
