@@ -7,10 +7,11 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
 
+use crate::util::count::Count;
 use crate::util::give_back::GiveBack;
 
 /// The limits of a [`Binding`]'s queue, for slow consumers: a number of values, and the memory that they take.
@@ -135,7 +136,7 @@ type Unbind = Box<dyn FnOnce(&Arc<Counter>) + Send + Sync>;
 /// Shared by a binding and its sink. Its address identifies the binding.
 #[derive(Debug, Default)]
 pub(crate) struct Counter {
-    dropped: AtomicU64,
+    dropped: Count,
     /// Values were dropped, and the queue has not been half empty since.
     overflowing: AtomicBool,
 }
@@ -216,7 +217,7 @@ impl<T> Binding<T> {
 
     /// Returns how many values were dropped because the queue was full, by number or by memory.
     pub fn dropped(&self) -> u64 {
-        self.counter.dropped.load(Ordering::Relaxed)
+        self.counter.dropped.get()
     }
 }
 
@@ -262,7 +263,7 @@ impl<T> Sink<T> {
     /// [`Binding::dropped`].
     fn count_drop(&self, pushed: &mut Pushed) {
         pushed.dropped += 1;
-        self.counter.dropped.fetch_add(1, Ordering::Relaxed);
+        self.counter.dropped.add(1);
     }
 
     /// Makes room for a value of this size as the policy allows. Returns `true` if there is room.

@@ -1,10 +1,10 @@
 //! The clocks. No other module reads one.
 
 use std::fs;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::protocol::Now;
+use crate::util::count::Count;
 
 /// Smaller jumps of the wall clock are ignored.
 const JUMP_MS: u64 = 1000;
@@ -81,44 +81,46 @@ impl Clock {
 /// A jump of the wall clock may be a suspend, or the clock was set. Only after a jump the uptime is read.
 #[derive(Debug)]
 struct Suspends {
-    /// How far the wall clock was ahead of the monotonic one at the last comparison.
-    ahead_ms: AtomicI64,
-    total_ms: AtomicU64,
+    /// How far the wall clock was ahead of the monotonic one at the last comparison: the bits of an `i64`.
+    ahead_ms: Count,
+    total_ms: Count,
 }
 
 impl Suspends {
     /// The monotonic time begins at zero, when the wall clock shows this.
     fn new(wall: Duration) -> Self {
-        Self { ahead_ms: AtomicI64::new(ahead(Duration::ZERO, wall)), total_ms: AtomicU64::new(0) }
+        let this = Self { ahead_ms: Count::default(), total_ms: Count::default() };
+        this.ahead_ms.replace(ahead(Duration::ZERO, wall) as u64);
+        this
     }
 
     /// `elapsed` returns the time since the beginning, suspends included, where the system has such a clock.
     fn compare(&self, mono: Duration, wall: Duration, elapsed: impl FnOnce() -> Option<Duration>) {
         let ahead = ahead(mono, wall);
         let jumped = |before: i64| before.abs_diff(ahead) >= JUMP_MS;
-        if !jumped(self.ahead_ms.load(Ordering::Relaxed)) {
+        if !jumped(self.ahead_ms.get() as i64) {
             return;
         }
         // Of several threads that see the jump, one accounts for it.
-        let before = self.ahead_ms.swap(ahead, Ordering::Relaxed);
+        let before = self.ahead_ms.replace(ahead as u64) as i64;
         if !jumped(before) {
             return;
         }
         match elapsed() {
             Some(elapsed) => {
                 let suspended = millis(elapsed.saturating_sub(mono));
-                self.total_ms.fetch_max(suspended, Ordering::Relaxed);
+                self.total_ms.raise_to(suspended);
             }
             None if before < ahead => {
                 let believed = before.abs_diff(ahead).min(BELIEVED_MS);
-                self.total_ms.fetch_add(believed, Ordering::Relaxed);
+                self.total_ms.add(believed);
             }
             None => {}
         }
     }
 
     fn total(&self) -> Duration {
-        Duration::from_millis(self.total_ms.load(Ordering::Relaxed))
+        Duration::from_millis(self.total_ms.get())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Helpers that several folders use.
 
 pub(crate) mod clock;
+pub(crate) mod count;
 pub(crate) mod give_back;
 pub(crate) mod guard;
 pub(crate) mod redact;

@@ -3,7 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -38,12 +38,12 @@ struct Shared {
 /// How often which fault has struck.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    pub(crate) connections: AtomicU64,
-    pub(crate) closed: AtomicU64,
-    pub(crate) reset: AtomicU64,
-    pub(crate) black_holed: AtomicU64,
-    pub(crate) paused: AtomicU64,
-    pub(crate) throttled: AtomicU64,
+    pub(crate) connections: AtomicUsize,
+    pub(crate) closed: AtomicUsize,
+    pub(crate) reset: AtomicUsize,
+    pub(crate) black_holed: AtomicUsize,
+    pub(crate) paused: AtomicUsize,
+    pub(crate) throttled: AtomicUsize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -46,7 +46,7 @@ pub(crate) struct Report {
     pub(crate) confirmations: u64,
     pub(crate) gaps: u64,
     pub(crate) connected: u64,
-    pub(crate) dials: u64,
+    pub(crate) dials: usize,
     /// By what the client reported.
     pub(crate) broken: Broken,
     pub(crate) faults: Vec<String>,
