@@ -36,7 +36,8 @@
 //!
 //! Five methods block, for at most their `timeout`: [`Client::wait_connected`], [`Client::wait_signed_in`],
 //! [`Client::ping`], [`Client::close`] and [`PublicChannel::wait_subscribed`], which all types of channels have. All
-//! others return immediately, whatever the network does. Every handle can be used from all threads at once.
+//! others return immediately, whatever the network does. Every handle can be used from all threads at once. Each request
+//! of a [`Publisher`](publisher/struct.Publisher.html) blocks, by default for at most 10 s.
 //!
 //! # Channels
 //!
@@ -48,6 +49,7 @@
 //! | `private-encrypted-` | [`PrivateEncryptedChannel`](struct.PrivateEncryptedChannel.html) | needs an [`Authorizer`]; the server cannot read its events |
 //!
 //! Each has a cache variant, with `cache-` after the prefix: the server repeats the last event to new subscribers.
+//! [`Client::channel`] takes any of these names and returns an [`AnyChannel`].
 //!
 //! An [`Authorizer`] is [an HTTP endpoint](HttpAuthorizer) of yours, a closure, or [the app's secret
 //! itself](SecretAuthorizer). The client calls it on a thread of its own, for each subscription on each connection.
@@ -86,7 +88,7 @@
 //!
 //! | limit | default | setter | when exceeded |
 //! |---|---|---|---|
-//! | queue of a binding | 4,096 values and 64 MiB | [`ClientBuilder::queue`], `bind_with`, [`Queue::max_bytes`] | the oldest is dropped (or the newest, see [`Queue`]) and counted by [`Binding::dropped`] |
+//! | queue of a binding | 4,096 values and 64 MiB | [`ClientBuilder::queue`], `bind_with`, `bind_all_with`, [`Queue::max_bytes`] | the oldest is dropped (or the newest, see [`Queue`]) and counted by [`Binding::dropped`] |
 //! | message of the server | 1 MiB | [`ClientBuilder::max_message_size`] | the connection is lost, with [`ErrorKind::TooLarge`] |
 //! | members of a presence channel | 16 MiB | [`ClientBuilder::max_members_bytes`] | infos are omitted first, then members; one [`ErrorKind::TooLarge`] |
 //! | events of an encrypted channel that wait for its key | as the client's queue | [`ClientBuilder::queue`] | the oldest fails, with [`ErrorKind::Decryption`] |
@@ -94,7 +96,8 @@
 //! | memory that a stored event retains beside its own frame | the frames that arrived with it, see [`Event`] | | |
 //! | subscribe frames without a response | 512 KiB | | further channels stay pending; [`ClientBuilder::subscribe_timeout`] counts from sending |
 //! | a subscribe or sign-in frame | 1 MiB | | that channel or sign-in fails, with [`ErrorKind::TooLarge`] |
-//! | client events | 10 KiB of data, 200 characters of name, 10 a second | [`ClientBuilder::client_event_limit`] for the rate | an error of `trigger` |
+//! | client events | 10 KiB of data, 200 characters of name, 10 a second | [`ClientBuilder::client_event_limit`] for the rate | an error of `trigger`; with an outbox the rate makes events wait |
+//! | client events that wait | no outbox; with one its number, 1 MiB and 1 h | [`ClientBuilder::outbox`], [`Outbox`] | the oldest is dropped and counted by [`Stats::outbox_dropped`] |
 //! | a channel's name | 164 characters | [`ClientBuilder::check_channel_names`] | [`ErrorKind::InvalidName`] |
 //! | response of an endpoint | 256 KiB | [`HttpAuthorizer::max_body`] | [`ErrorKind::TooLarge`] |
 //! | head of the response to a handshake | 16 KiB, 128 fields | | the dial fails, with [`ErrorKind::Handshake`] |
@@ -103,6 +106,7 @@
 //! | concurrent dials, and calls of [`Reconnect::with`] | 1 each | | the newest waits |
 //! | concurrent lookups of host names | 4 for the client, 4 for each endpoint | | a dial fails, with [`ErrorKind::Dns`]; a request waits |
 //! | wait that a server or an endpoint requests | 1 hour | | counts as 1 hour |
+//! | requests of a [`Publisher`](publisher/struct.Publisher.html) | 100 channels an event, 10 events a batch, 10 KiB of data, 200 characters of a name; 4 MiB of a response, 1 MiB of a webhook | its builder for data and response | an error, before anything is sent |
 //! | nesting of JSON | none: parsing does not recurse | | |
 //! | stack of each thread | 2 MiB, at least 256 KiB | [`ClientBuilder::stack_size`] | [`ErrorKind::Config`] |
 //!
@@ -133,7 +137,8 @@
 //! | `native-tls-vendored` | | the same with OpenSSL compiled in, for systems without it; takes minutes to compile |
 //! | `rustls` | | TLS by rustls, with the platform's trusted roots; used if `native-tls` is off |
 //! | `encrypted` | yes | [`PrivateEncryptedChannel`](struct.PrivateEncryptedChannel.html) |
-//! | `testing` | | [`testing::Server`](testing/struct.Server.html), an in-process server for tests |
+//! | `testing` | | [`testing::Server`](testing/struct.Server.html), an in-process server for tests and development |
+//! | `publisher` | | [`Publisher`](publisher/struct.Publisher.html), which publishes and queries by the HTTP API, and [`Webhook`](publisher/struct.Webhook.html) |
 //!
 //! Without a TLS feature, a `wss://` URL is an error of kind [`Config`](ErrorKind::Config).
 //!
@@ -146,7 +151,7 @@
 //! | level | lines |
 //! |---|---|
 //! | `error` | the client gave up, with the cause and a hint |
-//! | `warn` | the first failed dial of an outage with its causes and the next attempt, then at most one line a minute until it is over; connections that do not last, one line a minute; failed subscriptions, sign-ins and other requests, 8 at once and then one a minute; code of yours that delays the next dial |
+//! | `warn` | the first failed dial of an outage with its causes and the next attempt, then at most one line a minute until it is over; connections that do not last, one line a minute; failed subscriptions, sign-ins and other requests, 8 at once and then one a minute; client events that the outbox drops; code of yours that delays the next dial |
 //! | `info` | connected, lost, subscribed, signed in, gave up: one line each |
 //! | `debug` | every attempt, every change of the state, and the lines that the limits above suppress |
 //!

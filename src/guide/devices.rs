@@ -46,7 +46,7 @@
 //! }
 //! ```
 //!
-//! The example `edge_sensor` keeps readings while there is no connection (0.2: `ClientBuilder::outbox` does that).
+//! With an [`Outbox`](crate::Outbox), readings are kept while there is no connection, see the example `edge_sensor`.
 //!
 //! A service for systemd needs no ordering after the network:
 //!

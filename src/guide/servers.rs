@@ -134,7 +134,7 @@
 //! # }
 //! ```
 //!
-//! Then, in this order (0.2: `pusher-channels doctor`, feature `cli`, checks the first six by itself):
+//! Then, in this order (`pusher-channels doctor`, feature `cli`, checks the first six by itself):
 //!
 //! 1. **The log.** With a logger (`env_logger`, `RUST_LOG=pusher_channels=debug`) every attempt is a line. At
 //!    `pusher_channels::frames=trace` every frame is.
@@ -160,5 +160,5 @@
 //! 7. **The event.** [`bind_all`](crate::Client::bind_all) shows what arrives on all channels, under which name. An
 //!    event that your backend publishes with the `socket_id` of this client is not sent to it.
 //! 8. **Whether it was there at all.** Publish by hand, with the debug console of Pusher's dashboard or the server's
-//!    HTTP API (0.2: `Publisher`, or `pusher-channels publish`). [`Stats::frames_in`](crate::Stats::frames_in) counts
-//!    frames even if no binding wants them.
+//!    HTTP API ([`Publisher`](../../publisher/struct.Publisher.html), or `pusher-channels publish`).
+//!    [`Stats::frames_in`](crate::Stats::frames_in) counts frames even if no binding wants them.

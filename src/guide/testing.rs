@@ -255,7 +255,7 @@
 //! client speaks plain `ws`, so build the tests with the TLS feature that you ship, or with none, whichever is faster.
 //! Logs help to read a failure: set up `env_logger` in the test and run it with `RUST_LOG=pusher_channels=debug`.
 //!
-//! For a server outside the test, to develop against with any client: `pusher-channels serve` (0.2, feature `cli`).
+//! For a server outside the test, to develop against with any client: `pusher-channels serve` (feature `cli`).
 //!
 //! To test against a real server as well, this repository starts soketi 1.6.1 from npm; see `.ci/run`, step `soketi`,
 //! and `tests/it/soketi`.
