@@ -7,7 +7,7 @@
 //! The largest difference is the same for all three: nothing calls you back. `bind` returns a
 //! [`Binding`](crate::Binding), a receiver with a queue of its own, and your code takes events out of it when and on
 //! which thread it likes: `for event in &binding`, `try_recv()`, or `select!` over several. To have callbacks, run one
-//! thread:
+//! thread (the example `callbacks` has `on(channel, event, closure)` and `off`):
 //!
 //! ```
 //! use pusher_channels::{Client, testing::Server};

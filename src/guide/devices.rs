@@ -46,9 +46,10 @@
 //! }
 //! ```
 //!
-//! With an [`Outbox`](crate::Outbox), readings are kept while there is no connection, see the example `edge_sensor`.
+//! The example `edge_sensor` keeps readings while there is no connection, in an [`Outbox`](crate::Outbox).
 //!
-//! A service for systemd needs no ordering after the network:
+//! A service for systemd needs no ordering after the network. The example `daemon` is one that also ends cleanly on
+//! SIGTERM, feeds systemd's watchdog while its client is healthy, and writes levels to the journal. Without these:
 //!
 //! ```ini
 //! [Service]

@@ -8,6 +8,8 @@ mod channels;
 #[cfg(target_os = "linux")]
 mod chaos;
 mod connector;
+#[cfg(target_os = "linux")]
+mod daemon;
 mod dev_server;
 #[cfg(unix)]
 mod foreign;
