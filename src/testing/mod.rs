@@ -3,6 +3,7 @@
 //! It listens on 127.0.0.1, implements the protocol as Pusher documents it, and simulates faults on request: it drops
 //! or refuses connections, stops responding, or sends arbitrary text. See [`Server`].
 
+mod activity;
 mod api;
 mod bucket;
 mod cors;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crossbeam_channel::Receiver;
 use mio::Waker;
 use serde::Serialize;
 
@@ -45,6 +47,7 @@ use crate::wire::data_of;
 use listener::Listener;
 use state::{Shared, State};
 
+pub use activity::Activity;
 pub use requests::AuthRecord;
 pub use settings::{
     ChannelRefusal, CloseStyle, DataStyle, PresenceStyle, Settings, SigninRefusal, WatchlistStyle,
@@ -282,6 +285,28 @@ impl Server {
 
 /// What the server has seen.
 impl Server {
+    /// Returns a receiver of what happens from now on, in order: connections, subscriptions and events. An earlier
+    /// receiver is disconnected, and so is this one when the server is dropped.
+    ///
+    /// If 4,096 values wait, further ones are missed, see [`Activity::Missed`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use pusher_channels::testing::{Activity, Server};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let server = Server::start()?;
+    /// let activity = server.watch();
+    /// server.publish("chat", "message", "hello");
+    /// assert!(matches!(activity.recv(), Ok(Activity::Published { receivers: 0, .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn watch(&self) -> Receiver<Activity> {
+        self.shared.act(|state| state.watch.start())
+    }
+
     /// Returns the number of established connections.
     pub fn connections(&self) -> usize {
         self.shared.read(State::established)

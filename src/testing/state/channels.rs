@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Cached, Channel, State};
+use crate::testing::activity::Activity;
 use crate::testing::bucket::Bucket;
 use crate::testing::encryption;
 use crate::testing::frames;
@@ -36,6 +37,11 @@ impl State {
             return Err(format!("Channel {name} is full: it has as many members as it can have"));
         }
         connection.channels.insert(name.to_owned());
+        let socket_id = &connection.socket_id;
+        self.watch.push(|| Activity::Subscribed {
+            socket_id: socket_id.clone(),
+            channel: name.to_owned(),
+        });
         channel.subscribers.insert(id);
         let is_first = channel.subscribers.len() == 1;
         let cached = channel.cached().map(|cached| Arc::clone(&cached.frame));
@@ -81,6 +87,8 @@ impl State {
             .get_mut(&id)
             .is_some_and(|connection| connection.channels.remove(name));
         if subscribed {
+            let socket_id = self.socket_id(id).to_owned();
+            self.watch.push(|| Activity::Unsubscribed { socket_id, channel: name.to_owned() });
             self.leave(id, name);
         }
         subscribed
@@ -185,7 +193,14 @@ impl State {
             self.channels.entry(name.to_owned()).or_default().cached = Some(cached);
         }
         let except = except.and_then(|socket_id| self.id_of(socket_id));
-        self.broadcast(name, &frame, except)
+        let receivers = self.broadcast(name, &frame, except);
+        self.watch.push(|| Activity::Published {
+            channel: name.to_owned(),
+            event: event.to_owned(),
+            data: text.to_owned(),
+            receivers,
+        });
+        receivers
     }
 
     /// Relays a client event to the other subscribers; `data` is JSON. The error is sent to the client.
@@ -214,6 +229,12 @@ impl State {
             ("user_id", member.map(|member| member.text().into())),
         ];
         self.webhook.push("client_event", name, &fields);
+        self.watch.push(|| Activity::ClientEvent {
+            socket_id: connection.socket_id.clone(),
+            channel: name.to_owned(),
+            event: event.to_owned(),
+            data: data.map(data_of).unwrap_or_default().into_owned(),
+        });
         let frame = frames::relayed(name, event, data, user_id.as_ref());
         self.broadcast(name, &frame.into(), Some(id));
         Ok(())

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::activity::{Activity, Watch};
 use super::bucket::Bucket;
 use super::encryption::Keys;
 use super::peer::{NO_CODE, Peer, Step};
@@ -175,6 +176,8 @@ pub(super) struct State {
     pub(super) auth: Requests,
     /// What is reported to the app's backend.
     webhook: Events,
+    /// What is reported to the program.
+    pub(super) watch: Watch,
     /// The frames of clients.
     pub(super) recorded: Recording<String>,
     pub(super) dials: u64,
@@ -199,6 +202,7 @@ impl State {
             keys: Keys::new(),
             auth: Requests::new(),
             webhook: Events::new(settings.webhook.is_some()),
+            watch: Watch::default(),
             recorded: Recording::new(MAX_RECORDED),
             dials: 0,
             refuse: 0,
@@ -243,6 +247,7 @@ impl State {
         if right_key {
             let socket_id = format!("{}.{}", fastrand::u32(1..), fastrand::u32(1..));
             self.send(id, self.settings.established(&socket_id));
+            self.watch.push(|| Activity::Connected { socket_id: socket_id.clone() });
             if let Some(connection) = self.connections.get_mut(&id) {
                 connection.socket_id = socket_id;
             }
@@ -258,6 +263,9 @@ impl State {
         let Some(connection) = self.connections.remove(&id) else {
             return;
         };
+        if connection.is_established() {
+            self.watch.push(|| Activity::Disconnected { socket_id: connection.socket_id.clone() });
+        }
         for name in connection.channels {
             self.leave(id, &name);
         }

@@ -4,6 +4,7 @@ mod api;
 mod http;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 mod tls;
+mod watch;
 mod webhook;
 
 use std::io::{Read, Write};
