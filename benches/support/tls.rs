@@ -8,7 +8,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// Whether the benches over TLS can run.
-pub(crate) const AVAILABLE: bool = cfg!(feature = "native-tls");
+pub(crate) const AVAILABLE: bool = cfg!(tls = "native");
 
 pub(crate) type Accepted = StreamOwned<ServerConnection, TcpStream>;
 
@@ -40,7 +40,7 @@ pub(crate) trait Stream: Read + Write + Send {}
 
 impl<S: Read + Write + Send> Stream for S {}
 
-#[cfg(feature = "native-tls")]
+#[cfg(tls = "native")]
 pub(crate) fn connect(stream: TcpStream) -> Box<dyn Stream> {
     let connector = native_tls::TlsConnector::builder()
         .danger_accept_invalid_certs(true)
@@ -50,7 +50,7 @@ pub(crate) fn connect(stream: TcpStream) -> Box<dyn Stream> {
     Box::new(connector.connect("127.0.0.1", stream).expect("a TLS handshake"))
 }
 
-#[cfg(not(feature = "native-tls"))]
+#[cfg(not(tls = "native"))]
 pub(crate) fn connect(_: TcpStream) -> Box<dyn Stream> {
     unreachable!("see AVAILABLE")
 }

@@ -353,7 +353,7 @@ fn settings_are_checked_with_a_custom_connector() {
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains("must not be combined with a `connector`"), "{error}");
     }
-    if cfg!(any(feature = "native-tls", feature = "rustls")) {
+    if cfg!(tls) {
         let tls = Tls::default().root_certificate_pem(b"no certificate");
         let error = builder().tls(tls).build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);

@@ -38,6 +38,6 @@ mod stack;
 mod stats;
 mod support;
 mod switching;
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 mod tls;
 mod users;

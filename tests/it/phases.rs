@@ -162,7 +162,7 @@ fn every_phase(mut test: impl FnMut(&str, Stuck)) {
     test("tcp", in_tcp());
     test("HTTP proxy", in_proxy("http"));
     test("SOCKS proxy", in_proxy("socks5"));
-    if cfg!(any(feature = "native-tls", feature = "rustls")) {
+    if cfg!(tls) {
         test("tls", in_tls());
     }
     test("websocket", in_websocket());

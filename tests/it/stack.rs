@@ -3,7 +3,7 @@
 
 use log::LevelFilter;
 use pusher_channels::{Auth, AuthRequest, Client, ErrorKind, Options, UserAuth, UserAuthRequest};
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 use pusher_channels::{HttpAuthorizer, HttpUserAuthenticator};
 use serde_json::Value;
 
@@ -136,7 +136,7 @@ fn nested_frames_fit_the_smallest_stack() {
 }
 
 /// The dial to a name, TLS, and endpoints that return nested JSON.
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 #[test]
 fn tls_and_endpoints_fit_the_smallest_stack() {
     alone(|| {

@@ -13,6 +13,7 @@ use super::connector::{self, MAX_TIMEOUT, Network};
 use super::failure::failed;
 use super::request::is_secure;
 use super::response::{HttpResponse, coding, is_success};
+use crate::config::tls::ENABLE_TLS;
 use crate::transport::{Resolver, SharedTls};
 use crate::util::clock;
 use crate::util::retry_after::retry_after;
@@ -102,7 +103,7 @@ impl Agents {
     }
 
     /// Returns what TLS connections are made with.
-    #[cfg(all(test, any(feature = "native-tls", feature = "rustls")))]
+    #[cfg(all(test, tls))]
     pub(super) fn shared_tls(&self) -> Result<Arc<SharedTls>, Error> {
         self.sender().map(|sender| Arc::clone(&sender.network.tls))
     }
@@ -270,9 +271,8 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 /// Fails for `https` if this build has no TLS.
 pub(super) fn check_scheme(uri: &Uri) -> Result<(), Error> {
-    if is_secure(uri) && !cfg!(any(feature = "native-tls", feature = "rustls")) {
-        let message = "this build has no TLS for https://: turn on the feature `native-tls` or \
-                       `rustls` of pusher-channels";
+    if is_secure(uri) && !cfg!(tls) {
+        let message = format!("this build has no TLS for `https://`; {ENABLE_TLS}");
         return Err(Error::message(ErrorKind::Config, message));
     }
     Ok(())

@@ -43,13 +43,13 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// Reads an error of the TLS library, also one inside an I/O error.
-    #[cfg(feature = "native-tls")]
+    #[cfg(tls = "native")]
     pub(crate) fn of(error: &(dyn StdError + 'static)) -> Option<Self> {
         openssl::fault(&error.to_string())
     }
 
     /// Reads an error of the TLS library, also one inside an I/O error.
-    #[cfg(not(feature = "native-tls"))]
+    #[cfg(not(tls = "native"))]
     pub(crate) fn of(error: &(dyn StdError + 'static)) -> Option<Self> {
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         let inside = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
@@ -155,7 +155,7 @@ fn meaning(alert: u8) -> String {
     format!("alert {alert}, {words}")
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(tls = "native")]
 mod openssl {
     use super::Fault;
 
@@ -200,7 +200,7 @@ mod openssl {
     }
 }
 
-#[cfg(not(feature = "native-tls"))]
+#[cfg(not(tls = "native"))]
 mod library {
     use rustls::{CertificateError, Error, InvalidMessage, PeerIncompatible};
 

@@ -1,10 +1,9 @@
 //! TLS settings.
 
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 mod fault;
-#[cfg(all(test, any(feature = "native-tls", feature = "rustls")))]
+#[cfg(all(test, tls))]
 pub(crate) mod fixtures;
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
 mod pem;
 
 use std::fmt;
@@ -15,12 +14,20 @@ use zeroize::Zeroizing;
 use crate::Error;
 use crate::util::guard;
 
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 use fault::Fault;
-#[cfg(all(feature = "testing", any(feature = "native-tls", feature = "rustls")))]
+#[cfg(all(feature = "testing", tls))]
 pub(crate) use pem::Identity;
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 pub(crate) use pem::{KeyKind, wrong_identity};
+
+/// What to do in a build without TLS.
+pub(crate) const ENABLE_TLS: &str = if cfg!(feature = "native-tls") {
+    "this repository leaves native-tls out, see `.cargo/config.toml`; enable the feature `rustls`, \
+     or set RUSTFLAGS, if only to nothing"
+} else {
+    "enable the feature `native-tls` or `rustls` of pusher-channels"
+};
 
 /// TLS settings. The default trusts the platform's root certificates.
 ///
@@ -240,7 +247,7 @@ impl Tls {
     }
 }
 
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 impl Tls {
     pub(crate) fn oldest(&self) -> TlsVersion {
         self.min_version
@@ -285,10 +292,7 @@ impl fmt::Display for TlsVersion {
 
 /// The settings that are needed to explain a failed handshake.
 #[derive(Clone, Copy)]
-#[cfg_attr(
-    not(any(feature = "native-tls", feature = "rustls")),
-    expect(dead_code, reason = "without a library for it, no handshake fails")
-)]
+#[cfg_attr(not(tls), expect(dead_code, reason = "without a library for it, no handshake fails"))]
 pub(crate) struct HandshakeSettings {
     min_version: TlsVersion,
     client_certificate: bool,
@@ -297,7 +301,7 @@ pub(crate) struct HandshakeSettings {
 impl HandshakeSettings {
     /// Adds what was wrong to the text of a failed handshake, as far as its source shows. `name` is the name that the
     /// certificate must have.
-    #[cfg(any(feature = "native-tls", feature = "rustls"))]
+    #[cfg(tls)]
     pub(crate) fn explain(self, error: Error, name: &str) -> Error {
         let source = std::error::Error::source(&error);
         let Some(fault) =
@@ -309,31 +313,31 @@ impl HandshakeSettings {
         error.with_message(message).explained()
     }
 
-    #[cfg(not(any(feature = "native-tls", feature = "rustls")))]
+    #[cfg(not(tls))]
     pub(crate) fn explain(self, error: Error, _: &str) -> Error {
         error
     }
 }
 
 /// Returns `true` if a handshake failed because the peer does not speak TLS, as far as the source shows.
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 pub(crate) fn is_not_tls(error: &Error) -> bool {
     std::error::Error::source(error).and_then(Fault::of) == Some(Fault::NotTls)
 }
 
-#[cfg(not(any(feature = "native-tls", feature = "rustls")))]
+#[cfg(not(tls))]
 pub(crate) fn is_not_tls(_: &Error) -> bool {
     false
 }
 
 /// Returns `true` if an error of an open TLS connection says what was wrong, as an alert does. In TLS 1.3 a server may
 /// refuse its client only then.
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 pub(crate) fn is_fault(error: &std::io::Error) -> bool {
     Fault::of(error).is_some()
 }
 
-#[cfg(not(any(feature = "native-tls", feature = "rustls")))]
+#[cfg(not(tls))]
 pub(crate) fn is_fault(_: &std::io::Error) -> bool {
     false
 }

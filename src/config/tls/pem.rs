@@ -14,6 +14,7 @@ const END: &[u8] = b"-----END ";
 const ENCRYPTED: &str = "it is encrypted; decrypt it with `openssl pkcs8`";
 
 /// A certificate: its chain in DER, and its key.
+#[cfg_attr(not(tls), expect(dead_code, reason = "without a library for TLS, none is sent"))]
 pub(crate) struct Identity {
     pub(crate) chain: Vec<Vec<u8>>,
     pub(crate) kind: KeyKind,
@@ -89,7 +90,7 @@ impl Identity {
     }
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(tls = "native")]
 impl Identity {
     /// Returns a PKCS#8 key in PEM.
     pub(crate) fn key_pem(&self) -> Zeroizing<String> {
@@ -232,7 +233,7 @@ fn marked<'a>(line: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
     line.strip_prefix(mark)?.strip_suffix(b"-----")
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(tls = "native")]
 fn write(der: &[u8], label: &str) -> Zeroizing<String> {
     let base64 = Zeroizing::new(STANDARD.encode(der));
     let lines = base64.len() / 64 * 65 + 65;

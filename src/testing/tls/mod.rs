@@ -1,21 +1,21 @@
 //! The server's side of TLS, by the library that the client uses.
 
-#[cfg(feature = "native-tls")]
+#[cfg(tls = "native")]
 mod native;
-#[cfg(not(any(feature = "native-tls", feature = "rustls")))]
+#[cfg(not(tls))]
 mod none;
-#[cfg(all(feature = "rustls", not(feature = "native-tls")))]
+#[cfg(tls = "rustls")]
 mod rustls;
 
 use std::io::{self, Read, Write};
 
 use super::link::Link;
 
-#[cfg(feature = "native-tls")]
+#[cfg(tls = "native")]
 use native as library;
-#[cfg(not(any(feature = "native-tls", feature = "rustls")))]
+#[cfg(not(tls))]
 use none as library;
-#[cfg(all(feature = "rustls", not(feature = "native-tls")))]
+#[cfg(tls = "rustls")]
 use rustls as library;
 
 pub(super) use library::Acceptor;

@@ -8,6 +8,7 @@
 use std::convert::Infallible;
 use std::io::{self, Read, Write};
 
+use crate::config::tls::ENABLE_TLS;
 use crate::testing::link::Link;
 
 /// There is none.
@@ -18,8 +19,7 @@ pub(in crate::testing) struct Acceptor(Infallible);
 
 impl Acceptor {
     pub(in crate::testing) fn new(_: &[u8], _: &[u8]) -> io::Result<Self> {
-        let why = "this build has no TLS; turn on the feature `native-tls` or `rustls` of \
-                   pusher-channels";
+        let why = format!("this build has no TLS; {ENABLE_TLS}");
         Err(io::Error::new(io::ErrorKind::Unsupported, why))
     }
 

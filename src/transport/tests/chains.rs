@@ -43,7 +43,7 @@ fn authority_certificate_as_the_servers_own_is_named_by_rustls() {
     let server = builder(NEW).with_single_cert(vec![certificate.der().clone()], key).unwrap();
     let server = Arc::new(server);
     let trusting = Tls::default().root_certificate_der(certificate.der());
-    if cfg!(feature = "native-tls") {
+    if cfg!(tls = "native") {
         accepted(&trusting, &server);
         let words = "the server's certificate is not signed by a trusted authority: add its root with \
                      Tls::root_certificate_pem";
@@ -87,11 +87,11 @@ fn certificate_with_only_a_common_name_is_named_by_rustls() {
     let error = refused(&trusting(&authority), &authority.sign(&[]).server());
     let words = "the server's certificate is not for 127.0.0.1";
     let why = ", since it has no name: make one with a `subjectAltName`; a common name (CN) does not count";
-    let why = if cfg!(feature = "native-tls") { "" } else { why };
+    let why = if cfg!(tls = "native") { "" } else { why };
     assert_eq!(error, in_tls(&format!("{words}{why}")));
 }
 
-#[cfg(not(feature = "native-tls"))]
+#[cfg(not(tls = "native"))]
 #[test]
 fn certificate_of_an_old_version_is_named() {
     let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();

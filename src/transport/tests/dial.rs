@@ -160,7 +160,7 @@ fn websocket_handshake_can_be_interrupted() {
     assert!(error.to_string().starts_with("WebSocket handshake with 127.0.0.1"));
 }
 
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 #[test]
 fn tls_handshake_times_out_and_can_be_interrupted() {
     let (_listener, silent) = listen();
@@ -182,7 +182,7 @@ fn tls_handshake_times_out_and_can_be_interrupted() {
     assert!(error.to_string().starts_with("TLS handshake with 127.0.0.1"));
 }
 
-#[cfg(not(any(feature = "native-tls", feature = "rustls")))]
+#[cfg(not(tls))]
 #[test]
 fn error_without_tls_names_the_features() {
     let error = dial(&connector(), "wss://localhost/").map(|_| ()).unwrap_err();

@@ -1,15 +1,16 @@
 //! The transport against scripted peers on loopback.
 
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 mod chains;
 mod connection;
 mod dial;
 mod pipe;
 mod pressure;
 mod proxy;
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+mod settings;
+#[cfg(tls)]
 mod tls;
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 mod trust;
 
 use std::io::{Read, Write};
@@ -17,11 +18,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 use super::SharedTls;
 use super::{WebSocket, WebSocketConnector};
 use crate::Interrupt;
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 use crate::Tls;
 use crate::util::clock;
 use crate::util::testing::listen;
@@ -91,7 +92,7 @@ fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 fn shared(tls: &Tls) -> Arc<SharedTls> {
     Arc::new(SharedTls::new(tls.clone()))
 }

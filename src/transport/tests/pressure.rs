@@ -156,7 +156,7 @@ fn quiet_wait_frees_the_memory_of_a_flood() {
     returns_room(socket, IDLE);
 }
 
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 #[test]
 fn quiet_wait_frees_the_memory_of_a_flood_over_tls() {
     let (tls, address) = tls::serve(flood);

@@ -74,7 +74,7 @@ fn unknown_authority_is_named() {
     let short = "the server's certificate is not signed by a trusted authority: add its root with \
                  Tls::root_certificate_pem; or a key of the server's certificates is too short: make certificates \
                  with RSA keys of at least 2048 bits";
-    let words = if cfg!(feature = "native-tls") { UNKNOWN } else { short };
+    let words = if cfg!(tls = "native") { UNKNOWN } else { short };
     assert_eq!(refused(&trusting(&namesake), &server), in_tls(words));
 }
 
@@ -92,7 +92,7 @@ fn expired_and_future_certificates_are_distinguished() {
 /// rustls returns the names in the certificate, OpenSSL does not.
 fn wrong_name(expected: &str, others: &str) -> String {
     let words = format!("the server's certificate is not for {expected}");
-    if cfg!(feature = "native-tls") { in_tls(&words) } else { in_tls(&(words + others)) }
+    if cfg!(tls = "native") { in_tls(&words) } else { in_tls(&(words + others)) }
 }
 
 #[test]
@@ -445,7 +445,7 @@ fn sec1_key_is_accepted_by_rustls_only() {
     let (tls, config) = closed_shop(&clients, BOTH);
     let key = sec1(&certificate);
     let tls = tls.client_certificate_pem(certificate.pem.as_bytes(), key.as_bytes());
-    if cfg!(feature = "native-tls") {
+    if cfg!(tls = "native") {
         says(&tls, "Tls::client_certificate_pem: the key: it is SEC1, but native-tls takes PKCS#8");
     } else {
         accepted(&tls, &config);

@@ -7,19 +7,19 @@ use std::sync::OnceLock;
 use super::memory::MemoryStream;
 use crate::{Error, Tls};
 
-#[cfg(feature = "native-tls")]
+#[cfg(tls = "native")]
 mod native;
-#[cfg(feature = "native-tls")]
+#[cfg(tls = "native")]
 use native as library;
 
-#[cfg(all(feature = "rustls", not(feature = "native-tls")))]
+#[cfg(tls = "rustls")]
 mod rustls;
-#[cfg(all(feature = "rustls", not(feature = "native-tls")))]
+#[cfg(tls = "rustls")]
 use self::rustls as library;
 
-#[cfg(not(any(feature = "native-tls", feature = "rustls")))]
+#[cfg(not(tls))]
 mod none;
-#[cfg(not(any(feature = "native-tls", feature = "rustls")))]
+#[cfg(not(tls))]
 use none as library;
 
 use library::TlsConnector;
@@ -69,7 +69,7 @@ impl fmt::Debug for SharedTls {
 pub(super) enum Stream {
     Plain(MemoryStream),
     #[cfg_attr(
-        not(any(feature = "native-tls", feature = "rustls")),
+        not(tls),
         expect(dead_code, reason = "without a library for it, no stream is encrypted")
     )]
     Tls(Box<library::TlsStream>),

@@ -1,5 +1,6 @@
 //! No TLS in this build.
 
+use crate::config::tls::ENABLE_TLS;
 use crate::transport::handshake_stream::HandshakeStream;
 use crate::transport::memory::MemoryStream;
 use crate::transport::tls::Stream;
@@ -15,16 +16,18 @@ pub(super) fn memory(stream: &mut TlsStream) -> &mut MemoryStream {
 pub(in crate::transport) struct TlsConnector;
 
 impl TlsConnector {
-    pub(in crate::transport) fn new(_: &Tls) -> Result<Self, Error> {
+    /// Fails if `tls` cannot be read, so that a program fails as it would with TLS.
+    pub(in crate::transport) fn new(tls: &Tls) -> Result<Self, Error> {
+        tls.check_name()?;
+        tls.roots(|_| Ok(()))?;
+        tls.identity()?;
         Ok(Self)
     }
 
     /// Fails before anything is dialed.
     pub(in crate::transport) fn prepare(&self) -> Result<(), Error> {
-        Err(Error::message(
-            ErrorKind::Config,
-            "this build has no TLS for `wss://`; enable the feature `native-tls` or `rustls` of pusher-channels",
-        ))
+        let message = format!("this build has no TLS for `wss://`; {ENABLE_TLS}");
+        Err(Error::message(ErrorKind::Config, message))
     }
 
     pub(in crate::transport) fn handshake(

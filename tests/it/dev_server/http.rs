@@ -137,7 +137,7 @@ fn authorization_works_again_after_a_restart_on_the_same_port() {
     assert_eq!(messages.recv_timeout(SOON).unwrap().data(), "back");
 }
 
-#[cfg(not(any(feature = "native-tls", feature = "rustls")))]
+#[cfg(not(tls))]
 #[test]
 fn tls_without_a_library_for_it_is_unsupported() {
     let error = Server::start_with(Settings::default().tls(b"", b"")).unwrap_err();

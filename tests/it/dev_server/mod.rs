@@ -2,7 +2,7 @@
 
 mod api;
 mod http;
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 mod tls;
 mod watch;
 mod webhook;

@@ -28,7 +28,7 @@ fn silent_peer_times_out_in_the_websocket_handshake() {
 }
 
 #[test]
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 fn tls_handshake_stall_reports_timeout_in_tls() {
     let error = failure(true, wait_for_end);
     check(&error, ErrorKind::Timeout, "TLS handshake");

@@ -84,7 +84,7 @@ fn no_proxy_exception_bypasses_the_proxy() {
     assert!(relay.targets().is_empty());
 }
 
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 #[test]
 fn tls_is_end_to_end_through_a_proxy() {
     for scheme in ["http", "socks5"] {
@@ -196,7 +196,7 @@ fn invalid_variable_is_refused_by_build() {
     }
 }
 
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 mod tls {
     use std::net::TcpListener;
     use std::sync::Arc;

@@ -124,7 +124,7 @@ fn tinyproxy_connects() {
     let server = Server::start().unwrap();
     let Some(open) = tinyproxy("") else { return };
     passes(&server, "localhost", open.proxy("http", ""));
-    #[cfg(any(feature = "native-tls", feature = "rustls"))]
+    #[cfg(tls)]
     super::tls::passes("localhost", open.proxy("http", ""));
 }
 
@@ -162,7 +162,7 @@ fn microsocks_connects() {
         passes(&server, "127.0.0.1", open.proxy(scheme, ""));
         passes(&server, "127.0.0.1", open.proxy(scheme, CREDENTIALS));
     }
-    #[cfg(any(feature = "native-tls", feature = "rustls"))]
+    #[cfg(tls)]
     super::tls::passes("127.0.0.1", open.proxy("socks5", ""));
 }
 

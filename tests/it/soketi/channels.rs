@@ -157,7 +157,7 @@ fn client_events_on_a_presence_channel_have_a_user_id() {
 
 #[test]
 fn members_are_replaced_after_a_restart() {
-    for tls in [false, cfg!(any(feature = "native-tls", feature = "rustls"))] {
+    for tls in [false, cfg!(tls)] {
         let Some(mut soketi) = Soketi::start(tls) else {
             return;
         };

@@ -11,7 +11,7 @@ use crate::support::{SOON, quick};
 /// Runs a test over `ws` and, where this build has TLS, over `wss`.
 pub(super) fn over_both(test: impl Fn(&Soketi, ClientBuilder)) {
     for tls in [false, true] {
-        if tls && cfg!(not(any(feature = "native-tls", feature = "rustls"))) {
+        if tls && cfg!(not(tls)) {
             continue;
         }
         if let Some(soketi) = Soketi::start(tls) {
@@ -104,7 +104,7 @@ fn ping_gets_a_pong() {
 
 #[test]
 fn client_reconnects_and_resubscribes_after_a_server_restart() {
-    for tls in [false, cfg!(any(feature = "native-tls", feature = "rustls"))] {
+    for tls in [false, cfg!(tls)] {
         let Some(mut soketi) = Soketi::start(tls) else {
             return;
         };

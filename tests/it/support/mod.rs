@@ -4,7 +4,7 @@ pub(crate) mod memory;
 
 use std::any::type_name;
 use std::borrow::BorrowMut;
-#[cfg(all(target_os = "linux", any(feature = "native-tls", feature = "rustls")))]
+#[cfg(all(target_os = "linux", tls))]
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -157,7 +157,7 @@ pub(crate) fn alone_as<T>(body: impl FnOnce()) {
 }
 
 /// As [`alone`], with this variable in the child's environment.
-#[cfg(all(target_os = "linux", any(feature = "native-tls", feature = "rustls")))]
+#[cfg(all(target_os = "linux", tls))]
 pub(crate) fn alone_with<F: FnOnce()>(name: &str, value: impl AsRef<OsStr>, body: F) {
     alone_set_up::<F>(|child| child.env(name, value), body);
 }

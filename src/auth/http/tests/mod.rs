@@ -8,7 +8,7 @@ mod network;
 mod not_json;
 mod proxy;
 mod responses;
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 mod tls;
 mod user;
 
@@ -242,7 +242,7 @@ fn valid_urls_are_accepted() {
 }
 
 #[test]
-#[cfg(not(any(feature = "native-tls", feature = "rustls")))]
+#[cfg(not(tls))]
 fn https_url_is_a_config_error_without_tls() {
     let http = HttpAuthorizer::new("https://127.0.0.1:1/");
     for error in [http.check().unwrap_err(), authorize(&http).unwrap_err()] {

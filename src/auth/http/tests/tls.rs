@@ -12,7 +12,7 @@ use crate::transport::SharedTls;
 use crate::{ClientSettings, TlsVersion, UserAuth, UserAuthRequest, UserAuthenticator as _};
 
 const FAILED: &str = "authorization at 127.0.0.1:PORT: the TLS handshake failed";
-const NATIVE: bool = cfg!(feature = "native-tls");
+const NATIVE: bool = cfg!(tls = "native");
 /// For a self-signed certificate: rustls does not report whether the chain is complete.
 const REST: &str = if NATIVE {
     ""
