@@ -2,8 +2,10 @@
 
 use std::process::Stdio;
 
+use pusher_channels::testing::{Server, Settings};
+
 use crate::serve::Served;
-use crate::support::Running;
+use crate::support::{Running, command};
 
 #[test]
 fn trigger_reaches_another_listener() {
@@ -34,6 +36,22 @@ fn trigger_sends_each_line_of_standard_input_within_the_limit() {
     let data: String =
         heard.out.lines().map(|line| format!("{}\n", line.rsplit(' ').next().unwrap())).collect();
     assert_eq!(data, lines);
+}
+
+#[test]
+fn trigger_reports_what_the_server_rejects() {
+    let settings = Settings::default().client_event_limit(Some(1));
+    let server = Server::start_with(settings).unwrap();
+    let port = server.port().to_string();
+    let target = ["--host", "127.0.0.1", "--port", &port, "--plain", "--key", server.key()];
+    let sender = ["trigger", "private-chat", "client-n", "-", "--secret", server.secret()];
+    let mut sender = command(&[&sender, &target[..]].concat());
+    sender.stdin(Stdio::piped());
+    let mut sender = Running::start(sender);
+    sender.write("1\n2\n3\n");
+    let sent = sender.end();
+    assert_eq!(sent.code, Some(4), "{sent:?}");
+    assert!(sent.err.contains("4301"), "{sent:?}");
 }
 
 #[test]

@@ -42,11 +42,12 @@ impl Trigger {
         let timeout = self.server.timeout;
         let builder = self.server.client(&self.access)?.subscribe_timeout(timeout);
         let client = builder.client_event_limit(Some(PER_SECOND)).build()?;
-        let errors = client.bind_errors();
         let channel = client.channel(&self.channel)?;
         channel.subscribe();
         client.connect();
         channel.wait_subscribed(timeout)?;
+        // Not before: what went wrong until then was retried.
+        let errors = client.bind_errors();
         data::each(&self.data, |data| self.send(&channel, data))?;
         // The server reads in order, so it has read the events when it responds.
         client.ping(timeout)?;
