@@ -139,6 +139,7 @@
 //! | `encrypted` | yes | [`PrivateEncryptedChannel`](struct.PrivateEncryptedChannel.html) |
 //! | `testing` | | [`testing::Server`](testing/struct.Server.html), an in-process server for tests and development |
 //! | `publisher` | | [`Publisher`](publisher/struct.Publisher.html), which publishes and queries by the HTTP API, and [`Webhook`](publisher/struct.Webhook.html) |
+//! | `cli` | | the program `pusher-channels`: `listen`, `trigger`, `publish`, `serve`, `doctor`; a library does not need it |
 //!
 //! Without a TLS feature, a `wss://` URL is an error of kind [`Config`](ErrorKind::Config).
 //!

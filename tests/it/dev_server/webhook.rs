@@ -77,6 +77,8 @@ fn every_kind_of_event_is_reported_in_order() {
     let server = start(&url);
     let mut raw = Raw::established(&server);
     raw.subscribe("cache-a");
+    // By another connection than the next request.
+    assert!(server.wait_for(SOON, |server| server.subscribers("cache-a") == 1));
     let mut ann = Signed::new(&server);
     ann.subscribe("presence-a", Some(r#"{"user_id":7}"#));
     assert_eq!(
