@@ -283,7 +283,7 @@ fn invalid_settings_are_explained() {
     }
 }
 
-#[cfg(not(any(feature = "native-tls", feature = "rustls")))]
+#[cfg(not(tls))]
 #[test]
 fn build_without_tls_refuses_https() {
     let error = Publisher::new(Options::cluster("eu", "k"), "7", "s").unwrap_err();

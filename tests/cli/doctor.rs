@@ -151,7 +151,7 @@ fn gateway(server: u16, response: &'static str) -> u16 {
     })
 }
 
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 mod tls {
     use std::fs;
     use std::path::PathBuf;

@@ -59,7 +59,7 @@ fn doctor_passes_and_tells_keys_and_secrets_apart() {
     assert!(wrong_secret.out.contains("does not accept the signature"), "{wrong_secret:?}");
 }
 
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
+#[cfg(tls)]
 #[test]
 fn doctor_explains_an_unknown_authority() {
     let Some(soketi) = Soketi::start(true) else {

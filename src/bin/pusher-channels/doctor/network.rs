@@ -94,7 +94,7 @@ impl Place {
 
     /// Connects with TLS. Certificates are not checked: a clock that is wrong makes them invalid, and nothing secret is
     /// sent.
-    #[cfg(feature = "native-tls")]
+    #[cfg(tls = "native")]
     fn connect_tls(&self, timeout: Duration) -> io::Result<impl Read + Write> {
         let connector = native_tls::TlsConnector::builder()
             .danger_accept_invalid_certs(true)
@@ -107,7 +107,7 @@ impl Place {
             .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))
     }
 
-    #[cfg(not(feature = "native-tls"))]
+    #[cfg(not(tls = "native"))]
     #[expect(clippy::unused_self, reason = "as with `native-tls`")]
     fn connect_tls(&self, _: Duration) -> io::Result<TcpStream> {
         Err(io::ErrorKind::Unsupported.into())
