@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::Rules;
-use super::limits::Limits;
+use super::limits::{self, Limits};
 use super::request::App;
 use super::target::Target;
 use super::{Inner, Publisher};
@@ -138,6 +138,7 @@ impl PublisherBuilder {
         if self.app_id.is_empty() {
             return wrong("the app id must not be empty");
         }
+        limits::secret(self.secret.expose())?;
         for (is_zero, message) in [
             (self.timeout.is_zero(), "`timeout` must be greater than zero"),
             (self.rules.limits.max_data == 0, "`max_data` must be greater than zero"),

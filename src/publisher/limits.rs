@@ -41,6 +41,14 @@ impl Limits {
     }
 }
 
+/// An empty one, such as that of a variable that is not set, would let everyone sign.
+pub(super) fn secret(secret: &str) -> Result<(), Error> {
+    if secret.is_empty() {
+        return wrong(ErrorKind::Config, "the secret must not be empty");
+    }
+    Ok(())
+}
+
 pub(super) fn event(name: &str) -> Result<(), Error> {
     if name.is_empty() {
         return wrong(ErrorKind::InvalidName, "the name of an event must not be empty");

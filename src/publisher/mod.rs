@@ -45,7 +45,7 @@ const WHAT: &str = "HTTP API";
 
 /// Publishes events and queries channels, by the HTTP API of an app.
 ///
-/// It needs no [`Client`](crate::Client) and runs no thread. A clone is cheap and shares its connections; it can be
+/// It needs no [`Client`](crate::Client) and keeps no thread. A clone is cheap and shares its connections; it can be
 /// used from all threads at once.
 ///
 /// # Servers
@@ -279,7 +279,10 @@ impl Publisher {
         let body = call.body.take();
         let response = http.send(&signed.url, &place, headers, body)?;
         let mut secrets = vec![app.secret.expose(), &*signed.signature];
-        secrets.extend(headers.iter().map(|(_, value)| value.as_str()));
+        for (_, value) in headers {
+            secrets.push(value);
+            secrets.extend(value.split_whitespace());
+        }
         response::body(&response, &place, &secrets, clock::wall())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::auth::http::response::{HttpResponse, ResponseText, excerpt, is_success};
+use crate::auth::http::response::{HttpResponse, ResponseText, compressed, excerpt, is_success};
 use crate::util::units::words;
 use crate::wire::{each_element, each_field, id, number, pick, text};
 use crate::{Error, ErrorKind};
@@ -107,12 +107,13 @@ pub(super) fn body(
 ) -> Result<String, Error> {
     let text = String::from_utf8_lossy(&response.body);
     let text = text.trim_start_matches('\u{feff}').trim();
+    let encoding = response.encoding.or_else(|| compressed(&response.body));
     let status = refused_status(text).unwrap_or(response.status);
     if is_success(response.status) && is_success(status) {
         if each_field(text, |_, _| {}).is_ok() {
             return Ok(text.to_owned());
         }
-        let shown = ResponseText { text, encoding: response.encoding, secrets, place };
+        let shown = ResponseText { text, encoding, secrets, place };
         let instead = shown.instead_of_json().unwrap_or_else(|| "is not a JSON object".to_owned());
         return Err(Error::message(ErrorKind::Json, format!("{place}: the response {instead}"))
             .with_http_status(status));
@@ -125,7 +126,7 @@ pub(super) fn body(
         429 => ErrorKind::RateLimited,
         _ => ErrorKind::Server,
     };
-    let said = if response.encoding.is_some() { String::new() } else { excerpt(text, secrets) };
+    let said = if encoding.is_some() { String::new() } else { excerpt(text, secrets) };
     let joint = if said.is_empty() { "" } else { ": " };
     let hint = match status {
         300..=399 => "; redirects are not followed".to_owned(),
@@ -331,6 +332,15 @@ mod tests {
         let response = HttpResponse { retry_after: Some(THEN), ..response(429, "") };
         let error = body(&response, "p", &[], THEN).unwrap_err();
         assert_eq!(error.retry_after(), Some(THEN));
+    }
+
+    #[test]
+    fn compression_without_its_header_is_recognized() {
+        let gzip =
+            |status| HttpResponse { body: vec![0x1f, 0x8b, 8, 0xff], ..response(status, "") };
+        let read = |status| body(&gzip(status), "p", &[], THEN).unwrap_err().to_string();
+        assert_eq!(read(200), "p: the response is compressed (gzip), which was not requested");
+        assert_eq!(read(500), "p: HTTP 500");
     }
 
     #[test]

@@ -199,6 +199,15 @@ fn headers_are_sent_and_not_shown() {
 }
 
 #[test]
+fn parts_of_a_header_are_not_shown() {
+    let (address, _seen) = server("401 Unauthorized", "the token canary-9 is unknown");
+    let builder = Publisher::builder(options(address), "7", "s");
+    let publisher = builder.header("Authorization", "Bearer canary-9").build().unwrap();
+    let error = publisher.channels("", &[]).unwrap_err().to_string();
+    assert!(error.ends_with("HTTP 401: the token [redacted] is unknown"), "{error}");
+}
+
+#[test]
 fn refusal_returns_its_wait_and_the_channel() {
     let (address, _seen) = server("429 Too Many Requests\r\nRetry-After: 7", "slow down");
     let error = publisher(address).channel("a", &[]).unwrap_err();
@@ -270,6 +279,7 @@ fn invalid_settings_are_explained() {
     let builder = || Publisher::builder(options(), "7", "s");
     for (result, part) in [
         (Publisher::new(options(), "", "s"), "the app id must not be empty"),
+        (Publisher::new(options(), "7", ""), "the secret must not be empty"),
         (Publisher::new(Options::url("ws://h"), "7", "s"), "/app/{key}"),
         (builder().timeout(Duration::ZERO).build(), "`timeout` must be greater than zero"),
         (builder().max_data(0).build(), "`max_data` must be greater than zero"),

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
+use super::limits;
 use crate::auth::signature::is_signed;
 use crate::wire::{data_of, each_element, id, number, pick, text};
 use crate::{Error, ErrorKind};
@@ -128,6 +129,7 @@ impl Webhook {
     ///
     /// # Errors
     ///
+    /// - [`ErrorKind::Config`]: the secret is empty
     /// - [`ErrorKind::Auth`]: a header is missing, the key is another app's, or the signature is wrong
     /// - [`ErrorKind::TooLarge`]: the body has more than 1 MiB
     /// - [`ErrorKind::Json`]: the body is signed, but is not the JSON of a webhook
@@ -137,6 +139,7 @@ impl Webhook {
         headers: impl IntoIterator<Item = (N, V)>,
         body: &[u8],
     ) -> Result<Self, Error> {
+        limits::secret(secret)?;
         if body.len() > MAX_BODY {
             let message = format!("a webhook must have at most {MAX_BODY} bytes");
             return Err(Error::message(ErrorKind::TooLarge, message));
@@ -355,6 +358,15 @@ mod tests {
     }
 
     #[test]
+    fn empty_secret_verifies_nothing() {
+        let body = r#"{"time_ms":1,"events":[]}"#;
+        let headers = [("X-Pusher-Key", "key".to_owned()), ("X-Pusher-Signature", sign("", body))];
+        let error = Webhook::verify("key", "", headers, body.as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert_eq!(error.to_string(), "the secret must not be empty");
+    }
+
+    #[test]
     fn signed_body_must_be_a_webhook_of_limited_size() {
         for (body, part) in [
             ("", "is not JSON"),
@@ -373,5 +385,9 @@ mod tests {
         // Nesting costs no stack.
         let deep = format!(r#"{{"time_ms":1,"events":[{}]}}"#, "[".repeat(100_000));
         assert_eq!(signed(&deep).unwrap_err().kind(), ErrorKind::Json);
+        let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
+        let event = r#""name":"client_event","channel":"a","event":"client-e","data":"#;
+        let deep = format!(r#"{{"time_ms":1,"events":[{{{event}{open}{close}}}]}}"#);
+        assert_eq!(signed(&deep).unwrap().events()[0].channel(), Some("a"));
     }
 }

@@ -58,6 +58,20 @@ fn events_and_batches_reach_subscribers_and_report_their_number() {
 }
 
 #[test]
+fn app_and_names_may_have_any_characters() {
+    let settings = Settings::default().key("k+ &=/%ü").app_id("my app/%7").secret("s ü");
+    let server = Server::start_with(settings).unwrap();
+    let publisher = publisher(&server);
+    publisher.trigger(&["a=@,.;"], "e &\"\n", "x").unwrap();
+    assert_eq!(publisher.channel("a=@,.;", &[]).unwrap().occupied, Some(false));
+    assert!(publisher.channels("a+ &=%ü", &[Info::Cache]).unwrap().is_empty());
+    for user_id in ["a/b?c#d%2F+ &ü", "..", "."] {
+        publisher.terminate_user(user_id).unwrap();
+        publisher.send_to_user(user_id, "e", &()).unwrap();
+    }
+}
+
+#[test]
 fn user_receives_events_and_is_disconnected() {
     let server = Server::start().unwrap();
     let publisher = publisher(&server);

@@ -113,7 +113,7 @@ pub(crate) fn coding(header: &str) -> Option<&'static str> {
 }
 
 /// Returns the compression by the first bytes of the body, if the header does not name it.
-fn compressed(body: &[u8]) -> Option<&'static str> {
+pub(crate) fn compressed(body: &[u8]) -> Option<&'static str> {
     match body {
         [0x1f, 0x8b, ..] => Some("gzip"),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zstd"),
