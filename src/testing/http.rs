@@ -72,20 +72,29 @@ pub(super) fn parse(bytes: &[u8]) -> Progress {
 type Body = Result<Option<(Vec<u8>, usize)>, u16>;
 
 fn plain(bytes: &[u8], length: Option<&str>) -> Body {
-    match length.map_or(Ok(0), str::parse) {
-        Err(_) => Err(400),
-        Ok(length) if length > MAX_BODY => Err(413),
-        Ok(length) => Ok(bytes.get(..length).map(|body| (body.to_vec(), length))),
+    let length = length.unwrap_or("0");
+    // The standard library accepts a plus sign.
+    let digits = length.bytes().all(|byte| byte.is_ascii_digit());
+    match length.parse().ok().filter(|_| digits) {
+        None => Err(400),
+        Some(length) if length > MAX_BODY => Err(413),
+        Some(length) => Ok(bytes.get(..length).map(|body| (body.to_vec(), length))),
     }
 }
 
 fn chunked(bytes: &[u8]) -> Body {
+    match dechunk(bytes) {
+        Ok(None) if bytes.len() > MAX_CHUNKED => Err(413),
+        body => body,
+    }
+}
+
+fn dechunk(bytes: &[u8]) -> Body {
     let (mut body, mut taken) = (Vec::new(), 0);
     loop {
         let rest = bytes.get(taken..).unwrap_or_default();
         let (start, size) = match httparse::parse_chunk_size(rest) {
             Err(_) => return Err(400),
-            Ok(Status::Partial) if bytes.len() > MAX_CHUNKED => return Err(413),
             Ok(Status::Partial) => return Ok(None),
             Ok(Status::Complete((start, size))) => (start, usize::try_from(size)),
         };
@@ -191,21 +200,24 @@ impl Response {
         Self { status, content_type: "text/plain; charset=utf-8", headers: Vec::new(), body }
     }
 
-    /// `last` says that the connection is closed after it.
-    pub(super) fn encode(&self, last: bool) -> Vec<u8> {
+    /// The response to a request with this method. `last` says that the connection is closed after it.
+    pub(super) fn encode(&self, method: &str, last: bool) -> Vec<u8> {
         let reason = StatusCode::from_u16(self.status).ok();
         let reason = reason.and_then(|status| status.canonical_reason()).unwrap_or("Status");
-        let mut text = format!(
-            "HTTP/1.1 {} {reason}\r\nContent-Type: {}\r\nContent-Length: {}\r\n",
-            self.status,
-            self.content_type,
-            self.body.len()
-        );
+        let mut text = format!("HTTP/1.1 {} {reason}\r\n", self.status);
+        // Others have no body (RFC 9112, section 6.3): the client would take it for the next response.
+        let may_have_body = !matches!(self.status, 100..=199 | 204 | 304);
+        if may_have_body {
+            let (content_type, length) = (self.content_type, self.body.len());
+            text.push_str(&format!("Content-Type: {content_type}\r\nContent-Length: {length}\r\n"));
+        }
         for (name, value) in &self.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
         text.push_str(if last { "Connection: close\r\n\r\n" } else { "\r\n" });
-        text.push_str(&self.body);
+        if may_have_body && method != "HEAD" {
+            text.push_str(&self.body);
+        }
         text.into_bytes()
     }
 }
@@ -240,6 +252,7 @@ mod tests {
             ("POST / HTTP/1.1\r\nContent-length: 3\r\n\r\nab", None),
             ("POST / HTTP/1.1\r\nContent-length: 3\r\n\r\nabc", Some(200)),
             ("POST / HTTP/1.1\r\nContent-length: -3\r\n\r\nabc", Some(400)),
+            ("POST / HTTP/1.1\r\nContent-length: +3\r\n\r\nabc", Some(400)),
             ("POST / HTTP/1.1\r\nContent-length: 1048577\r\n\r\n", Some(413)),
             ("POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", Some(501)),
             (&format!("{CHUNKED}3\r\nabc\r\n"), None),
@@ -252,6 +265,10 @@ mod tests {
             (&format!("{CHUNKED}100001\r\n"), Some(413)),
             (&format!("{CHUNKED}ffffffffffffffff\r\n"), Some(413)),
             (&format!("{CHUNKED}1;{}", "x".repeat(MAX_CHUNKED)), Some(413)),
+            (
+                &format!("{CHUNKED}{}1\r\na", "1;xxxxxxx\r\na\r\n".repeat(MAX_CHUNKED / 14 + 1)),
+                Some(413),
+            ),
             (&format!("{CHUNKED}0\r\n{}", "a: b\r\n".repeat(MAX_FIELDS + 1)), Some(400)),
             ("GET / HTTP/2\r\n\r\n", Some(400)),
             ("GET /\r\n\r\n", Some(400)),

@@ -94,11 +94,16 @@ impl Listener {
         }
     }
 
-    /// Returns `true` if it failed and must be tried again.
+    /// Returns `true` if it failed and must be tried again. Ends when the server stops, even if clients never cease to
+    /// connect.
     fn accept_all(&mut self) -> bool {
         loop {
             match self.socket.accept() {
-                Ok((stream, _)) => self.start_connection(stream.into()),
+                Ok((stream, _)) => {
+                    if !self.start_connection(stream.into()) {
+                        return false;
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 // The client was gone before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -111,15 +116,16 @@ impl Listener {
         }
     }
 
-    fn start_connection(&mut self, stream: TcpStream) {
+    /// Returns `false` if the server stops.
+    fn start_connection(&mut self, stream: TcpStream) -> bool {
         self.join_ended();
         if self.threads.len() >= MAX_CONNECTIONS {
             write_log!(Warn, "the test server has {MAX_CONNECTIONS} connections and takes no more");
-            return;
+            return !self.shared.read(|state| state.stopping);
         }
         let interrupt = Interrupt::default();
         let Some(id) = self.shared.act(|state| state.begin(interrupt.clone())) else {
-            return;
+            return false;
         };
         let shared = Arc::clone(&self.shared);
         let end = End {
@@ -139,6 +145,7 @@ impl Listener {
             // The closure was dropped, and the end with it.
             Err(error) => write_log!(Warn, "the test server cannot start a thread: {error}"),
         }
+        true
     }
 }
 
@@ -183,5 +190,17 @@ mod tests {
         assert!(!events.is_empty());
         listener.join_ended();
         assert!(listener.threads.is_empty());
+    }
+
+    #[test]
+    fn nothing_is_accepted_once_the_server_stops() {
+        let (socket, address) = listen();
+        let shared = Arc::new(Shared::new(Settings::default()).unwrap());
+        let mut listener = Listener::new(socket, Arc::clone(&shared)).unwrap();
+        shared.act(State::stop);
+        let connect = || TcpStream::connect_timeout(&address, LONG).unwrap();
+        let _clients = [connect(), connect()];
+        listener.accept_all();
+        listener.socket.accept().unwrap();
     }
 }

@@ -43,6 +43,7 @@ use serde::Serialize;
 
 use crate::Options;
 use crate::util::guard::write_log;
+use crate::util::url::percent_encode;
 use crate::wire::data_of;
 use listener::Listener;
 use state::{Shared, State};
@@ -63,7 +64,8 @@ pub use settings::{
 /// # Limits
 ///
 /// The server accepts up to 1,024 connections, with one thread for each, and never closes an idle WebSocket. It
-/// drops a client that leaves 4 MiB unread. An HTTP request has 10 seconds and at most 1 MiB of body; a connection
+/// drops a client that leaves 4 MiB unread. With more than 10,000 channels it forgets the oldest last events of cache
+/// channels without subscribers. An HTTP request has 10 seconds and at most 1 MiB of body; a connection
 /// without one is closed after 30 seconds. As on Pusher, a presence channel has at most 100 members, with
 /// ids of at most 128 characters and 1 KB of info; a watchlist has at most 100 ids; a client event has at
 /// most 10 kB of data, and [`Settings::client_event_limit`] limits their rate. Channel names are checked.
@@ -195,7 +197,9 @@ impl Server {
     /// Pusher's limits apply: 10 kB of data, 100 channels, 10 events in a batch, names, and 600 seconds between the
     /// clocks. Errors are plain text with Pusher's status.
     pub fn api_url(&self) -> String {
-        self.http_url(&format!("/apps/{}", self.app_id()))
+        let mut path = "/apps/".to_owned();
+        percent_encode(self.app_id(), &mut path);
+        self.http_url(&path)
     }
 
     /// Returns the app id.
@@ -332,8 +336,8 @@ impl Server {
         self.shared.read(|state| state.auth.count())
     }
 
-    /// Returns the requests to the auth endpoints so far, in order: the last 10,000, at most 64 MiB of bodies.
-    /// Invalid HTTP is not recorded.
+    /// Returns the requests to the auth endpoints so far, in order: the last 10,000, at most 64 MiB. Invalid
+    /// HTTP is not recorded.
     pub fn auth_requests(&self) -> Vec<AuthRecord> {
         self.shared.read(|state| state.auth.recorded())
     }

@@ -32,6 +32,12 @@ impl AuthRecord {
         }
     }
 
+    /// In bytes.
+    fn size(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len());
+        self.target.len() + headers.sum::<usize>() + self.body.len()
+    }
+
     /// Returns the method, such as `POST`.
     pub fn method(&self) -> &str {
         &self.method
@@ -129,7 +135,7 @@ impl Requests {
     pub(super) fn receive(&mut self, record: AuthRecord, is_signin: bool) -> Fault {
         self.count += 1;
         self.user_count += usize::from(is_signin);
-        let bytes = record.body.len();
+        let bytes = record.size();
         self.recorded.push(record, bytes);
         let next = self.next.as_mut().filter(|(left, _)| *left > 0);
         let next = next.map(|(left, status)| {
@@ -138,5 +144,27 @@ impl Requests {
         });
         let status = next.or(self.status).filter(|status| *status != 200);
         Fault { status, retry_after: self.retry_after, body: self.body.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_limited_by_all_that_they_hold() {
+        let mut requests = Requests::new();
+        let long = || "x".repeat(1024 * 1024);
+        for number in 0..70 {
+            let request = Request {
+                method: "POST".to_owned(),
+                target: if number % 2 == 0 { long() } else { String::new() },
+                headers: if number % 2 == 0 { Vec::new() } else { vec![("a".into(), long())] },
+                body: Vec::new(),
+                keeps_alive: true,
+            };
+            requests.receive(AuthRecord::new(&request, None, Vec::new()), false);
+        }
+        assert_eq!((requests.count(), requests.recorded().len()), (70, 63));
     }
 }

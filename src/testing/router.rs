@@ -27,14 +27,14 @@ fn exchange(shared: &Shared, id: u64, socket: TcpStream, interrupt: &Interrupt) 
             }
             Ok(request) => request,
             Err(status) => {
-                return exchange.finish(&Response::text(status, String::new()).encode(true));
+                return exchange.finish(&Response::text(status, String::new()).encode("", true));
             }
         };
         let response = respond(shared, &request);
         if !request.keeps_alive {
-            return exchange.finish(&response.encode(true));
+            return exchange.finish(&response.encode(&request.method, true));
         }
-        exchange.respond(&response.encode(false))?;
+        exchange.respond(&response.encode(&request.method, false))?;
     }
     Ok(())
 }

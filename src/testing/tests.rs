@@ -13,7 +13,7 @@ use super::link::Link;
 use super::peer::{Peer, Step};
 use super::router;
 use super::settings::Settings;
-use super::state::Shared;
+use super::state::{MAX_CHANNELS, Shared};
 use super::websocket::accept;
 use crate::transport::{Poller, WebSocket, WebSocketConnector};
 use crate::util::clock;
@@ -170,6 +170,33 @@ fn requests_follow_each_other_until_the_client_or_the_last_response_closes() {
     let responses = exchange(shared(), last.repeat(2).as_bytes());
     assert_eq!(responses.matches("HTTP/1.1 200 OK\r\n").count(), 1, "{responses}");
     assert!(responses.contains("Connection: close\r\n"));
+}
+
+#[test]
+fn response_has_no_body_where_http_has_none() {
+    let head = "HEAD / HTTP/1.1\r\n\r\n".repeat(2);
+    let auth = "GET /pusher/auth HTTP/1.1\r\n\r\n".repeat(2);
+    for (status, requests) in [(404, &head), (204, &auth), (304, &auth)] {
+        let shared = shared();
+        shared.act(|state| state.auth.status = Some(status));
+        let responses = exchange(shared, requests.as_bytes());
+        let heads: Vec<_> = responses.split_terminator("\r\n\r\n").collect();
+        assert_eq!(heads.len(), 2, "{responses}");
+        for head in heads {
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{responses}");
+        }
+    }
+}
+
+#[test]
+fn cache_channels_without_subscribers_are_limited_and_the_oldest_is_dropped() {
+    shared().act(|state| {
+        for number in 0..=MAX_CHANNELS {
+            state.publish_plain(&format!("cache-{number}"), "e", "x", None);
+        }
+        let is_cached = |number: usize| state.cached(&format!("cache-{number}")).is_some();
+        assert!(!is_cached(0) && is_cached(1) && is_cached(MAX_CHANNELS));
+    });
 }
 
 #[test]

@@ -186,14 +186,23 @@ impl Sender {
     }
 }
 
-/// The status in the head of a response, if the head is whole.
+/// The status in the head of a response, if the head is whole. Interim responses are skipped.
 fn status_of(received: &[u8]) -> io::Result<Option<u16>> {
-    let mut fields = [httparse::EMPTY_HEADER; 128];
-    let mut head = httparse::Response::new(&mut fields);
-    match head.parse(received) {
-        Ok(Status::Complete(_)) => Ok(head.code),
-        Ok(Status::Partial) if received.len() < MAX_HEAD => Ok(None),
-        _ => Err(io::Error::new(ErrorKind::InvalidData, "the response is not valid HTTP")),
+    let mut rest = received;
+    loop {
+        let mut fields = [httparse::EMPTY_HEADER; 128];
+        let mut head = httparse::Response::new(&mut fields);
+        match (head.parse(rest), head.code) {
+            (Ok(Status::Complete(length)), Some(100 | 102..=199)) => {
+                rest = rest.get(length..).unwrap_or_default();
+            }
+            (Ok(Status::Complete(_)), status) => return Ok(status),
+            (Ok(Status::Partial), _) if received.len() < MAX_HEAD => return Ok(None),
+            _ => {
+                let why = "the response is not valid HTTP";
+                return Err(io::Error::new(ErrorKind::InvalidData, why));
+            }
+        }
     }
 }
 
@@ -222,6 +231,11 @@ mod tests {
         assert_eq!(status_of(ok).unwrap(), Some(204));
         assert_eq!(status_of(&ok[..20]).unwrap(), None);
         assert!(status_of(b"nonsense\r\n").is_err());
+        // Interim responses precede it.
+        let interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n";
+        assert_eq!(status_of(interim).unwrap(), None);
+        assert_eq!(status_of(&[&interim[..], ok].concat()).unwrap(), Some(204));
+        assert!(status_of(&interim.repeat(MAX_HEAD / interim.len() + 1)).is_err());
         let endless = format!("HTTP/1.1 200 OK\r\nA: {}", "x".repeat(MAX_HEAD));
         assert!(status_of(endless.as_bytes()).is_err());
     }

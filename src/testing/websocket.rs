@@ -64,7 +64,7 @@ pub(super) fn accept(
         Ok(accepted) => accepted,
         Err((status, why)) => {
             let response = Response::text(status, format!("{why}\n"));
-            return exchange.finish(&response.encode(true)).map(|()| None);
+            return exchange.finish(&response.encode(&request.method, true)).map(|()| None);
         }
     };
     exchange.respond(response.as_bytes())?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Cached, Channel, State};
+use super::{Cached, Channel, MAX_CHANNELS, State};
 use crate::testing::activity::Activity;
 use crate::testing::bucket::Bucket;
 use crate::testing::encryption;
@@ -190,6 +190,7 @@ impl State {
         if is_cache(name) {
             let cached =
                 Cached { frame: Arc::clone(&frame), data: text.to_owned(), at: clock::now() };
+            self.make_room_for(name);
             self.channels.entry(name.to_owned()).or_default().cached = Some(cached);
         }
         let except = except.and_then(|socket_id| self.id_of(socket_id));
@@ -201,6 +202,19 @@ impl State {
             receivers,
         });
         receivers
+    }
+
+    /// Removes the channel without subscribers whose event is the oldest, if there is no room for a new channel.
+    fn make_room_for(&mut self, name: &str) {
+        if self.channels.len() < MAX_CHANNELS || self.channels.contains_key(name) {
+            return;
+        }
+        let unused = self.channels.iter().filter(|(_, channel)| channel.subscribers.is_empty());
+        let cached = unused.filter_map(|(name, channel)| Some((channel.cached.as_ref()?.at, name)));
+        if let Some((_, oldest)) = cached.min() {
+            let oldest = oldest.clone();
+            self.channels.remove(&oldest);
+        }
     }
 
     /// Relays a client event to the other subscribers; `data` is JSON. The error is sent to the client.

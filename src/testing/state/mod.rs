@@ -31,6 +31,9 @@ use crate::util::sync::lock;
 /// How many frames of clients are kept.
 const MAX_RECORDED: usize = 100_000;
 
+/// With so many channels, a new cache channel replaces the one without subscribers whose event is the oldest.
+pub(super) const MAX_CHANNELS: usize = 10_000;
+
 /// What the server's threads share.
 pub(super) struct Shared {
     pub(super) settings: Arc<Settings>,

@@ -37,6 +37,8 @@ fn urls_have_the_app() {
     );
     let refused = get(&server, "/channels", "");
     assert_eq!((refused.status, &*refused.body), (404, "Unknown app id app-id\n"));
+    let server = Server::start_with(Settings::default().app_id("my app/7")).unwrap();
+    assert!(server.api_url().ends_with("/apps/my%20app%2F7"), "{}", server.api_url());
 }
 
 #[test]
