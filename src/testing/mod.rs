@@ -251,6 +251,10 @@ impl Server {
         let Some(text) = text_of(channel, event, data) else {
             return 0;
         };
+        if cfg!(not(feature = "encrypted")) && channel.starts_with(encryption::PREFIX) {
+            write_log!(Error, "the test server cannot encrypt without the feature `encrypted`");
+            return 0;
+        }
         self.shared.act(|state| state.publish(channel, event, &text))
     }
 

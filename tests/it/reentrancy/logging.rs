@@ -64,6 +64,22 @@ fn logger_may_interrupt_an_authorizer() {
     });
 }
 
+#[cfg(not(feature = "encrypted"))]
+#[test]
+fn logger_may_use_the_server_that_cannot_encrypt() {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    alone(|| {
+        log_to(LevelFilter::Error, |_| {
+            SERVER.get().unwrap().connections();
+            RECORDS.fetch_add(1, Ordering::Relaxed);
+        });
+        let server = SERVER.get_or_init(|| Server::start().unwrap());
+        let done = spawn(|| server.publish("private-encrypted-a", "e", "x"));
+        assert_eq!(done.recv_timeout(SOON).unwrap(), 0);
+        assert_eq!(RECORDS.load(Ordering::Relaxed), 1);
+    });
+}
+
 #[test]
 fn logger_may_use_the_client() {
     alone(|| {
