@@ -27,7 +27,8 @@ use crate::{Client, ClientBuilder, PrivateChannel, Stats};
 /// - **At most once**: an event is gone when its frame is passed to the connection, even if the connection is lost
 ///   before the frame arrives.
 /// - **Pace**: after a reconnect at most 1 MiB of frames is sent at once, and then 1 MiB a second, however high the
-///   rate limit.
+///   rate limit. A peer that takes less for so long that 4 MiB wait for it is given up, and what waits there is lost:
+///   if much may wait, set a [`client_event_limit`](ClientBuilder::client_event_limit) that the link can take.
 ///
 /// # Example
 ///

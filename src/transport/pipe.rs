@@ -23,6 +23,8 @@ pub(crate) struct Pipe {
     dial: DialContext,
     socket: TcpStream,
     stream: Stream,
+    /// Why nothing can be sent any more. What the peer had sent before is still read, since it may say more.
+    broken: Option<io::Error>,
 }
 
 /// TLS for a [`Pipe`], and the name that the peer's certificate must have.
@@ -60,7 +62,7 @@ impl Pipe {
         };
         let HandshakeStream { mut dial, socket, .. } = peer;
         dial.begin("waiting for the peer".to_owned())?;
-        Ok(Self { dial, socket, stream })
+        Ok(Self { dial, socket, stream, broken: None })
     }
 
     /// Reads what was received, or waits for something until `deadline`. Returns 0 at the end.
@@ -78,13 +80,14 @@ impl Pipe {
         }
     }
 
-    /// Writes all of `bytes` until `deadline`.
+    /// Writes all of `bytes` until `deadline`. If they cannot be sent, the next reads return what the peer had sent
+    /// before, and then the error.
     pub(crate) fn write_all(&mut self, bytes: &[u8], deadline: Instant) -> io::Result<()> {
         self.dial.set_deadline(deadline);
         self.dial.check().map_err(ended)?;
         self.stream.write_all(bytes).and_then(|()| self.stream.flush())?;
         loop {
-            self.send()?;
+            self.send();
             if self.stream.memory().unsent() == 0 {
                 return Ok(());
             }
@@ -111,24 +114,35 @@ impl Pipe {
     fn receive(&mut self) -> io::Result<()> {
         loop {
             // What TLS has to say, such as the reply to a change of keys.
-            self.send()?;
+            self.send();
             let memory = self.stream.memory();
-            match memory.inbox().fill(&mut &self.socket) {
-                Ok(0) => {
+            let read = memory.inbox().fill(&mut &self.socket);
+            match (read, self.broken.take()) {
+                (Ok(1..), broken) => {
+                    self.broken = broken;
+                    return Ok(());
+                }
+                (Err(error), broken) if is_interrupted(&error) => self.broken = broken,
+                (_, Some(broken)) => return Err(broken),
+                (Ok(0), None) => {
                     memory.end();
                     return Ok(());
                 }
-                Ok(_) => return Ok(()),
-                Err(error) if would_block(&error) => self.dial.wait(None).map_err(ended)?,
-                Err(error) if is_interrupted(&error) => {}
-                Err(error) => return Err(error),
+                (Err(error), None) if would_block(&error) => self.dial.wait(None).map_err(ended)?,
+                (Err(error), None) => return Err(error),
             }
         }
     }
 
     /// Sends as much as the system takes without waiting.
-    fn send(&mut self) -> io::Result<()> {
-        self.stream.memory().write_to(&self.socket)
+    fn send(&mut self) {
+        let memory = self.stream.memory();
+        if self.broken.is_none() {
+            self.broken = memory.write_to(&self.socket).err();
+        }
+        if self.broken.is_some() {
+            memory.discard();
+        }
     }
 }
 

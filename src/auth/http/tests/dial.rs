@@ -255,3 +255,23 @@ fn io_errors_keep_their_kind() {
     let cause = std::error::Error::source(&error).unwrap();
     assert!(cause.is::<io::Error>());
 }
+
+// On other systems a reset may discard what was received.
+#[cfg(target_os = "linux")]
+#[test]
+fn response_before_the_end_of_the_request_is_read() {
+    let url = peer(|mut stream| {
+        stream.read_exact(&mut [0]).unwrap();
+        // With the rest unread, the close resets the connection.
+        reply(&mut stream, "413 Payload Too Large", "too much");
+    });
+    let http = HttpAuthorizer::new(&url).param("large", &"x".repeat(16 * 1024 * 1024));
+    let error = authorize(&http.timeout(LONG)).unwrap_err();
+    assert_eq!(error.http_status(), Some(413), "{error:?}");
+    // Without a response, the error is why it could not be sent.
+    let url = peer(|mut stream| stream.read_exact(&mut [0]).unwrap());
+    let http = HttpAuthorizer::new(&url).param("large", &"x".repeat(16 * 1024 * 1024));
+    let error = authorize(&http.timeout(LONG)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
+    assert!(error.is_retryable() && std::error::Error::source(&error).is_some(), "{error:?}");
+}

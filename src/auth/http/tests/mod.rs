@@ -7,6 +7,8 @@ mod json;
 mod network;
 mod not_json;
 mod proxy;
+#[cfg(all(target_os = "linux", any(feature = "native-tls", feature = "rustls")))]
+mod refusal;
 mod responses;
 #[cfg(tls)]
 mod tls;
