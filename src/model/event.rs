@@ -23,7 +23,7 @@ pub(crate) type ChannelName = Arc<str>;
 /// frame. The data is decoded on first use, by the thread that uses it.
 ///
 /// **Memory**: frames that arrive together share one buffer, which is freed or reused when all events in it are
-/// dropped. An event therefore keeps the whole buffer alive: at most 32 KiB of text and 256 frames, or its own frame
+/// dropped. An event therefore keeps the whole buffer alive: at most 64 KiB of text and 256 frames, or its own frame
 /// alone if that is longer. The buffer of an event that arrives alone has the size of its frame. While more than 64
 /// values wait in a [`Queue`](crate::Queue), events that take less than a quarter of their buffer are copied into one
 /// of their own size. To keep single events for long, copy what you need of them (`event.data().to_owned()`).

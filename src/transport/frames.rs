@@ -1,13 +1,14 @@
 //! What tungstenite reads from: one frame at a time, and no whole texts.
 //!
-//! Nearly all messages of a server are texts of one frame. Those are checked and taken in place. Every other frame is
-//! passed to tungstenite, exactly to its end, so that tungstenite judges the protocol, and the start of the next frame
-//! stays known. It knows no socket, thread or clock.
+//! Nearly all messages of a server are texts of one frame. Those are found in the buffer that they were read into, and
+//! handed over with it. Every other frame is passed to tungstenite, exactly to its end, so that tungstenite judges the
+//! protocol, and the start of the next frame stays known. It knows no socket, thread or clock.
 
 #[cfg(test)]
 mod tests;
 
 use std::io::{self, Cursor, Read, Write};
+use std::ops::Range;
 use std::time::Instant;
 use std::{mem, str};
 
@@ -18,16 +19,17 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::memory::{MemoryStream, ReadBuffer, would_block};
 use super::tls::Stream;
+use crate::wire::batch::{Frame, Inbox, MAX_FRAMES, MAX_TEXT};
 
 pub(super) type Codec = tungstenite::WebSocket<Frames>;
 
+/// Texts that take less than this are copied, in bytes: that costs less than another buffer.
+const FEW: usize = 4 * 1024;
+
 /// Reads until nothing is left that is whole, or to the next message that is not one text in one frame: those go to
-/// `take`.
-pub(super) fn read(
-    codec: &mut Codec,
-    mut take: impl FnMut(&str),
-) -> tungstenite::Result<Option<Message>> {
-    while codec.get_mut().take_texts(&mut take)? {
+/// the inbox.
+pub(super) fn read(codec: &mut Codec, inbox: &mut Inbox) -> tungstenite::Result<Option<Message>> {
+    while codec.get_mut().take_texts(inbox)? {
         match codec.read() {
             Err(tungstenite::Error::Io(error)) if would_block(&error) => {
                 if codec.get_ref().passing > 0 {
@@ -115,23 +117,20 @@ impl Frames {
 
     /// Takes the text messages at the front. Returns `true` if what follows is for tungstenite to read: a frame, the
     /// rest of one, or the end.
-    fn take_texts(&mut self, take: &mut impl FnMut(&str)) -> io::Result<bool> {
-        loop {
-            if self.passing > 0 {
-                return Ok(true);
-            }
+    fn take_texts(&mut self, inbox: &mut Inbox) -> io::Result<bool> {
+        while self.passing == 0 {
             match self.front() {
                 Front::Text(header, length) => {
                     let buffer = self.buffer();
-                    let text = buffer.rest().get(header..header + length).unwrap_or_default();
-                    match str::from_utf8(text) {
-                        Ok(text) => {
-                            take(text);
-                            buffer.consume(header + length);
-                        }
-                        Err(_) => self.passing = (header + length) as u64,
+                    let start = buffer.consumed().len() + header;
+                    buffer.consume(header + length);
+                    buffer.found.push(start..start + length);
+                    if buffer.found.len() == MAX_FRAMES {
+                        self.hand_over(inbox);
                     }
                 }
+                // Before anything else is read.
+                _ if !self.buffer().found.is_empty() => self.hand_over(inbox),
                 Front::Other(length, is_unfinished) => {
                     self.passing = length;
                     self.longest = self.longest.max(length);
@@ -149,6 +148,29 @@ impl Frames {
                 },
             }
         }
+        Ok(true)
+    }
+
+    /// Hands over the texts that were found: with their buffer, if they take most of it.
+    fn hand_over(&mut self, inbox: &mut Inbox) {
+        let buffer = self.buffer();
+        let mut found = mem::take(&mut buffer.found);
+        let bytes: usize = found.iter().map(Range::len).sum();
+        let is_bounded = bytes <= MAX_TEXT || found.len() == 1;
+        // What kept events retain is bounded by the bytes of their frames.
+        let retained = buffer.room() + found.len() * size_of::<Frame>();
+        let handed_over = if is_bounded && bytes >= FEW.max(retained / 2) {
+            share(buffer, &found, inbox)
+        } else {
+            copy(buffer.consumed(), &found, inbox)
+        };
+        if let Err(invalid) = handed_over {
+            // Tungstenite finds the same. What follows is lost, as is the connection.
+            buffer.put_back(&invalid);
+            self.passing = invalid.len() as u64;
+        }
+        found.clear();
+        self.buffer().found = found;
     }
 
     fn front(&mut self) -> Front {
@@ -194,6 +216,43 @@ impl Frames {
             Stream::Tls(stream) => self.decrypted.fill(stream),
         }
     }
+}
+
+/// Hands over the texts with the buffer. An error is the frame of the first one that is not UTF-8.
+fn share(
+    buffer: &mut ReadBuffer,
+    found: &[Range<usize>],
+    inbox: &mut Inbox,
+) -> Result<(), Vec<u8>> {
+    let (bytes, mut end) = (buffer.consumed(), 0);
+    for text in found {
+        // Headers, and frames that tungstenite has read, are not UTF-8.
+        bytes.get_mut(end..text.start).unwrap_or_default().fill(b' ');
+        end = text.end;
+    }
+    let shared = inbox.texts(found, |memory| buffer.exchange(memory));
+    // Those before are.
+    shared.or_else(|error| copy(error.as_bytes(), found, inbox))
+}
+
+/// Hands over copies of the texts, as [`share`] does.
+fn copy(bytes: &[u8], found: &[Range<usize>], inbox: &mut Inbox) -> Result<(), Vec<u8>> {
+    for text in found {
+        let text = bytes.get(text.clone()).unwrap_or_default();
+        match str::from_utf8(text) {
+            Ok(text) => inbox.text(text),
+            Err(_) => {
+                let mut frame = Vec::new();
+                let opcode = OpCode::Data(Data::Text);
+                // Writing to memory cannot fail.
+                let _ = FrameHeader { opcode, ..FrameHeader::default() }
+                    .format(text.len() as u64, &mut frame);
+                frame.extend_from_slice(text);
+                return Err(frame);
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Read for Frames {

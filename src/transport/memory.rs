@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::mem;
+use std::ops::Range;
 use std::time::Instant;
 
 use crate::wire::batch::QUIET;
@@ -22,6 +23,10 @@ pub(super) struct ReadBuffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// From here on nothing was read since the last exchange, see [`Self::exchange`].
+    unused: usize,
+    /// Where texts are that were consumed but not handed over. Its memory lasts as long as that of the bytes.
+    pub(super) found: Vec<Range<usize>>,
     /// The last read took all the room there was.
     is_full: bool,
     /// How much was read since the last wait.
@@ -41,6 +46,7 @@ impl ReadBuffer {
         let read = source.read(room)?;
         self.is_full = read == most;
         self.end += read;
+        self.unused = self.unused.max(self.end);
         self.read = self.read.saturating_add(read);
         Ok(read)
     }
@@ -88,16 +94,11 @@ impl ReadBuffer {
         self.bytes.truncate(self.end);
         self.bytes.extend_from_slice(bytes);
         self.end = self.bytes.len();
+        self.unused = self.end;
     }
 
     pub(super) fn rest(&self) -> &[u8] {
         self.bytes.get(self.start..self.end).unwrap_or_default()
-    }
-
-    /// The memory that it takes.
-    #[cfg(test)]
-    pub(super) fn room(&self) -> usize {
-        self.bytes.capacity()
     }
 
     fn is_empty(&self) -> bool {
@@ -106,6 +107,43 @@ impl ReadBuffer {
 
     pub(super) fn consume(&mut self, length: usize) {
         self.start = self.start.saturating_add(length).min(self.end);
+    }
+
+    /// What was consumed since the last read.
+    pub(super) fn consumed(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(..self.start).unwrap_or_default()
+    }
+
+    /// Removes the memory with what was consumed, and goes on in this memory, which becomes as large.
+    ///
+    /// Behind what was consumed the removed memory is UTF-8, if all of it was before it was read into: no memory has to
+    /// be filled again to be read into again.
+    pub(super) fn exchange(&mut self, mut memory: Vec<u8>) -> Vec<u8> {
+        memory.resize(self.bytes.len(), b' ');
+        let rest = self.rest();
+        if let Some(place) = memory.get_mut(..rest.len()) {
+            place.copy_from_slice(rest);
+        }
+        self.bytes.get_mut(self.start..self.unused).unwrap_or_default().fill(b' ');
+        // The start of this character was overwritten.
+        let rest_of_character = self.bytes.iter_mut().skip(self.unused);
+        rest_of_character.take_while(|byte| **byte & 0xc0 == 0x80).for_each(|byte| *byte = b' ');
+        self.end -= self.start;
+        (self.start, self.unused) = (0, self.end);
+        mem::replace(&mut self.bytes, memory)
+    }
+
+    /// Puts bytes in front of what is left.
+    pub(super) fn put_back(&mut self, bytes: &[u8]) {
+        let rest = self.rest().to_vec();
+        (self.start, self.end) = (0, 0);
+        self.extend(bytes);
+        self.extend(&rest);
+    }
+
+    /// Returns the memory that it takes, in bytes.
+    pub(super) fn room(&self) -> usize {
+        self.bytes.capacity()
     }
 }
 
@@ -311,6 +349,26 @@ mod tests {
         }
         assert_eq!(buffer.rest(), long);
         assert!(buffer.bytes.len() <= 2 * long.len());
+    }
+
+    #[test]
+    fn exchanged_memory_is_utf8_whatever_was_read_into_it_before() {
+        // Characters of ten bytes together.
+        let text = "a\u{e9}\u{20ac}\u{1f600}".repeat(151);
+        let (mut buffer, mut memory) = (ReadBuffer::default(), Vec::new());
+        for length in [1_500, 700, 10, 0, 1_500, 200] {
+            for (cut, other) in (0..10).flat_map(|cut| [0, 300].map(|other| (cut, other))) {
+                fill(&mut buffer, &[0xff; IDLE][..other]);
+                buffer.consume(usize::MAX);
+                fill(&mut buffer, &text.as_bytes()[..length + cut]);
+                buffer.consume(length);
+                let exchanged = String::from_utf8(buffer.exchange(memory)).unwrap();
+                assert!(exchanged.starts_with(&text[..length]));
+                assert_eq!(buffer.rest(), &text.as_bytes()[length..length + cut]);
+                buffer.consume(usize::MAX);
+                memory = exchanged.into_bytes();
+            }
+        }
     }
 
     #[test]

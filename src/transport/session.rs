@@ -70,7 +70,7 @@ impl Session {
 
     fn decode_frames(&mut self, ready: &mut Inbox) -> Result<(), Error> {
         loop {
-            match frames::read(&mut self.codec, |text| ready.text(text)) {
+            match frames::read(&mut self.codec, ready) {
                 Ok(None) => return Ok(()),
                 Ok(Some(Frame::Text(text))) => ready.text(text.as_str()),
                 Ok(Some(Frame::Close(frame))) => {

@@ -1,4 +1,5 @@
 use std::slice;
+use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -6,6 +7,7 @@ use tungstenite::Message;
 use tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::*;
+use crate::wire::batch::Intake;
 
 /// More than one frame of most tests, so that some are too large.
 const LIMIT: usize = 100_000;
@@ -78,6 +80,16 @@ fn judge(bytes: &[u8], role: Role, is_ended: bool) -> Outcome {
     Outcome(messages, codec.get_mut().unsent(), error)
 }
 
+fn texts(inbox: &mut Inbox) -> Vec<String> {
+    let mut messages = Vec::new();
+    inbox.drain(&mut messages);
+    let text = |message| match message {
+        crate::Message::Text(text) => text,
+        other => panic!("{other:?} instead of a text"),
+    };
+    messages.into_iter().map(text).collect()
+}
+
 /// The same by [`read`], with bytes that come in parts.
 fn receive(bytes: &[u8], parts: &[usize], role: Role, is_ended: bool) -> Outcome {
     let mut parts = parts.iter().copied().chain(std::iter::repeat(usize::MAX));
@@ -85,11 +97,10 @@ fn receive(bytes: &[u8], parts: &[usize], role: Role, is_ended: bool) -> Outcome
     let (early, mut rest) = bytes.split_at(early);
     let frames = Frames::new(Stream::Plain(MemoryStream::default()), early, role, LIMIT);
     let mut codec = Codec::from_raw_socket(frames, role, Some(config()));
-    let mut messages = Vec::new();
+    let (mut messages, mut inbox) = (Vec::new(), Inbox::default());
     let error = loop {
-        let mut texts = Vec::new();
-        let other = read(&mut codec, |text| texts.push(Message::text(text)));
-        messages.append(&mut texts);
+        let other = read(&mut codec, &mut inbox);
+        messages.extend(texts(&mut inbox).into_iter().map(Message::text));
         match other {
             Ok(Some(other)) => messages.push(other),
             Err(error) => break Some(format!("{error:?}")),
@@ -181,12 +192,12 @@ fn frames(bytes: &[u8]) -> Frames {
 
 #[test]
 fn whole_texts_never_reach_tungstenite() {
-    let texts = ["", "one", &"x".repeat(125), &"x".repeat(126), &"\u{e9}".repeat(LIMIT / 2)];
-    let bytes = encode(&texts.map(|text| Sent::new(0x81, text.as_bytes())));
+    let expected = ["", "one", &"x".repeat(125), &"x".repeat(126), &"\u{e9}".repeat(LIMIT / 2)];
+    let bytes = encode(&expected.map(|text| Sent::new(0x81, text.as_bytes())));
     let mut frames = frames(&bytes);
-    let mut taken = Vec::new();
-    assert!(!frames.take_texts(&mut |text| taken.push(text.to_owned())).unwrap());
-    assert_eq!(taken, texts);
+    let mut inbox = Inbox::default();
+    assert!(!frames.take_texts(&mut inbox).unwrap());
+    assert_eq!(texts(&mut inbox), expected);
     assert!(would_block(&frames.read(&mut [0; 8]).unwrap_err()));
 }
 
@@ -205,8 +216,9 @@ fn tungstenite_reads_one_frame_and_not_beyond() {
     for other in others {
         let bytes = encode(slice::from_ref(&other));
         let mut frames = frames(&[&bytes[..], &encode(&[Sent::new(0x81, b"next")])].concat());
-        let mut none = |text: &str| panic!("{text} was taken");
-        assert!(frames.take_texts(&mut none).unwrap());
+        let mut inbox = Inbox::default();
+        assert!(frames.take_texts(&mut inbox).unwrap());
+        assert!(inbox.is_empty());
         let mut read = Vec::new();
         assert!(would_block(&frames.read_to_end(&mut read).unwrap_err()));
         assert!(read == bytes, "{} bytes for {}", read.len(), bytes.len());
@@ -219,4 +231,24 @@ fn a_server_takes_no_text_that_is_not_masked() {
     let expected = judge(&bytes, Role::Server, false);
     assert!(expected.2.is_some());
     assert_eq!(receive(&bytes, &[1], Role::Server, false), expected);
+}
+
+#[test]
+fn texts_that_take_most_of_their_buffer_are_not_copied() {
+    let (ping, long) = (Sent::new(0x89, b"\xff"), "\u{e9}".repeat(1_500));
+    let texts = [&long[..], "short", "", &long].map(|text| Sent::new(0x81, text.as_bytes()));
+    let few = encode(&texts[1..2]);
+    let much = encode(&[&[ping][..], &texts].concat());
+    for (bytes, is_copied) in [(few, true), (much, false)] {
+        let mut codec = Codec::from_raw_socket(frames(&bytes), Role::Client, Some(config()));
+        let buffer = codec.get_mut().buffer().rest().as_ptr_range();
+        let mut intake = Intake::default();
+        while read(&mut codec, &mut intake.inbox).unwrap().is_some() {}
+        intake.take_in(Duration::ZERO);
+        let batches = intake.batches.iter();
+        let taken: Vec<_> = batches.flat_map(|shared| shared.batch.texts()).collect();
+        let sent = if is_copied { &texts[1..2] } else { &texts };
+        assert!(taken.iter().map(|text| text.as_bytes()).eq(sent.iter().map(|it| &it.payload[..])));
+        assert!(taken.iter().all(|text| buffer.contains(&text.as_ptr()) != is_copied));
+    }
 }

@@ -10,6 +10,8 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::Range;
+use std::string::FromUtf8Error;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -18,10 +20,13 @@ use crate::util::give_back::GiveBack;
 use crate::{Error, ErrorKind, Message};
 
 /// The largest text of a batch of several frames, in bytes: one event keeps this much at most beside its frame.
-const MAX_TEXT: usize = 32 * 1024;
+pub(crate) const MAX_TEXT: usize = 64 * 1024;
+
+/// The largest text of a batch into which texts are copied: as many small frames fill it as a batch may have.
+const MAX_COPIED: usize = 32 * 1024;
 
 /// The largest number of frames in a batch.
-const MAX_FRAMES: usize = 256;
+pub(crate) const MAX_FRAMES: usize = 256;
 
 /// The largest number of batches in a ring.
 const MAX_BATCHES: usize = 16;
@@ -44,32 +49,46 @@ const SMALL_PART: usize = 4;
 /// Frames and their text.
 #[derive(Default)]
 pub(crate) struct Batch {
+    /// The texts of the frames, in order. There may be something between them that belongs to none.
     text: String,
     frames: Vec<Frame>,
 }
 
 /// One frame of a batch.
 pub(crate) struct Frame {
-    /// Where its text ends, and that of the next frame begins.
-    end: usize,
+    /// Where its text is. Smaller than a `Range<usize>`.
+    start: u32,
+    end: u32,
     pub(crate) envelope: Envelope,
     /// The decoded text of `data`, once it was read, if it differs from that in the frame.
     pub(crate) decoded: OnceLock<Box<str>>,
 }
 
 impl Frame {
-    const fn new(end: usize) -> Self {
-        Self { end, envelope: Envelope::EMPTY, decoded: OnceLock::new() }
+    const fn empty() -> Self {
+        Self { start: 0, end: 0, envelope: Envelope::EMPTY, decoded: OnceLock::new() }
+    }
+
+    /// A frame that was not parsed.
+    fn new(text: Range<usize>) -> Self {
+        // What is longer has no envelope.
+        let [start, end] = [text.start, text.end].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
+        Self { start, end, ..Self::empty() }
+    }
+
+    /// Where its text is.
+    fn range(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
     }
 }
 
 /// Stands for a missing frame.
-static NO_FRAME: Frame = Frame::new(0);
+static NO_FRAME: Frame = Frame::empty();
 
 impl Batch {
     /// A batch of one frame, in buffers of its size.
     pub(crate) fn of_one(text: String) -> Self {
-        let frames = vec![Frame::new(text.len())];
+        let frames = vec![Frame::new(0..text.len())];
         Self { text, frames }
     }
 
@@ -87,8 +106,7 @@ impl Batch {
 
     /// The text of the frame.
     pub(crate) fn text(&self, index: usize) -> &str {
-        let start = index.checked_sub(1).map_or(0, |before| self.frame(before).end);
-        self.text.get(start..self.frame(index).end).unwrap_or_default()
+        self.text.get(self.frame(index).range()).unwrap_or_default()
     }
 
     /// The texts of the frames.
@@ -98,12 +116,13 @@ impl Batch {
 
     fn has_room(&self, length: usize) -> bool {
         self.frames.is_empty()
-            || (self.frames.len() < MAX_FRAMES && self.text.len() + length <= MAX_TEXT)
+            || (self.frames.len() < MAX_FRAMES && self.text.len() + length <= MAX_COPIED)
     }
 
     fn push(&mut self, text: &str, envelope: Envelope) {
+        let start = self.text.len();
         self.text.push_str(text);
-        self.frames.push(Frame { envelope, ..Frame::new(self.text.len()) });
+        self.frames.push(Frame { envelope, ..Frame::new(start..self.text.len()) });
     }
 
     /// Copies these frames into a batch of their own size. `None` if they take a quarter of this one or more.
@@ -126,10 +145,9 @@ impl Batch {
 
     /// Parses the envelopes of the frames. Returns the frames that are no events, in order.
     pub(crate) fn parse(&mut self) -> Vec<(usize, Error)> {
-        let (mut faults, mut start) = (Vec::new(), 0);
+        let mut faults = Vec::new();
         for (index, frame) in self.frames.iter_mut().enumerate() {
-            let raw = self.text.get(start..frame.end).unwrap_or_default();
-            start = frame.end;
+            let raw = self.text.get(frame.range()).unwrap_or_default();
             match Envelope::parse(raw) {
                 Ok(envelope) => frame.envelope = envelope,
                 Err(malformed) => faults.push((index, no_event(raw.len(), malformed))),
@@ -138,14 +156,20 @@ impl Batch {
         faults
     }
 
+    /// Removes the frames. The text stays until the buffer is used again: to read into it, it would have to be filled
+    /// first.
     fn clear(&mut self) {
-        self.text.clear();
         self.frames.clear();
+    }
+
+    /// How many bytes the texts of the frames take.
+    fn text_len(&self) -> usize {
+        self.frames.iter().map(|frame| frame.range().len()).sum()
     }
 
     /// The size of its content.
     fn used(&self) -> usize {
-        self.text.len() + self.frames.len() * size_of::<Frame>()
+        self.text_len() + self.frames.len() * size_of::<Frame>()
     }
 
     /// The size of its buffers.
@@ -160,9 +184,13 @@ impl Batch {
 
     /// Moves the content into buffers with enough room.
     fn move_into(&mut self, other: &mut Self) {
-        other.text.push_str(&self.text);
-        other.frames.append(&mut self.frames);
-        self.clear();
+        other.text.clear();
+        for frame in self.frames.drain(..) {
+            let start = other.text.len();
+            other.text.push_str(self.text.get(frame.range()).unwrap_or_default());
+            let Frame { start, end, .. } = Frame::new(start..other.text.len());
+            other.frames.push(Frame { start, end, ..frame });
+        }
     }
 }
 
@@ -193,7 +221,7 @@ impl Ring {
                 None => (self.keep(Arc::new(batch)), None),
             };
         }
-        let (text, frames) = (batch.text.len(), batch.frames.len());
+        let (text, frames) = (batch.text_len(), batch.frames.len());
         let free = self.take(|free| {
             free.suits(used) && free.text.capacity() >= text && free.frames.capacity() >= frames
         });
@@ -241,16 +269,33 @@ impl Inbox {
     /// Adds a text message.
     pub(crate) fn text(&mut self, text: &str) {
         if !self.batches.last().is_some_and(|batch| batch.has_room(text.len())) {
-            let batch = self.spare.pop().unwrap_or_else(|| match self.batches.is_empty() {
+            let mut batch = self.spare.pop().unwrap_or_else(|| match self.batches.is_empty() {
                 true => Batch::default(),
                 // There is more to come.
-                false => Batch::with_capacity(MAX_TEXT, self.batches.last().map_or(0, Batch::len)),
+                false => {
+                    Batch::with_capacity(MAX_COPIED, self.batches.last().map_or(0, Batch::len))
+                }
             });
+            batch.text.clear();
             self.batches.push(batch);
         }
         if let Some(batch) = self.batches.last_mut() {
             batch.push(text, Envelope::EMPTY);
         }
+    }
+
+    /// Adds text messages with the buffer that they are in, which `exchange` returns for another one. All of the buffer
+    /// must be UTF-8; all of the other one is.
+    pub(crate) fn texts(
+        &mut self,
+        texts: &[Range<usize>],
+        exchange: impl FnOnce(Vec<u8>) -> Vec<u8>,
+    ) -> Result<(), FromUtf8Error> {
+        let mut batch = self.spare.pop().unwrap_or_default();
+        batch.text = String::from_utf8(exchange(batch.text.into_bytes()))?;
+        batch.frames.extend(texts.iter().cloned().map(Frame::new));
+        self.batches.push(batch);
+        Ok(())
     }
 
     /// Adds the peer's close. Nothing follows it.

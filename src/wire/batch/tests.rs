@@ -100,7 +100,7 @@ fn buffers_are_reused_only_after_all_events_are_dropped() {
     for length in [64, 1_000, 16_000] {
         let (mut inbox, mut ring) = (Inbox::default(), Ring::default());
         let frames: Vec<_> =
-            (0..4 * MAX_TEXT / length).map(|number| frame(number, length)).collect();
+            (0..4 * MAX_COPIED / length).map(|number| frame(number, length)).collect();
         let mut seen = std::collections::HashSet::new();
         for round_number in 0..50 {
             let batches = round(&mut inbox, &mut ring, &frames);
@@ -188,7 +188,7 @@ fn the_buffers_of_a_flood_are_released_after_a_quiet_second() {
     for _ in 0..20 {
         receive(1_000, Duration::ZERO);
     }
-    assert!(receive(1_000, QUIET - Duration::from_millis(1)) > 4 * MAX_TEXT);
+    assert!(receive(1_000, QUIET - Duration::from_millis(1)) > 4 * MAX_COPIED);
     assert!(receive(1, QUIET) < 2_048);
 }
 
@@ -201,7 +201,7 @@ fn excerpts_are_the_same_events_in_exact_buffers() {
         round(&mut inbox, &mut ring, &(0..100).map(raw).collect::<Vec<_>>()).remove(0)
     };
     let (one, other) = (batch("one"), batch("other"));
-    let pick = |batch: &Arc<Batch>, range: std::ops::Range<usize>| {
+    let pick = |batch: &Arc<Batch>, range: Range<usize>| {
         range.map(|n| Event::in_batch(batch, n)).collect::<Vec<_>>()
     };
     let events = [pick(&one, 96..100), pick(&other, 0..90)].concat();
