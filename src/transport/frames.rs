@@ -15,7 +15,7 @@ use std::{mem, str};
 use tungstenite::Message;
 use tungstenite::protocol::Role;
 use tungstenite::protocol::frame::FrameHeader;
-use tungstenite::protocol::frame::coding::{Data, OpCode};
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::memory::{MemoryStream, ReadBuffer, would_block};
 use super::tls::Stream;
@@ -74,6 +74,8 @@ pub(super) struct Frames {
     longest: u64,
     /// The frames passed to tungstenite have begun a message and not ended it.
     is_fragmented: bool,
+    /// The peer has sent a close frame. Whatever follows is an error.
+    is_closed: bool,
     ended: bool,
 }
 
@@ -98,6 +100,7 @@ impl Frames {
             passing: 0,
             longest: 0,
             is_fragmented: false,
+            is_closed: false,
             ended: false,
         };
         this.buffer().extend(early);
@@ -176,7 +179,7 @@ impl Frames {
     fn front(&mut self) -> Front {
         let limit = self.max_message_size;
         // Texts of clients are masked, so a server takes none here.
-        let is_taken = self.role == Role::Client && !self.is_fragmented;
+        let is_taken = self.role == Role::Client && !self.is_fragmented && !self.is_closed;
         let bytes = self.buffer().rest();
         let mut cursor = Cursor::new(bytes);
         let (header, length) = match FrameHeader::parse(&mut cursor) {
@@ -197,7 +200,9 @@ impl Frames {
             };
         }
         let is_unfinished = matches!(header.opcode, OpCode::Data(_)).then_some(!header.is_final);
-        Front::Other(cursor.position().saturating_add(length), is_unfinished)
+        let size = cursor.position().saturating_add(length);
+        self.is_closed |= header.opcode == OpCode::Control(Control::Close);
+        Front::Other(size, is_unfinished)
     }
 
     /// Where the frames are.

@@ -234,6 +234,15 @@ fn a_server_takes_no_text_that_is_not_masked() {
 }
 
 #[test]
+fn a_text_behind_a_close_frame_is_an_error() {
+    let close = Sent::new(0x88, b"\x03\xe8");
+    let bytes = encode(&[Sent::new(0x81, b"before"), close, Sent::new(0x81, b"behind")]);
+    let expected = judge(&bytes, Role::Client, false);
+    assert!(expected.2.is_some());
+    assert_eq!(receive(&bytes, &[], Role::Client, false), expected);
+}
+
+#[test]
 fn texts_that_take_most_of_their_buffer_are_not_copied() {
     let (ping, long) = (Sent::new(0x89, b"\xff"), "\u{e9}".repeat(1_500));
     let texts = [&long[..], "short", "", &long].map(|text| Sent::new(0x81, text.as_bytes()));
