@@ -64,7 +64,8 @@ fn healthy_server_passes_every_check() {
         &["--plain", "--key", server.key(), "--auth-endpoint", &server.auth_url()],
     );
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{ended:?}");
-    let checks = ["options", "name", "tcp", "tls", "upgrade", "greeting", "ping", "auth endpoint"];
+    let checks =
+        ["options", "name", "tcp", "tls", "upgrade", "establishment", "ping", "auth endpoint"];
     for check in checks.into_iter().chain(["subscription"]) {
         assert!(ended.out.contains(&format!("ok       {check} ")), "{check}: {}", ended.out);
     }
@@ -112,7 +113,7 @@ fn another_http_server_is_recognized() {
 fn wrong_key_is_explained() {
     let server = Server::start().unwrap();
     let ended = doctor(server.port(), &["--plain", "--key", "wrong"]);
-    assert_failed(&ended, 4, "greeting", "4001", "no app has this key");
+    assert_failed(&ended, 4, "establishment", "4001", "no app has this key");
 }
 
 #[test]

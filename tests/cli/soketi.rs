@@ -53,7 +53,7 @@ fn doctor_passes_and_tells_keys_and_secrets_apart() {
     assert!(healthy.out.contains("the server accepts the signature"), "{healthy:?}");
     let wrong_key = Running::start(connected(&soketi, &["doctor", "--key", "wrong"])).end();
     assert_eq!(wrong_key.code, Some(4), "{wrong_key:?}");
-    assert!(wrong_key.out.contains("FAILED   greeting "), "{wrong_key:?}");
+    assert!(wrong_key.out.contains("FAILED   establishment "), "{wrong_key:?}");
     let wrong_secret = Running::start(connected(&soketi, &["doctor", "--secret", "canary"])).end();
     assert_eq!(wrong_secret.code, Some(4), "{wrong_secret:?}");
     assert!(wrong_secret.out.contains("does not accept the signature"), "{wrong_secret:?}");

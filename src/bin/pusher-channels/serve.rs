@@ -47,7 +47,7 @@ impl Serve {
         })?;
         let activity = server.watch();
         let output = Output::new(false);
-        output.line(&self.greeting(&server))?;
+        output.line(&self.introduction(&server))?;
         loop {
             select! {
                 // Disconnected only if there cannot be a signal any more.
@@ -76,7 +76,7 @@ impl Serve {
     }
 
     /// Returns what programs need to reach the server: variables that Laravel and a shell can read.
-    fn greeting(&self, server: &Server) -> String {
+    fn introduction(&self, server: &Server) -> String {
         let Self { app_id, key, secret, .. } = self;
         let url = server.url();
         let url = url.split('?').next().unwrap_or_default();

@@ -7,7 +7,7 @@ mod json;
 mod network;
 mod not_json;
 mod proxy;
-#[cfg(all(target_os = "linux", any(feature = "native-tls", feature = "rustls")))]
+#[cfg(all(target_os = "linux", tls))]
 mod refusal;
 mod responses;
 #[cfg(tls)]

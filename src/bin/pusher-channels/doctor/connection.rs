@@ -1,4 +1,4 @@
-//! What the library's client does: TLS, upgrade and greeting, a ping, subscriptions and their authorization.
+//! What the library's client does: TLS, upgrade and establishment, a ping, subscriptions and their authorization.
 
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ fn report_connected(
     {
         report.passed(check, detail)?;
     }
-    let check = ["tls", "upgrade", "greeting"].get(step).copied().unwrap_or_default();
+    let check = ["tls", "upgrade", "establishment"].get(step).copied().unwrap_or_default();
     let result = connected.map_err(|error| {
         let mut fault = Fault::of(&error);
         if step < 2 && !doctor.server.may_use_proxy() {

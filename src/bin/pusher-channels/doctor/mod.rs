@@ -18,7 +18,7 @@ use crate::output::{Output, printable};
 
 /// Find out why a connection fails
 ///
-/// Checks one thing after another: name resolution, TCP, TLS and the WebSocket upgrade, the greeting, a ping, a
+/// Checks one thing after another: name resolution, TCP, TLS and the WebSocket upgrade, the establishment, a ping, a
 /// subscription, the auth endpoint and the clock. At the first that fails it says what to do, and ends.
 #[derive(Args)]
 #[command(after_help = crate::EXIT_CODES)]
