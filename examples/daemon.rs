@@ -2,22 +2,25 @@
 //!
 //! Run it with `cargo run --example daemon`, which starts an in-process server, and ends after three commands
 //! (`-- COUNT`: after COUNT commands). If PUSHER_APP_KEY or REVERB_APP_KEY is set, it connects to the server that the
-//! environment names (see `Options::from_env`); then PUSHER_AUTH_URL is the endpoint that authorizes, and
-//! PUSHER_AUTH_TOKEN the token that it expects.
+//! environment names (see `Options::from_env`); then PUSHER_AUTH_URL must be the endpoint that authorizes, and
+//! PUSHER_AUTH_TOKEN the token that it expects (with `pusher-channels serve`: its auth endpoint, and any token).
 //!
-//! A copy needs `cargo add ctrlc --features termination` and `cargo add log`. As a service of systemd:
+//! Its readings are client events: they go to the other subscribers, not to your backend.
+//!
+//! A copy needs `cargo add ctrlc --features termination`, `cargo add log`, and the feature `testing`, or else to be
+//! without what starts the `Server`. As a service of systemd:
 //!
 //! ```ini
 //! # /etc/systemd/system/valve.service
 //! [Unit]
 //! Description=Valve 7
-//! # Without an order after the network: the client dials until there is one. And no limit on restarts.
+//! # No After=network-online.target: the client dials until there is a network. Restarts are not limited either.
 //! StartLimitIntervalSec=0
 //!
 //! [Service]
 //! Type=notify
 //! ExecStart=/usr/local/bin/valve
-//! # PUSHER_APP_KEY=… and so on, readable by root only
+//! # PUSHER_APP_KEY, PUSHER_HOST, PUSHER_AUTH_URL, PUSHER_AUTH_TOKEN, readable by root only; never PUSHER_APP_SECRET
 //! EnvironmentFile=/etc/valve.env
 //! DynamicUser=yes
 //! WatchdogSec=60

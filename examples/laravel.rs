@@ -2,7 +2,8 @@
 //!
 //! Run it with `cargo run --example laravel`, which starts an in-process server. It connects to your app if the
 //! environment has what the app's `.env` has: APP_URL and PUSHER_… or REVERB_…, and in TOKEN a token of the user, as
-//! `$user->createToken('device')->plainTextToken` returns it. In the app:
+//! `$user->createToken('device')->plainTextToken` returns it. A copy needs `serde_json`
+//! and the feature `testing`. In the app:
 //!
 //! ```php
 //! // bootstrap/app.php, instead of `channels:` of `withRouting`: a token authorizes, not the session of a browser

@@ -4,7 +4,7 @@
 pub use crate::PrivateEncryptedChannel;
 pub use crate::{
     AnyChannel, Auth, AuthRequest, Authorizer, Binding, Channel, ChannelStatus, Client, Error,
-    ErrorKind, Event, HttpAuthorizer, HttpUserAuthenticator, Member, Members, Options,
+    ErrorKind, Event, HttpAuthorizer, HttpUserAuthenticator, Member, Members, Options, Outbox,
     PresenceChannel, PrivateChannel, PublicChannel, Queue, Reconnect, SecretAuthorizer, State,
     StateChange, User, UserAuth, UserAuthRequest, UserAuthenticator, UserData, WatchlistEvent,
 };

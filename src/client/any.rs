@@ -1,4 +1,4 @@
-//! A channel whose type is known at run time alone.
+//! A channel whose type is known only at run time.
 
 use serde::Serialize;
 

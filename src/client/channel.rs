@@ -68,7 +68,8 @@ macro_rules! trigger {
             /// app, see
             /// [client events](https://pusher.com/docs/channels/using_channels/events/#triggering-client-events).
             ///
-            /// With an [`Outbox`](crate::Outbox), an event that cannot be sent at once waits and is sent later.
+            /// It goes to the other subscribers only, not to your backend. With an [`Outbox`](crate::Outbox), an event
+            /// that cannot be sent at once waits and is sent later.
             ///
             /// # Errors
             ///

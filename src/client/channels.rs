@@ -1,4 +1,4 @@
-//! How a program gets at its channels: by their type, by a name that is known at run time alone, or all that it wants.
+//! How a program gets at its channels: by their type, by a name that is known only at run time, or all that it wants.
 
 use std::sync::Arc;
 

@@ -52,7 +52,8 @@ impl Options {
     ///
     /// Values count as with Laravel's `env()`: one that is empty, `null` or `empty` counts as unset, and a pair of quotes
     /// around one is removed. Laravel calls the server's HTTP API with the same variables, so the host
-    /// `api-eu.pusher.com` stands for the cluster `eu`. Unlike Laravel, no cluster is assumed.
+    /// `api-eu.pusher.com` stands for the cluster `eu`. Unlike Laravel, no cluster is assumed, and
+    /// with `http` the default port is 80, not 443.
     ///
     /// The variables that begin with `VITE_` are copies for browsers and are not read, nor are `REVERB_SERVER_…`, which
     /// say where the server listens. A file `.env` is not read; load it into the environment before, or pass its pairs
@@ -60,8 +61,8 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`]. It names every variable that is missing or malformed (one that is no Unicode is), and
-    /// quotes no value.
+    /// [`ErrorKind::Config`]. It names every variable that is missing or malformed (invalid Unicode is), and shows no
+    /// value.
     ///
     /// # Example
     ///

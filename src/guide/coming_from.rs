@@ -4,7 +4,7 @@
 //! - [pusher-js](#pusher-js) 8.6 and [Laravel Echo](#laravel-echo) 2
 //! - [pusher-websocket-java](#pusher-websocket-java) 2.4.4
 //!
-//! The largest difference is the same for all three: nothing calls you back. `bind` returns a
+//! The largest difference is the same for all of them: nothing calls you back. `bind` returns a
 //! [`Binding`](crate::Binding), a receiver with a queue of its own, and your code takes events out of it when and on
 //! which thread it likes: `for event in &binding`, `try_recv()`, or `select!` over several. To have callbacks, run one
 //! thread (the example `callbacks` has `on(channel, event, closure)` and `off`):
@@ -68,7 +68,7 @@
 //! | `options.uri` | [`Options::to_url`](crate::Options::to_url) |
 //! | `PusherChannelsClient.websocket(…)` | [`Client::new`](crate::Client::new) or [`Client::builder`](crate::Client::builder) |
 //! | `PusherChannelsClient.custom(connectionDelegate:)`, `PusherChannelsConnection` | [`ClientBuilder::connector`](crate::ClientBuilder::connector) with a [`Connector`](crate::Connector); `sendEvent`, `connect(on…Callback)`, `close` are `send`, `recv`, `close` of [`Connection`](crate::Connection) |
-//! | `PusherChannelsConnection.ping()` | not here, because the client itself sends `pusher:ping`; WebSocket pings of the server are responded to |
+//! | `PusherChannelsConnection.ping()` | not here, because the client itself sends `pusher:ping`, and responds to WebSocket pings of the server |
 //! | `connectionErrorHandler: (exception, trace, refresh)` | nothing: the client reconnects by itself; [`Reconnect::with`](crate::Reconnect::with) to decide, [`bind_states`](crate::Client::bind_states) to be notified, with [`cause`](crate::StateChange::cause) |
 //! | `minimumReconnectDelayDuration` | [`Reconnect::min`](crate::Reconnect::min) |
 //! | `defaultActivityDuration` | [`activity_timeout`](crate::ClientBuilder::activity_timeout) |
@@ -83,7 +83,7 @@
 //! | `client.lifecycleStream` | [`bind_states()`](crate::Client::bind_states), and [`state()`](crate::Client::state) at any time |
 //! | `client.onConnectionEstablished` | [`bind_connected()`](crate::Client::bind_connected). To subscribe there is not necessary |
 //! | `client.sendEvent`, `client.trigger` (internal) | not here, because frames of the protocol are the client's own; events are sent by `trigger` of a channel |
-//! | constants `k…` | not here, because defaults are said in the documentation of each setter |
+//! | constants `k…` | not here, because each setter's documentation states its default |
 //! | `PusherChannelsPackageLogger.enableLogs(handler:)`, `disableLogs` | any logger of the crate `log`; frames are logged at `trace`, without secrets |
 //!
 //! States: `inactive` is [`State::Initialized`](crate::State::Initialized), `pendingConnection` is `Connecting`,

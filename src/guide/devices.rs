@@ -3,8 +3,8 @@
 //! # A program that stays up
 //!
 //! A client reconnects by itself, without a limit, also if the first dial fails. So a device can start before its
-//! network does. Three things are left to the program: to end when there is no more hope, to notice that it is deaf,
-//! and to keep what it could not send.
+//! network does. Three things are left to the program: to exit when retrying cannot help, to notice that nothing arrives
+//! any more, and to keep what it could not send.
 //!
 //! ```no_run
 //! use pusher_channels::crossbeam_channel::{select, tick};
@@ -46,10 +46,13 @@
 //! }
 //! ```
 //!
-//! The example `edge_sensor` keeps readings while there is no connection, in an [`Outbox`](crate::Outbox).
+//! The example `edge_sensor` keeps readings while there is no connection, in an [`Outbox`](crate::Outbox). They are
+//! client events, which go to the other subscribers of the channel and not to your backend. To reach the backend, send it
+//! an HTTP request, or let the server report client events by a webhook.
 //!
 //! A service for systemd needs no ordering after the network. The example `daemon` is one that also ends cleanly on
-//! SIGTERM, feeds systemd's watchdog while its client is healthy, and writes levels to the journal. Without these:
+//! SIGTERM, feeds systemd's watchdog while its client is healthy, and writes levels to the journal. A
+//! minimal unit, for a program that does none of this:
 //!
 //! ```ini
 //! [Service]
@@ -64,7 +67,9 @@
 //! # Cross-compiling for a Raspberry Pi
 //!
 //! On Debian 12 (x86-64), for a Pi with a 64-bit system. For a 32-bit system (Pi 2 and later) the target is
-//! `armv7-unknown-linux-gnueabihf` and the compiler `gcc-arm-linux-gnueabihf`.
+//! `armv7-unknown-linux-gnueabihf` and the compiler `gcc-arm-linux-gnueabihf`. The Pi's C library must not be older than
+//! that of the machine that builds (Raspberry Pi OS 12 or later). First copy the profile `embedded` from below, and use
+//! `rustls`, since the default `native-tls` needs an OpenSSL of the target.
 //!
 //! ```sh
 //! rustup target add aarch64-unknown-linux-gnu
@@ -180,7 +185,8 @@
 //! Many devices have no clock that runs without power; a Pi starts in the past until it has reached a time server.
 //!
 //! - TLS fails with "not yet valid" until then. The client dials again until it succeeds, so nothing needs to be done.
-//!   If only the endpoint of an authorizer uses TLS, the subscription fails: call `subscribe()` again later.
+//!   If only the endpoint of an authorizer uses TLS, the subscription fails: call `subscribe()` again later,
+//!   or end and be restarted.
 //! - Deadlines, waits and [`Gap::length`](crate::Gap::length) use a clock that is never set, so setting the time
 //!   neither ends a connection nor changes them. At most it causes one ping.
 //! - Authorization needs no clock: signatures of channels have no time in them. Tokens that your endpoint expects may.

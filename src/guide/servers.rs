@@ -46,9 +46,11 @@
 //!
 //! - [`Options::from_env`](crate::Options::from_env) reads `REVERB_APP_KEY`, `REVERB_HOST`, `REVERB_PORT` and
 //!   `REVERB_SCHEME`, or `PUSHER_…`.
+//! - `REVERB_HOST` in an app's `.env` is often `localhost`, which a device cannot use. Events that are `ShouldBroadcast`
+//!   are published by the queue: `php artisan queue:work` must run.
 //! - Laravel adds the prefixes `private-` and `presence-` to the names of channels; here they are a part of the name.
-//! - The default middleware of `/broadcasting/auth` expects the session of a browser and a CSRF token. For devices with
-//!   Sanctum tokens, see "Authorizing Private Broadcast Channels" in [Laravel's
+//! - The default middleware of `/broadcasting/auth` expects the session of a browser; a token alone gets 403. For
+//!   devices with Sanctum tokens, see "Authorizing Private Broadcast Channels" in [Laravel's
 //!   documentation](https://laravel.com/docs/sanctum#authorizing-private-broadcast-channels); with a prefix such as
 //!   `api` the path is `/api/broadcasting/auth`.
 //! - If `allowed_origins` in `config/reverb.php` is not `*`, set [`.header("Origin",
@@ -134,7 +136,7 @@
 //! # }
 //! ```
 //!
-//! Then, in this order (`pusher-channels doctor`, feature `cli`, checks the first six by itself):
+//! Then, in this order (`pusher-channels doctor`, feature `cli`, checks 2 to 6 by itself):
 //!
 //! 1. **The log.** With a logger (`env_logger`, `RUST_LOG=pusher_channels=debug`) every attempt is a line. At
 //!    `pusher_channels::frames=trace` every frame is.

@@ -7,7 +7,7 @@
 //! # Setting up
 //!
 //! ```sh
-//! cargo add --dev pusher-channels --features testing
+//! cargo add --dev pusher-channels --no-default-features --features testing
 //! ```
 //!
 //! A dev-dependency with another feature does not change what you ship: with `resolver = "2"` or later (the default

@@ -83,7 +83,7 @@ const WHAT: &str = "HTTP API";
 ///   [`Timeout`](crate::ErrorKind::Timeout), [`Tls`](crate::ErrorKind::Tls): the network failed
 ///
 /// What the HTTP library logs is documented for [`HttpAuthorizer`](crate::HttpAuthorizer#logging): URLs at `debug`,
-/// whose signatures permit to repeat a request for ten minutes.
+/// whose signatures allow a request to be replayed for ten minutes.
 ///
 /// See [Pusher's documentation](https://pusher.com/docs/channels/library_auth_reference/rest-api/).
 #[derive(Clone)]

@@ -125,7 +125,7 @@ impl Webhook {
     /// `key` and `secret` are those of the app. `headers` are those of the request, their names in upper or lower case;
     /// the first of a name counts. `body` must be as it was received, since the signature covers its bytes.
     ///
-    /// A webhook can be repeated by whoever has seen it; compare [`time_ms`](Self::time_ms) if that matters.
+    /// A webhook can be replayed by anyone who has seen it; compare [`time_ms`](Self::time_ms) if that matters.
     ///
     /// # Errors
     ///

@@ -69,7 +69,7 @@ pub enum Activity {
         /// The data: a string as it is, anything else as JSON.
         data: String,
     },
-    /// So many values are missing here, since 4,096 were waiting.
+    /// This many values were missed, because 4,096 were already waiting.
     Missed(usize),
 }
 

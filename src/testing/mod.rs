@@ -1,4 +1,4 @@
-//! An in-process Pusher-compatible server for tests (feature `testing`).
+//! An in-process Pusher-compatible server for tests and development (feature `testing`).
 //!
 //! It listens on 127.0.0.1, implements the protocol as Pusher documents it, and simulates faults on request: it drops
 //! or refuses connections, stops responding, or sends arbitrary text. See [`Server`].
@@ -54,7 +54,7 @@ pub use settings::{
     ChannelRefusal, CloseStyle, DataStyle, PresenceStyle, Settings, SigninRefusal, WatchlistStyle,
 };
 
-/// An in-process Pusher-compatible server on 127.0.0.1, for tests.
+/// An in-process Pusher-compatible server on 127.0.0.1, for tests and development.
 ///
 /// It supports channels of every kind, client events, and user sign-in. On the same port it authorizes
 /// subscriptions ([`auth_url`](Self::auth_url)) and sign-ins ([`user_auth_url`](Self::user_auth_url)), and has the HTTP
@@ -116,7 +116,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The system has no port, no file descriptor or no thread left.
+    /// The system has run out of ports, file descriptors or threads.
     pub fn start() -> io::Result<Self> {
         Self::start_with(Settings::default())
     }
@@ -126,7 +126,8 @@ impl Server {
     /// # Errors
     ///
     /// The port is in use ([`AddrInUse`](io::ErrorKind::AddrInUse), which names it), the certificate of
-    /// [`Settings::tls`] or the URL of [`Settings::webhook`] cannot be used, or the system has no port, no file descriptor or no thread left.
+    /// [`Settings::tls`] or the URL of [`Settings::webhook`] cannot be used, or the system has run out of
+    /// ports, file descriptors or threads.
     pub fn start_with(settings: Settings) -> io::Result<Self> {
         let port = settings.port;
         let webhook = settings.webhook.as_deref().map(webhook::read_url).transpose()?;

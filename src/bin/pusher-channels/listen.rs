@@ -21,7 +21,7 @@ const AT_ONCE: usize = 1000;
 /// Print the events of channels as they come
 ///
 /// It reconnects by itself. It ends when a subscription is refused, when the server is not reached within --timeout at
-/// the start, and when the client gives up, for example since the app key is wrong.
+/// the start, and when the client gives up, for example because the app key is wrong.
 #[derive(Args)]
 #[command(after_help = crate::EXIT_CODES)]
 pub(crate) struct Listen {
@@ -145,7 +145,7 @@ impl<'a> Listening<'a> {
         }
         let dropped = self.events.dropped();
         if dropped > 0 {
-            note(&format!("warning: {dropped} events were dropped, since printing was too slow"));
+            note(&format!("warning: {dropped} events were dropped, because printing was too slow"));
         }
         Ok(())
     }

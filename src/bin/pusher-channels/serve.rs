@@ -141,7 +141,7 @@ fn described(output: &Output, activity: &Activity) -> String {
             event(event_name),
             printable(data)
         ),
-        Activity::Missed(count) => format!("({count} more, since printing was too slow)"),
+        Activity::Missed(count) => format!("({count} more, because printing was too slow)"),
         // Of a later version.
         other => format!("{other:?}"),
     };

@@ -61,13 +61,15 @@ pub(super) fn on(error: &Error) -> String {
 fn on_upgrade(status: Option<u16>) -> &'static str {
     match status {
         Some(401 | 403 | 407) => {
-            "the server or a gateway before it wants a header: set it with -H, such as `-H 'Origin: https://HOST'`"
+            "the server or a gateway in front of it expects a header: set it with -H, such as `-H 'Origin: https://HOST'`"
         }
         Some(404) => {
             "there is no app at this path: check the key, --path-prefix and that the port is that of the WebSocket server"
         }
         Some(301..=399) => "connect to where the server redirects, or use TLS (without --plain)",
-        Some(429 | 500..=599) => "the server or the gateway before it has a problem; see its log",
+        Some(429 | 500..=599) => {
+            "the server or the gateway in front of it has a problem; see its log"
+        }
         _ => "another server listens on this port: check host and port",
     }
 }
@@ -77,7 +79,7 @@ fn on_code(code: Option<u16>) -> &'static str {
         Some(4000) => "the app accepts TLS only: connect without --plain",
         Some(4001) => "no app has this key: check --key, and with Pusher the cluster",
         Some(4003) => "the app is disabled",
-        Some(4004) => "the app has as many connections as it may have",
+        Some(4004) => "the app has reached its connection limit",
         Some(4005) => "there is no app at this path: check --path-prefix",
         Some(4009) => {
             "not authorized: check the app's allowed origins (`-H 'Origin: https://HOST'`), and the secret"
@@ -93,7 +95,8 @@ fn on_auth(status: Option<u16>) -> &'static str {
             "log in: set the endpoint's token with --auth-header, such as `Authorization: Bearer …`"
         }
         Some(403) => {
-            "the endpoint knows the user, but does not permit this channel: check the rules of the channel"
+            "the endpoint refuses: check the rules of the channel, and that the token is accepted there (with Laravel, \
+             no user is logged in under the route's middleware; see `auth:sanctum`)"
         }
         Some(404 | 405) => {
             "check the URL of the endpoint; with Laravel it is `/broadcasting/auth`, and takes POST"
