@@ -275,14 +275,14 @@ mod tests {
                 r#"{"code":"auth_failed","status":401,"error":"Invalid API signature"}"#,
                 401,
                 ErrorKind::Auth,
-                "HTTP API at h:80: HTTP 401: Invalid API signature",
+                "HTTP 401: Invalid API signature",
             ),
             (
                 400,
                 r#"{"error":"user_count is only available for presence channels","status":400,"code":"invalid_input"}"#,
                 400,
                 ErrorKind::Server,
-                "HTTP API at h:80: HTTP 400: user_count is only available for presence channels",
+                "HTTP 400: user_count is only available for presence channels",
             ),
             // soketi
             (
@@ -290,45 +290,37 @@ mod tests {
                 r#"{"error":"The secret authentication failed","code":401}"#,
                 401,
                 ErrorKind::Auth,
-                "HTTP API at h:80: HTTP 401: The secret authentication failed",
+                "HTTP 401: The secret authentication failed",
             ),
             (
                 200,
                 r#"{"error":"The event data should be less than 100 KB.","code":413}"#,
                 413,
                 ErrorKind::TooLarge,
-                "HTTP API at h:80: HTTP 413: The event data should be less than 100 KB.",
+                "HTTP 413: The event data should be less than 100 KB.",
             ),
             // A status of its own is believed.
-            (
-                404,
-                r#"{"error":"a","code":500}"#,
-                404,
-                ErrorKind::Server,
-                "HTTP API at h:80: HTTP 404: a",
-            ),
+            (404, r#"{"error":"a","code":500}"#, 404, ErrorKind::Server, "HTTP 404: a"),
             (
                 403,
                 "The app is disabled\nmore",
                 403,
                 ErrorKind::Auth,
-                "HTTP API at h:80: HTTP 403: The app is disabled",
+                "HTTP 403: The app is disabled",
             ),
-            (429, "", 429, ErrorKind::RateLimited, "HTTP API at h:80: HTTP 429"),
-            (503, "", 503, ErrorKind::Server, "HTTP API at h:80: HTTP 503"),
-            (
-                302,
-                "",
-                302,
-                ErrorKind::Server,
-                "HTTP API at h:80: HTTP 302; redirects are not followed",
-            ),
+            (429, "", 429, ErrorKind::RateLimited, "HTTP 429"),
+            (503, "", 503, ErrorKind::Server, "HTTP 503"),
+            (302, "", 302, ErrorKind::Server, "HTTP 302; redirects are not followed"),
         ] {
             let error = read(status, text, THEN).unwrap_err();
             assert_eq!((error.kind(), error.http_status()), (kind, Some(http_status)));
-            assert_eq!(error.to_string(), message);
+            assert_eq!(error.to_string(), format!("HTTP API at h:80: {message}"));
             assert_eq!(error.is_retryable(), matches!(http_status, 429 | 503));
         }
+    }
+
+    #[test]
+    fn wait_that_a_server_requests_is_kept() {
         let response = HttpResponse { retry_after: Some(THEN), ..response(429, "") };
         let error = body(&response, "p", &[], THEN).unwrap_err();
         assert_eq!(error.retry_after(), Some(THEN));

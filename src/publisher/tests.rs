@@ -122,12 +122,23 @@ fn each_method_sends_its_request() {
     for (send, line, query, body) in requests {
         send().unwrap();
         let (head, sent) = seen.recv_timeout(LONG).unwrap();
-        assert!(head.starts_with(&format!("{line}auth_key=app-key&auth_timestamp=")), "{head}");
-        assert!(head.contains(query) && head.contains("&auth_signature="), "{head}");
-        assert_eq!(head.contains("&body_md5="), !body.is_empty(), "{head}");
-        assert!(head.to_ascii_lowercase().contains("accept: application/json"), "{head}");
+        check_head(&head, line, query, body);
         assert_eq!(sent, body);
     }
+}
+
+#[track_caller]
+fn check_head(head: &str, line: &str, query: &str, body: &str) {
+    assert!(head.starts_with(&format!("{line}auth_key=app-key&auth_timestamp=")), "{head}");
+    assert!(head.contains(query) && head.contains("&auth_signature="), "{head}");
+    assert_eq!(head.contains("&body_md5="), !body.is_empty(), "{head}");
+    assert!(head.to_ascii_lowercase().contains("accept: application/json"), "{head}");
+}
+
+#[test]
+fn event_for_a_user_is_sent_on_the_channel_of_this_user() {
+    let (address, seen) = server("200 OK", "{}");
+    let publisher = publisher(address);
     publisher.send_to_user("u", "e", "x").unwrap();
     let (head, sent) = seen.recv_timeout(LONG).unwrap();
     assert!(head.starts_with("POST /apps/7/events?"), "{head}");

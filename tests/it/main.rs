@@ -15,11 +15,11 @@ mod dev_server;
 mod foreign;
 mod guard;
 mod handshake;
+mod misbehaving_peers;
 mod models;
 #[cfg(target_os = "linux")]
 mod network;
 mod outbox;
-mod peers;
 mod phases;
 mod process;
 mod proxy;
