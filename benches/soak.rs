@@ -142,23 +142,12 @@ fn main() -> ExitCode {
     let memory = status("VmRSS");
     let report = storm.finish();
     println!("{report:#?}");
-    println!(
-        "peak memory {} KiB; {} KiB in the middle, {memory} KiB in the end",
-        status("VmHWM"),
-        middle.unwrap_or_default()
-    );
-    println!(
-        "in the end: client's threads {:?}, {} descriptors ({before})",
-        threads(),
-        descriptors()
-    );
+    let (peak, half) = (status("VmHWM"), middle.unwrap_or_default());
+    println!("peak memory {peak} KiB; {half} KiB in the middle, {memory} KiB in the end");
+    let (threads, descriptors) = (threads(), descriptors());
+    println!("in the end: client's threads {threads:?}, {descriptors} descriptors ({before})");
     let grown = middle.map_or(0, |middle| memory.saturating_sub(middle));
-    if grown > MAX_GROWTH {
-        faults.push(format!("grown by {grown} KiB in the second half"));
-    }
-    if !threads().is_empty() || descriptors() != before {
-        faults.push("threads or descriptors are left".to_owned());
-    }
+    faults.extend(leftovers(grown, before));
     faults.extend(report.faults);
     if faults.is_empty() && report.broken == Broken::default() {
         println!("nothing was broken");
@@ -166,4 +155,17 @@ fn main() -> ExitCode {
     }
     println!("BROKEN: {:?} {faults:#?}", report.broken);
     ExitCode::FAILURE
+}
+
+/// Returns what is wrong at the end: memory that has grown since the middle (in KiB), threads or descriptors that are
+/// left.
+fn leftovers(grown: u64, before: usize) -> Vec<String> {
+    let mut faults = Vec::new();
+    if grown > MAX_GROWTH {
+        faults.push(format!("grown by {grown} KiB in the second half"));
+    }
+    if !threads().is_empty() || descriptors() != before {
+        faults.push("threads or descriptors are left".to_owned());
+    }
+    faults
 }
