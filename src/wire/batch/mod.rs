@@ -22,8 +22,11 @@ use crate::{Error, ErrorKind, Message};
 /// The largest text of a batch of several frames, in bytes: one event keeps this much at most beside its frame.
 pub(crate) const MAX_TEXT: usize = 64 * 1024;
 
-/// The largest text of a batch into which texts are copied: as many small frames fill it as a batch may have.
+/// The largest text of a batch into which many texts are copied: as many small frames fill it as a batch may have.
 const MAX_COPIED: usize = 32 * 1024;
+
+/// The largest number of frames that may fill a batch to [`MAX_TEXT`] where texts are copied.
+const MAX_LONG: usize = 8;
 
 /// The largest number of frames in a batch.
 pub(crate) const MAX_FRAMES: usize = 256;
@@ -115,8 +118,9 @@ impl Batch {
     }
 
     fn has_room(&self, length: usize) -> bool {
+        let most = if self.frames.len() < MAX_LONG { MAX_TEXT } else { MAX_COPIED };
         self.frames.is_empty()
-            || (self.frames.len() < MAX_FRAMES && self.text.len() + length <= MAX_COPIED)
+            || (self.frames.len() < MAX_FRAMES && self.text.len() + length <= most)
     }
 
     fn push(&mut self, text: &str, envelope: Envelope) {
