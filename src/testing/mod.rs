@@ -28,6 +28,7 @@ mod tls;
 mod user;
 mod users;
 mod webhook;
+mod webhook_events;
 mod websocket;
 
 use std::fmt;

@@ -23,7 +23,7 @@ use super::requests::Requests;
 use super::settings::{ChannelRefusal, CloseStyle, Settings, SigninRefusal};
 use super::tls::Acceptor;
 use super::user::User;
-use super::webhook::Events;
+use super::webhook_events::Events;
 use crate::Interrupt;
 use crate::util::clock;
 use crate::util::sync::lock;
