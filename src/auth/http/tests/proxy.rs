@@ -8,7 +8,7 @@ use crate::{HttpUserAuthenticator, Proxy, UserAuthRequest, UserAuthenticator as 
 /// A host that does not exist, so only the proxy can connect to it.
 const ENDPOINT: &str = "http://endpoint.invalid:8080/auth";
 
-/// A proxy that is the endpoint too. The receiver receives the head of CONNECT and the first line of the request.
+/// A proxy that also plays the endpoint. Its channel gets the head of CONNECT and the first line of the request.
 fn http_proxy(response: &'static str) -> (String, mpsc::Receiver<String>) {
     let (seen, heads) = mpsc::channel();
     let url = peer(move |mut stream| {
