@@ -30,6 +30,7 @@ mod trail;
 use std::fs;
 use std::process::{Command, ExitCode};
 use std::str::FromStr;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use storm::{Settings, Storm};
@@ -40,6 +41,8 @@ const SPELL: Duration = Duration::from_secs(5);
 /// By so much the process may grow in the second half, in KiB: what waits in a paused connection at its
 /// worst, and the server's record of the frames that it got, which has a limit of its own.
 const MAX_GROWTH: u64 = 12 * 1024;
+/// The threads of a connected client.
+const CONNECTED: [&str; 2] = ["pusher-reader", "pusher-timer"];
 const ARENAS: &str = "MALLOC_ARENA_MAX";
 
 fn setting<T: FromStr>(variable: &str, default: T) -> T {
@@ -73,9 +76,22 @@ fn threads() -> Vec<String> {
     own
 }
 
+/// Waits until the client has but the threads of one connection. The reader of the one before reads on until its close
+/// has completed or timed out, which takes a fraction of a second.
+fn settled_threads() -> Vec<String> {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let threads = threads();
+        if threads == CONNECTED || Instant::now() > deadline {
+            return threads;
+        }
+        thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
 /// In fine weather: the threads, and the rest.
 fn print_figures(start: Instant, storm: &Storm) -> (Vec<String>, usize, u64) {
-    let (threads, descriptors, memory) = (threads(), descriptors(), status("VmRSS"));
+    let (threads, descriptors, memory) = (settled_threads(), descriptors(), status("VmRSS"));
     let all = status("Threads");
     println!(
         "{:>5} s: {storm}, {memory} KiB, {descriptors} descriptors, {all} threads, of the client's {}",
@@ -125,7 +141,7 @@ fn main() -> ExitCode {
         storm.rage(SPELL.min(time / 4));
         storm.clear_up();
         let (threads, descriptors, memory) = print_figures(start, &storm);
-        if threads != ["pusher-reader", "pusher-timer"] {
+        if threads != CONNECTED {
             faults.push(format!("the client's threads are {threads:?}"));
         }
         // The relay's threads may still be looking whether they are wanted.

@@ -1,0 +1,5 @@
+# Sourced by `run`.
+
+step_arm() {
+    fail "not written yet"
+}

@@ -1,0 +1,5 @@
+# Sourced by `run`.
+
+step_check() {
+    fail "not written yet"
+}

@@ -1,0 +1,5 @@
+# Sourced by `run`.
+
+step_sanitize() {
+    fail "not written yet"
+}

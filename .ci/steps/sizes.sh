@@ -1,0 +1,5 @@
+# Sourced by `run`.
+
+step_sizes() {
+    fail "not written yet"
+}

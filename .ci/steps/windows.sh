@@ -1,0 +1,5 @@
+# Sourced by `run`.
+
+step_windows() {
+    fail "not written yet"
+}
