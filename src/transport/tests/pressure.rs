@@ -119,18 +119,22 @@ fn idle_connection_does_not_wake_up() {
     assert!(result.recv_timeout(LONG).unwrap().is_err());
 }
 
-/// Sends a flood, then echoes.
-fn flood(server: &mut tungstenite::WebSocket<impl Read + Write>) {
-    for _ in 0..1_000 {
+/// Sends a flood, then echoes. Reports when so much of it is underway that a read is full.
+fn flood(server: &mut tungstenite::WebSocket<impl Read + Write>, underway: &mpsc::Sender<()>) {
+    for index in 0..1_000 {
         server.send("x".repeat(1_000).into()).unwrap();
+        if index == 64 {
+            underway.send(()).unwrap();
+        }
     }
     while let Ok(message) = server.read() {
         server.send(message).unwrap();
     }
 }
 
-fn returns_room(socket: WebSocket, idle: usize) {
+fn returns_room(socket: WebSocket, underway: &mpsc::Receiver<()>, idle: usize) {
     let socket = Arc::new(socket);
+    underway.recv_timeout(LONG).unwrap();
     let mut most = 0;
     for _ in 0..1_000 {
         assert_eq!(recv(&socket).unwrap(), text(&"x".repeat(1_000)));
@@ -151,16 +155,18 @@ fn returns_room(socket: WebSocket, idle: usize) {
 
 #[test]
 fn quiet_wait_frees_the_memory_of_a_flood() {
-    let (address, _peer) = peer(|mut server| flood(&mut server));
+    let (send, underway) = mpsc::channel();
+    let (address, _peer) = peer(move |mut server| flood(&mut server, &send));
     let socket = dial(&connector(), &format!("ws://{address}")).unwrap();
-    returns_room(socket, IDLE);
+    returns_room(socket, &underway, IDLE);
 }
 
 #[cfg(tls)]
 #[test]
 fn quiet_wait_frees_the_memory_of_a_flood_over_tls() {
-    let (tls, address) = tls::serve(flood);
+    let (send, underway) = mpsc::channel();
+    let (tls, address) = tls::serve(move |server| flood(server, &send));
     let connector = WebSocketConnector::new(shared(&tls), LIMIT).unwrap();
     let socket = dial(&connector, &format!("wss://{address}")).unwrap();
-    returns_room(socket, 2 * IDLE);
+    returns_room(socket, &underway, 2 * IDLE);
 }
