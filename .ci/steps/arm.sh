@@ -1,5 +1,109 @@
 # Sourced by `run`.
 
+readonly ARM_TARGETS=(aarch64-unknown-linux-gnu armv7-unknown-linux-gnueabihf)
+
 step_arm() {
-    fail "not written yet"
+    local started=$SECONDS log target
+    arm_prepare
+    arm_openssl
+    for target in "${ARM_TARGETS[@]}"; do arm_build "$target"; done
+    echo "built after $((SECONDS - started)) s"
+    # Side by side: most tests wait more than they compute.
+    local jobs=() failed=
+    for target in "${ARM_TARGETS[@]}"; do
+        log=$CACHE/$target.log
+        arm_run "$target" >"$log" 2>&1 &
+        jobs+=($!)
+    done
+    for job in "${jobs[@]}"; do wait "$job" || failed=1; done
+    for target in "${ARM_TARGETS[@]}"; do cat "$CACHE/$target.log"; done
+    [ -z "$failed" ] || fail 'the lines above say which tests failed in the emulator'
+    du -sh target/arm
+    for target in "${ARM_TARGETS[@]}"; do
+        echo "arm: $target in qemu: $(arm_sum <"$CACHE/$target.log"), after $((SECONDS - started)) s"
+    done
+}
+
+arm_prepare() {
+    local missing=() target
+    command -v aarch64-linux-gnu-gcc >/dev/null || missing+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
+    command -v arm-linux-gnueabihf-gcc >/dev/null || missing+=(gcc-arm-linux-gnueabihf libc6-dev-armhf-cross)
+    command -v qemu-arm-static >/dev/null || missing+=(qemu-user-static)
+    command -v pkg-config >/dev/null || missing+=(pkg-config)
+    if [ ${#missing[@]} -gt 0 ]; then run apt_get install "${missing[@]}"; fi
+    for target in "${ARM_TARGETS[@]}"; do add_target "$target"; done
+    export CARGO_TARGET_DIR=$PWD/target/arm CARGO_INCREMENTAL=0
+    # What is emulated pays for being compiled a little longer. The limits of the tests are for a real processor.
+    export CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=line-tables-only PUSHER_TEST_TIME_SCALE=5
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+    export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER=arm-linux-gnueabihf-gcc
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='timeout 600 bash .ci/qemu.sh aarch64'
+    export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_RUNNER='timeout 600 bash .ci/qemu.sh arm'
+}
+
+# OpenSSL for both, unpacked from Debian's packages. apt is told the architectures; dpkg never hears of them.
+arm_openssl() {
+    local into=$CACHE/arm-openssl name
+    if [ ! -e "$into/.complete" ]; then
+        rm -rf "$into"
+        mkdir -p "$into/lists/partial"
+        (
+            cd "$into"
+            local apt=(apt-get -q -o APT::Sandbox::User=root -o Dir::State::lists="$into/lists"
+                -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
+                -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
+                -o APT::Architecture=arm64 -o APT::Architectures::=arm64 -o APT::Architectures::=armhf)
+            # A mirror may lack one of many lists; whether that matters, the download shows.
+            retry_once timeout 180 "${apt[@]}" update || echo 'some lists of packages are missing'
+            retry_once timeout 180 "${apt[@]}" download {libssl-dev,libssl3}:{arm64,armhf}
+            for deb in *.deb; do
+                dpkg-deb -x "$deb" .
+            done
+            # Each has its own configuration, beside what they share.
+            for name in aarch64-linux-gnu arm-linux-gnueabihf; do
+                mkdir "$name"
+                cp -r usr/include/openssl "usr/include/$name/openssl" "$name"
+                mv "usr/lib/$name" "$name/lib"
+            done
+            rm -rf usr lists ./*.deb
+        )
+        touch "$into/.complete"
+    fi
+    export AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_INCLUDE_DIR=$into/aarch64-linux-gnu
+    export AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_LIB_DIR=$into/aarch64-linux-gnu/lib
+    export ARMV7_UNKNOWN_LINUX_GNUEABIHF_OPENSSL_INCLUDE_DIR=$into/arm-linux-gnueabihf
+    export ARMV7_UNKNOWN_LINUX_GNUEABIHF_OPENSSL_LIB_DIR=$into/arm-linux-gnueabihf/lib
+}
+
+# The feature sets of a target: without TLS, with rustls, and on aarch64 with OpenSSL.
+arm_sets() {
+    printf '%s\n' '--no-default-features' '--no-default-features --features rustls'
+    case $1 in aarch64*) echo '--features encrypted' ;; esac
+}
+
+arm_build() {
+    local set
+    while read -r set; do
+        # shellcheck disable=SC2086 # a set is several words
+        run target_cargo "$1" test --quiet --no-run --lib --test it $set
+    done < <(arm_sets "$1")
+    run target_cargo "$1" build --quiet --no-default-features --example quickstart
+}
+
+arm_run() {
+    local set
+    case $1 in
+        aarch64*) export QEMU_LIBS=$CACHE/arm-openssl/aarch64-linux-gnu/lib ;;
+        *) export QEMU_LIBS=$CACHE/arm-openssl/arm-linux-gnueabihf/lib ;;
+    esac
+    run target_cargo "$1" run --quiet --no-default-features --example quickstart
+    while read -r set; do
+        # shellcheck disable=SC2086
+        run target_cargo "$1" test $set --no-fail-fast --lib --test it
+    done < <(arm_sets "$1")
+}
+
+# The sum of what the test runs say of themselves.
+arm_sum() {
+    awk '/^test result:/ { p += $4; f += $6; s += $8 + $12 } END { printf "%d tests passed, %d failed, %d left out", p, f, s }'
 }
