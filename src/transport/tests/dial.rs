@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 use super::*;
 use crate::ErrorKind;
 
-const SHORT: Duration = Duration::from_millis(200);
+const SHORT: Duration = scaled(Duration::from_millis(200));
 
 /// Interrupts a dial as soon as `ready` reports that it has reached that step.
 pub(super) fn interrupted(

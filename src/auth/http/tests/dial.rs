@@ -10,7 +10,7 @@ use super::*;
 use crate::Proxy;
 use crate::transport::Resolver;
 
-const SHORT: Duration = Duration::from_millis(300);
+const SHORT: Duration = scaled(Duration::from_millis(300));
 
 /// Resolves every name to these addresses.
 fn resolving(mut http: HttpAuthorizer, addresses: Vec<SocketAddr>) -> HttpAuthorizer {

@@ -7,7 +7,7 @@ use socket2::SockRef;
 
 use super::*;
 
-const SHORT: Duration = Duration::from_millis(300);
+const SHORT: Duration = scaled(Duration::from_millis(300));
 
 fn timed_out(http: HttpAuthorizer) {
     let start: Instant = clock::now();
