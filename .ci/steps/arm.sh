@@ -31,12 +31,13 @@ arm_prepare() {
     command -v arm-linux-gnueabihf-gcc >/dev/null || missing+=(gcc-arm-linux-gnueabihf libc6-dev-armhf-cross)
     command -v qemu-arm-static >/dev/null || missing+=(qemu-user-static)
     command -v pkg-config >/dev/null || missing+=(pkg-config)
+    command -v ip >/dev/null || missing+=(iproute2)
     if [ ${#missing[@]} -gt 0 ]; then run apt_get install "${missing[@]}"; fi
     for target in "${ARM_TARGETS[@]}"; do add_target "$target"; done
     export CARGO_TARGET_DIR=$PWD/target/arm CARGO_INCREMENTAL=0
     # For dependencies alone: to optimise the tests takes longer than it saves. The limits of the tests are for a real
     # processor.
-    export CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=line-tables-only PUSHER_TEST_TIME_SCALE=5
+    export CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=line-tables-only PUSHER_TEST_TIME_SCALE=10
     export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
     export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER=arm-linux-gnueabihf-gcc
     export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='timeout 600 bash .ci/qemu.sh aarch64'
