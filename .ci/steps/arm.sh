@@ -37,7 +37,7 @@ arm_prepare() {
     export CARGO_TARGET_DIR=$PWD/target/arm CARGO_INCREMENTAL=0
     # For dependencies alone: to optimise the tests takes longer than it saves. The limits of the tests are for a real
     # processor.
-    export CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=line-tables-only PUSHER_TEST_TIME_SCALE=10
+    export CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=0 PUSHER_TEST_TIME_SCALE=10
     export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
     export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER=arm-linux-gnueabihf-gcc
     export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='timeout 600 bash .ci/qemu.sh aarch64'
