@@ -1,5 +1,131 @@
 # Sourced by `run`.
 
-step_arm() {
-    fail "not written yet"
+readonly ARM_TARGETS=(aarch64-unknown-linux-gnu armv7-unknown-linux-gnueabihf)
+readonly ARM_OWN_PROFILE='profile.dev.package.pusher-channels.opt-level=0'
+
+# In a shell of its own, since what it exports is not for other steps.
+step_arm() (
+    local started=$SECONDS target job failed='' jobs=()
+    arm_prepare
+    arm_openssl
+    for target in "${ARM_TARGETS[@]}"; do arm_build "$target"; done
+    echo "arm: built in $((SECONDS - started)) s, $(du -sh "$CARGO_TARGET_DIR" | cut -f 1)"
+    # Side by side: most tests wait more than they compute.
+    for target in "${ARM_TARGETS[@]}"; do
+        arm_run "$target" >"$CACHE/$target.log" 2>&1 &
+        jobs+=($!)
+    done
+    for job in "${jobs[@]}"; do wait "$job" || failed=1; done
+    for target in "${ARM_TARGETS[@]}"; do cat "$CACHE/$target.log"; done
+    [ -z "$failed" ] || fail 'the lines above say what failed in the emulator'
+    echo 'arm: left out: soketi and foreign, which start programs of others, and of the runs with TLS what ran without:'
+    echo 'arm: the unit tests of the protocol, and the tests of `it` that are not about TLS'
+    for target in "${ARM_TARGETS[@]}"; do
+        echo "arm: $target: quickstart, $(arm_sum <"$CACHE/$target.log"), after $((SECONDS - started)) s"
+    done
+)
+
+arm_prepare() {
+    local missing=() target
+    command -v aarch64-linux-gnu-gcc >/dev/null || missing+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
+    command -v arm-linux-gnueabihf-gcc >/dev/null || missing+=(gcc-arm-linux-gnueabihf libc6-dev-armhf-cross)
+    command -v qemu-arm-static >/dev/null || missing+=(qemu-user-static)
+    command -v pkg-config >/dev/null || missing+=(pkg-config)
+    command -v ip >/dev/null || missing+=(iproute2)
+    if [ ${#missing[@]} -gt 0 ]; then run apt_get install "${missing[@]}"; fi
+    for target in "${ARM_TARGETS[@]}"; do add_target "$target"; done
+    export CARGO_TARGET_DIR=$PWD/target/arm CARGO_INCREMENTAL=0
+    # For dependencies alone: to optimise the tests takes longer than it saves. The limits of the tests are for a real
+    # processor.
+    export CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=0 PUSHER_TEST_TIME_SCALE=10
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+    export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER=arm-linux-gnueabihf-gcc
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='timeout 600 bash .ci/qemu.sh aarch64'
+    export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_RUNNER='timeout 600 bash .ci/qemu.sh arm'
+}
+
+# OpenSSL for both, unpacked from Debian's packages. apt is told the architectures; dpkg never hears of them.
+arm_openssl() {
+    local into=$CACHE/arm-openssl name deb
+    if [ ! -e "$into/.complete" ]; then
+        rm -rf "$into"
+        mkdir -p "$into/lists/partial"
+        (
+            cd "$into"
+            local apt=(apt-get -q -o APT::Sandbox::User=root -o Dir::State::lists="$into/lists"
+                -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
+                -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
+                -o APT::Architecture=arm64 -o APT::Architectures::=arm64 -o APT::Architectures::=armhf)
+            # A mirror may lack one of many lists; whether that matters, the download shows.
+            retry_once timeout 180 "${apt[@]}" update || echo 'some lists of packages are missing'
+            retry_once timeout 180 "${apt[@]}" download {libssl-dev,libssl3}:{arm64,armhf}
+            for deb in *.deb; do dpkg-deb -x "$deb" .; done
+            # Each has its own configuration, beside what they share.
+            for name in aarch64-linux-gnu arm-linux-gnueabihf; do
+                mkdir "$name"
+                cp -r usr/include/openssl "usr/include/$name/openssl" "$name"
+                mv "usr/lib/$name" "$name/lib"
+            done
+            rm -rf usr lists ./*.deb
+        )
+        touch "$into/.complete"
+    fi
+    export AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_INCLUDE_DIR=$into/aarch64-linux-gnu
+    export AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_LIB_DIR=$into/aarch64-linux-gnu/lib
+    export ARMV7_UNKNOWN_LINUX_GNUEABIHF_OPENSSL_INCLUDE_DIR=$into/arm-linux-gnueabihf
+    export ARMV7_UNKNOWN_LINUX_GNUEABIHF_OPENSSL_LIB_DIR=$into/arm-linux-gnueabihf/lib
+}
+
+# The feature sets of a target: without TLS, with rustls, and on aarch64 with OpenSSL.
+arm_sets() {
+    printf '%s\n' '--no-default-features' '--no-default-features --features rustls'
+    case $1 in aarch64*) echo '--features encrypted' ;; esac
+}
+
+# arm_cargo TARGET SUBCOMMAND...
+arm_cargo() {
+    local target=$1 subcommand=$2
+    shift 2
+    run target_cargo "$target" "$subcommand" --config "$ARM_OWN_PROFILE" "$@"
+}
+
+arm_build() {
+    local set sets
+    mapfile -t sets < <(arm_sets "$1")
+    for set in "${sets[@]}"; do
+        # shellcheck disable=SC2086 # a set is several words
+        arm_cargo "$1" test --quiet --no-run --lib --test it $set
+    done
+    arm_cargo "$1" build --quiet --no-default-features --example quickstart
+}
+
+# Quickstart and the tests, in the emulator.
+arm_run() {
+    local set sets units whole
+    mapfile -t sets < <(arm_sets "$1")
+    case $1 in
+        aarch64*) export QEMU_LIBS=$CACHE/arm-openssl/aarch64-linux-gnu/lib ;;
+        *) export QEMU_LIBS=$CACHE/arm-openssl/arm-linux-gnueabihf/lib ;;
+    esac
+    arm_cargo "$1" run --quiet --no-default-features --example quickstart
+    # The property tests are nearly all that computes.
+    export PROPTEST_CASES=64
+    for set in "${sets[@]}"; do
+        units=(--test-threads=4)
+        whole=("${units[@]}" --skip foreign:: --skip soketi::)
+        # Tests of TLS have it in their names, and the protocol has none of it.
+        if [ "$set" != --no-default-features ]; then
+            units+=(--skip protocol::)
+            whole+=(tls)
+        fi
+        # shellcheck disable=SC2086
+        arm_cargo "$1" test $set --lib -- "${units[@]}"
+        # shellcheck disable=SC2086
+        arm_cargo "$1" test $set --test it -- "${whole[@]}"
+    done
+}
+
+# The sum of what the test runs say of themselves.
+arm_sum() {
+    awk '/^test result:/ { p += $4; f += $6; s += $8 + $12 } END { printf "%d tests passed, %d failed, %d left out", p, f, s }'
 }

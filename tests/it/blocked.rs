@@ -15,7 +15,7 @@ use pusher_channels::{
 
 use crate::process::threads;
 use crate::support::memory::{ESTABLISHED, MemoryConnector, text};
-use crate::support::{SOON, alone, log_to, now, quick, refusing};
+use crate::support::{SOON, alone, log_to, now, quick, refusing, scaled};
 
 /// Blocks its first caller until it is lifted.
 struct Barrier {
@@ -221,7 +221,7 @@ fn dial_abandoned_in_the_resolver_calls_no_connector() {
 fn is_named(code: &str, build: impl FnOnce(Arc<Barrier>) -> ClientBuilder) {
     keep_warnings();
     let (barrier, came, lift) = Barrier::new();
-    let limit = Duration::from_millis(20);
+    let limit = scaled(Duration::from_millis(20));
     let client = build(Arc::clone(&barrier)).connect_timeout(limit).build().unwrap();
     let states = client.bind_states();
     client.connect();

@@ -318,6 +318,7 @@ fn million_members_take_bounded_memory() {
             .authorizer(authorizer)
             .max_message_size(64 * 1024 * 1024)
             .max_members_bytes(1024 * 1024 * 1024)
+            .subscribe_timeout(SOON * 12)
             .build()
             .unwrap();
         let room = client.presence_channel("presence-room").unwrap();
