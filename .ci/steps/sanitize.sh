@@ -11,17 +11,21 @@ readonly SANITIZE_WITHOUT_UNIT=(
     protocol::tests::interleaving::every_wanted_channel_comes_to_an_end
     protocol::tests::property::
 )
-# Those that measure the memory of the process, most of which is ThreadSanitizer's own here, and those that need node,
-# whose client is the same code as with the server in the process.
+# The memory of the process, which is measured there, is mostly ThreadSanitizer's own here. Those that need node: their
+# client is the same code as with the server in the process.
 readonly SANITIZE_WITHOUT_IT=(
-    misbehaving_peers::floods::pongs_for_a_peer_that_does_not_read_are_bounded
     misbehaving_peers::frames::million_members_take_bounded_memory
     soketi::
     foreign::
 )
-# What miri executes: buffers, batches, rings, queues and text. Property tests are left out: they take hours there.
-readonly SANITIZE_MIRI=(wire:: binding::)
-readonly SANITIZE_WITHOUT_MIRI=()
+# What miri executes. Tests of thousands of values and property tests are left out: it is some hundred times slower.
+readonly SANITIZE_MIRI=(
+    binding::tests::a_
+    binding::tests::an_
+    binding::tests::bytes_
+    binding::tests::drop
+    binding::tests::it_
+)
 
 step_sanitize() {
     local started=$SECONDS threads failed=
@@ -47,7 +51,7 @@ sanitize_cargo() {
         flags+=" -Zpre-link-arg=-Wl,-rpath,$runtime -Zpre-link-arg=-Wl,--as-needed"
     fi
     # Data races are told with lines of the source. The limits of the tests are for a quick processor.
-    RUSTFLAGS=$flags CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=line-tables-only CARGO_PROFILE_DEV_OPT_LEVEL=1 \
+    RUSTFLAGS=$flags CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=line-tables-only \
         PUSHER_TEST_TIME_SCALE=5 build_std_cargo "$subcommand" -Z build-std --target "$SANITIZE_TARGET" \
         --target-dir "$PWD/target/sanitize" "$@"
 }
@@ -167,7 +171,7 @@ sanitize_miri() {
     fi
     run cargo +nightly miri --version
     MIRIFLAGS=-Zmiri-disable-isolation CARGO_INCREMENTAL=0 timeout 300 cargo +nightly miri test --quiet --target-dir target/miri \
-        --no-default-features --lib -- "${SANITIZE_MIRI[@]}" "${SANITIZE_WITHOUT_MIRI[@]/#/--skip=}" >"$log" 2>&1 || status=$?
+        --no-default-features --features encrypted --lib -- "${SANITIZE_MIRI[@]}" >"$log" 2>&1 || status=$?
     tail -n 50 "$log"
     [ "$status" = 0 ] || return 1
     echo "sanitize: miri: $(sanitize_count "$log"), after $((SECONDS - started)) s"
