@@ -151,6 +151,8 @@ for line in sys.stdin:
             echo "ci: ThreadSanitizer has reports, in the lines above" >&2
             failed=1
         fi
+        # A filter that fits nothing would pass.
+        case $(sanitize_count "$log") in '' | '0 passed'*) failed=1 ;; esac
         echo "left out of $name under ThreadSanitizer: ${without[*]}"
         echo "sanitize: ThreadSanitizer, $name: $(sanitize_count "$log"), after $((SECONDS - started)) s"
     done
@@ -174,5 +176,6 @@ sanitize_miri() {
         --no-default-features --features encrypted --lib -- "${SANITIZE_MIRI[@]}" >"$log" 2>&1 || status=$?
     tail -n 50 "$log"
     [ "$status" = 0 ] || return 1
+    case $(sanitize_count "$log") in '' | '0 passed'*) fail 'no test ran in miri' ;; esac
     echo "sanitize: miri: $(sanitize_count "$log"), after $((SECONDS - started)) s"
 }
