@@ -25,6 +25,7 @@ readonly SANITIZE_MIRI=(
     binding::tests::bytes_
     binding::tests::drop
     binding::tests::it_
+    wire::batch::tests::a_custom_
 )
 
 step_sanitize() {
