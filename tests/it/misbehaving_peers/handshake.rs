@@ -13,6 +13,7 @@ const SWITCH: &str =
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
 
 /// Sends the beginning, and then the rest for as long as it is taken.
+#[cfg(target_os = "linux")]
 fn endless(mut stream: TcpStream, beginning: &str, rest: &str) {
     let rest = rest.repeat(64 * 1024 / rest.len());
     let mut result = stream.write_all(beginning.as_bytes());
