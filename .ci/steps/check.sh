@@ -31,7 +31,8 @@ readonly CHECK_SETS=(
 # check_with CARGO... TARGET...: all at once, so that what runs on this machine is compiled once and both cores are
 # busy. Before the targets: the words of the command that is cargo, and `--`.
 check_with() {
-    local cargo=() targets=() set
+    local cargo=() targets=() set libraries
+    libraries=$(pkg-config --variable=libdir openssl)
     while [ "$1" != -- ]; do cargo+=("$1") && shift; done
     shift
     [ $# -gt 0 ] || return 0
@@ -39,16 +40,17 @@ check_with() {
     targets=("${@/#/--target=}")
     for set in "${CHECK_SETS[@]}"; do
         # Build scripts take their compiler from TARGET_CC, and OpenSSL's headers from this machine; `xcrun` is not
-        # asked for an SDK if there is a SDKROOT. In dependencies cargo hides warnings. RUSTFLAGS are not for what runs on this machine.
+        # asked for an SDK if there is an SDKROOT. Cargo hides the warnings of dependencies from `-D warnings`.
         # shellcheck disable=SC2086
         RUSTFLAGS='-D warnings' TARGET_CC=$PWD/.ci/fake-cc TARGET_AR=$PWD/.ci/fake-cc SDKROOT=/usr \
-            OPENSSL_INCLUDE_DIR=/usr/include OPENSSL_LIB_DIR=/usr/lib CARGO_PROFILE_DEV_DEBUG=0 CARGO_INCREMENTAL=0 \
+            OPENSSL_INCLUDE_DIR=/usr/include OPENSSL_LIB_DIR=$libraries CARGO_PROFILE_DEV_DEBUG=0 CARGO_INCREMENTAL=0 \
             run "${cargo[@]}" --quiet --keep-going --target-dir target/check $set "${targets[@]}"
     done
 }
 
 step_check() {
     local target ready=() others=() started=$SECONDS
+    if ! pkg-config --exists openssl; then run apt_get install build-essential libssl-dev pkg-config; fi
     choose_rust
     for target in "${CHECK_TARGETS[@]}"; do
         # Not for every target does rustup have a standard library.
