@@ -54,7 +54,7 @@ check_targets() {
     done
     for set in "${sets[@]}"; do
         # shellcheck disable=SC2086 # a set is several words
-        if [ ${#ready[@]} -gt 0 ]; then check_cargo timeout 600 cargo check -- $set "${ready[@]}"; fi
+        if [ ${#ready[@]} -gt 0 ]; then check_cargo timeout 1200 cargo check -- $set "${ready[@]}"; fi
         # shellcheck disable=SC2086
         if [ ${#others[@]} -gt 0 ]; then check_cargo build_std_cargo check -Z build-std=std,panic_abort -- $set "${others[@]}"; fi
     done
