@@ -85,7 +85,8 @@ pub(crate) fn black_hole() -> (SocketAddr, impl Sized) {
     listener.listen(0).unwrap();
     let address = listener.local_addr().unwrap().as_socket().unwrap();
     let mut queued = Vec::new();
-    while let Ok(stream) = TcpStream::connect_timeout(&address, scaled(Duration::from_millis(200))) {
+    while let Ok(stream) = TcpStream::connect_timeout(&address, scaled(Duration::from_millis(200)))
+    {
         queued.push(stream);
     }
     (address, (listener, queued))
