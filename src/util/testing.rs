@@ -1,6 +1,8 @@
 //! What tests over loopback have in common.
 
 use std::fmt;
+#[cfg(target_os = "linux")]
+use std::net::TcpStream;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::catch_unwind;
 use std::sync::mpsc;
@@ -70,4 +72,22 @@ fn limits_of_time_take_any_positive_factor_and_nothing_else() {
             "{wrong}: {words}"
         );
     }
+}
+
+/// A local address that does not respond while the other part is kept: the queue of its listener is full. Other systems
+/// refuse then, or take more.
+#[cfg(target_os = "linux")]
+pub(crate) fn black_hole() -> (SocketAddr, impl Sized) {
+    use socket2::{Domain, Socket, Type};
+
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let mut queued = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, scaled(Duration::from_millis(200)))
+    {
+        queued.push(stream);
+    }
+    (address, (listener, queued))
 }

@@ -23,6 +23,7 @@ mod models;
 mod network;
 mod outbox;
 mod phases;
+#[cfg(target_os = "linux")]
 mod process;
 mod proxy;
 #[cfg(feature = "publisher")]

@@ -1,15 +1,13 @@
 //! `disconnect`, `close` and drop take effect within a second, in every phase of a connection.
 
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use pusher_channels::{Client, Options, Proxy, Reconnect, State};
 
-use crate::support::{
-    AT_ONCE, SOON, accept, establish, listen, now, options, spawn, wait_for_close,
-};
+use crate::support::{AT_ONCE, SOON, accept, establish, listen, now, spawn, wait_for_close};
 
 /// A client in a phase that does not end by itself.
 struct Stuck {
@@ -141,12 +139,14 @@ fn in_policy() -> Stuck {
 /// A port with a full backlog, so that the system accepts no further connection.
 #[cfg(target_os = "linux")]
 fn in_tcp() -> Stuck {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    use socket2::{Domain, Socket, Type};
+
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     socket.listen(0).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
     let first = TcpStream::connect_timeout(&address, SOON).unwrap();
-    let client = client(options(address));
+    let client = client(crate::support::options(address));
     client.connect();
     let asking = format!(":{:04X} 02 ", address.port());
     let deadline = now() + SOON;

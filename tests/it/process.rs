@@ -1,8 +1,6 @@
 //! What a whole process shows: threads, descriptors, wake-ups. Each test runs alone in a child
 //! process, since the other tests of this binary have threads and descriptors of their own.
 
-#![cfg(target_os = "linux")]
-
 use std::fs;
 use std::time::Duration;
 

@@ -92,15 +92,23 @@ impl Identity {
 
 #[cfg(tls = "native")]
 impl Identity {
-    /// Returns a PKCS#8 key in PEM.
-    pub(crate) fn key_pem(&self) -> Zeroizing<String> {
-        write(&self.key, "PRIVATE KEY")
+    /// Converts it for native-tls; the key must be PKCS#8.
+    pub(crate) fn to_native(&self) -> Result<native_tls::Identity, Cause> {
+        let certificates = self.chain.iter().map(|der| write(der, "CERTIFICATE").to_string());
+        let chain: String = certificates.collect();
+        read_by_native_tls(chain.as_bytes(), write(&self.key, "PRIVATE KEY").as_bytes())
     }
+}
 
-    /// Returns the chain in PEM.
-    pub(crate) fn chain_pem(&self) -> String {
-        self.chain.iter().map(|der| write(der, "CERTIFICATE").to_string()).collect()
-    }
+#[cfg(all(tls = "native", not(all(target_vendor = "apple", not(target_os = "macos")))))]
+fn read_by_native_tls(chain: &[u8], key: &[u8]) -> Result<native_tls::Identity, Cause> {
+    Ok(native_tls::Identity::from_pkcs8(chain, key)?)
+}
+
+// On iOS and its relatives native-tls panics, and says so by a deprecation.
+#[cfg(all(tls = "native", target_vendor = "apple", not(target_os = "macos")))]
+fn read_by_native_tls(_: &[u8], _: &[u8]) -> Result<native_tls::Identity, Cause> {
+    Err("native-tls cannot read a key on this system".into())
 }
 
 pub(crate) fn wrong_identity(part: &str, why: &str) -> Error {

@@ -21,13 +21,10 @@ impl Acceptor {
                 "native-tls takes a key in PKCS#8; convert it with `openssl pkcs8 -topk8 -nocrypt`",
             ));
         }
-        let (chain, key) = (identity.chain_pem(), identity.key_pem());
-        let identity = native_tls::Identity::from_pkcs8(chain.as_bytes(), key.as_bytes());
-        let acceptor = identity.and_then(|identity| {
-            // Only a connector shows whether the key belongs to the certificate.
-            TlsConnector::builder().identity(identity.clone()).build()?;
-            TlsAcceptor::new(identity)
-        });
+        let identity = identity.to_native().map_err(io::Error::other)?;
+        // Only a connector shows whether the key belongs to the certificate.
+        let connector = TlsConnector::builder().identity(identity.clone()).build();
+        let acceptor = connector.and_then(|_| TlsAcceptor::new(identity));
         Ok(Self(acceptor.map_err(io::Error::other)?))
     }
 

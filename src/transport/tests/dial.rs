@@ -2,13 +2,13 @@
 
 use std::error::Error as _;
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::Mutex;
-
-use socket2::{Domain, Socket, Type};
 
 use super::*;
 use crate::ErrorKind;
+#[cfg(target_os = "linux")]
+use crate::util::testing::black_hole;
 
 const SHORT: Duration = scaled(Duration::from_millis(200));
 
@@ -60,20 +60,6 @@ pub(super) fn announcing(address: SocketAddr) -> (WebSocketConnector, mpsc::Rece
     (connector, ready)
 }
 
-/// An address of this machine that does not accept: the queue of its listener is full.
-#[cfg(target_os = "linux")]
-fn black_hole() -> (SocketAddr, Socket, Vec<TcpStream>) {
-    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    listener.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
-    listener.listen(0).unwrap();
-    let address = listener.local_addr().unwrap().as_socket().unwrap();
-    let mut queued = Vec::new();
-    while let Ok(stream) = TcpStream::connect_timeout(&address, SHORT) {
-        queued.push(stream);
-    }
-    (address, listener, queued)
-}
-
 #[test]
 fn stalled_lookup_times_out_and_can_be_interrupted() {
     let (connector, ready, _release) = stalled_lookup();
@@ -119,7 +105,7 @@ fn at_most_four_lookups_run() {
 #[cfg(target_os = "linux")]
 #[test]
 fn unanswered_tcp_connection_times_out_and_can_be_interrupted() {
-    let (address, _listener, _queued) = black_hole();
+    let (address, _kept) = black_hole();
     timed_out(&connector(), &format!("ws://{address}"), &format!("connecting to {address} timed"));
     let (connector, ready) = announcing(address);
     let error = interrupted(connector, "ws://silent.test/".to_owned(), &ready);
@@ -296,7 +282,7 @@ fn next_address_is_tried_when_one_refuses() {
 #[cfg(target_os = "linux")]
 #[test]
 fn next_address_is_tried_when_one_is_silent() {
-    let (silent, _listener, _queued) = black_hole();
+    let (silent, _kept) = black_hole();
     let (address, _peer) = peer(|mut server| server.send("hello".into()).unwrap());
     let started = clock::now();
     let connector = resolving_to(vec![silent, silent, address]);

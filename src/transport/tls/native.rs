@@ -139,9 +139,7 @@ fn identity(tls: &Tls) -> Result<Option<Identity>, Error> {
             wrong_identity("chain", &why).caused_by(error)
         })?;
     }
-    let key = identity.key_pem();
-    let identity = Identity::from_pkcs8(identity.chain_pem().as_bytes(), key.as_bytes());
-    identity.map(Some).map_err(|error| {
+    identity.to_native().map(Some).map_err(|error| {
         wrong_identity("key", "the platform's TLS cannot read it").caused_by(error)
     })
 }

@@ -1,16 +1,11 @@
 //! Floods.
 
-use std::io::Write;
-
-use pusher_channels::{ErrorKind, Queue};
 use tungstenite::Message;
 
 use super::{Stage, frame};
 use crate::support::SOON;
 
 const MANY: usize = 100_000;
-
-const PING: &str = r#"{"event":"pusher:ping","data":{}}"#;
 
 /// Sends this many frames in a few large writes.
 fn flood(stage: &mut Stage, frame: &[u8], count: usize) {
@@ -23,10 +18,14 @@ fn flood(stage: &mut Stage, frame: &[u8], count: usize) {
 #[cfg(target_os = "linux")]
 #[test]
 fn pongs_for_a_peer_that_does_not_read_are_bounded() {
+    use std::io::Write;
+
+    use pusher_channels::ErrorKind;
+
     crate::support::alone(|| {
         let mut stage = Stage::new();
         let before = super::peak();
-        let ping = frame(0x81, PING.as_bytes());
+        let ping = frame(0x81, br#"{"event":"pusher:ping","data":{}}"#);
         flood(&mut stage, &ping, MANY);
         stage.goes_on();
         for _ in 0..MANY {
@@ -84,6 +83,8 @@ fn websocket_pings_get_pongs_during_a_flood() {
 #[cfg(target_os = "linux")]
 #[test]
 fn full_queues_drop_and_count() {
+    use pusher_channels::Queue;
+
     crate::support::alone(|| {
         let mut stage = Stage::with(|builder| builder.queue(Queue::drop_oldest(100)));
         let all = stage.client.bind_all();

@@ -1,7 +1,6 @@
 //! Peers that misbehave before the connection is established: the error names the step that failed.
 
 use std::io::Write;
-use std::net::TcpStream;
 use std::time::Duration;
 
 use pusher_channels::ErrorKind;
@@ -13,7 +12,8 @@ const SWITCH: &str =
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
 
 /// Sends the beginning, and then the rest for as long as it is taken.
-fn endless(mut stream: TcpStream, beginning: &str, rest: &str) {
+#[cfg(target_os = "linux")]
+fn endless(mut stream: impl Write, beginning: &str, rest: &str) {
     let rest = rest.repeat(64 * 1024 / rest.len());
     let mut result = stream.write_all(beginning.as_bytes());
     while result.is_ok() {

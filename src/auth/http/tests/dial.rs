@@ -4,11 +4,11 @@ use std::io;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use socket2::{Domain, Socket, Type};
-
 use super::*;
 use crate::Proxy;
 use crate::transport::Resolver;
+#[cfg(target_os = "linux")]
+use crate::util::testing::black_hole;
 
 const SHORT: Duration = scaled(Duration::from_millis(300));
 
@@ -38,20 +38,6 @@ fn stalled(
 
 fn address_of(url: &str) -> SocketAddr {
     url.split('/').nth(2).unwrap().parse().unwrap()
-}
-
-/// A local address that does not respond, since the queue of its listener is full.
-#[cfg(target_os = "linux")]
-fn black_hole() -> (SocketAddr, Socket, Vec<TcpStream>) {
-    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    listener.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
-    listener.listen(0).unwrap();
-    let address = listener.local_addr().unwrap().as_socket().unwrap();
-    let mut queued = Vec::new();
-    while let Ok(stream) = TcpStream::connect_timeout(&address, SHORT) {
-        queued.push(stream);
-    }
-    (address, listener, queued)
 }
 
 /// Returns the error of a request that times out, and checks that it does so in time.
@@ -128,7 +114,7 @@ fn requests_wait_for_a_free_lookup() {
 #[cfg(target_os = "linux")]
 #[test]
 fn dead_first_address_costs_only_its_head_start() {
-    let (dead, _listener, _queued) = black_hole();
+    let (dead, _kept) = black_hole();
     let (url, _seen) = server("200 OK", GOOD);
     let http = HttpAuthorizer::new("http://two.test/").timeout(LONG);
     let http = resolving(http, vec![dead, address_of(&url)]);
@@ -141,7 +127,7 @@ fn dead_first_address_costs_only_its_head_start() {
 #[cfg(target_os = "linux")]
 #[test]
 fn unanswered_connect_times_out_and_can_be_interrupted() {
-    let (dead, _listener, _queued) = black_hole();
+    let (dead, _kept) = black_hole();
     let error = late(resolving(HttpAuthorizer::new("http://dead.test/"), vec![dead]));
     assert_eq!(
         error.to_string(),
