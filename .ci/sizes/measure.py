@@ -7,6 +7,7 @@ FOLDER has the programs `subscriber-<target>-<tls>` and `server`. `write` makes 
 memory is not a device's.
 """
 
+import contextlib
 import os
 import pathlib
 import re
@@ -85,11 +86,12 @@ def row(program, target, tls, server):
     cells = {"binary": program.stat().st_size / 1e6}
     schemes = ["ws"] if tls == "none" else ["ws", "wss"]
     if target.startswith(NATIVE):
-        cells |= {scheme: idle([program], scheme, server) for scheme in schemes}
+        cells |= {scheme: idle(program, scheme, server) for scheme in schemes}
     # An OpenSSL for the emulator is not here.
     elif tls != "native-tls" and emulator(target):
         for scheme in schemes:
-            idle([*emulator(target), program], scheme, server)
+            with receiving([*emulator(target), program], scheme, server):
+                pass
         print(f"{program.name} receives over {' and '.join(schemes)} in qemu")
     print(f"{target}, {tls}: {cells}", flush=True)
     return cells
@@ -132,8 +134,16 @@ class Server:
         self.process.wait(LIMIT_SECONDS)
 
 
-def idle(command, scheme, server):
-    """Starts the program, waits until it has received an event and has been idle, and returns its memory."""
+def idle(program, scheme, server):
+    """Returns the memory of the program when it has received an event and has been idle."""
+    with receiving([program], scheme, server) as pid:
+        time.sleep(IDLE_SECONDS)
+        return memory(pid)
+
+
+@contextlib.contextmanager
+def receiving(command, scheme, server):
+    """Starts the program, waits until it has received an event, and kills it at the end."""
     environment = server.environment | {"PUSHER_URL": server.urls[scheme]}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
     try:
@@ -145,8 +155,7 @@ def idle(command, scheme, server):
             server.publish()
         if process.stdout.readline() != b"21.5\n":
             sys.exit(f"ci: {command[-1].name} ended over {scheme}, or received another event")
-        time.sleep(IDLE_SECONDS)
-        return memory(process.pid)
+        yield process.pid
     finally:
         process.kill()
         process.wait()
