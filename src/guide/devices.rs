@@ -104,7 +104,8 @@
 //! ```
 //!
 //! The program is in `target/aarch64-unknown-linux-gnu/embedded`. The device's C library must not be older than that of
-//! the machine that builds: Raspberry Pi OS 12 or later. A program with musl runs with any, and takes half the memory:
+//! the machine that builds: Raspberry Pi OS 12 or later. A program with musl runs with any, and takes
+//! half the memory, measured on x86-64:
 //!
 //! <!-- recipe: aarch64-unknown-linux-musl -->
 //! ```sh
