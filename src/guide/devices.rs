@@ -64,36 +64,96 @@
 //! WantedBy=multi-user.target
 //! ```
 //!
-//! # Cross-compiling for a Raspberry Pi
+//! # Cross-compiling
 //!
-//! On Debian 12 (x86-64), for a Pi with a 64-bit system. For a 32-bit system (Pi 2 and later) the target is
-//! `armv7-unknown-linux-gnueabihf` and the compiler `gcc-arm-linux-gnueabihf`. The Pi's C library must not be older than
-//! that of the machine that builds (Raspberry Pi OS 12 or later). First copy the profile `embedded` from below, and use
-//! `rustls`, since the default `native-tls` needs an OpenSSL of the target.
+//! On Debian 12 (x86-64), as root or with `sudo` before `apt-get`. First copy the profile `embedded`:
 //!
-//! ```sh
-//! rustup target add aarch64-unknown-linux-gnu
-//! apt-get install gcc-aarch64-linux-gnu
-//! export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-//! cargo build --profile embedded --target aarch64-unknown-linux-gnu
+//! <!-- profile -->
+//! ```toml
+//! [profile.embedded]
+//! inherits = "release"
+//! opt-level = "s"
+//! lto = "fat"
+//! codegen-units = 1
+//! panic = "abort"
+//! strip = "symbols"
 //! ```
 //!
-//! What else is needed depends on the TLS library, which is a feature of this crate. Without default features, name
-//! what you use:
+//! It is that of this crate's
+//! [Cargo.toml](https://docs.rs/crate/pusher-channels/latest/source/Cargo.toml), but Cargo does not apply the profiles of
+//! a library to programs that use it. With `panic = "abort"` a panic of your code ends the program, also on a thread of
+//! the client (an authorizer, a logger), where it would otherwise affect that call only. Omit the feature `encrypted` if
+//! no channel is encrypted, and set `max_level_info` or less as a feature of the crate `log`, which removes the other log
+//! lines.
+//!
+//! And choose a TLS library. The default, `native-tls`, needs an OpenSSL of the target, so start with `rustls`:
 //!
 //! ```toml
 //! pusher-channels = { version = "0.2", default-features = false, features = ["rustls"] }
 //! ```
 //!
-//! | feature | the build also needs | the device needs | adds to a program, aarch64 | armv7 | x86-64 |
-//! |---|---|---|---|---|---|
-//! | none | nothing | no TLS: `ws` only, for a server in the same network or a [`Connector`](crate::Connector) | 0.92 MB | 0.88 MB | 0.94 MB |
-//! | `rustls` | nothing: the C compiler above | root certificates (`ca-certificates`) | 1.70 MB | 1.49 MB | 1.97 MB |
-//! | `native-tls` | OpenSSL for the device, see below | OpenSSL 3 (`libssl3`) and root certificates | 0.98 MB | not run | 1.05 MB |
-//! | `native-tls-vendored` | `perl` and `make`; minutes to compile OpenSSL | root certificates | not run | not run | not run |
+//! For a Raspberry Pi with a 64-bit system (Pi 3 and later, Zero 2 W). On every change CI runs these commands, as they
+//! are here, and then the program in qemu:
 //!
-//! The program receives and sends on a private channel with an HTTP endpoint for authorization. The sizes are those of
-//! the profile `embedded` below, with Rust 1.95, less those of an empty program (0.27 to 0.29 MB).
+//! <!-- recipe: aarch64-unknown-linux-gnu -->
+//! ```sh
+//! rustup target add aarch64-unknown-linux-gnu
+//! apt-get install -y gcc-aarch64-linux-gnu
+//! export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+//! cargo build --profile embedded --target aarch64-unknown-linux-gnu
+//! ```
+//!
+//! The program is in `target/aarch64-unknown-linux-gnu/embedded`. The device's C library must not be older than that of
+//! the machine that builds: Raspberry Pi OS 12 or later. A program with musl runs with any, and takes
+//! half the memory, measured on x86-64:
+//!
+//! <!-- recipe: aarch64-unknown-linux-musl -->
+//! ```sh
+//! rustup target add aarch64-unknown-linux-musl
+//! apt-get install -y gcc-aarch64-linux-gnu
+//! export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld
+//! export CC_aarch64_unknown_linux_musl=aarch64-linux-gnu-gcc
+//! cargo build --profile embedded --target aarch64-unknown-linux-musl
+//! ```
+//!
+//! For a 32-bit system (Pi 2 and later):
+//!
+//! ```sh
+//! rustup target add armv7-unknown-linux-gnueabihf
+//! apt-get install -y gcc-arm-linux-gnueabihf
+//! export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER=arm-linux-gnueabihf-gcc
+//! cargo build --profile embedded --target armv7-unknown-linux-gnueabihf
+//! ```
+//!
+//! For ARMv6 (Pi 1 and Zero) the start-up code of Debian's compiler does not run, so link with musl, which comes with the
+//! target. This is without TLS, and was not tried; the C code of `rustls` needs a compiler for ARMv6:
+//!
+//! ```sh
+//! rustup target add arm-unknown-linux-musleabihf
+//! export CARGO_TARGET_ARM_UNKNOWN_LINUX_MUSLEABIHF_LINKER=rust-lld
+//! cargo build --profile embedded --target arm-unknown-linux-musleabihf
+//! ```
+//!
+//! For MIPS (many routers) the standard library is compiled too, since rustup does not have it; not tried:
+//!
+//! ```sh
+//! rustup toolchain install nightly --component rust-src
+//! apt-get install -y gcc-mipsel-linux-gnu
+//! export CARGO_TARGET_MIPSEL_UNKNOWN_LINUX_GNU_LINKER=mipsel-linux-gnu-gcc
+//! cargo +nightly build -Z build-std=std,panic_abort --profile embedded --target mipsel-unknown-linux-gnu
+//! ```
+//!
+//! Alternatives, which were not tried with this crate: [`cross`](https://github.com/cross-rs/cross) builds in a container,
+//! and also has older C libraries and compilers for ARMv6 and MIPS.
+//! [`cargo-zigbuild`](https://github.com/rust-cross/cargo-zigbuild) has its own C compiler, and takes the version of the C
+//! library (`--target aarch64-unknown-linux-gnu.2.31`).
+//!
+//! | feature | the build also needs | the device needs |
+//! |---|---|---|
+//! | none | nothing | no TLS: `ws` only, for a server in the same network or a [`Connector`](crate::Connector) |
+//! | `rustls` | nothing: the C compiler above | root certificates (`ca-certificates`) |
+//! | `native-tls` | OpenSSL for the device, see below | OpenSSL 3 (`libssl3`) and root certificates |
+//! | `native-tls-vendored` | `perl` and `make`; minutes to compile OpenSSL | root certificates |
 //!
 //! For `native-tls` the headers and libraries of the device's Debian release are enough, unpacked anywhere:
 //!
@@ -106,35 +166,23 @@
 //! export AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_INCLUDE_DIR=$PWD/sys-arm64/usr/include
 //! ```
 //!
-//! What was run:
+//! # Where it was run
 //!
-//! | target | how |
-//! |---|---|
-//! | `x86_64-unknown-linux-gnu` | all tests, on every change |
-//! | `x86_64-unknown-linux-musl` | all tests, once, on code of version 0.1 |
-//! | `aarch64-unknown-linux-gnu` | all tests under qemu, once, on code of version 0.1; the programs of the table above, built by these steps, under qemu against [`testing::Server`](../../testing/struct.Server.html) over `ws` |
-//! | `armv7-unknown-linux-gnueabihf` | the same, except one test for whose limit of 10 s qemu is too slow |
+#![doc = include_str!("devices/platforms.md")]
 //!
-//! Nothing was run on a real Pi yet.
+//! # What it takes
 //!
-//! # Size
+#![doc = include_str!("devices/sizes.md")]
 //!
-//! [Cargo.toml](https://docs.rs/crate/pusher-channels/latest/source/Cargo.toml) of this crate has a profile `embedded`.
-//! Cargo does not apply the profiles of a library to programs that use it, so copy it:
+//! OpenSSL is why `native-tls` takes most: its own pages and its copy of the platform's root certificates. rustls keeps
+//! little of each certificate, and has with musl the smallest program in memory.
+//! [`only_given_roots`](crate::Tls::only_given_roots) saves more.
 //!
-//! ```toml
-//! [profile.embedded]
-//! inherits = "release"
-//! opt-level = "s"
-//! lto = "fat"
-//! codegen-units = 1
-//! panic = "abort"
-//! strip = "symbols"
+//! This is the program. It has no code for authorization, HTTP and encryption, which the linker leaves out:
+//!
+//! ```no_run
+#![doc = include_str!("devices/subscriber.rs")]
 //! ```
-//!
-//! With `panic = "abort"` a panic of your code ends the program, also on a thread of the client (an authorizer, a
-//! logger), where it would otherwise affect that call only. Omit the feature `encrypted` if no channel is encrypted,
-//! and set `max_level_info` or less as a feature of the crate `log`, which removes the other log lines.
 //!
 //! # Memory, threads and stacks
 //!

@@ -135,8 +135,8 @@ impl Tls {
     /// exist. native-tls does not support this setting on Android, which is an error when the client is built. On
     /// Windows it also requires that the platform trusts the root.
     ///
-    /// An idle client over `wss` on x86-64 Linux needs this much memory, not counting the pages of the program and of
-    /// OpenSSL, which are 5 and 8 MB. The first endpoint over `https` adds 0.1 MB.
+    /// An idle client over `wss` on x86-64 Linux needs this much memory, not counting pages of files, for which see the
+    /// guide for devices. The first endpoint over `https` adds 0.1 MB.
     ///
     /// | | rustls | native-tls |
     /// |---|---|---|
