@@ -24,6 +24,8 @@ mod room;
 #[path = "../tests/it/chaos/storm.rs"]
 mod storm;
 mod support;
+#[path = "../src/util/time_scale.rs"]
+mod time_scale;
 #[path = "../tests/it/chaos/trail.rs"]
 mod trail;
 

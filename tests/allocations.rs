@@ -17,6 +17,8 @@ mod counting;
 mod idle;
 #[path = "allocations/long.rs"]
 mod long;
+#[path = "../src/util/time_scale.rs"]
+mod time_scale;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -30,7 +32,7 @@ use tungstenite::Message;
 
 use counting::{ALLOCATIONS, LIVE_BYTES, OWN};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = time_scale::scaled(Duration::from_secs(20));
 
 /// So many bytes at most are on their way: the consumer keeps up. For one that does not, the client takes new
 /// buffers, three for each batch.

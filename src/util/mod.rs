@@ -10,5 +10,7 @@ pub(crate) mod secret;
 pub(crate) mod sync;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+pub(crate) mod time_scale;
 pub(crate) mod units;
 pub(crate) mod url;

@@ -1,5 +1,8 @@
 //! Runs the program, and waits for what it prints.
 
+#[path = "../../src/util/time_scale.rs"]
+mod time_scale;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Once;
@@ -7,8 +10,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub(crate) use time_scale::scaled;
+
 /// No test waits longer than this for something that must happen.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = scaled(Duration::from_secs(30));
 
 /// Returns a command with these arguments and no environment but that of the system.
 pub(crate) fn command(arguments: &[&str]) -> Command {

@@ -1,4 +1,6 @@
 //! The integration tests, in one binary so that they link once.
+//!
+//! `PUSHER_TEST_TIME_SCALE`, when it is compiled, is a factor for limits of time, for slow machines.
 
 #![cfg(test)]
 

@@ -18,7 +18,7 @@ use pusher_channels::testing::Server;
 use pusher_channels::{Options, State};
 
 use crate::chaos::relay::Relay;
-use crate::support::{SOON, now, only, quick, skipped, spawn};
+use crate::support::{SOON, now, only, quick, scaled, skipped, spawn};
 
 const ROLE: &str = "PUSHER_CHANNELS_NETWORK_ROLE";
 const ALLOW: &str = "PUSHER_CHANNELS_NO_NAMESPACES";
@@ -27,7 +27,7 @@ const SAYS: &str = "@ ";
 const ACTIVITY: Duration = Duration::from_millis(500);
 const PONG: Duration = Duration::from_millis(500);
 /// What a busy machine may add to the time-outs.
-const SLACK: Duration = Duration::from_secs(5);
+const SLACK: Duration = scaled(Duration::from_secs(5));
 
 const SERVER: [&str; 2] = ["10.83.0.2/24", "fd83::2/64"];
 const SERVER_MOVED: &str = "10.83.0.3/24";

@@ -13,9 +13,9 @@ use super::reader::target;
 use super::{Initial, Settings, Shared};
 use crate::protocol::{Config, Policy};
 use crate::transport::WebSocketConnector;
+pub(super) use crate::util::testing::AT_ONCE;
 use crate::{Client, ClientSettings, Connector, Options, Queue, Reconnect, State};
 
-pub(super) const AT_ONCE: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
 pub(super) fn settings(connector: Arc<dyn Connector>, policy: Policy) -> Settings {

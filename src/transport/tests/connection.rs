@@ -256,7 +256,7 @@ fn close_wakes_recv_and_notifies_the_peer() {
     let messages = drain(&socket);
     socket.close(1000);
     socket.close(1001);
-    let error = messages.recv_timeout(Duration::from_secs(1)).unwrap().unwrap_err();
+    let error = messages.recv_timeout(AT_ONCE).unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
     assert_eq!(error.to_string(), "the connection was closed from this side");
     let frame = peer.recv_timeout(LONG).unwrap();
@@ -278,7 +278,7 @@ fn close_does_not_wait_for_a_peer_that_keeps_sending() {
     let started = clock::now();
     socket.close(1000);
     assert_eq!(recv(&socket).unwrap_err().kind(), ErrorKind::Closed);
-    assert!(clock::now() - started < Duration::from_secs(1));
+    assert!(clock::now() - started < AT_ONCE);
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn close_wakes_recv_when_the_peer_is_silent() {
     // Only time shows that the reader has begun to wait.
     assert!(messages.recv_timeout(Duration::from_millis(100)).is_err());
     socket.close(1000);
-    let error = messages.recv_timeout(Duration::from_secs(1)).unwrap().unwrap_err();
+    let error = messages.recv_timeout(AT_ONCE).unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
     drop(end);
 }

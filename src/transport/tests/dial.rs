@@ -23,7 +23,7 @@ pub(super) fn interrupted(
     let result = spawn(move || connector.dial(&url, soon(), &dialing).map(|_| ()));
     ready.recv_timeout(LONG).unwrap();
     interrupt.interrupt();
-    let error = result.recv_timeout(Duration::from_secs(1)).unwrap().unwrap_err();
+    let error = result.recv_timeout(AT_ONCE).unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
     assert!(error.to_string().ends_with("interrupted by disconnect"), "{error}");
     error
@@ -34,7 +34,7 @@ pub(super) fn timed_out(connector: &WebSocketConnector, url: &str, step: &str) {
     let error = connector.dial(url, deadline, &Interrupt::default()).map(|_| ()).unwrap_err();
     assert!(error.is_timeout(), "{error:?}");
     assert!(error.to_string().starts_with(step), "{error}");
-    assert!(clock::now() < deadline + Duration::from_secs(1));
+    assert!(clock::now() < deadline + AT_ONCE);
 }
 
 /// A connector whose lookups report that they have begun, and end when the sender is dropped.

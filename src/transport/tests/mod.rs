@@ -26,7 +26,7 @@ use crate::Interrupt;
 use crate::Tls;
 use crate::util::clock;
 use crate::util::testing::listen;
-pub(super) use crate::util::testing::{LONG, spawn};
+pub(super) use crate::util::testing::{AT_ONCE, LONG, spawn};
 use crate::{Connection, Error, Message};
 
 const LIMIT: usize = 1024 * 1024;

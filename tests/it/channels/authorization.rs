@@ -7,7 +7,7 @@ use pusher_channels::testing::{ChannelRefusal, Server};
 use pusher_channels::{Auth, AuthRequest, ChannelStatus, ErrorKind, State};
 
 use super::{connected, fails, http, join, receives, secret};
-use crate::support::{SOON, next, now, quick};
+use crate::support::{AT_ONCE, SOON, next, now, quick};
 
 #[test]
 fn http_authorizer_works_in_every_request_style() {
@@ -153,7 +153,7 @@ fn close_does_not_wait_for_a_batch_to_fill() {
     let client = connected(&server, http(&server).batched(Duration::from_secs(60)));
     let room = client.private_channel("private-room").unwrap();
     room.subscribe();
-    client.close(Duration::from_secs(1)).unwrap();
+    client.close(AT_ONCE).unwrap();
     assert_eq!(server.auth_count(), 0);
 }
 
@@ -162,7 +162,7 @@ fn refusal_by_the_server_fails_its_channel_only() {
     let server = Server::start().unwrap();
     let client = quick(server.options())
         .authorizer(secret(&server))
-        .subscribe_timeout(Duration::from_secs(1))
+        .subscribe_timeout(AT_ONCE)
         .build()
         .unwrap();
     client.connect();
@@ -214,6 +214,6 @@ fn missing_confirmation_fails_the_channel_after_the_subscribe_timeout() {
     room.subscribe();
     assert!(fails(&room).is_timeout());
     let start = now();
-    client.close(Duration::from_secs(1)).unwrap();
-    assert!(now() - start < Duration::from_secs(1));
+    client.close(AT_ONCE).unwrap();
+    assert!(now() - start < AT_ONCE);
 }

@@ -16,7 +16,7 @@ use storm::{Settings, Storm};
 use trail::Broken;
 
 use crate::process::{descriptors, settles, threads};
-use crate::support::alone;
+use crate::support::{alone, time_scale};
 
 const SEED: &str = "PUSHER_CHANNELS_SEED";
 const SECONDS: &str = "PUSHER_CHANNELS_STORM";

@@ -16,11 +16,12 @@ use serde_json::json;
 
 use super::relay::{Relay, now};
 use super::room::{EVENT, Room, SIGNAL, rooms, taken};
+use super::time_scale::scaled;
 use super::trail::Broken;
 
 /// So long the driver rests at a time.
 const TICK: Duration = Duration::from_millis(2);
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = scaled(Duration::from_secs(20));
 /// So many numbers each channel is sent when the weather is fine again.
 const FINE: u64 = 25;
 

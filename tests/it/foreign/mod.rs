@@ -11,7 +11,7 @@ use std::process::Child;
 use std::sync::Once;
 use std::time::Duration;
 
-use crate::support::skipped;
+use crate::support::{scaled, skipped};
 
 /// Names the folder that holds the `node_modules` of pusher-js and pusher.
 const WHERE: &str = "PUSHER_CHANNELS_FOREIGN";
@@ -19,7 +19,7 @@ const WHERE: &str = "PUSHER_CHANNELS_FOREIGN";
 const REQUIRE: &str = "PUSHER_CHANNELS_REQUIRE_FOREIGN";
 
 /// Programs of others take their time, on a busy machine too.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = scaled(Duration::from_secs(60));
 
 /// The folder of the packages; `None` if they are not installed.
 fn packages() -> Option<PathBuf> {

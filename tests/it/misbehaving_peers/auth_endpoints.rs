@@ -2,12 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use pusher_channels::testing::Server;
 use pusher_channels::{ChannelStatus, Client, Error, ErrorKind, HttpAuthorizer};
 
-use crate::support::{SOON, listen, quick, spawn};
+use crate::support::{AT_ONCE, SOON, listen, quick, spawn};
 
 /// Reads bytes until there are enough, or no more.
 fn read_until(stream: &mut TcpStream, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
@@ -37,7 +36,7 @@ fn endpoint(misbehave: impl Fn(TcpStream) + Send + 'static) -> HttpAuthorizer {
             misbehave(stream);
         }
     });
-    HttpAuthorizer::new(&format!("http://{address}/auth")).timeout(Duration::from_secs(1))
+    HttpAuthorizer::new(&format!("http://{address}/auth")).timeout(AT_ONCE)
 }
 
 fn says(reply: &str) -> HttpAuthorizer {

@@ -10,7 +10,6 @@ mod websocket;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use pusher_channels::{
     Binding, Client, ClientBuilder, Error, Event, Options, PublicChannel, State, StateChange,
@@ -18,8 +17,8 @@ use pusher_channels::{
 use tungstenite::WebSocket;
 
 use crate::support::{
-    SOON, confirm_room, establish, listen, next, quick, read_head, send, spawn, wait_for_close,
-    wait_for_end,
+    AT_ONCE, SOON, confirm_room, establish, listen, next, quick, read_head, send, spawn,
+    wait_for_close, wait_for_end,
 };
 
 /// A client that is subscribed to `room` of a scripted peer.
@@ -105,7 +104,7 @@ fn failure(tls: bool, misbehave: impl FnOnce(TcpStream) + Send + 'static) -> Err
         false => url.clone(),
     });
     // Long enough for the second connection, on a busy machine too.
-    let client = quick(options).connect_timeout(Duration::from_millis(1500)).build().unwrap();
+    let client = quick(options).connect_timeout(AT_ONCE * 3 / 2).build().unwrap();
     let states = client.bind_states();
     let ended = spawn(move || {
         misbehave(listener.accept().unwrap().0);

@@ -23,7 +23,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::support::skipped;
+use crate::support::{scaled, skipped};
 
 /// Names the folder that holds soketi's `node_modules`.
 const WHERE: &str = "PUSHER_CHANNELS_SOKETI";
@@ -36,9 +36,9 @@ pub(crate) const ONE_CONNECTION_KEY: &str = "key-one";
 /// The key of an app that is switched off: connections are closed with 4003.
 pub(crate) const DISABLED_KEY: &str = "key-off";
 
-const START_LIMIT: Duration = Duration::from_secs(30);
-const STOP_LIMIT: Duration = Duration::from_secs(10);
-const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+const START_LIMIT: Duration = scaled(Duration::from_secs(30));
+const STOP_LIMIT: Duration = scaled(Duration::from_secs(10));
+const REQUEST_LIMIT: Duration = scaled(Duration::from_secs(10));
 const POLL: Duration = Duration::from_millis(25);
 
 /// A running soketi on loopback. Dropping it kills the process and removes its files.

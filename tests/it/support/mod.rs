@@ -1,6 +1,8 @@
 //! Scripted peers, clients to set against them, and what the tests have in common.
 
 pub(crate) mod memory;
+#[path = "../../../src/util/time_scale.rs"]
+pub(crate) mod time_scale;
 
 use std::any::type_name;
 use std::borrow::BorrowMut;
@@ -17,11 +19,13 @@ use log::{LevelFilter, Log, Metadata, Record};
 use pusher_channels::{Binding, Client, ClientBuilder, Error, ErrorKind, Options, Reconnect};
 use tungstenite::{Message, WebSocket};
 
+pub(crate) use time_scale::scaled;
+
 /// No test waits longer than this for something that must happen.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = scaled(Duration::from_secs(10));
 
 /// What must not wait for anything else takes less than this.
-pub(crate) const AT_ONCE: Duration = Duration::from_secs(1);
+pub(crate) const AT_ONCE: Duration = scaled(Duration::from_secs(1));
 
 #[expect(clippy::disallowed_methods, reason = "the tests have no part in the library's clock")]
 pub(crate) fn now() -> Instant {

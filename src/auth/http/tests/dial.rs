@@ -75,7 +75,7 @@ fn interrupted(http: HttpAuthorizer, ready: &mpsc::Receiver<()>) {
     };
     ready.recv_timeout(LONG).unwrap();
     http.interrupt();
-    let error = result.recv_timeout(Duration::from_secs(1)).unwrap().unwrap_err();
+    let error = result.recv_timeout(AT_ONCE).unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
     assert!(error.to_string().ends_with(": interrupted"), "{error}");
 }
@@ -135,7 +135,7 @@ fn dead_first_address_costs_only_its_head_start() {
     let start: Instant = clock::now();
     spawn(move || authorize(&http)).recv_timeout(LONG).unwrap().unwrap();
     let took = clock::now() - start;
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < 2 * AT_ONCE, "{took:?}");
 }
 
 #[cfg(target_os = "linux")]

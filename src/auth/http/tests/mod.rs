@@ -22,7 +22,7 @@ use std::sync::{Arc, mpsc};
 use super::*;
 use crate::ErrorKind;
 use crate::util::clock;
-use crate::util::testing::{LONG, listen, spawn};
+use crate::util::testing::{AT_ONCE, LONG, listen, spawn};
 
 const GOOD: &str = r#"{"auth":"key:signature"}"#;
 

@@ -119,7 +119,7 @@ fn interruption_ends_running_requests_only() {
     };
     wait.recv_timeout(LONG).unwrap();
     http.interrupt();
-    let error = result.recv_timeout(Duration::from_secs(1)).unwrap().unwrap_err();
+    let error = result.recv_timeout(AT_ONCE).unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
     assert!(error.is_retryable());
     http.interrupt();

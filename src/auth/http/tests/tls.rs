@@ -225,7 +225,7 @@ fn interruption_ends_a_tls_handshake() {
     let (mut stream, _) = listener.accept().unwrap();
     stream.read_exact(&mut [0]).unwrap();
     http.interrupt();
-    let error = result.recv_timeout(Duration::from_secs(1)).unwrap().unwrap_err();
+    let error = result.recv_timeout(AT_ONCE).unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
 }
 
