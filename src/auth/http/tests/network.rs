@@ -6,8 +6,9 @@ use std::time::Instant;
 use socket2::SockRef;
 
 use super::*;
+use crate::util::time_scale::scaled;
 
-const SHORT: Duration = Duration::from_millis(300);
+const SHORT: Duration = scaled(Duration::from_millis(300));
 
 fn timed_out(http: HttpAuthorizer) {
     let start: Instant = clock::now();
