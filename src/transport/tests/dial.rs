@@ -9,8 +9,9 @@ use socket2::{Domain, Socket, Type};
 
 use super::*;
 use crate::ErrorKind;
+use crate::util::time_scale::scaled;
 
-const SHORT: Duration = Duration::from_millis(200);
+const SHORT: Duration = scaled(Duration::from_millis(200));
 
 /// Interrupts a dial as soon as `ready` reports that it has reached that step.
 pub(super) fn interrupted(

@@ -9,8 +9,9 @@ use socket2::{Domain, Socket, Type};
 use super::*;
 use crate::Proxy;
 use crate::transport::Resolver;
+use crate::util::time_scale::scaled;
 
-const SHORT: Duration = Duration::from_millis(300);
+const SHORT: Duration = scaled(Duration::from_millis(300));
 
 /// Resolves every name to these addresses.
 fn resolving(mut http: HttpAuthorizer, addresses: Vec<SocketAddr>) -> HttpAuthorizer {
