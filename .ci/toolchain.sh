@@ -57,9 +57,15 @@ unpack_debian_rust() {
 }
 
 debian_cargo() {
-    local root=$CACHE/rust-$1 libs
-    shift
+    debian_rust "$1" cargo "${@:2}"
+}
+
+# debian_rust VERSION PROGRAM ARGUMENTS...: its cargo or rustc.
+debian_rust() {
+    local root=$CACHE/rust-$1 program=$2 libs
+    shift 2
     # Some packages unpack their libraries to lib, not to usr/lib (libpcre3 does), for systems where these are two.
     libs=$(printf '%s:' "$root"/usr/lib/*-linux-gnu "$root"/lib/*-linux-gnu)
-    LD_LIBRARY_PATH=$libs$root/usr/lib RUSTC=$root/usr/bin/rustc RUSTDOC=$root/usr/bin/rustdoc "$root/usr/bin/cargo" "$@"
+    LD_LIBRARY_PATH=$libs$root/usr/lib RUSTC=$root/usr/bin/rustc RUSTDOC=$root/usr/bin/rustdoc \
+        "$root/usr/bin/$program" "$@"
 }

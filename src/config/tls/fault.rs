@@ -15,6 +15,8 @@ const SHORT: &str = "make certificates with RSA keys of at least 2048 bits";
 pub(crate) enum Fault {
     Expired,
     NotYetValid,
+    /// Expired or not yet valid: the platform's verifier does not report which.
+    OutsideValidity,
     /// The chain ends in an unknown certificate, or too early: the library does not report which.
     UnknownIssuer,
     /// The chain is complete, but its root is unknown.
@@ -67,6 +69,9 @@ impl Fault {
                 "the server's certificate is not yet valid, or this device's clock is slow"
                     .to_owned()
             }
+            Self::OutsideValidity => "the server's certificate has expired or is not yet valid, or this device's \
+                                      clock is wrong"
+                .to_owned(),
             Self::UnknownIssuer => format!(
                 "{UNKNOWN}; or the server does not send its intermediate certificate: have it send the \
                  whole chain"
@@ -155,6 +160,12 @@ fn meaning(alert: u8) -> String {
     format!("alert {alert}, {words}")
 }
 
+/// Returns the settings with a verifier that distinguishes expired from not yet valid, which that of Windows does not.
+#[cfg(test)]
+pub(crate) fn telling_times(tls: crate::Tls) -> crate::Tls {
+    tls.only_given_roots(cfg!(windows))
+}
+
 #[cfg(tls = "native")]
 mod openssl {
     use super::Fault;
@@ -226,7 +237,10 @@ mod library {
 
     fn certificate(error: &CertificateError) -> Fault {
         match error {
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Fault::Expired,
+            CertificateError::ExpiredContext { .. } => Fault::Expired,
+            // Without the times it comes from the platform's verifier: that of Windows, for one, returns the same for
+            // a certificate that is not yet valid.
+            CertificateError::Expired => Fault::OutsideValidity,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 Fault::NotYetValid
             }
@@ -256,5 +270,40 @@ mod library {
     fn bare(name: &str) -> String {
         let inside = name.split_once('(').and_then(|(_, name)| name.strip_suffix(')'));
         inside.unwrap_or(name).trim_matches('"').to_owned()
+    }
+    #[cfg(test)]
+    mod tests {
+        use std::time::Duration;
+
+        use rustls::pki_types::UnixTime;
+
+        use super::*;
+        use crate::Tls;
+
+        #[test]
+        fn expired_and_not_yet_valid_are_distinguished_only_as_the_verifier_does() {
+            let time = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+            let (earlier, later) = (time(1), time(2));
+            let settings = Tls::default().handshake_settings();
+            for (error, start) in [
+                (
+                    CertificateError::ExpiredContext { time: later, not_after: earlier },
+                    "the server's certificate has expired, or",
+                ),
+                (
+                    CertificateError::NotValidYetContext { time: earlier, not_before: later },
+                    "the server's certificate is not yet valid, or",
+                ),
+                (CertificateError::NotValidYet, "the server's certificate is not yet valid, or"),
+                // As the verifiers of Windows and Android report it.
+                (
+                    CertificateError::Expired,
+                    "the server's certificate has expired or is not yet valid, or",
+                ),
+            ] {
+                let words = certificate(&error).words("host.test", settings);
+                assert!(words.starts_with(start), "{error:?}: {words}");
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::error::Error as _;
 use super::tls::{echo, secure_peer, talks};
 use super::*;
 use crate::config::tls::fixtures::{Authority, BOTH, NEW, OLD, Signed, Versions};
+use crate::config::tls::telling_times;
 use crate::{ErrorKind, TlsVersion};
 
 pub(super) const UNKNOWN: &str = "the server's certificate is not signed by a trusted authority: add its root with \
@@ -81,12 +82,13 @@ fn unknown_authority_is_named() {
 #[test]
 fn expired_and_future_certificates_are_distinguished() {
     let authority = Authority::new("authority");
+    let tls = telling_times(trusting(&authority));
     let expired = authority.sign_for(&["127.0.0.1"], 2000, 2001).server();
     let words = "the server's certificate has expired, or this device's clock is fast";
-    assert_eq!(refused(&trusting(&authority), &expired), in_tls(words));
+    assert_eq!(refused(&tls, &expired), in_tls(words));
     let future = authority.sign_for(&["127.0.0.1"], 3000, 3001).server();
     let words = "the server's certificate is not yet valid, or this device's clock is slow";
-    assert_eq!(refused(&trusting(&authority), &future), in_tls(words));
+    assert_eq!(refused(&tls, &future), in_tls(words));
 }
 
 /// rustls returns the names in the certificate, OpenSSL does not.

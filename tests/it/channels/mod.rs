@@ -3,6 +3,7 @@
 mod authorization;
 mod authorizers;
 mod by_name;
+mod closing;
 #[cfg(feature = "encrypted")]
 mod encrypted;
 mod fairness;

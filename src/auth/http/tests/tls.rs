@@ -8,6 +8,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::*;
 use crate::config::tls::fixtures::{Authority, BOTH, NEW, OLD, Signed};
+use crate::config::tls::telling_times;
 use crate::transport::SharedTls;
 use crate::{ClientSettings, TlsVersion, UserAuth, UserAuthRequest, UserAuthenticator as _};
 
@@ -252,13 +253,14 @@ fn accepted(tls: &Tls, config: Arc<ServerConfig>) {
 #[test]
 fn expired_and_future_certificates_are_explained() {
     let authority = Authority::new("authority");
+    let tls = telling_times(trusting(&authority));
     let expired = authority.sign_for(&["127.0.0.1"], 2000, 2001).server();
     let certificate = format!("{FAILED}: the server's certificate");
     let words = format!("{certificate} has expired, or this device's clock is fast");
-    assert_eq!(refused(&trusting(&authority), expired), words);
+    assert_eq!(refused(&tls, expired), words);
     let future = authority.sign_for(&["127.0.0.1"], 3000, 3001).server();
     let words = format!("{certificate} is not yet valid, or this device's clock is slow");
-    assert_eq!(refused(&trusting(&authority), future), words);
+    assert_eq!(refused(&tls, future), words);
 }
 
 #[test]
