@@ -6,7 +6,7 @@
 
 use super::{Data, Envelope, Span, Text};
 
-const BLOCK: usize = 32;
+const BLOCK: usize = 64;
 const WORD: usize = size_of::<u64>();
 /// How many words are tried before blocks: most keys and names end within.
 const WORDS: usize = 4;
@@ -241,9 +241,8 @@ mod tests {
     #[test]
     fn any_byte_anywhere() {
         for byte in 0..0x80_u8 {
-            for before in (0..80).map(|count| "a".repeat(count)) {
-                for after in ["\"", "b\"", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\"  "]
-                {
+            for before in (0..2 * BLOCK).map(|count| "a".repeat(count)) {
+                for after in [0, 1, 2 * BLOCK].map(|count| "b".repeat(count) + "\"  ") {
                     agree(&format!("\"{before}{}{after}", byte as char));
                     agree(&format!("\"{before}\\{}{after}", byte as char));
                 }

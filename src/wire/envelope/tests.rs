@@ -225,8 +225,8 @@ fn deep_nesting_does_not_recurse() {
 #[test]
 fn all_lengths_around_the_blocks() {
     for escape in ["\\\"", "\\\\", "\\n", "\\/", "\\u00e9", "\\x", "\"", "\n", "é", "\\\\\\\""] {
-        for before in 0..110 {
-            for after in [0, 1, 2, 15, 16, 31, 32, 33, 64, 70] {
+        for before in 0..170 {
+            for after in [0, 1, 2, 15, 31, 32, 33, 63, 64, 65, 130] {
                 let content = format!("{}{escape}{}", "a".repeat(before), "b".repeat(after));
                 let raw = format!(r#"{{"event":"e","data":"{content}"}}"#);
                 assert_eq!(agree(&raw), slow(&raw).is_ok(), "{raw}");
