@@ -200,7 +200,9 @@ impl Machine {
     fn handle_user_event(&mut self, event: Event, now: Now) {
         #[cfg(feature = "encrypted")]
         if let Some(name) = event.channel() {
-            if self.channels.get(name).is_some_and(|it| it.kind == ChannelKind::PrivateEncrypted) {
+            // By its name first, which costs less than to look for the channel.
+            let is_encrypted = ChannelKind::of(name) == ChannelKind::PrivateEncrypted;
+            if is_encrypted && self.channels.get(name).is_some() {
                 let name = name.to_owned();
                 return self.decrypt_event(&name, event, now);
             }
