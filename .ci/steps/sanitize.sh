@@ -11,10 +11,12 @@ readonly SANITIZE_WITHOUT_UNIT=(
     protocol::tests::interleaving::every_wanted_channel_comes_to_an_end
     protocol::tests::property::
 )
-# The memory of the process, which is measured there, is mostly ThreadSanitizer's own here. Those that need node: their
-# client is the same code as with the server in the process.
+# What measures the memory of the process, which is mostly ThreadSanitizer's own here, with floods that take it minutes.
+# Those that need node: their client is the same code as with the server in the process.
 readonly SANITIZE_WITHOUT_IT=(
     misbehaving_peers::frames::million_members_take_bounded_memory
+    misbehaving_peers::floods::full_queues_drop_and_count
+    misbehaving_peers::floods::pongs_for_a_peer_that_does_not_read_are_bounded
     soketi::
     foreign::
 )
@@ -65,7 +67,7 @@ sanitize_execute() {
     mkdir -p "$reports"
     # With a backtrace, which an instrumented library looks up, a panic takes many seconds.
     RUST_BACKTRACE=0 TSAN_OPTIONS="report_thread_leaks=0 history_size=4 external_symbolizer_path=/usr/bin/addr2line log_path=$reports/report" \
-        timeout 300 "$@"
+        timeout 600 "$@"
 }
 
 sanitize_build() {
@@ -128,7 +130,7 @@ END_OF_FILE
 }
 
 sanitize_threads() {
-    local started=$SECONDS name program log reports failed=
+    local name program job failed= jobs=()
     local -A program_of=()
     # Built already: this names the programs.
     # shellcheck disable=SC2086
@@ -141,22 +143,29 @@ for line in sys.stdin:
     if it.get("executable") and it["profile"]["test"]: print(it["target"]["name"], it["executable"], sep="\t")')
     [ ${#program_of[@]} = 2 ] || fail "two programs of tests expected, not ${!program_of[*]}"
     for name in "${!program_of[@]}"; do
-        local without=("${SANITIZE_WITHOUT_UNIT[@]}")
-        if [ "$name" = it ]; then without=("${SANITIZE_WITHOUT_IT[@]}"); fi
-        log=$CACHE/sanitize-$name.log
-        reports=$CACHE/sanitize/$name
-        sanitize_execute "$reports" "${program_of[$name]}" "${without[@]/#/--skip=}" >"$log" 2>&1 || failed=1
-        grep -vE '^test .*[.]{3} ok$' "$log" || true
-        if [ -n "$(ls "$reports")" ]; then
-            cat "$reports"/*
-            echo "ci: ThreadSanitizer has reports, in the lines above" >&2
-            failed=1
-        fi
-        # A filter that fits nothing would pass.
-        case $(sanitize_count "$log") in '' | '0 passed'*) failed=1 ;; esac
-        echo "left out of $name under ThreadSanitizer: ${without[*]}"
-        echo "sanitize: ThreadSanitizer, $name: $(sanitize_count "$log"), after $((SECONDS - started)) s"
+        sanitize_suite "$name" "${program_of[$name]}" &
+        jobs+=($!)
     done
+    for job in "${jobs[@]}"; do wait "$job" || failed=1; done
+    [ -z "$failed" ]
+}
+
+# sanitize_suite NAME PROGRAM: runs its tests, and fails for a report of ThreadSanitizer's, too.
+sanitize_suite() {
+    local name=$1 program=$2 started=$SECONDS log=$CACHE/sanitize-$1.log reports=$CACHE/sanitize/$1 failed=
+    local without=("${SANITIZE_WITHOUT_UNIT[@]}")
+    if [ "$name" = it ]; then without=("${SANITIZE_WITHOUT_IT[@]}"); fi
+    sanitize_execute "$reports" "$program" "${without[@]/#/--skip=}" >"$log" 2>&1 || failed=1
+    grep -vE '^test .*[.]{3} ok$' "$log" || true
+    if [ -n "$(ls "$reports")" ]; then
+        cat "$reports"/*
+        echo "ci: ThreadSanitizer has reports, in the lines above" >&2
+        failed=1
+    fi
+    # A filter that fits nothing would pass.
+    case $(sanitize_count "$log") in '' | '0 passed'*) failed=1 ;; esac
+    echo "left out of $name under ThreadSanitizer: ${without[*]}"
+    echo "sanitize: ThreadSanitizer, $name: $(sanitize_count "$log"), after $((SECONDS - started)) s"
     [ -z "$failed" ]
 }
 
