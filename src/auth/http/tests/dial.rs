@@ -159,7 +159,7 @@ fn proxy_that_sends_byte_by_byte_times_out() {
             let (_keep, never) = mpsc::channel::<()>();
             let mut drops = first.iter().chain(std::iter::repeat(&b'x'));
             while stream.write_all(&[*drops.next().unwrap()]).is_ok() {
-                let _ = never.recv_timeout(Duration::from_millis(5));
+                let _ = never.recv_timeout(scaled(Duration::from_millis(5)));
             }
         });
         let proxy = address_of(&url);
