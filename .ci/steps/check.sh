@@ -65,14 +65,15 @@ step_check() {
     local sets started=$SECONDS tests='--lib --tests'
     if ! pkg-config --exists openssl; then run apt_get install build-essential libssl-dev pkg-config; fi
     choose_rust
-    sets=("--lib --tests $CHECK_RUSTLS" "--lib --tests $CHECK_NATIVE" "--lib $CHECK_PLAIN")
+    sets=("--lib --tests $CHECK_RUSTLS" "--lib $CHECK_NATIVE")
     check_targets "${CHECK_SYSTEMS[@]}"
     if [ "$rust_from" = debian ]; then
         # To check the standard library of each takes time.
         tests='--lib'
         echo "check: with Debian's Rust, the tests are not checked for: ${CHECK_PROCESSORS[*]}"
     fi
-    sets=("$tests $CHECK_RUSTLS" "--lib $CHECK_NATIVE" "--lib $CHECK_PLAIN")
+    # What differs between these has nothing to do with native-tls.
+    sets=("$tests $CHECK_RUSTLS" "--lib $CHECK_PLAIN")
     check_targets "${CHECK_PROCESSORS[@]}"
     echo "check: type checks for $((${#CHECK_SYSTEMS[@]} + ${#CHECK_PROCESSORS[@]})) targets passed, 0 failed; no test was run; $((SECONDS - started)) s"
 }
