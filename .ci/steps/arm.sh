@@ -109,7 +109,7 @@ arm_run() {
     esac
     arm_cargo "$1" run --quiet --no-default-features --example quickstart
     # The property tests are nearly all that computes.
-    export PROPTEST_CASES=64
+    export PROPTEST_CASES=64 RUST_BACKTRACE=0
     for set in "${sets[@]}"; do
         units=(--test-threads=4)
         whole=("${units[@]}" --skip foreign:: --skip soketi::)
@@ -118,11 +118,19 @@ arm_run() {
             units+=(--skip protocol::)
             whole+=(tls)
         fi
-        # shellcheck disable=SC2086
-        arm_cargo "$1" test $set --lib -- "${units[@]}"
-        # shellcheck disable=SC2086
-        arm_cargo "$1" test $set --test it -- "${whole[@]}"
+        arm_tests "$1" "$set" --lib "${units[@]}"
+        arm_tests "$1" "$set" '--test it' "${whole[@]}"
     done
+}
+
+# arm_tests TARGET SET KIND ARGUMENTS...
+arm_tests() {
+    local target=$1 set=$2 kind=$3 log=$CACHE/arm-tests-$1.log
+    shift 3
+    # shellcheck disable=SC2086
+    if arm_cargo "$target" test $set $kind -- "$@" 2>&1 | tee "$log"; then return; fi
+    # shellcheck disable=SC2086
+    again "$log" arm_cargo "$target" test $set $kind -- --exact
 }
 
 # The sum of what the test runs say of themselves.

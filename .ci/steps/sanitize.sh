@@ -155,7 +155,8 @@ sanitize_suite() {
     local name=$1 program=$2 started=$SECONDS log=$CACHE/sanitize-$1.log reports=$CACHE/sanitize/$1 failed=
     local without=("${SANITIZE_WITHOUT_UNIT[@]}")
     if [ "$name" = it ]; then without=("${SANITIZE_WITHOUT_IT[@]}"); fi
-    sanitize_execute "$reports" "$program" "${without[@]/#/--skip=}" >"$log" 2>&1 || failed=1
+    sanitize_execute "$reports" "$program" "${without[@]/#/--skip=}" >"$log" 2>&1 ||
+        again "$log" sanitize_execute "$reports-again" "$program" --exact || failed=1
     grep -vE '^test .*[.]{3} ok$' "$log" || true
     if [ -n "$(ls "$reports")" ]; then
         cat "$reports"/*

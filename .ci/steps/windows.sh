@@ -77,13 +77,18 @@ END
     touch "$wine_prefix/.complete"
 }
 
-# windows_tests NAME BINARY SKIPS...: leaves its output in target/windows/NAME.log.
+# windows_tests NAME BINARY SKIPS...: leaves its output in target/windows/NAME.log, and what was run again in NAME.again.
 windows_tests() {
-    local name=$1 binary=$2 test skips=()
+    local name=$1 binary=$2 log=target/windows/$1.log test skips=()
     shift 2
     for test in "$@"; do skips+=(--skip "$test"); done
-    RUST_BACKTRACE=0 windows_wine \
-        timeout 400 /usr/lib/wine/wine64 "$binary" --test-threads 4 --exact "${skips[@]}" >"target/windows/$name.log" 2>&1
+    rm -f "target/windows/$name.passed"
+    if windows_execute "$binary" --test-threads 4 --exact "${skips[@]}" >"$log" 2>&1; then return; fi
+    if again "$log" windows_execute "$binary" --exact >"target/windows/$name.again"; then touch "target/windows/$name.passed"; fi
+}
+
+windows_execute() {
+    RUST_BACKTRACE=0 windows_wine timeout 400 /usr/lib/wine/wine64 "$@"
 }
 
 # windows_result NAME SKIPS...: prints what is the result of the tests, and fails unless that is good.
@@ -96,6 +101,11 @@ windows_result() {
         'test result: ok. 0 passed'*) fail "no test of $name ran" ;;
         # Else a test that is left out has another name.
         'test result: ok.'*" $# filtered out"*) echo "${line#test result: ok. }" ;;
+        'test result: FAILED.'*" $# filtered out"*)
+            cat "target/windows/$name.again" >&2
+            [ -e "target/windows/$name.passed" ] || { tail -n 100 "target/windows/$name.log" >&2 && fail "tests of $name failed under wine"; }
+            echo "${line#test result: FAILED. }"
+            ;;
         *)
             tail -n 100 "target/windows/$name.log" >&2
             fail "tests of $name failed under wine, or not $# are left out: ${line:-they did not end}"

@@ -1,0 +1,18 @@
+# Sourced by `run`. For the steps in which the tests run in an emulator or instrumented, many times slower: a test may
+# fail once there for want of time. It is run again, alone, and that is told. Nowhere else.
+
+# again LOG COMMAND...: runs each test that failed in LOG with the command, which takes its name. Fails if the tests did
+# not end, if more than three failed, or if one of them fails again.
+again() {
+    local log=$1 names name
+    shift
+    grep -q '^test result: FAILED' "$log" || return 1
+    mapfile -t names < <(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log" | sort -u)
+    if [ ${#names[@]} -eq 0 ] || [ ${#names[@]} -gt 3 ]; then return 1; fi
+    for name in "${names[@]}"; do
+        echo "failed, and is run again, alone: $name"
+        "$@" "$name" >"$log.again" 2>&1 || { cat "$log.again"; return 1; }
+        grep -q '^test result: ok. 1 passed' "$log.again" || { cat "$log.again"; return 1; }
+    done
+    echo "passed when run again: ${names[*]}"
+}
