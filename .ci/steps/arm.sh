@@ -96,7 +96,7 @@ arm_build() {
         # shellcheck disable=SC2086 # a set is several words
         arm_cargo "$1" test --quiet --no-run --lib --test it $set
     done
-    arm_cargo "$1" build --quiet --no-default-features --example quickstart
+    arm_cargo "$1" build --quiet --no-default-features --examples
 }
 
 # Quickstart and the tests, in the emulator.
