@@ -40,8 +40,8 @@ arm_prepare() {
     export CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=0 PUSHER_TEST_TIME_SCALE=10
     export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
     export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER=arm-linux-gnueabihf-gcc
-    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='timeout 600 bash .ci/qemu.sh aarch64'
-    export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_RUNNER='timeout 600 bash .ci/qemu.sh arm'
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='timeout 900 bash .ci/qemu.sh aarch64'
+    export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_RUNNER='timeout 900 bash .ci/qemu.sh arm'
 }
 
 # OpenSSL for both, unpacked from Debian's packages. apt is told the architectures; dpkg never hears of them.

@@ -183,7 +183,7 @@ sanitize_miri() {
         return 0
     fi
     run cargo +nightly miri --version
-    MIRIFLAGS=-Zmiri-disable-isolation CARGO_INCREMENTAL=0 timeout 300 cargo +nightly miri test --quiet --target-dir target/miri \
+    MIRIFLAGS=-Zmiri-disable-isolation CARGO_INCREMENTAL=0 timeout 900 cargo +nightly miri test --quiet --target-dir target/miri \
         --no-default-features --features encrypted --lib -- "${SANITIZE_MIRI[@]}" >"$log" 2>&1 || status=$?
     tail -n 50 "$log"
     [ "$status" = 0 ] || return 1
