@@ -10,13 +10,17 @@ readonly SANITIZE_WITHOUT_UNIT=(
     protocol::machine::decrypt_queue::tests::long_frames_are_bounded_by_their_bytes
     protocol::tests::interleaving::every_wanted_channel_comes_to_an_end
     protocol::tests::property::
+    protocol::tests::window::a_hundred_thousand_channels_come_back_at_a_peer_that_reads_slowly
+    driver::auth_pool::waiting::tests::next_does_not_scan_the_requests
 )
-# What measures the memory of the process, which is mostly ThreadSanitizer's own here, with floods that take it minutes.
+# What measures the memory or the stack of the process, which is mostly ThreadSanitizer's own here, with floods that take
+# it minutes.
 # Those that need node: their client is the same code as with the server in the process.
 readonly SANITIZE_WITHOUT_IT=(
     misbehaving_peers::frames::million_members_take_bounded_memory
     misbehaving_peers::floods::full_queues_drop_and_count
     misbehaving_peers::floods::pongs_for_a_peer_that_does_not_read_are_bounded
+    stack::nested_frames_fit_the_smallest_stack
     soketi::
     foreign::
 )
@@ -67,7 +71,7 @@ sanitize_execute() {
     mkdir -p "$reports"
     # With a backtrace, which an instrumented library looks up, a panic takes many seconds.
     RUST_BACKTRACE=0 TSAN_OPTIONS="report_thread_leaks=0 history_size=4 external_symbolizer_path=/usr/bin/addr2line log_path=$reports/report" \
-        timeout 600 "$@"
+        timeout 1200 "$@"
 }
 
 sanitize_build() {
