@@ -5,7 +5,8 @@ use std::fs;
 use std::time::Duration;
 
 use crate::support::{
-    SOON, alone, confirm_room, establish, listen, now, quick, spawn, wait_for, wait_for_close,
+    SOON, alone, confirm_room, establish, listen, now, quick, scaled, spawn, wait_for,
+    wait_for_close,
 };
 
 pub(crate) fn threads() -> Vec<String> {
@@ -100,7 +101,8 @@ fn idles(wait: Duration) {
 fn idle_client_does_not_wake_up() {
     alone(|| {
         let (listener, options) = listen();
-        let client = quick(options).subscribe_timeout(Duration::from_millis(100)).build().unwrap();
+        let client =
+            quick(options).subscribe_timeout(scaled(Duration::from_millis(100))).build().unwrap();
         let room = client.public_channel("room").unwrap();
         room.subscribe();
         client.connect();

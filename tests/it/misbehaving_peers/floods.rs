@@ -42,7 +42,9 @@ fn pongs_for_a_peer_that_does_not_read_are_bounded() {
         }
         let error = stage.lost();
         assert_eq!(error.kind(), ErrorKind::TooLarge, "{error:?}");
-        assert!(error.to_string().starts_with("the peer does not read"), "{error}");
+        // It depends on the machine's speed whether a pong or the response to a `pusher:ping` is the one too many.
+        let words = ["the peer does not read", "sending failed: more than 4194304 bytes wait"];
+        assert!(words.iter().any(|words| error.to_string().starts_with(words)), "{error}");
         let grown = super::peak() - before;
         println!("the flood took {grown} MiB");
         assert!(grown < 64, "{grown} MiB");
