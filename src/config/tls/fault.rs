@@ -271,6 +271,7 @@ mod library {
         let inside = name.split_once('(').and_then(|(_, name)| name.strip_suffix(')'));
         inside.unwrap_or(name).trim_matches('"').to_owned()
     }
+
     #[cfg(test)]
     mod tests {
         use std::time::Duration;
