@@ -48,7 +48,7 @@ impl Shared {
 
     /// Carries actions out until none is left, or for `max_rounds` rounds of the actions that were in the queue at
     /// their start. It leaves the rest to the timer thread: this may be the user's thread, and the supply endless.
-    fn carry_on(self: &Arc<Self>, performer: Performer, max_rounds: Option<u32>) {
+    pub(super) fn carry_on(self: &Arc<Self>, performer: Performer, max_rounds: Option<u32>) {
         let (mut rounds, mut left) = (0, 0);
         loop {
             let action = {

@@ -97,11 +97,13 @@ impl Shared {
 
     fn dial(self: &Arc<Self>, dial: &Dial) -> Result<Arc<dyn Connection>, Error> {
         let Dial { generation, deadline, interrupt, options } = dial;
-        let calling = |code| {
-            self.act(|machine, now| machine.handle_calling(*generation, code, now));
-        };
+        let calling =
+            |code| match self.act(|machine, now| machine.handle_calling(*generation, code, now)) {
+                true => Ok(()),
+                false => Err(Error::message(ErrorKind::Closed, "the dial was given up")),
+            };
         if options.is_custom() {
-            calling(Some(RESOLVER));
+            calling(Some(RESOLVER))?;
         }
         let url = guarded(|| options.to_url()).unwrap_or_else(|| {
             Err(Error::message(ErrorKind::Config, "the function given to Options::custom panicked"))
@@ -109,10 +111,7 @@ impl Shared {
         if let Some(target) = target(&url) {
             self.with_core(|core| core.machine.handle_target(*generation, target));
         }
-        if interrupt.is_interrupted() {
-            return Err(Error::message(ErrorKind::Closed, "the dial was given up"));
-        }
-        calling(self.settings.dial_code);
+        calling(self.settings.dial_code)?;
         let deadline = self.clock.instant(*deadline);
         let connector = &self.settings.connector;
         Ok(Arc::from(connector.connect_interruptibly(&url, deadline, interrupt)?))

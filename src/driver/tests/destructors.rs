@@ -8,7 +8,6 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use super::*;
 use crate::protocol::Backoff;
 use crate::util::testing::Cause;
-use crate::{Connection, Error, ErrorKind};
 
 /// Fails each dial after two signals.
 struct Failing {

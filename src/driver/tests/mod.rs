@@ -9,12 +9,16 @@ use std::sync::Arc;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
+use super::actions::Action;
 use super::reader::target;
 use super::{Initial, Settings, Shared};
 use crate::protocol::{Config, Policy};
 use crate::transport::WebSocketConnector;
 pub(super) use crate::util::testing::AT_ONCE;
-use crate::{Client, ClientSettings, Connector, Options, Queue, Reconnect, State};
+use crate::{
+    Client, ClientSettings, Connection, Connector, Error, ErrorKind, Options, Queue, Reconnect,
+    State,
+};
 
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
@@ -86,6 +90,45 @@ fn drop_does_not_wait_for_a_lookup() {
     drop(client);
     assert_eq!(states.recv_timeout(AT_ONCE).unwrap().current, State::Disconnected);
     assert!(states.recv_timeout(AT_ONCE).unwrap_err().is_disconnected());
+}
+
+/// Reports each call, and fails.
+struct Counted(mpsc::Sender<()>);
+
+impl Connector for Counted {
+    fn connect(&self, _: &str, _: std::time::Instant) -> Result<Box<dyn Connection>, Error> {
+        self.0.send(()).unwrap();
+        Err(Error::message(ErrorKind::Io, "refused"))
+    }
+}
+
+#[test]
+fn dial_that_was_given_up_calls_no_connector_even_if_its_interruption_waits() {
+    let ((call, calls), (resolve, resolved)) = (mpsc::channel(), mpsc::channel());
+    let (release, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let options = Options::custom(move |_| {
+        resolve.send(()).unwrap();
+        let _ = held.lock().unwrap().recv();
+        "ws://memory/app".to_owned()
+    });
+    let client = start(options, settings(Arc::new(Counted(call)), Policy::Never));
+    client.connect();
+    resolved.recv_timeout(10 * AT_ONCE).unwrap();
+    // From now on this thread carries actions out, or rather does not.
+    let begin = |core: &mut super::Core| {
+        core.actions.push(Action::Log(log::Level::Trace, "something to do".to_owned().into()));
+        core.actions.begin().map(Ok)
+    };
+    let performer = client.shared().wait(10 * AT_ONCE, begin, |_| unreachable!()).unwrap();
+    client.reconnect();
+    drop(release);
+    let next = |core: &mut super::Core| (core.machine.dials() == 2).then_some(Ok(()));
+    client.shared().wait(10 * AT_ONCE, next, |_| unreachable!()).unwrap();
+    assert!(calls.try_recv().is_err(), "the first dial has returned");
+    client.shared().carry_on(performer, None);
+    calls.recv_timeout(10 * AT_ONCE).unwrap();
+    client.close(10 * AT_ONCE).unwrap();
 }
 
 #[test]

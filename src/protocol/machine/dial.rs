@@ -23,10 +23,20 @@ const POLICY: &str = "the function given to `Reconnect::with`";
 impl Machine {
     // ---- what came in
 
-    /// The dial of this generation now calls this code, or the connector.
-    pub(crate) fn handle_calling(&mut self, generation: u64, code: Option<&'static str>, now: Now) {
+    /// The dial of this generation is about to call this code, or the connector. Returns `false` if it has been given
+    /// up, and must not: its interruption may still wait behind other outputs.
+    pub(crate) fn handle_calling(
+        &mut self,
+        generation: u64,
+        code: Option<&'static str>,
+        now: Now,
+    ) -> bool {
         self.observe(now);
-        self.dialing.go_on(generation, code.unwrap_or(CONNECTOR), now.mono);
+        let is_current = self.is_current(generation);
+        if is_current {
+            self.dialing.go_on(generation, code.unwrap_or(CONNECTOR), now.mono);
+        }
+        is_current
     }
 
     /// All code that the dial of this generation calls has returned. The result of the dial is reported apart. A dial

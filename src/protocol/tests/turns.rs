@@ -83,6 +83,17 @@ fn a_dial_that_is_not_wanted_any_more_does_not_wait() {
 }
 
 #[test]
+fn a_dial_that_was_given_up_may_call_nothing_more() {
+    for give_up in [Harness::reconnect, Harness::disconnect, Harness::close] {
+        let mut harness = blocked();
+        let (generation, now) = (harness.generation, harness.now);
+        assert!(harness.machine.handle_calling(generation, None, now));
+        give_up(&mut harness);
+        assert!(!harness.machine.handle_calling(generation, None, now));
+    }
+}
+
+#[test]
 fn a_dial_that_waits_too_long_fails_and_says_what_it_waited_for() {
     let mut harness = Harness::quiet_with(|config| config.policy = backoff(Some(2)));
     harness.blocks = true;

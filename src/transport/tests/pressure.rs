@@ -1,6 +1,7 @@
 //! Many senders, peers that do not read, and what a connection costs when nothing happens.
 
 use std::collections::HashMap;
+use std::thread;
 
 use super::*;
 use crate::ErrorKind;
@@ -119,7 +120,8 @@ fn idle_connection_does_not_wake_up() {
     assert!(result.recv_timeout(LONG).unwrap().is_err());
 }
 
-/// Sends a flood, then echoes. Reports when so much of it is underway that a read is full.
+/// Sends a flood, then echoes, after so long that the client waits. Reports when so much of the flood is underway that a
+/// read is full.
 fn flood(server: &mut tungstenite::WebSocket<impl Read + Write>, underway: &mpsc::Sender<()>) {
     for index in 0..1_000 {
         server.send("x".repeat(1_000).into()).unwrap();
@@ -128,6 +130,7 @@ fn flood(server: &mut tungstenite::WebSocket<impl Read + Write>, underway: &mpsc
         }
     }
     while let Ok(message) = server.read() {
+        thread::sleep(scaled(Duration::from_millis(10)));
         server.send(message).unwrap();
     }
 }
@@ -141,7 +144,6 @@ fn returns_room(socket: WebSocket, underway: &mpsc::Receiver<()>, idle: usize) {
         most = most.max(socket.room());
     }
     assert!(most > 16 * 1024, "{most}");
-    // Each may come before it is waited for, but not all of them do.
     let late = clock::now() + LONG;
     while clock::now() < late {
         socket.send("echo").unwrap();
