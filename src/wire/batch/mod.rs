@@ -31,8 +31,14 @@ const MAX_LONG: usize = 8;
 /// The largest number of frames in a batch.
 pub(crate) const MAX_FRAMES: usize = 256;
 
-/// The largest number of batches in a ring.
-const MAX_BATCHES: usize = 16;
+/// The largest number of batches in a ring: while no more wait for their consumers, a flood allocates nothing.
+const MAX_BATCHES: usize = 64;
+
+/// The largest number of batches that a ring keeps through a pause.
+const MAX_PAUSED: usize = 16;
+
+/// After this time without a message, the consumers of a flood have caught up.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Larger buffers are not kept for the next batch.
 const MAX_KEPT: usize = 2 * MAX_TEXT;
@@ -238,13 +244,22 @@ impl Ring {
 
     /// Removes an unused batch that suits, and empties it. Prefers the one used last, which may still be in the
     /// processor's cache.
+    ///
+    /// Consumers take events in order, so as a rule all batches from some place on are in use. That place is searched
+    /// for: a look at each batch would cost more. Where single events are kept, this may miss an unused one.
     fn take(&mut self, suits: impl Fn(&Batch) -> bool) -> Option<Arc<Batch>> {
-        let position = self.0.iter_mut().rposition(|batch| {
+        let used = self.0.partition_point(|batch| Arc::strong_count(batch) == 1);
+        let position = self.0.range_mut(..used).rposition(|batch| {
             let free = Arc::get_mut(batch).filter(|batch| suits(batch));
             // This frees what consumers decoded.
             free.map(Batch::clear).is_some()
         });
         self.0.remove(position?)
+    }
+
+    /// To be called after a pause: forgets those that were not used for longest.
+    fn pause(&mut self) {
+        self.0.drain(..self.0.len().saturating_sub(MAX_PAUSED));
     }
 
     fn keep(&mut self, batch: Arc<Batch>) -> Arc<Batch> {
@@ -384,6 +399,8 @@ impl Intake {
     pub(crate) fn take_in(&mut self, waited: Duration) {
         if waited >= QUIET {
             self.ring = Ring::default();
+        } else if waited >= PAUSE {
+            self.ring.pause();
         }
         self.inbox.share(&mut self.ring, |shared| self.batches.push(shared));
         if waited >= QUIET {

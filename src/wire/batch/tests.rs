@@ -133,6 +133,26 @@ fn the_buffers_used_last_are_reused_first() {
 }
 
 #[test]
+fn a_flood_allocates_nothing_while_many_batches_wait_for_a_consumer() {
+    let (mut inbox, mut ring) = (Inbox::default(), Ring::default());
+    let frames = [frame(0, 16_000), frame(1, 16_000)];
+    // One event is never given up.
+    let kept = round(&mut inbox, &mut ring, &frames);
+    for waiting in [MAX_BATCHES - 1, 40, 3, 20] {
+        let mut queue = VecDeque::new();
+        for number in 0..4 * MAX_BATCHES {
+            let mut batch = Batch::with_capacity(32_000, 2);
+            frames.iter().for_each(|frame| batch.push(frame, Envelope::EMPTY));
+            let (shared, free) = ring.share(batch);
+            queue.push_back(shared);
+            assert!(free.is_some() || number <= MAX_BATCHES, "{waiting} wait, {number}");
+            queue.drain(..queue.len().saturating_sub(waiting));
+        }
+    }
+    assert_eq!(kept[0].text(1), frames[1]);
+}
+
+#[test]
 fn the_memory_for_reuse_is_bounded() {
     let (mut inbox, mut ring) = (Inbox::default(), Ring::default());
     let mut kept = Vec::new();
@@ -190,6 +210,20 @@ fn the_buffers_of_a_flood_are_released_after_a_quiet_second() {
     }
     assert!(receive(1_000, QUIET - Duration::from_millis(1)) > 4 * MAX_COPIED);
     assert!(receive(1, QUIET) < 2_048);
+}
+
+#[test]
+fn a_pause_releases_what_only_slow_consumers_need() {
+    let mut intake = Intake::default();
+    let mut receive = |waited: Duration| {
+        intake.inbox.text(&frame(0, 50_000));
+        intake.take_in(waited);
+        (std::mem::take(&mut intake.batches), intake.ring.0.len())
+    };
+    let flood: Vec<_> = (0..MAX_BATCHES).map(|_| receive(Duration::ZERO)).collect();
+    drop(flood);
+    assert_eq!(receive(PAUSE - Duration::from_millis(1)).1, MAX_BATCHES);
+    assert!(receive(PAUSE).1 <= MAX_PAUSED);
 }
 
 #[test]
