@@ -5,12 +5,17 @@
 
 readonly DEBIAN_RUST=1.96
 
+# One at a time: it does not lock what it installs.
+one_rustup() {
+    flock "$CACHE/rustup.lock" timeout 180 rustup "$@"
+}
+
 # Sets `rust_from`.
 rust_from=
 choose_rust() {
     [ -z "$rust_from" ] || return 0
     rust_from=debian
-    if [ "${PUSHER_CI_RUST:-}" != debian ] && timeout 180 rustup component add rust-src; then rust_from=rustup; fi
+    if [ "${PUSHER_CI_RUST:-}" != debian ] && one_rustup component add rust-src; then rust_from=rustup; fi
     if [ "$rust_from" = debian ]; then run unpack_debian_rust "$DEBIAN_RUST" "rust-web-src=$DEBIAN_RUST.*"; fi
     echo "Rust for other machines comes from $rust_from"
 }
@@ -18,7 +23,7 @@ choose_rust() {
 # add_target TARGET: makes `target_cargo TARGET` work, or fails.
 add_target() {
     choose_rust
-    if [ "$rust_from" = rustup ]; then retry_once timeout 180 rustup target add "$1"; fi
+    if [ "$rust_from" = rustup ]; then retry_once one_rustup target add "$1"; fi
 }
 
 # target_cargo TARGET SUBCOMMAND...: cargo for another machine, after `add_target`.

@@ -5,27 +5,28 @@
 
 # Other systems: there is code for them alone, in the library and in its tests.
 readonly CHECK_SYSTEMS=(
-    aarch64-apple-darwin
-    aarch64-apple-ios
+    x86_64-apple-darwin
     aarch64-linux-android
     x86_64-unknown-freebsd
     x86_64-unknown-linux-musl
+)
+# Those whose TLS is not OpenSSL, so that the code for native-tls differs, too.
+readonly CHECK_TLS=(
+    aarch64-apple-darwin
+    aarch64-apple-ios
     x86_64-pc-windows-msvc
 )
-# The same systems on other processors: ARMv6 (Raspberry Pi 1 and Zero), big-endian ones, those without 64-bit atomics
-# (powerpc, armv5te, mipsel).
+# Linux on other processors: ARMv6 (Raspberry Pi 1 and Zero), big-endian ones, those without 64-bit atomics (powerpc,
+# armv5te, mipsel).
 readonly CHECK_PROCESSORS=(
-    x86_64-apple-darwin
     riscv64gc-unknown-linux-gnu
     arm-unknown-linux-gnueabihf
     powerpc-unknown-linux-gnu
     armv5te-unknown-linux-gnueabi
     mipsel-unknown-linux-gnu
 )
-# Of rustls, with everything; of native-tls, as it is by default; and without either.
+# With rustls and everything. What differs without a feature differs on this machine as well.
 readonly CHECK_RUSTLS='--no-default-features --features rustls,encrypted,testing,publisher'
-readonly CHECK_NATIVE=''
-readonly CHECK_PLAIN='--no-default-features'
 
 # check_cargo CARGO... -- ARGUMENT...: the arguments are for all the targets at once, so that what runs on this machine
 # is compiled once and both cores are busy.
@@ -46,7 +47,7 @@ check_targets() {
     local target set ready=() others=()
     for target in "$@"; do
         # rustup does not have a standard library for every target; then it is checked from its source, too.
-        if [ "$rust_from" = rustup ] && timeout 180 rustup target add "$target" 2>/dev/null; then
+        if [ "$rust_from" = rustup ] && one_rustup target add "$target" 2>/dev/null; then
             ready+=("--target=$target")
         else
             others+=("--target=$target")
@@ -65,15 +66,17 @@ step_check() {
     local sets started=$SECONDS tests='--lib --tests'
     if ! pkg-config --exists openssl; then run apt_get install build-essential libssl-dev pkg-config; fi
     choose_rust
-    sets=("--lib --tests $CHECK_RUSTLS" "--lib $CHECK_NATIVE")
+    sets=("--lib --tests $CHECK_RUSTLS")
     check_targets "${CHECK_SYSTEMS[@]}"
+    # The default features have native-tls.
+    sets=("--lib --tests $CHECK_RUSTLS" --lib)
+    check_targets "${CHECK_TLS[@]}"
     if [ "$rust_from" = debian ]; then
         # To check the standard library of each takes time.
         tests='--lib'
         echo "check: with Debian's Rust, the tests are not checked for: ${CHECK_PROCESSORS[*]}"
     fi
-    # What differs between these has nothing to do with native-tls.
-    sets=("$tests $CHECK_RUSTLS" "--lib $CHECK_PLAIN")
+    sets=("$tests $CHECK_RUSTLS")
     check_targets "${CHECK_PROCESSORS[@]}"
-    echo "check: type checks for $((${#CHECK_SYSTEMS[@]} + ${#CHECK_PROCESSORS[@]})) targets passed, 0 failed; no test was run; $((SECONDS - started)) s"
+    echo "check: type checks for $((${#CHECK_SYSTEMS[@]} + ${#CHECK_TLS[@]} + ${#CHECK_PROCESSORS[@]})) targets passed, 0 failed; no test was run; $((SECONDS - started)) s"
 }

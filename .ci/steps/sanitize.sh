@@ -182,7 +182,7 @@ sanitize_count() {
 sanitize_miri() {
     local started=$SECONDS log=$CACHE/sanitize-miri.log status=0
     if [ "$rust_from" = debian ] || ! { cargo +nightly miri --version >/dev/null 2>&1 ||
-        run timeout 180 rustup toolchain install nightly --profile minimal --component miri --component rust-src; }; then
+        run one_rustup toolchain install nightly --profile minimal --component miri --component rust-src; }; then
         skipped+=('sanitize: NO test ran in miri: its component cannot be had from here')
         return 0
     fi
