@@ -1,7 +1,6 @@
 //! Many senders, peers that do not read, and what a connection costs when nothing happens.
 
 use std::collections::HashMap;
-use std::thread;
 
 use super::*;
 use crate::ErrorKind;
@@ -129,8 +128,9 @@ fn flood(server: &mut tungstenite::WebSocket<impl Read + Write>, underway: &mpsc
             underway.send(()).unwrap();
         }
     }
+    let (_never, pause) = mpsc::channel::<()>();
     while let Ok(message) = server.read() {
-        thread::sleep(scaled(Duration::from_millis(10)));
+        let _ = pause.recv_timeout(scaled(Duration::from_millis(10)));
         server.send(message).unwrap();
     }
 }
