@@ -196,6 +196,9 @@ impl Shared {
     /// Replaces the options: dials again at once if connected or dialing.
     pub(crate) fn switch(self: &Arc<Self>, options: Options) {
         let old = self.act_on(|core, now| {
+            if core.machine.is_closed() {
+                return options;
+            }
             let old = std::mem::replace(&mut core.options, options);
             core.machine.switch(now);
             old
@@ -245,9 +248,9 @@ impl Shared {
     /// Closes the client without waiting for its threads. Every binding is disconnected.
     pub(crate) fn shut_down(self: &Arc<Self>) {
         self.act(|machine, now| machine.close(now));
-        let (sources, waiting) = self.with_core(|core| {
+        let (options, (sources, waiting)) = self.with_core(|core| {
             core.routes.close();
-            core.auth_pool.close()
+            (std::mem::replace(&mut core.options, Options::url("")), core.auth_pool.close())
         });
         self.timer.notify_one();
         // For a worker that collects requests.
@@ -256,6 +259,7 @@ impl Shared {
             call("the authorizer's `interrupt`", move || source.interrupt());
         }
         waiting.into_iter().for_each(|(source, _)| dispose(source));
+        dispose(options);
     }
 }
 

@@ -144,14 +144,17 @@ impl Agents {
         if is_interrupted() {
             return Err(interrupted());
         }
-        self.exchange(&sender, request, place).map_err(|error| {
-            if is_interrupted() {
-                // Whatever the TLS library made of it.
-                return interrupted().caused_by(error).explained();
+        match self.exchange(&sender, request, place) {
+            // Perhaps without its text.
+            Ok(refusal) if !is_success(refusal.status) && is_interrupted() => Err(interrupted()),
+            Ok(response) => Ok(response),
+            // Whatever the TLS library made of it.
+            Err(error) if is_interrupted() => Err(interrupted().caused_by(error).explained()),
+            Err(error) => {
+                let network = &sender.network;
+                Err(network.tls.explain(error, network.name_for(request.uri())))
             }
-            let network = &sender.network;
-            network.tls.explain(error, network.name_for(request.uri()))
-        })
+        }
     }
 
     fn exchange(

@@ -160,10 +160,11 @@ fn meaning(alert: u8) -> String {
     format!("alert {alert}, {words}")
 }
 
-/// Returns the settings with a verifier that distinguishes expired from not yet valid, which that of Windows does not.
+/// Returns the settings with a verifier that distinguishes expired from not yet valid, which those of these platforms do
+/// not.
 #[cfg(test)]
 pub(crate) fn telling_times(tls: crate::Tls) -> crate::Tls {
-    tls.only_given_roots(cfg!(windows))
+    tls.only_given_roots(cfg!(any(windows, target_vendor = "apple", target_os = "android")))
 }
 
 #[cfg(tls = "native")]

@@ -42,8 +42,8 @@ pub(crate) const ENABLE_TLS: &str = if cfg!(feature = "native-tls") {
 /// A failed handshake is an error of kind [`Tls`](crate::ErrorKind::Tls). Its text says what was wrong: expired, not
 /// yet valid, not signed by a trusted authority or without the intermediate certificate, a key that is too short, for
 /// another host, a client certificate missing or refused, no common version, no TLS at all. rustls and OpenSSL report
-/// this, though with rustls on Windows expired and not yet valid are one; the libraries of macOS and Windows do so only
-/// in the [`source`](std::error::Error::source).
+/// this, though with rustls on Windows and Android expired and not yet valid are one, and on Apple's systems only invalid;
+/// the libraries of macOS and Windows report it only in the [`source`](std::error::Error::source).
 ///
 /// # Example
 ///

@@ -114,7 +114,8 @@ impl Shared {
 
     fn authorize(self: &Arc<Self>, turn: Turn, source: &AuthSource, mut requests: Vec<Request>) {
         self.act_on(|core, now| core.begin(turn, source, &mut requests, now));
-        if requests.is_empty() {
+        // An interruption that came before the call would not end it.
+        if requests.is_empty() || self.with_core(|core| core.auth_pool.closed) {
             return;
         }
         let start = clock::now();

@@ -92,6 +92,30 @@ fn drop_does_not_wait_for_a_lookup() {
     assert!(states.recv_timeout(AT_ONCE).unwrap_err().is_disconnected());
 }
 
+#[test]
+fn options_are_dropped_when_the_client_is_closed_for_they_may_hold_it() {
+    struct Dropped(mpsc::Sender<()>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+        }
+    }
+    let (send, dropped) = mpsc::channel();
+    let options = |send| {
+        let held = Dropped(send);
+        Options::custom(move |_| {
+            let _ = &held;
+            "ws://memory/app".to_owned()
+        })
+    };
+    let connector = Arc::new(Counted(mpsc::channel().0));
+    let client = start(options(send.clone()), settings(connector, Policy::Never));
+    client.close(10 * AT_ONCE).unwrap();
+    dropped.recv_timeout(AT_ONCE).unwrap();
+    client.shared().switch(options(send));
+    dropped.recv_timeout(AT_ONCE).unwrap();
+}
+
 /// Reports each call, and fails.
 struct Counted(mpsc::Sender<()>);
 

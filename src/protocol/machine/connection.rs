@@ -125,6 +125,8 @@ pub(super) struct Live {
     activity_timeout: Duration,
     pong_timeout: Duration,
     ping: Option<Ping>,
+    /// The last ping, if its pong did not come in time but other frames did.
+    late: Option<Ping>,
     last_error: Option<(Duration, Error)>,
     /// When the last client event was sent.
     pub(super) triggered: Option<Duration>,
@@ -163,6 +165,7 @@ impl Live {
             activity_timeout,
             pong_timeout,
             ping: None,
+            late: None,
             last_error: None,
             triggered: None,
             unexplained: None,
@@ -174,8 +177,8 @@ impl Live {
         self.last_received = now;
         let overdue = |ping: &Ping| now.mono.saturating_sub(ping.sent) > self.pong_timeout;
         if self.ping.as_ref().is_some_and(overdue) {
-            // Its pong is lost while other frames arrive: while it is pending, no other ping is sent.
-            self.ping = None;
+            // While it is pending, no other ping is sent.
+            self.late = self.ping.take();
         } else if let Some(ping) = &mut self.ping {
             ping.deadline = now.mono.saturating_add(self.pong_timeout);
         }
@@ -193,12 +196,13 @@ impl Live {
     pub(super) fn pinged(&mut self, number: u64, now: Now) {
         let deadline = now.mono.saturating_add(self.pong_timeout);
         self.ping = Some(Ping { number, sent: now.mono, deadline });
+        self.late = None;
         self.sent(now);
     }
 
     /// Returns the number of the ping that this is the pong to, and the round-trip time.
     pub(super) fn ponged(&mut self, now: Now) -> Option<(u64, Duration)> {
-        let ping = self.ping.take()?;
+        let ping = self.ping.take().or_else(|| self.late.take())?;
         Some((ping.number, now.mono.saturating_sub(ping.sent)))
     }
 

@@ -166,6 +166,26 @@ fn a_client_that_only_receives_pings_within_twice_the_activity_timeout() {
 }
 
 #[test]
+fn a_late_pong_still_is_the_response_to_its_ping() {
+    for other_frames in [1, 3] {
+        let mut harness = Harness::quiet_connected();
+        let ping = harness.ping().unwrap();
+        for _ in 0..other_frames {
+            harness.skip(PONG / 2);
+            harness.server("e", Some("room"), "{}");
+        }
+        harness.skip(PONG - MS);
+        assert!(harness.machine.ping_result(ping).is_none());
+        harness.server("pusher:pong", None, "");
+        let took = PONG / 2 * other_frames + PONG - MS;
+        assert_eq!(harness.machine.ping_result(ping).unwrap().unwrap(), took);
+        // It is no response to the next one.
+        let ping = harness.ping().unwrap();
+        assert!(harness.machine.ping_result(ping).is_none());
+    }
+}
+
+#[test]
 fn what_the_client_sends_puts_that_ping_off() {
     let mut harness = Harness::quiet_connected();
     for i in 0..40 {

@@ -31,7 +31,7 @@ const MAX_LONG: usize = 8;
 /// The largest number of frames in a batch.
 pub(crate) const MAX_FRAMES: usize = 256;
 
-/// The largest number of batches in a ring: while no more wait for their consumers, a flood allocates nothing.
+/// The largest number of batches in a ring: while fewer wait for their consumers, a flood allocates nothing.
 const MAX_BATCHES: usize = 64;
 
 /// The largest number of batches that a ring keeps through a pause.
@@ -390,6 +390,8 @@ impl fmt::Debug for Inbox {
 pub(crate) struct Intake {
     pub(crate) inbox: Inbox,
     ring: Ring,
+    /// How long the reader has waited since the ring was last reduced.
+    waited: Duration,
     /// Batches that were not handled yet.
     pub(crate) batches: Vec<SharedBatch>,
 }
@@ -397,9 +399,12 @@ pub(crate) struct Intake {
 impl Intake {
     /// Moves the inbox into shared batches, after the reader has waited this long for it.
     pub(crate) fn take_in(&mut self, waited: Duration) {
+        self.waited = self.waited.saturating_add(waited);
         if waited >= QUIET {
             self.ring = Ring::default();
-        } else if waited >= PAUSE {
+        } else if waited >= PAUSE || self.waited >= QUIET {
+            // Events that come often, one by one, have no pause between them.
+            self.waited = Duration::ZERO;
             self.ring.pause();
         }
         self.inbox.share(&mut self.ring, |shared| self.batches.push(shared));

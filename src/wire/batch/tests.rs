@@ -227,6 +227,24 @@ fn a_pause_releases_what_only_slow_consumers_need() {
 }
 
 #[test]
+fn what_only_slow_consumers_need_is_released_though_events_keep_coming() {
+    let mut intake = Intake::default();
+    let mut receive = |length, waited: Duration| {
+        intake.inbox.text(&frame(0, length));
+        intake.take_in(waited);
+        (std::mem::take(&mut intake.batches), intake.ring.0.len())
+    };
+    let flood: Vec<_> = (0..MAX_BATCHES).map(|_| receive(50_000, Duration::ZERO)).collect();
+    drop(flood);
+    let often = PAUSE / 2;
+    let mut waited = Duration::ZERO;
+    while receive(100, often).1 > MAX_PAUSED {
+        waited += often;
+        assert!(waited < QUIET, "all are kept");
+    }
+}
+
+#[test]
 fn excerpts_are_the_same_events_in_exact_buffers() {
     let (mut inbox, mut ring) = (Inbox::default(), Ring::default());
     let mut batch = |of: &str| {

@@ -101,11 +101,19 @@ fn extreme_timeouts_do_not_panic() {
 
 #[test]
 fn interruption_ends_running_requests_only() {
+    interrupts_behind("");
+    interrupts_behind("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{");
+    interrupts_behind("HTTP/1.1 403 Forbidden\r\ncontent-length: 9\r\n\r\nno");
+}
+
+/// The endpoint sends this part of its first response.
+fn interrupts_behind(part: &'static str) {
     let (requested, wait) = mpsc::channel();
     let first = std::sync::atomic::AtomicBool::new(true);
     let url = peer(move |mut stream| {
         read_request(&mut stream);
         if first.swap(false, Ordering::SeqCst) {
+            stream.write_all(part.as_bytes()).unwrap();
             requested.send(()).unwrap();
             let _ = stream.read_to_end(&mut Vec::new());
         } else {
@@ -120,7 +128,7 @@ fn interruption_ends_running_requests_only() {
     wait.recv_timeout(LONG).unwrap();
     http.interrupt();
     let error = result.recv_timeout(AT_ONCE).unwrap().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Io, "{part}: {error:?}");
     assert!(error.is_retryable());
     http.interrupt();
     http.interrupt();

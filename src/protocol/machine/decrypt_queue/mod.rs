@@ -1,8 +1,8 @@
 //! The key of one encrypted channel, and the events that wait for a new one.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::time::Duration;
+use std::{fmt, slice};
 
 use crate::binding::QueueLimits;
 use crate::protocol::crypto::{DecryptError, Key};
@@ -163,6 +163,7 @@ impl DecryptQueue {
 
     /// Holds an event, and fails the oldest if there are too many. A single one is always held.
     fn hold(&mut self, held: Held, limits: QueueLimits) {
+        let held = held.without_others();
         self.held_bytes += held.size();
         self.held.push_back(held);
         let is_too_much = |held: &VecDeque<Held>, bytes| {
@@ -188,6 +189,17 @@ impl DecryptQueue {
 }
 
 impl Held {
+    /// It may be held for long, so the rest of its batch is not kept with it.
+    fn without_others(self) -> Self {
+        match self {
+            Self::Refused(event) => {
+                let excerpt = Event::excerpts(slice::from_ref(&event));
+                Self::Refused(excerpt.and_then(|mut excerpt| excerpt.pop()).unwrap_or(event))
+            }
+            Self::Failed(error) => Self::Failed(error),
+        }
+    }
+
     fn decide(self, refused: impl FnOnce(Event) -> Verdict) -> Verdict {
         match self {
             Self::Refused(event) => refused(event),

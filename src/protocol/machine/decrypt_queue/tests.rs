@@ -76,6 +76,21 @@ fn ready() -> DecryptQueue {
 }
 
 #[test]
+fn held_events_keep_nothing_else_of_their_batches() {
+    let mut intake = crate::wire::batch::Intake::default();
+    (1..=100).for_each(|id| intake.inbox.text(under(2, id).raw()));
+    intake.take_in(Duration::ZERO);
+    let batch = intake.batches.pop().unwrap().batch;
+    let mut queue = ready();
+    for index in [0, 50, 99] {
+        receive(&mut queue, Event::in_batch(&batch, index), START);
+    }
+    assert_eq!(std::sync::Arc::strong_count(&batch), 1 + 1, "this and the ring's");
+    queue.set_key(key(2), secs(1));
+    assert_eq!(outcome(&mut queue), ["refresh", "ok 1", "ok 51", "ok 100"]);
+}
+
+#[test]
 fn decrypted_events_are_delivered_at_once() {
     let mut queue = ready();
     receive(&mut queue, under(1, 0), START);
