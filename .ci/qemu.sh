@@ -24,6 +24,6 @@ export REGISTRATION=":qemu-$arch:M::$magic:$mask:$(command -v "qemu-$arch-static
 exec unshare --user --map-root-user --mount --net bash -c '
     mount -t binfmt_misc none /proc/sys/fs/binfmt_misc &&
         printf %s "$REGISTRATION" >/proc/sys/fs/binfmt_misc/register && ip link set lo up ||
-        { echo "qemu.sh: interpreters cannot be registered in a user namespace; Linux 6.7 or later can, or install qemu-user-binfmt" >&2; exit 2; }
+        { echo "qemu.sh: interpreters cannot be registered in a user namespace; Linux 6.7 or later can; else register them on the machine itself" >&2; exit 2; }
     unset REGISTRATION
     exec "$@"' bash "$@"

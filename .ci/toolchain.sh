@@ -15,7 +15,9 @@ rust_from=
 choose_rust() {
     [ -z "$rust_from" ] || return 0
     rust_from=debian
-    if [ "${PUSHER_CI_RUST:-}" != debian ] && one_rustup component add rust-src; then rust_from=rustup; fi
+    # The target, since the sources may be here already.
+    if [ "${PUSHER_CI_RUST:-}" != debian ] && one_rustup component add rust-src &&
+        one_rustup target add aarch64-unknown-linux-gnu; then rust_from=rustup; fi
     if [ "$rust_from" = debian ]; then run unpack_debian_rust "$DEBIAN_RUST" "rust-web-src=$DEBIAN_RUST.*"; fi
     echo "Rust for other machines comes from $rust_from"
 }
@@ -31,7 +33,7 @@ target_cargo() {
     local target=$1 subcommand=$2
     shift 2
     case $rust_from in
-        rustup) cargo "$subcommand" --target "$target" "$@" ;;
+        rustup) timeout 1800 cargo "$subcommand" --target "$target" "$@" ;;
         debian) build_std_cargo "$subcommand" -Z build-std=std,panic_abort --target "$target" "$@" ;;
         *) fail 'add_target was forgotten' ;;
     esac
@@ -41,7 +43,7 @@ target_cargo() {
 # `choose_rust`.
 build_std_cargo() {
     case $rust_from in
-        rustup) RUSTC_BOOTSTRAP=1 cargo "$@" ;;
+        rustup) RUSTC_BOOTSTRAP=1 timeout 1800 cargo "$@" ;;
         debian) RUSTC_BOOTSTRAP=1 debian_cargo "$DEBIAN_RUST" "$@" ;;
         *) fail 'choose_rust was forgotten' ;;
     esac
@@ -49,6 +51,14 @@ build_std_cargo() {
 
 # unpack_debian_rust VERSION [PACKAGE=VERSION...]: unpacked, not installed, so that the machine's own Rust stays as it is.
 unpack_debian_rust() {
+    # Two steps may want it at once.
+    (
+        flock 9
+        unpack_debian_rust_once "$@"
+    ) 9>"$CACHE/rust-$1.lock"
+}
+
+unpack_debian_rust_once() {
     local version=$1 into=$CACHE/rust-$1 debs=$CACHE/rust-$1-debs deb
     shift
     [ ! -e "$into/.complete" ] || return 0
@@ -72,5 +82,5 @@ debian_rust() {
     # Some packages unpack their libraries to lib, not to usr/lib (libpcre3 does), for systems where these are two.
     libs=$(printf '%s:' "$root"/usr/lib/*-linux-gnu "$root"/lib/*-linux-gnu)
     LD_LIBRARY_PATH=$libs$root/usr/lib RUSTC=$root/usr/bin/rustc RUSTDOC=$root/usr/bin/rustdoc \
-        "$root/usr/bin/$program" "$@"
+        timeout 1800 "$root/usr/bin/$program" "$@"
 }

@@ -114,13 +114,14 @@ class Server:
         pipe = subprocess.PIPE
         self.process = subprocess.Popen([program], stdin=pipe, stdout=pipe, text=True)
         self.urls = {url.partition(":")[0]: url for url in (self.line(), self.line())}
-        certificate = "".join(iter(self.process.stdout.readline, "\n"))
+        certificate = "".join(line + "\n" for line in iter(self.line, ""))
         # Beside the platform's roots, which are read as on a device.
         roots.write_text(PLATFORM_ROOTS.read_text() + certificate)
         self.environment = os.environ | {"SSL_CERT_FILE": str(roots)}
 
     def line(self):
-        return self.process.stdout.readline().strip()
+        line = self.process.stdout.readline()
+        return line.strip() if line else sys.exit("ci: the server of the sizes has ended")
 
     def publish(self):
         self.process.stdin.write("\n")

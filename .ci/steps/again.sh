@@ -1,4 +1,15 @@
-# Sourced by `run`. For the steps in which the tests run in an emulator or instrumented, many times slower: a test may
+# Sourced by `run`.
+
+# known_tests NAME...: fails unless each is that of a test or of a module of tests, so that what is left out is there.
+known_tests() {
+    local name
+    for name in "$@"; do
+        name=${name%::}
+        git grep -qwE "(fn|mod) ${name##*::}" -- src tests || fail "no test or module of tests is called $name"
+    done
+}
+
+# For the steps in which the tests run in an emulator or instrumented, many times slower: a test may
 # fail once there for want of time. It is run again, alone, and that is told. Nowhere else.
 
 # again LOG COMMAND...: runs each test that failed in LOG with the command, which takes its name. Fails if the tests did

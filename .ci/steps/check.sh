@@ -74,7 +74,7 @@ step_check() {
     if [ "$rust_from" = debian ]; then
         # To check the standard library of each takes time.
         tests='--lib'
-        echo "check: with Debian's Rust, the tests are not checked for: ${CHECK_PROCESSORS[*]}"
+        skipped+=("check: with Debian's Rust, the tests were NOT checked for: ${CHECK_PROCESSORS[*]}")
     fi
     sets=("$tests $CHECK_RUSTLS")
     check_targets "${CHECK_PROCESSORS[@]}"

@@ -83,8 +83,11 @@ windows_tests() {
     shift 2
     for test in "$@"; do skips+=(--skip "$test"); done
     rm -f "target/windows/$name.passed"
-    if windows_execute "$binary" --test-threads 4 --exact "${skips[@]}" >"$log" 2>&1; then return; fi
-    if again "$log" windows_execute "$binary" --exact >"target/windows/$name.again"; then touch "target/windows/$name.passed"; fi
+    : >"target/windows/$name.again"
+    if windows_execute "$binary" --test-threads 4 --exact "${skips[@]}" >"$log" 2>&1 ||
+        again "$log" windows_execute "$binary" --exact >"target/windows/$name.again"; then
+        touch "target/windows/$name.passed"
+    fi
 }
 
 windows_execute() {
@@ -95,25 +98,24 @@ windows_execute() {
 windows_result() {
     local name=$1 line
     shift
+    cat "target/windows/$name.again" >&2
+    if [ ! -e "target/windows/$name.passed" ]; then
+        tail -n 100 "target/windows/$name.log" >&2
+        fail "tests of $name failed under wine, or did not end"
+    fi
     # Those that run tests in processes of their own show their results too.
     line=$(grep '^test result:' "target/windows/$name.log" | tail -n 1) || true
     case $line in
         'test result: ok. 0 passed'*) fail "no test of $name ran" ;;
         # Else a test that is left out has another name.
         'test result: ok.'*" $# filtered out"*) echo "${line#test result: ok. }" ;;
-        'test result: FAILED.'*" $# filtered out"*)
-            cat "target/windows/$name.again" >&2
-            [ -e "target/windows/$name.passed" ] || { tail -n 100 "target/windows/$name.log" >&2 && fail "tests of $name failed under wine"; }
-            echo "${line#test result: FAILED. }"
-            ;;
-        *)
-            tail -n 100 "target/windows/$name.log" >&2
-            fail "tests of $name failed under wine, or not $# are left out: ${line:-they did not end}"
-            ;;
+        'test result: FAILED.'*" $# filtered out"*) echo "${line#test result: FAILED. }" ;;
+        *) fail "of the tests of $name not $# are left out under wine: $line" ;;
     esac
 }
 
-step_windows() {
+# In a shell of its own, for its trap.
+step_windows() (
     local set left_out build=target/windows/$WINDOWS/debug unit_tests it_tests output results wine_prefix started=$SECONDS
     windows_install
     add_target "$WINDOWS"
@@ -130,6 +132,8 @@ step_windows() {
     it_tests=$(windows_test_binary --test it)
 
     windows_prefix
+    # wine's server is nobody's child.
+    trap 'windows_wine timeout 60 /usr/lib/wine/wineserver -k || true' EXIT
     output=$(run windows_wine timeout 60 /usr/lib/wine/wine64 "$build/examples/quickstart.exe" 2>&1) ||
         fail "quickstart ended with status $?: $output"
     echo "$output"
@@ -139,12 +143,10 @@ step_windows() {
     windows_tests unit "$unit_tests" "${WINDOWS_UNIT_SKIPS[@]}" &
     windows_tests it "$it_tests" "${WINDOWS_IT_SKIPS[@]}" || true
     wait $! || true
-    # What is still running of them.
-    windows_wine /usr/lib/wine/wineserver -k || true
     results="unit tests $(windows_result unit "${WINDOWS_UNIT_SKIPS[@]}")"
     results+="; tests/it $(windows_result it "${WINDOWS_IT_SKIPS[@]}")"
     left_out=("${WINDOWS_UNIT_SKIPS[@]}" "${WINDOWS_IT_SKIPS[@]}")
     echo "${#left_out[@]} tests left out: ${left_out[*]}"
     du -sh target/windows
     echo "windows: without TLS, under wine: $results; $((SECONDS - started)) s in all"
-}
+)

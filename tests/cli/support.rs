@@ -128,7 +128,13 @@ impl Running {
     #[cfg(unix)]
     pub(crate) fn interrupt(&self) {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        assert!(
+            Command::new("sh")
+                .args(["-c", r#"kill -s INT "$0""#, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     /// Waits for the program's end, which must come by itself.

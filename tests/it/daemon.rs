@@ -48,7 +48,13 @@ impl Daemon {
 
     fn signal(&self, name: &str) {
         let id = self.0.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+        assert!(
+            Command::new("sh")
+                .args(["-c", r#"kill -s "$0" "$1""#, name, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     /// Waits for its end, and returns the exit code and the log.

@@ -110,7 +110,7 @@ impl Soketi {
             return;
         };
         let pid = process.child.id().to_string();
-        let kill = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        let kill = Command::new("sh").args(["-c", r#"kill -s TERM "$0""#, &pid]).status().unwrap();
         assert!(kill.success(), "kill -TERM {pid}: {kill}");
         let stopped = wait_until(STOP_LIMIT, || process.child.try_wait().unwrap().is_some());
         assert!(stopped, "soketi ignored SIGTERM for {STOP_LIMIT:?}:\n{}", self.log());
