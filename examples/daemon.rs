@@ -7,8 +7,8 @@
 //!
 //! Its readings are client events: they go to the other subscribers, not to your backend.
 //!
-//! A copy needs `cargo add ctrlc --features termination`, `cargo add log`, and the feature `testing`, or else to be
-//! without what starts the `Server`. As a service of systemd:
+//! A copy needs `cargo add ctrlc --features termination`, `cargo add log serde_json`, and the feature `testing`, or else
+//! to be without what starts the `Server`. As a service of systemd:
 //!
 //! ```ini
 //! # /etc/systemd/system/valve.service
@@ -120,7 +120,8 @@ fn invalid(message: &str) -> pusher_channels::Error {
 fn run(settings: Settings, stop: &Receiver<()>, mut count: usize) -> Result<(), Box<dyn Error>> {
     let client = Client::builder(settings.options)
         .authorizer(settings.authorizer)
-        .outbox(Outbox::new(1000)) // the newest readings of an outage
+        // An hour of readings, and the time to send them.
+        .outbox(Outbox::new(4_000).max_age(Duration::from_secs(2 * 3600)))
         .build()?;
     let valve = client.private_channel("private-valve-7")?;
     let (commands, states) = (valve.bind("command"), client.bind_states());
@@ -141,9 +142,13 @@ fn run(settings: Settings, stop: &Receiver<()>, mut count: usize) -> Result<(), 
                 count -= 1;
             }
             // Waits in the outbox if it must.
-            recv(clock) -> _ => if let Err(error) = valve.trigger("client-reading", &21.5) {
-                log::warn!("a reading was dropped: {error}");
-            },
+            recv(clock) -> _ => {
+                // An object, since Reverb refuses data that is a number or a string.
+                let reading = serde_json::json!({ "value": 21.5 });
+                if let Err(error) = valve.trigger("client-reading", &reading) {
+                    log::warn!("a reading was dropped: {error}");
+                }
+            }
             recv(*states) -> change => {
                 let change = change?;
                 health.expect(change.retry_in.unwrap_or_default());

@@ -37,11 +37,11 @@ fn sensor(options: Options) -> Outcome<()> {
         select! {
             recv(clock) -> _ => {
                 number += 1;
-                boiler.trigger("client-reading", &number)?;
+                boiler.trigger("client-reading", &serde_json::json!({ "number": number }))?;
             }
-            recv(*commands) -> command => match command?.json::<u64>()? {
-                0 => break,
-                interval => clock = tick(Duration::from_millis(interval)),
+            recv(*commands) -> command => match command?.json::<[u64; 1]>()? {
+                [0] => break,
+                [interval] => clock = tick(Duration::from_millis(interval)),
             },
             recv(*states) -> change => println!("sensor: {:?}", change?.current),
         }
@@ -69,8 +69,8 @@ fn main() -> Outcome<()> {
                 server = Server::start_with(Settings::default().port(port))?;
                 println!("resubscribed after {:?}", resumed.recv_timeout(LIMIT)?.length());
             }
-            10 => boiler.trigger("client-interval", &150)?,
-            15 => boiler.trigger("client-interval", &0)?,
+            10 => boiler.trigger("client-interval", &[150])?,
+            15 => boiler.trigger("client-interval", &[0])?,
             _ => {}
         }
     }

@@ -141,7 +141,7 @@
 //! | `publisher` | | [`Publisher`](publisher/struct.Publisher.html), which publishes and queries by the HTTP API, and [`Webhook`](publisher/struct.Webhook.html) |
 //! | `cli` | | the program `pusher-channels`: `listen`, `trigger`, `publish`, `serve`, `doctor`; a library does not need it |
 //!
-//! Without a TLS feature, a `wss://` URL is an error of kind [`Config`](ErrorKind::Config).
+//! Without a TLS feature, a `wss://` or `https://` URL is an error of kind [`Config`](ErrorKind::Config).
 //!
 //! # Logging
 //!

@@ -84,7 +84,8 @@ impl Options {
         Self::to(Target::Host { host: host.to_owned(), key: key.to_owned() })
     }
 
-    /// Connects to a URL, used as it is. The setters do not apply to it.
+    /// Connects to a URL, used as it is. The setters do not apply to it, and nothing is added: write `?protocol=7`
+    /// yourself, since Pusher refuses a connection without it (close code 4008).
     ///
     /// The built-in WebSocket accepts the schemes `ws` and `wss`, a [`Connector`](crate::Connector) of your own any
     /// scheme (`unix:///run/pusher.sock`).

@@ -48,7 +48,13 @@
 //!
 //! The example `edge_sensor` keeps readings while there is no connection, in an [`Outbox`](crate::Outbox). They are
 //! client events, which go to the other subscribers of the channel and not to your backend. To reach the backend, send it
-//! an HTTP request, or let the server report client events by a webhook.
+//! an HTTP request, or let the server report client events by a webhook (Pusher and soketi; Reverb has none).
+//!
+//! An outbox is in memory, and is as large as you make it: readings per second × the longest outage, with a `max_age`
+//! longer than that and the time to send them. One reading a second for an hour fits into
+//! `Outbox::new(4_000).max_age(Duration::from_secs(2 * 3600))`, and is sent in about 7 minutes at the default limit of 10
+//! client events a second. What is sent before a dead connection is noticed is lost, up to `activity_timeout` and
+//! `pong_timeout` (150 s by default, 60 s on Reverb): lower both, or number the readings and have them acknowledged.
 //!
 //! A service for systemd needs no ordering after the network. The example `daemon` is one that also ends cleanly on
 //! SIGTERM, feeds systemd's watchdog while its client is healthy, and writes levels to the journal. A
@@ -66,7 +72,8 @@
 //!
 //! # Cross-compiling
 //!
-//! On Debian 12 (x86-64), as root or with `sudo` before `apt-get`. First copy the profile `embedded`:
+//! On Debian 12 (x86-64) with rustup's Rust and `build-essential`, since build scripts run on this machine; as root or
+//! with `sudo` before `apt-get`. On Windows, in WSL with Debian 12. First copy the profile `embedded`:
 //!
 //! <!-- profile -->
 //! ```toml
@@ -103,9 +110,9 @@
 //! cargo build --profile embedded --target aarch64-unknown-linux-gnu
 //! ```
 //!
-//! The program is in `target/aarch64-unknown-linux-gnu/embedded`. The device's C library must not be older than that of
-//! the machine that builds: Raspberry Pi OS 12 or later. A program with musl runs with any, and takes
-//! half the memory, measured on x86-64:
+//! The program is in `target/aarch64-unknown-linux-gnu/embedded`: copy it to the device with `scp`. The device's C
+//! library must not be older than that of the machine that builds: Raspberry Pi OS 12 or later. A program with musl
+//! runs with any, and takes half the memory, measured on x86-64:
 //!
 //! <!-- recipe: aarch64-unknown-linux-musl -->
 //! ```sh
@@ -126,7 +133,8 @@
 //! ```
 //!
 //! For ARMv6 (Pi 1 and Zero) the start-up code of Debian's compiler does not run, so link with musl, which comes with the
-//! target. This is without TLS, and was not tried; the C code of `rustls` needs a compiler for ARMv6:
+//! target. This is without TLS (`default-features = false` alone), and was not tried; the C code of `rustls` needs a
+//! compiler for ARMv6, which `cross` has (below):
 //!
 //! ```sh
 //! rustup target add arm-unknown-linux-musleabihf
@@ -150,7 +158,7 @@
 //!
 //! | feature | the build also needs | the device needs |
 //! |---|---|---|
-//! | none | nothing | no TLS: `ws` only, for a server in the same network or a [`Connector`](crate::Connector) |
+//! | none | nothing | no TLS: `ws://` and `http://` only, for a server in the same network or a [`Connector`](crate::Connector) |
 //! | `rustls` | nothing: the C compiler above | root certificates (`ca-certificates`) |
 //! | `native-tls` | OpenSSL for the device, see below | OpenSSL 3 (`libssl3`) and root certificates |
 //! | `native-tls-vendored` | `perl` and `make`; minutes to compile OpenSSL | root certificates |
@@ -178,7 +186,9 @@
 //! little of each certificate, and has with musl the smallest program in memory.
 //! [`only_given_roots`](crate::Tls::only_given_roots) saves more.
 //!
-//! This is the program. It has no code for authorization, HTTP and encryption, which the linker leaves out:
+//! This is the program. It is for measuring: it logs nothing, and waits for ever after a wrong key. For a service,
+//! start from the program at the top of this page or from the example `daemon`. It has no code for authorization, HTTP
+//! and encryption, which the linker leaves out:
 //!
 //! ```no_run
 #![doc = include_str!("devices/subscriber.rs")]
@@ -188,7 +198,7 @@
 //!
 //! | what | default | for a small device |
 //! |---|---|---|
-//! | an idle client | less than 40 KiB, and the stacks | |
+//! | an idle client over `ws` | less than 40 KiB, and the stacks; over `wss` also the TLS library and its roots, see the table above | |
 //! | threads | 2 while connected; up to 4 more while channels are authorized, and one for each lookup of a host name | [`max_authorizations(1)`](crate::ClientBuilder::max_authorizations) |
 //! | stack of a thread | 2 MiB of address space, committed as it is touched | [`stack_size`](crate::ClientBuilder::stack_size), at least 256 KiB; less address space where there is no virtual memory to spare |
 //! | queue of a binding | 4,096 values and 64 MiB | [`queue`](crate::ClientBuilder::queue) |

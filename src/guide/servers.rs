@@ -63,8 +63,8 @@
 //! | A quota of connections is error 4004, and the connection stays open | the client does not wait for more: it ends in [`State::Failed`](crate::State::Failed) |
 //! | A wrong key is error 4001, then the TCP connection is dropped | ends in [`State::Failed`](crate::State::Failed), not in a retry |
 //! | Client events of more than 10,000 bytes close the connection with 1009 | [`trigger`](crate::PrivateChannel::trigger) refuses more than 10 KiB of data; keep below 9 KB, since the limit is that of the whole frame |
-//! | Client events are decoded and encoded again: `{}` arrives as `[]`, a plain string is refused with 4200 | send objects with fields |
-//! | No `private-encrypted-cache-…`, no subscription counts, no watchlist, no events to users | nothing arrives |
+//! | Client events are decoded and encoded again: `{}` arrives as `[]`; a string, a number or a boolean is refused with 4200, which [`bind_errors`](crate::Client::bind_errors) reports | send objects with fields, or lists |
+//! | No `private-encrypted-cache-…`, no subscription counts, no watchlist, no events to users, no webhooks | nothing arrives |
 //! | Only connections with a channel are pinged by the server | the client pings by itself |
 //!
 //! # soketi

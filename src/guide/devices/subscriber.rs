@@ -1,7 +1,7 @@
 use pusher_channels::{Client, Options};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let url = std::env::var("PUSHER_URL")?; // ws://host:port/app/key or wss://…
+    let url = std::env::var("PUSHER_URL")?; // wss://host:port/app/key?protocol=7
     let client = Client::new(Options::url(&url))?;
     let channel = client.public_channel("readings")?;
     let readings = channel.bind("reading");

@@ -146,7 +146,13 @@ impl Doctor {
             return report.skipped("clock", "a proxy is configured");
         }
         let Some(ahead) = network::clock_ahead(place, self.server.timeout) else {
-            return report.skipped("clock", "the server does not send its time");
+            let why = match cfg!(tls = "native") {
+                true => "the server does not send its time",
+                false => {
+                    "the server does not send its time, or uses TLS, which this build with rustls does not ask"
+                }
+            };
+            return report.skipped("clock", why);
         };
         let result = advice::on_clock(ahead).map_or(Ok(()), Err);
         report.check("clock", result, |()| {
