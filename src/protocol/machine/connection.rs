@@ -125,8 +125,6 @@ pub(super) struct Live {
     activity_timeout: Duration,
     pong_timeout: Duration,
     ping: Option<Ping>,
-    /// The last ping, if its pong did not come in time but other frames did.
-    late: Option<Ping>,
     last_error: Option<(Duration, Error)>,
     /// When the last client event was sent.
     pub(super) triggered: Option<Duration>,
@@ -139,7 +137,8 @@ pub(super) struct Live {
 struct Ping {
     number: u64,
     sent: Duration,
-    deadline: Duration,
+    /// `None` if its pong did not come in time, but other frames did. It may still come.
+    deadline: Option<Duration>,
 }
 
 /// What keeps the connection alive, or ends it.
@@ -165,7 +164,6 @@ impl Live {
             activity_timeout,
             pong_timeout,
             ping: None,
-            late: None,
             last_error: None,
             triggered: None,
             unexplained: None,
@@ -176,11 +174,10 @@ impl Live {
     pub(super) fn received(&mut self, now: Now) {
         self.last_received = now;
         let overdue = |ping: &Ping| now.mono.saturating_sub(ping.sent) > self.pong_timeout;
-        if self.ping.as_ref().is_some_and(overdue) {
+        if let Some(ping) = &mut self.ping {
             // While it is pending, no other ping is sent.
-            self.late = self.ping.take();
-        } else if let Some(ping) = &mut self.ping {
-            ping.deadline = now.mono.saturating_add(self.pong_timeout);
+            let is_pending = ping.deadline.is_some() && !overdue(ping);
+            ping.deadline = is_pending.then(|| now.mono.saturating_add(self.pong_timeout));
         }
     }
 
@@ -190,32 +187,32 @@ impl Live {
 
     /// Returns the number of the ping that has no pong yet.
     pub(super) fn pending_ping(&self) -> Option<u64> {
-        self.ping.as_ref().map(|ping| ping.number)
+        let pending = self.ping.as_ref().filter(|ping| ping.deadline.is_some());
+        pending.map(|ping| ping.number)
     }
 
     pub(super) fn pinged(&mut self, number: u64, now: Now) {
-        let deadline = now.mono.saturating_add(self.pong_timeout);
+        let deadline = Some(now.mono.saturating_add(self.pong_timeout));
         self.ping = Some(Ping { number, sent: now.mono, deadline });
-        self.late = None;
         self.sent(now);
     }
 
     /// Returns the number of the ping that this is the pong to, and the round-trip time.
     pub(super) fn ponged(&mut self, now: Now) -> Option<(u64, Duration)> {
-        let ping = self.ping.take().or_else(|| self.late.take())?;
+        let ping = self.ping.take()?;
         Some((ping.number, now.mono.saturating_sub(ping.sent)))
     }
 
     /// Shortens the wait for the pong, since the connection is in doubt.
     pub(super) fn doubt(&mut self, now: Now) {
-        if let Some(ping) = &mut self.ping {
-            ping.deadline = ping.deadline.min(now.mono.saturating_add(DOUBT_TIMEOUT));
+        if let Some(deadline) = self.ping.as_mut().and_then(|ping| ping.deadline.as_mut()) {
+            *deadline = (*deadline).min(now.mono.saturating_add(DOUBT_TIMEOUT));
         }
     }
 
     pub(super) fn deadline(&self) -> Duration {
-        if let Some(ping) = &self.ping {
-            return ping.deadline;
+        if let Some(deadline) = self.ping.as_ref().and_then(|ping| ping.deadline) {
+            return deadline;
         }
         let silent = self.last_received.mono.saturating_add(self.activity_timeout);
         // Some servers close connections on which the client sends nothing.
@@ -224,7 +221,7 @@ impl Live {
     }
 
     pub(super) fn due(&self, now: Now) -> Due {
-        match &self.ping {
+        match self.pending_ping() {
             _ if self.deadline() > now.mono => Due::Nothing,
             Some(_) => Due::Dead,
             None => Due::Ping,
