@@ -1,11 +1,15 @@
 # Sourced by `run`.
 
-# known_tests NAME...: fails unless each is that of a test or of a module of tests, so that what is left out is there.
+# known_tests FOLDER NAME...: fails unless each is that of a test, or with `::` of a module, so that what is left out is
+# there.
 known_tests() {
-    local name
+    local folder=$1 name kind
+    shift
     for name in "$@"; do
+        kind=fn
+        case $name in *::) kind=mod ;; esac
         name=${name%::}
-        git grep -qwE "(fn|mod) ${name##*::}" -- src tests || fail "no test or module of tests is called $name"
+        git grep -qwE "$kind ${name##*::}" -- "$folder" || fail "$folder has no $kind ${name##*::} that could be left out"
     done
 }
 

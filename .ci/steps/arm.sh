@@ -1,5 +1,7 @@
 # Sourced by `run`.
 
+# What is not about TLS.
+readonly ARM_PLAIN='--no-default-features --features encrypted'
 readonly ARM_TARGETS=(aarch64-unknown-linux-gnu armv7-unknown-linux-gnueabihf)
 readonly ARM_OWN_PROFILE='profile.dev.package.pusher-channels.opt-level=0'
 # Left out: floods of a hundred thousand and more, for each of which the emulator computes half a minute. Their bounds
@@ -23,7 +25,8 @@ readonly ARM_WITHOUT_TLS=(protocol:: wire:: fuzzing:: binding::)
 # In a shell of its own, since what it exports is not for other steps.
 step_arm() (
     local started=$SECONDS target job failed='' jobs=()
-    known_tests "${ARM_WITHOUT_UNIT[@]}" "${ARM_WITHOUT_IT[@]}"
+    known_tests src "${ARM_WITHOUT_UNIT[@]}" "${ARM_WITHOUT_TLS[@]}"
+    known_tests tests/it "${ARM_WITHOUT_IT[@]}"
     arm_prepare
     arm_openssl
     for target in "${ARM_TARGETS[@]}"; do arm_build "$target"; done
@@ -96,7 +99,7 @@ arm_openssl() {
 
 # The feature sets of a target: without TLS, with rustls, and on aarch64 with OpenSSL.
 arm_sets() {
-    printf '%s\n' '--no-default-features' '--no-default-features --features rustls'
+    printf '%s\n' "$ARM_PLAIN" '--no-default-features --features rustls'
     case $1 in aarch64*) echo '--features encrypted' ;; esac
 }
 
@@ -114,7 +117,8 @@ arm_build() {
         # shellcheck disable=SC2086 # a set is several words
         arm_cargo "$1" test --quiet --no-run --lib --test it $set
     done
-    arm_cargo "$1" build --quiet --no-default-features --examples
+    # shellcheck disable=SC2086
+    arm_cargo "$1" build --quiet $ARM_PLAIN --examples
 }
 
 # Quickstart and the tests, in the emulator.
@@ -125,13 +129,14 @@ arm_run() {
         aarch64*) export QEMU_LIBS=$CACHE/arm-openssl/aarch64-linux-gnu/lib ;;
         *) export QEMU_LIBS=$CACHE/arm-openssl/arm-linux-gnueabihf/lib ;;
     esac
-    arm_cargo "$1" run --quiet --no-default-features --example quickstart
+    # shellcheck disable=SC2086
+    arm_cargo "$1" run --quiet $ARM_PLAIN --example quickstart
     # The property tests are nearly all that computes.
     export PROPTEST_CASES=64 RUST_BACKTRACE=0
     for set in "${sets[@]}"; do
         units=(--test-threads=4 "${ARM_WITHOUT_UNIT[@]/#/--skip=}")
         whole=(--test-threads=4 "${ARM_WITHOUT_IT[@]/#/--skip=}")
-        if [ "$set" != --no-default-features ]; then
+        if [ "$set" != "$ARM_PLAIN" ]; then
             units+=("${ARM_WITHOUT_TLS[@]/#/--skip=}")
             # Tests of TLS have it in their names.
             whole+=(tls)

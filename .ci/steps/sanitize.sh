@@ -38,7 +38,8 @@ readonly SANITIZE_MIRI=(
 
 step_sanitize() {
     local started=$SECONDS threads failed=
-    known_tests "${SANITIZE_WITHOUT_UNIT[@]}" "${SANITIZE_WITHOUT_IT[@]}"
+    known_tests src "${SANITIZE_WITHOUT_UNIT[@]}"
+    known_tests tests/it "${SANITIZE_WITHOUT_IT[@]}"
     sanitize_build
     echo "built after $((SECONDS - started)) s"
     sanitize_control

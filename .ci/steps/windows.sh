@@ -2,6 +2,8 @@
 
 readonly WINDOWS=x86_64-pc-windows-gnu
 readonly WINDOWS_SETS=('--no-default-features' '--no-default-features --features rustls' '')
+# What is tested.
+readonly WINDOWS_TESTS='--no-default-features --features encrypted'
 # wine is slower than Windows.
 readonly WINDOWS_TIME_SCALE=3
 
@@ -39,8 +41,9 @@ windows_cargo() {
 
 # windows_test_binary TARGET: builds the tests of a target without TLS, and prints where their program is.
 windows_test_binary() {
-    echo "+ windows_cargo test --no-run --no-default-features $*" >&2
-    windows_cargo test --quiet --no-run --no-default-features --message-format json-render-diagnostics "$@" | python3 -c '
+    echo "+ windows_cargo test --no-run $WINDOWS_TESTS $*" >&2
+    # shellcheck disable=SC2086
+    windows_cargo test --quiet --no-run $WINDOWS_TESTS --message-format json-render-diagnostics "$@" | python3 -c '
 import json, sys
 messages = map(json.loads, sys.stdin)
 [program] = (it["executable"] for it in messages if it.get("executable") and it["profile"]["test"])
@@ -91,7 +94,7 @@ windows_tests() {
 }
 
 windows_execute() {
-    RUST_BACKTRACE=0 windows_wine timeout 400 /usr/lib/wine/wine64 "$@"
+    RUST_BACKTRACE=0 windows_wine timeout 600 /usr/lib/wine/wine64 "$@"
 }
 
 # windows_result NAME SKIPS...: prints what is the result of the tests, and fails unless that is good.
@@ -133,7 +136,7 @@ step_windows() (
 
     windows_prefix
     # wine's server is nobody's child.
-    trap 'windows_wine timeout 60 /usr/lib/wine/wineserver -k || true' EXIT
+    trap 'trap "" TERM; windows_wine /usr/lib/wine/wineserver -k || true' EXIT
     output=$(run windows_wine timeout 60 /usr/lib/wine/wine64 "$build/examples/quickstart.exe" 2>&1) ||
         fail "quickstart ended with status $?: $output"
     echo "$output"

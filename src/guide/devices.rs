@@ -204,7 +204,7 @@
 //! | queue of a binding | 4,096 values and 64 MiB | [`queue`](crate::ClientBuilder::queue) |
 //! | message of the server | 1 MiB | [`max_message_size`](crate::ClientBuilder::max_message_size) |
 //! | members of a channel | 16 MiB | [`max_members_bytes`](crate::ClientBuilder::max_members_bytes) |
-//! | buffers that a flood uses again and again | 8 MiB, of which 2 MiB stay after a second | |
+//! | buffers that a flood uses again and again | 8 MiB, and what was decoded of it; all but a quarter goes with the first message after a pause | |
 //!
 //! All of these are limits: memory is taken only as it is needed, and given back at the next heartbeat.
 //!

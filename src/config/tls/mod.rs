@@ -42,8 +42,8 @@ pub(crate) const ENABLE_TLS: &str = if cfg!(feature = "native-tls") {
 /// A failed handshake is an error of kind [`Tls`](crate::ErrorKind::Tls). Its text says what was wrong: expired, not
 /// yet valid, not signed by a trusted authority or without the intermediate certificate, a key that is too short, for
 /// another host, a client certificate missing or refused, no common version, no TLS at all. rustls and OpenSSL report
-/// this, though with rustls on Windows and Android expired and not yet valid are one, and on Apple's systems only invalid;
-/// the libraries of macOS and Windows report it only in the [`source`](std::error::Error::source).
+/// this; but with rustls, expired and not yet valid are one on Windows and Android, and on Apple's systems both are only
+/// invalid. The libraries of macOS and Windows report it in the [`source`](std::error::Error::source) alone.
 ///
 /// # Example
 ///

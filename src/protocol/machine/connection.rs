@@ -137,7 +137,8 @@ pub(super) struct Live {
 struct Ping {
     number: u64,
     sent: Duration,
-    /// `None` if its pong did not come in time, but other frames did. It may still come.
+    /// `None` if its pong did not come in time, but other frames did. It may still come; after the next ping it counts
+    /// for that one.
     deadline: Option<Duration>,
 }
 
