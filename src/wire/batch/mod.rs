@@ -400,12 +400,13 @@ impl Intake {
     /// Moves the inbox into shared batches, after the reader has waited this long for it.
     pub(crate) fn take_in(&mut self, waited: Duration) {
         self.waited = self.waited.saturating_add(waited);
-        if waited >= QUIET {
-            self.ring = Ring::default();
-        } else if waited >= PAUSE || self.waited >= QUIET {
-            // Events that come often, one by one, have no pause between them.
+        // Events that come often, one by one, have no pause between them.
+        if waited >= PAUSE || self.waited >= QUIET {
             self.waited = Duration::ZERO;
             self.ring.pause();
+        }
+        if waited >= QUIET {
+            self.ring = Ring::default();
         }
         self.inbox.share(&mut self.ring, |shared| self.batches.push(shared));
         if waited >= QUIET {

@@ -146,11 +146,9 @@ impl Doctor {
             return report.skipped("clock", "a proxy is configured");
         }
         let Some(ahead) = network::clock_ahead(place, self.server.timeout) else {
-            let why = match cfg!(tls = "native") {
-                true => "the server does not send its time",
-                false => {
-                    "the server does not send its time, or uses TLS, which this build with rustls does not ask"
-                }
+            let why = match place.tls && !cfg!(tls = "native") {
+                true => "over TLS only a build with native-tls asks for the server's",
+                false => "the server does not send its time",
             };
             return report.skipped("clock", why);
         };
